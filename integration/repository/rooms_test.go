@@ -1,0 +1,137 @@
+// Package repository holds the checks of the repository itself: which room may
+// import which, and that what the documents say is run somewhere.
+package repository
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/kubefile/kubefile"
+
+// rooms says which of the project's own rooms a room may import besides itself
+// (docs/architecture.md, "Rooms"). A nil list means none, "*" means all.
+var rooms = map[string][]string{
+	"imagespec":     nil,
+	"llb":           {"imagespec"},
+	"frontend":      {"llb", "imagespec"},
+	"registryproxy": {"imagespec"},
+	"runner":        {"imagespec", "registryproxy"},
+	"cmd":           {"*"},
+	"integration":   {"*"},
+}
+
+// forbidden lists import path prefixes that a folder must not know.
+var forbidden = map[string][]string{
+	"imagespec":          {"github.com/moby/buildkit"},
+	"frontend/discovery": {"github.com/moby/buildkit"},
+	"registryproxy":      {"github.com/moby/buildkit"},
+	"runner":             {"github.com/moby/buildkit"},
+	"cmd/sealer-run":     {"github.com/moby/buildkit"},
+}
+
+func TestImportsStayInTheirRooms(t *testing.T) {
+	root := repositoryRoot(t)
+	files := 0
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if skipped(root, name) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if strings.HasSuffix(name, ".go") {
+			files++
+			checkImports(t, root, name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files < 20 {
+		t.Fatalf("only %d Go files seen under %s: the walk does not see the project", files, root)
+	}
+}
+
+// skipped leaves out hidden and generated folders and modules of their own.
+func skipped(root, dir string) bool {
+	if dir == root {
+		return false
+	}
+	base := filepath.Base(dir)
+	if strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") || base == "testdata" {
+		return true
+	}
+	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+	return err == nil
+}
+
+func checkImports(t *testing.T, root, name string) {
+	t.Helper()
+	rel, err := filepath.Rel(root, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.ToSlash(filepath.Dir(rel))
+	room, _, _ := strings.Cut(dir, "/")
+	allowed, known := rooms[room]
+	if !known {
+		t.Errorf("%s: folder %q is no room of docs/architecture.md", rel, room)
+		return
+	}
+	for _, spec := range file.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if own, ok := strings.CutPrefix(imported, module+"/"); ok {
+			to, _, _ := strings.Cut(own, "/")
+			if to != room && !slices.Contains(allowed, to) && !slices.Contains(allowed, "*") {
+				t.Errorf("%s imports %s: room %s may import only %v", rel, imported, room, allowed)
+			}
+		}
+		for folder, prefixes := range forbidden {
+			if dir != folder && !strings.HasPrefix(dir, folder+"/") {
+				continue
+			}
+			for _, prefix := range prefixes {
+				if imported == prefix || strings.HasPrefix(imported, prefix+"/") {
+					t.Errorf("%s imports %s: %s is free of it", rel, imported, folder)
+				}
+			}
+		}
+	}
+}
+
+// repositoryRoot finds the folder of the project's go.mod above this test.
+func repositoryRoot(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir = filepath.ToSlash(dir); dir != path.Dir(dir); dir = path.Dir(dir) {
+		content, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err == nil && strings.HasPrefix(string(content), "module "+module+"\n") {
+			return dir
+		}
+	}
+	t.Fatal("no go.mod of " + module + " above the test")
+	return ""
+}
