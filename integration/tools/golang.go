@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/semver"
+)
+
+// A program is one `go build`: a row of the table.
+type program struct {
+	name     string   // name of the tool; of the binary too when there is one package
+	dir      string   // directory of the go.mod that pins it, relative to this one
+	module   string   // module whose version in that go.mod is the program's version
+	packages []string // main packages; several make binaries called after the last path element
+	set      []string // string variables set at link time, "path.name=value" with {version}, {major}, {minor}
+	tags     string   // build tags, comma separated
+	cgo      bool     // linked against C libraries, statically
+}
+
+func (p program) binaries() []string {
+	if len(p.packages) == 1 {
+		return []string{p.name}
+	}
+	var names []string
+	for _, pkg := range p.packages {
+		names = append(names, path.Base(pkg))
+	}
+	return names
+}
+
+// tool reads the pinned version and hashes what the result depends on: command line, environment, go.mod, go.sum, the Go
+// release, and the sources that belong to this repository.
+func (p program) tool(root string) (tool, error) {
+	dir := filepath.Join(root, p.dir)
+	version, err := pinned(filepath.Join(dir, "go.mod"), p.module)
+	if err != nil {
+		return tool{}, err
+	}
+	files := []string{filepath.Join(dir, "go.mod"), filepath.Join(dir, "go.sum")}
+	for _, pkg := range p.packages {
+		if strings.HasPrefix(pkg, "./") {
+			sources, err := filepath.Glob(filepath.Join(dir, pkg, "*.go"))
+			if err != nil {
+				return tool{}, err
+			}
+			files = append(files, sources...)
+		}
+	}
+	args, env := p.command(version), p.environment()
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %q %s\n", args, env, runtime.Version())
+	for _, file := range files {
+		if err := hashFile(h, file); err != nil {
+			return tool{}, err
+		}
+	}
+	t := tool{name: p.name, version: version, key: hex.EncodeToString(h.Sum(nil))[:12], binaries: p.binaries()}
+	t.build = func(ctx context.Context, out string) error {
+		if p.cgo {
+			if err := installed(ctx, cgoPackages); err != nil {
+				return err
+			}
+		}
+		if len(p.packages) == 1 {
+			out = filepath.Join(out, p.name)
+		}
+		cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", out}, args...)...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+		return runCommand(cmd)
+	}
+	return t, nil
+}
+
+// command returns the arguments of go build after -o.
+func (p program) command(version string) []string {
+	major, minor, _ := strings.Cut(strings.TrimPrefix(semver.MajorMinor(version), "v"), ".")
+	fill := strings.NewReplacer("{version}", version, "{major}", major, "{minor}", minor)
+	ldflags := "-s -w"
+	for _, variable := range p.set {
+		ldflags += " -X " + fill.Replace(variable)
+	}
+	if p.cgo {
+		ldflags += " -extldflags -static"
+	}
+	return append([]string{"-trimpath", "-buildvcs=false", "-mod=readonly", "-tags", p.tags, "-ldflags", ldflags}, p.packages...)
+}
+
+// environment returns what is set for go build on top of the caller's environment, so that none of his settings changes the result.
+func (p program) environment() []string {
+	cgo := "0"
+	if p.cgo {
+		cgo = "1"
+	}
+	return []string{"GOOS=linux", "GOARCH=" + runtime.GOARCH, "CGO_ENABLED=" + cgo, "GOFLAGS=", "GOWORK=off"}
+}
+
+// pinned returns the version of a module that the go.mod file requires.
+func pinned(file, module string) (string, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	mod, err := modfile.ParseLax(file, data, nil)
+	if err != nil {
+		return "", err
+	}
+	for _, r := range mod.Require {
+		if r.Mod.Path == module {
+			return r.Mod.Version, nil
+		}
+	}
+	return "", fmt.Errorf("%s does not require %s", file, module)
+}
+
+func hashFile(h io.Writer, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(h, "%s %d\n", filepath.Base(name), info.Size())
+	_, err = io.Copy(h, f)
+	return err
+}
+
+// runCommand runs cmd and puts what it printed into the error. When the context ends the command is interrupted, not killed,
+// so that it can remove its temporary files.
+func runCommand(cmd *exec.Cmd) error {
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
+	cmd.WaitDelay = 10 * time.Second
+	output, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args[:min(2, len(cmd.Args))], " "), err, output)
+	}
+	return nil
+}

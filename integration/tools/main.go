@@ -1,0 +1,106 @@
+// Command tools compiles the programs that the lab and the example images need: BuildKit and registry clients, Kubernetes,
+// etcd, CoreDNS, the container runtime, CNI plugins. Every version is pinned by a go.mod below this directory, and every
+// source comes through the Go module proxy or from the machine's Debian sources.
+//
+// Results live in a cache outside the clone, keyed by everything that determines them, and are linked into one directory.
+//
+//	tools -out DIR [NAME...]
+//
+// A NAME is a tool of the table in table.go or one of its binaries; without names all of them are made.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	out := flag.String("out", "", "directory that receives a link to every binary (required)")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *out, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "tools:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, out string, names []string) error {
+	if out == "" {
+		return errors.New("-out is missing: name the directory for the binaries")
+	}
+	cache, err := cacheDir()
+	if err != nil {
+		return err
+	}
+	all, err := tools(".")
+	if err != nil {
+		return err
+	}
+	chosen, err := choose(all, names)
+	if err != nil {
+		return err
+	}
+	for _, t := range chosen {
+		started := time.Now()
+		dir, built, err := ensure(ctx, cache, t)
+		if err != nil {
+			return fmt.Errorf("making %s %s: %w", t.name, t.version, err)
+		}
+		if err := link(out, dir, t.binaries); err != nil {
+			return err
+		}
+		state := "cached"
+		if built {
+			state = fmt.Sprintf("built in %.0fs", time.Since(started).Seconds())
+		}
+		fmt.Printf("%-16s %-10s %s\n", t.name, t.version, state)
+	}
+	return nil
+}
+
+// choose returns the tools that names ask for, by their own name or by that of one of their binaries, in table order.
+// No names mean all tools.
+func choose(all []tool, names []string) ([]tool, error) {
+	if len(names) == 0 {
+		return all, nil
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(all, func(t tool) bool { return t.provides(name) }) {
+			return nil, fmt.Errorf("no tool or binary is called %q; there are: %s", name, strings.Join(toolNames(all), " "))
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(t tool) bool {
+		return !slices.ContainsFunc(names, t.provides)
+	}), nil
+}
+
+func toolNames(all []tool) []string {
+	var names []string
+	for _, t := range all {
+		names = append(names, t.name)
+	}
+	return names
+}
+
+// cacheDir is where finished tools are kept: $KUBEFILE_CACHE/tools, by default the user's cache directory.
+func cacheDir() (string, error) {
+	base := os.Getenv("KUBEFILE_CACHE")
+	if base == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return "", fmt.Errorf("finding the cache directory (KUBEFILE_CACHE sets it): %w", err)
+		}
+		base = filepath.Join(user, "kubefile")
+	}
+	return filepath.Abs(filepath.Join(base, "tools"))
+}
