@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# rootfs.sh: makes the hosts' disk template from Debian packages, once per recipe, and prints its path.
+#
+# A template is a sparse ext4 image in the cache; a host's disk is a sparse copy of it. A directory shared with the
+# machine would show the kubelet the machine's own disk, and with it DiskPressure.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache=${KUBEFILE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kubefile}
+disk_size=30G
+
+# What a bare Debian server has or kubeadm asks for; no container runtime, no Kubernetes.
+packages=systemd,systemd-sysv,dbus,openssh-server,iptables,nftables,iproute2,conntrack,ethtool,socat,kmod,procps,curl
+packages+=,ca-certificates,util-linux,mount,ebtables,tar,gzip,iputils-ping,less,libseccomp2,sudo,netbase,hostname,libpam-modules
+
+keys=$cache/rootfs/keys
+recipe=$(cat "$here/rootfs.sh" "$here/lab-init" | sha256sum | cut -c1-12)
+root=$cache/rootfs/$recipe
+
+# One plain and one encrypted key, made once per machine: a private key has no place in a repository.
+make_keys() {
+  [ -f "$keys/id_encrypted.pub" ] && return
+  mkdir -p "$keys"
+  rm -f "$keys"/id_*
+  ssh-keygen -q -t ed25519 -N '' -C lab -f "$keys/id_lab"
+  ssh-keygen -q -t ed25519 -N lab-pass -C lab-encrypted -f "$keys/id_encrypted"
+}
+
+units_without_hardware() {
+  printf '%s\n' systemd-udevd.service systemd-udevd-kernel.socket systemd-udevd-control.socket systemd-udev-trigger.service \
+    systemd-networkd.service systemd-resolved.service getty.target console-getty.service autovt@.service apt-daily.timer \
+    apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer systemd-timesyncd.service \
+    sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount dev-mqueue.mount systemd-modules-load.service
+}
+
+# The kernel has everything built in and /lib/modules is absent: without this list "modprobe br_netfilter", which every
+# installer runs, fails.
+builtin_modules() {
+  local dir=$1 m
+  mkdir -p "$dir"
+  : > "$dir/modules.order"
+  for m in net/bridge/br_netfilter net/bridge/bridge fs/overlayfs/overlay net/netfilter/nf_conntrack net/netfilter/nf_nat \
+    net/netfilter/nf_tables net/netfilter/xt_conntrack net/netfilter/xt_MASQUERADE net/netfilter/xt_comment \
+    net/netfilter/xt_addrtype net/ipv4/netfilter/ip_tables net/ipv4/netfilter/iptable_nat net/ipv4/netfilter/iptable_filter \
+    net/ipv6/netfilter/ip6_tables drivers/net/vxlan/vxlan drivers/net/veth drivers/net/tun fs/fuse/fuse drivers/block/loop; do
+    echo "kernel/$m.ko"
+  done > "$dir/modules.builtin"
+}
+
+configure() {
+  local r=$1 unit
+  install -d -m700 "$r/root/.ssh"
+  cat "$keys"/id_*.pub > "$r/root/.ssh/authorized_keys"
+  chmod 600 "$r/root/.ssh/authorized_keys"
+  printf 'PermitRootLogin yes\nPasswordAuthentication yes\nUseDNS no\n' > "$r/etc/ssh/sshd_config.d/lab.conf"
+  # Each host makes host keys of its own at its first boot, as an installed machine does.
+  rm -f "$r"/etc/ssh/ssh_host_*
+  mkdir -p "$r/etc/systemd/system/ssh.service.d"
+  printf '[Service]\nExecStartPre=\nExecStartPre=/usr/bin/ssh-keygen -A\nExecStartPre=/usr/sbin/sshd -t\n' \
+    > "$r/etc/systemd/system/ssh.service.d/host-keys.conf"
+  : > "$r/etc/machine-id"
+  rm -f "$r/var/lib/dbus/machine-id"
+  for unit in $(units_without_hardware); do ln -sfn /dev/null "$r/etc/systemd/system/$unit"; done
+  mkdir -p "$r/etc/systemd/journald.conf.d"
+  printf '[Journal]\nStorage=volatile\nRateLimitBurst=0\nReadKMsg=no\nAudit=no\n' > "$r/etc/systemd/journald.conf.d/lab.conf"
+  chroot "$r" systemctl enable ssh.service > /dev/null 2>&1
+  ln -sfn /lib/systemd/system/multi-user.target "$r/etc/systemd/system/default.target"
+  # No resolver answers: there is no route out. An address on the lab's LAN refuses at once, where none would time out.
+  echo 'nameserver 10.77.0.1' > "$r/etc/resolv.conf"
+  install -m755 "$here/lab-init" "$r/usr/local/sbin/lab-init"
+  builtin_modules "$r/lib/modules/$(uname -r)"
+  chroot "$r" depmod "$(uname -r)"
+  chroot "$r" useradd -m -s /bin/bash -G sudo ops
+  chroot "$r" useradd -m -s /bin/bash nosudo
+  printf 'root:lab-root\nops:lab-ops\nnosudo:lab-nosudo\n' | chroot "$r" chpasswd
+}
+
+build() {
+  local tmp=$root.tmp.$$ sources
+  trap 'umount -q "'"$tmp"'/mnt" 2> /dev/null || true; rm -rf "'"$tmp"'"' EXIT
+  mkdir -p "$tmp/mnt"
+  for sources in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do [ -e "$sources" ] && break; done
+  truncate -s "$disk_size" "$tmp/disk.img"
+  mkfs.ext4 -q -m 0 -E lazy_itable_init=1,lazy_journal_init=1,nodiscard "$tmp/disk.img"
+  mount -o loop "$tmp/disk.img" "$tmp/mnt"
+  # mmdebstrap wants an empty directory: lost+found comes back with the first fsck
+  rmdir "$tmp/mnt/lost+found"
+  mmdebstrap --quiet --variant=minbase --mode=root --include="$packages" --aptopt='Apt::Install-Recommends "false"' \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$tmp/mnt" "$sources" >&2
+  configure "$tmp/mnt"
+  umount "$tmp/mnt"
+  rmdir "$tmp/mnt"
+  mkdir -p "$(dirname "$root")"
+  mv -T "$tmp" "$root" 2> /dev/null || [ -f "$root/disk.img" ] # another clone was faster
+}
+
+# shellcheck source=packages.sh
+. "$here/packages.sh"
+need mmdebstrap e2fsprogs util-linux kmod openssh-client
+make_keys
+[ -f "$root/disk.img" ] || build
+echo "$root"
