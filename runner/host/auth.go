@@ -1,0 +1,226 @@
+package host
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+)
+
+// maxOffered bounds the keys offered to a host that were not asked for by name:
+// sshd ends the conversation after MaxAuthTries (6) refusals, and the password
+// still wants its turn.
+const maxOffered = 3
+
+// authMethods returns the ways to log in to h, in the order to try them: the key
+// that was named, the password that was given, and what ssh itself would offer.
+// done releases the agent; it may be called after the handshake.
+func (d *Dialer) authMethods(h Host) (methods []ssh.AuthMethod, done func(), err error) {
+	done = func() {}
+	var signers []ssh.Signer
+	if h.Auth.KeyFile != "" {
+		signer, err := d.keys.load(h.Auth.KeyFile, h.Auth.KeyPassphrase)
+		if err != nil {
+			return nil, done, keyProblem(h, err)
+		}
+		signers = append(signers, signer)
+	} else {
+		if d.AgentSocket != "" {
+			signers, done = agentSigners(d.AgentSocket)
+		}
+		signers = append(signers, d.defaultKeys(h.Auth.KeyPassphrase)...)
+		signers = signers[:min(len(signers), maxOffered)]
+	}
+	var keys, password []ssh.AuthMethod
+	if len(signers) > 0 {
+		keys = []ssh.AuthMethod{ssh.PublicKeys(signers...)}
+	}
+	if secret := h.Auth.Password; secret != "" {
+		password = []ssh.AuthMethod{
+			ssh.Password(secret.Reveal()),
+			ssh.KeyboardInteractive(func(_, _ string, questions []string, echos []bool) ([]string, error) {
+				answers := make([]string, len(questions))
+				for i := range questions {
+					if echos[i] {
+						return nil, errors.New("the host asks a question that is not for a password")
+					}
+					answers[i] = secret.Reveal()
+				}
+				return answers, nil
+			}),
+		}
+	}
+	if h.Auth.KeyFile != "" {
+		return append(keys, password...), done, nil
+	}
+	return append(password, keys...), done, nil
+}
+
+// authProblem says which login was refused.
+func authProblem(h Host, err error) error {
+	p := &Problem{Host: h.String(), cause: err}
+	switch {
+	case h.Auth.KeyFile != "" && h.Auth.Password != "":
+		p.What = fmt.Sprintf("the login of %s was refused with the key %s and with the password", h.Auth.user(), h.Auth.KeyFile)
+		p.Mend = "check -u, --pk and -p"
+	case h.Auth.KeyFile != "":
+		p.What = fmt.Sprintf("the login of %s with the key %s was refused", h.Auth.user(), h.Auth.KeyFile)
+		p.Mend = "add its public key to the host's ~/.ssh/authorized_keys, or check -u and --pk"
+	case h.Auth.Password != "":
+		p.What = fmt.Sprintf("the password of %s was refused", h.Auth.user())
+		p.Mend = "check -u and -p; if it is right, the host's sshd_config forbids it (PasswordAuthentication, PermitRootLogin): use a key (--pk)"
+	default:
+		p.What = fmt.Sprintf("the login of %s was refused: no key of ssh-agent or ~/.ssh is accepted", h.Auth.user())
+		p.Mend = "give a password (-p) or a key (--pk)"
+	}
+	return p
+}
+
+// keyProblem says what is wrong with a key file of ours.
+func keyProblem(h Host, err error) error {
+	p := &Problem{Host: h.String(), What: err.Error(), cause: err}
+	var missing *ssh.PassphraseMissingError
+	switch {
+	case errors.As(err, &missing):
+		p.What = fmt.Sprintf("the key %s is encrypted", h.Auth.KeyFile)
+		p.Mend = "give its passphrase with --pk-passwd"
+	case errors.Is(err, x509.IncorrectPasswordError):
+		p.What = fmt.Sprintf("the passphrase does not open the key %s", h.Auth.KeyFile)
+		p.Mend = "check --pk-passwd"
+	default:
+		p.Mend = "give an OpenSSH or PEM private key with --pk"
+	}
+	return p
+}
+
+// agentSigners returns the keys that ssh-agent offers; an agent that does not
+// answer offers none.
+func agentSigners(socket string) ([]ssh.Signer, func()) {
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		return nil, func() {}
+	}
+	signers, err := agent.NewClient(conn).Signers()
+	if err != nil {
+		conn.Close()
+		return nil, func() {}
+	}
+	return signers, func() { conn.Close() }
+}
+
+// defaultKeys are the private keys that ssh would try (ssh_config(5),
+// IdentityFile) and that open without asking.
+func (d *Dialer) defaultKeys(passphrase Secret) []ssh.Signer {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil
+	}
+	var signers []ssh.Signer
+	for _, name := range []string{"id_ed25519", "id_ecdsa", "id_rsa"} {
+		if signer, err := d.keys.load(filepath.Join(home, ".ssh", name), passphrase); err == nil {
+			signers = append(signers, signer)
+		}
+	}
+	return signers
+}
+
+// keyCache opens each private key once: deriving the key of an encrypted one is
+// slow on purpose, and there may be a hundred hosts.
+type keyCache struct {
+	mu   sync.Mutex
+	keys map[keyID]ssh.Signer
+}
+
+type keyID struct {
+	file       string
+	passphrase Secret
+}
+
+func (c *keyCache) load(file string, passphrase Secret) (ssh.Signer, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id := keyID{file, passphrase}
+	if signer, ok := c.keys[id]; ok {
+		return signer, nil
+	}
+	signer, err := readKey(file, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	if c.keys == nil {
+		c.keys = make(map[keyID]ssh.Signer)
+	}
+	c.keys[id] = signer
+	return signer, nil
+}
+
+// readKey reads a private key; the passphrase is used only when it needs one.
+func readKey(file string, passphrase Secret) (ssh.Signer, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the private key: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, 1<<20))
+	if err != nil {
+		return nil, fmt.Errorf("reading the private key: %w", err)
+	}
+	signer, err := ssh.ParsePrivateKey(data)
+	var missing *ssh.PassphraseMissingError
+	if errors.As(err, &missing) && passphrase != "" {
+		signer, err = ssh.ParsePrivateKeyWithPassphrase(data, []byte(passphrase.Reveal()))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("private key %s: %w", file, err)
+	}
+	return signer, nil
+}
+
+// findPrivilege finds out how conn's login becomes root, without changing
+// anything on the host.
+func findPrivilege(ctx context.Context, conn Conn) (privilege, error) {
+	h := conn.Host()
+	id, err := Output(ctx, conn, Command{Argv: []string{"id", "-u"}})
+	if err != nil {
+		return privilege{}, &Problem{Host: h.String(), What: err.Error(), Mend: "the login needs a POSIX shell that runs commands", cause: err}
+	}
+	if string(id) == "0\n" {
+		return privilege{}, nil
+	}
+	err = conn.Run(ctx, Command{Argv: []string{"sudo", "-k", "-n", "--", "true"}})
+	if err == nil {
+		return privilege{needed: true}, nil
+	}
+	var exit *ExitError
+	if !errors.As(err, &exit) && !errors.Is(err, exec.ErrNotFound) {
+		return privilege{}, &Problem{Host: h.String(), What: err.Error(), cause: err}
+	}
+	if exit == nil || exit.Code == 127 {
+		return privilege{}, noSudo(h, "is not root, and there is no sudo", "log in as root (-u root), or install sudo")
+	}
+	root := privilege{needed: true, password: h.Auth.sudoPassword()}
+	if root.password == "" {
+		return privilege{}, noSudo(h, "is not root, and sudo wants a password", "give it with -p, or allow NOPASSWD in the host's sudoers")
+	}
+	argv, stdin, err := wrap(Command{Argv: []string{"true"}, Root: true}, root)
+	if err != nil {
+		return privilege{}, err
+	}
+	if err := conn.Run(ctx, Command{Argv: argv, Stdin: stdin}); err != nil {
+		return privilege{}, noSudo(h, "is not root, and sudo refused the password ("+err.Error()+")", "check -p, and that the host's sudoers lets this user run every command")
+	}
+	return root, nil
+}
+
+func noSudo(h Host, what, mend string) error {
+	return &Problem{Host: h.String(), What: "the login " + h.Auth.user() + " " + what, Mend: mend, cause: ErrNoSudo}
+}

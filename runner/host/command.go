@@ -1,0 +1,123 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Quote makes of argv one line that a POSIX shell splits into exactly argv.
+func Quote(argv []string) string {
+	quoted := make([]string, len(argv))
+	for i, arg := range argv {
+		quoted[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+	}
+	return strings.Join(quoted, " ")
+}
+
+// enterScript changes to the directory in $1, reads two lists of NAME=VALUE from
+// standard input, and becomes the command in the remaining arguments. Names in
+// the first list are shell identifiers and are exported; the rest only env(1)
+// can set. A POSIX shell's read takes no byte beyond the newline, so the command
+// finds its own input next. printf's %b undoes envLine's escapes; the underscore
+// keeps trailing newlines.
+const enterScript = `cd -- "$1" || exit 127
+shift
+while IFS= read -r line && [ "$line" != . ]; do value=$(printf '%b_' "$line"); export "${value%_}"; done
+while IFS= read -r line && [ "$line" != . ]; do value=$(printf '%b_' "$line"); set -- "${value%_}" "$@"; done
+exec env "$@"`
+
+// privilege says how a login becomes root.
+type privilege struct {
+	needed   bool   // the login is not root
+	password Secret // empty: sudo asks for none
+}
+
+// argv returns what to put before a command to run it as root. With a password,
+// -k makes sudo ask for it even when it remembers one: it must read exactly one
+// line of our input, always.
+func (p privilege) argv() []string {
+	switch {
+	case !p.needed:
+		return nil
+	case p.password == "":
+		return []string{"sudo", "-n", "--"}
+	default:
+		return []string{"sudo", "-k", "-S", "-p", "", "--"}
+	}
+}
+
+// wrap turns cmd into the argv and the input to start on the host.
+func wrap(cmd Command, root privilege) (argv []string, stdin io.Reader, err error) {
+	if len(cmd.Argv) == 0 {
+		return nil, nil, errors.New("empty command")
+	}
+	for _, arg := range append([]string{cmd.Dir}, cmd.Argv...) {
+		if strings.ContainsRune(arg, 0) {
+			return nil, nil, fmt.Errorf("NUL in an argument of %q", cmd.Argv[0])
+		}
+	}
+	var head strings.Builder
+	if cmd.Root && root.needed {
+		argv = root.argv()
+		if root.password != "" {
+			head.WriteString(root.password.Reveal() + "\n")
+		}
+	}
+	if cmd.Dir != "" || len(cmd.Env) > 0 {
+		if strings.Contains(cmd.Argv[0], "=") {
+			return nil, nil, fmt.Errorf("command name %q contains =", cmd.Argv[0])
+		}
+		if err := writeEnv(&head, cmd.Env); err != nil {
+			return nil, nil, err
+		}
+		dir := cmd.Dir
+		if dir == "" {
+			dir = "."
+		}
+		argv = append(argv, "sh", "-c", enterScript, "sh", dir)
+	}
+	stdin = cmd.Stdin
+	if head.Len() > 0 {
+		stdin = strings.NewReader(head.String())
+		if cmd.Stdin != nil {
+			stdin = io.MultiReader(stdin, cmd.Stdin)
+		}
+	}
+	return append(argv, cmd.Argv...), stdin, nil
+}
+
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// writeEnv writes the two lists that enterScript reads.
+func writeEnv(w *strings.Builder, env map[string]string) error {
+	var exported, others []string
+	for _, key := range slices.Sorted(maps.Keys(env)) {
+		value := env[key]
+		switch {
+		case key == "" || key[0] == '-' || strings.ContainsAny(key, "=\n\x00") || strings.ContainsRune(value, 0):
+			// The value stays out of the message: it may be a secret.
+			return fmt.Errorf("environment variable %q: not a name and value that a process can have", key)
+		case identifier.MatchString(key):
+			exported = append(exported, envLine(key, value))
+		default:
+			others = append(others, envLine(key, value))
+		}
+	}
+	for _, list := range [][]string{exported, others} {
+		for _, line := range list {
+			w.WriteString(line)
+		}
+		w.WriteString(".\n")
+	}
+	return nil
+}
+
+// envLine writes one variable on one line, escaped for printf's %b.
+func envLine(key, value string) string {
+	return strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(key+"="+value) + "\n"
+}

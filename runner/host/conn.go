@@ -1,0 +1,142 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+var (
+	// ErrConnectionLost says that the connection to a host ended under a command.
+	ErrConnectionLost = errors.New("connection lost")
+	// ErrNoSudo says that a login can not become root.
+	ErrNoSudo = errors.New("cannot become root")
+)
+
+// Conn runs commands on one host. It is safe for concurrent use.
+type Conn interface {
+	// Host says which host this is.
+	Host() Host
+	// Run runs cmd and waits for it. A command that ran and failed gives an
+	// *ExitError; a connection that died gives [ErrConnectionLost]. When ctx
+	// ends, the command is told to terminate and ctx's error is returned.
+	Run(ctx context.Context, cmd Command) error
+	// Close ends the connection and every command on it.
+	Close() error
+}
+
+// Command is one command for a host.
+type Command struct {
+	// Argv is the command and its arguments, as the process gets them. It shows
+	// in the host's process list: no secret belongs here.
+	Argv []string
+	// Env is added to the environment. It is sent on the standard input, not in
+	// the command line. A key need not be a shell identifier.
+	Env map[string]string
+	// Dir is the working directory; default is the login's own.
+	Dir string
+	// Stdin is what the command reads; default nothing.
+	Stdin io.Reader
+	// Stdout and Stderr receive what the command writes; default nowhere.
+	Stdout, Stderr io.Writer
+	// Root runs the command as root, by sudo when the login is not root.
+	Root bool
+}
+
+// name is what messages call the command.
+func (c Command) name() string {
+	if len(c.Argv) == 0 {
+		return "(no command)"
+	}
+	return c.Argv[0]
+}
+
+// ExitError reports a command that ran and failed.
+type ExitError struct {
+	Host   string // address
+	Name   string // argv[0]
+	Code   int    // exit code; -1 when a signal or the host ended it
+	Stderr string // the last lines it wrote to standard error
+}
+
+// Error names host, command, code, and what the command said last.
+func (e *ExitError) Error() string {
+	text := fmt.Sprintf("%s: %s failed with exit code %d", e.Host, e.Name, e.Code)
+	if e.Stderr != "" {
+		text += ": " + e.Stderr
+	}
+	return text
+}
+
+// maxOutput bounds what Output keeps of a host's answer.
+const maxOutput = 4 << 20
+
+// Output runs cmd and returns what it wrote to standard output, which is an
+// error when it exceeds 4 MiB.
+func Output(ctx context.Context, conn Conn, cmd Command) ([]byte, error) {
+	var out bytes.Buffer
+	limited := &limitedWriter{w: &out, left: maxOutput}
+	cmd.Stdout = limited
+	if err := conn.Run(ctx, cmd); err != nil {
+		return nil, err
+	}
+	if limited.left < 0 {
+		return nil, fmt.Errorf("%s: %s wrote more than %d bytes", conn.Host(), cmd.name(), maxOutput)
+	}
+	return out.Bytes(), nil
+}
+
+// limitedWriter passes on as much as fits and swallows the rest, so that the
+// writer on the other side is never blocked. left is negative once it swallowed.
+type limitedWriter struct {
+	w    io.Writer
+	left int
+}
+
+func (l *limitedWriter) Write(p []byte) (int, error) {
+	if l.left < 0 {
+		return len(p), nil
+	}
+	keep := min(len(p), l.left)
+	l.left -= len(p)
+	if _, err := l.w.Write(p[:keep]); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// tail is a writer that remembers the end of what it saw and passes all of it on.
+type tail struct {
+	next io.Writer
+	kept []byte
+}
+
+const (
+	tailBytes = 4096
+	tailLines = 8
+)
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.kept = append(t.kept, p[max(0, len(p)-tailBytes):]...)
+	t.kept = t.kept[max(0, len(t.kept)-tailBytes):]
+	if t.next == nil {
+		return len(p), nil
+	}
+	return t.next.Write(p)
+}
+
+// String is the last lines, fit for a message: no control characters from a
+// host reach a terminal.
+func (t *tail) String() string {
+	lines := strings.Split(strings.TrimSpace(string(t.kept)), "\n")
+	lines = lines[max(0, len(lines)-tailLines):]
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && (r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0)) {
+			return -1
+		}
+		return r
+	}, strings.Join(lines, "\n"))
+}

@@ -1,0 +1,147 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// maxSessions is how many commands run on one connection at once. sshd allows
+// ten by default (MaxSessions, sshd_config(5)); some are left for others.
+const maxSessions = 6
+
+// sshConn is a host at the other end of an SSH connection.
+type sshConn struct {
+	host     Host
+	client   *ssh.Client
+	line     *line
+	root     privilege
+	sessions chan struct{} // one token per running session
+	dead     atomic.Bool   // given up by keepAlive
+}
+
+func (c *sshConn) Host() Host   { return c.host }
+func (c *sshConn) Close() error { return c.client.Close() }
+
+// keepAlive probes the host until the connection ends, and ends it when the host
+// has been silent for three intervals.
+func (c *sshConn) keepAlive(interval time.Duration) {
+	ended := make(chan struct{})
+	go func() { c.client.Wait(); close(ended) }()
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	var probing atomic.Bool
+	for {
+		select {
+		case <-ended:
+			return
+		case <-tick.C:
+		}
+		if c.line.silent() > 3*interval {
+			c.dead.Store(true)
+			c.client.Close()
+			return
+		}
+		// A probe blocks while the line is stuck: never more than one.
+		if probing.CompareAndSwap(false, true) {
+			go func() {
+				defer probing.Store(false)
+				// sshd answers an unknown request with a failure, which is an answer.
+				c.client.SendRequest("keepalive@openssh.com", true, nil)
+			}()
+		}
+	}
+}
+
+func (c *sshConn) Run(ctx context.Context, cmd Command) error {
+	argv, stdin, err := wrap(cmd, c.root)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.host, err)
+	}
+	select {
+	case c.sessions <- struct{}{}:
+		defer func() { <-c.sessions }()
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %s: %w", c.host, cmd.name(), ctx.Err())
+	}
+	session, err := c.open(ctx)
+	if err != nil {
+		return c.failed(ctx, cmd, err)
+	}
+	defer session.Close()
+	stderr := &tail{next: cmd.Stderr}
+	session.Stdout, session.Stderr = cmd.Stdout, stderr
+	input, err := session.StdinPipe()
+	if err != nil {
+		return c.failed(ctx, cmd, err)
+	}
+	if err := session.Start(Quote(argv)); err != nil {
+		return c.failed(ctx, cmd, err)
+	}
+	// Not by Session.Stdin: Wait would wait for the reader's end even when the
+	// command has ended long before.
+	go func() {
+		if stdin != nil {
+			if _, err := io.Copy(input, stdin); err != nil && !errors.Is(err, io.EOF) {
+				// The command must not take a broken input for a complete one.
+				session.Close()
+				return
+			}
+		}
+		input.Close()
+	}()
+	stop := context.AfterFunc(ctx, func() {
+		session.Signal(ssh.SIGTERM)
+		time.AfterFunc(terminateDelay, func() { session.Close() })
+	})
+	defer stop()
+	err = session.Wait()
+	var exit *ssh.ExitError
+	if ctx.Err() == nil && errors.As(err, &exit) {
+		code := exit.ExitStatus()
+		if exit.Signal() != "" {
+			code = -1
+		}
+		return &ExitError{Host: c.host.String(), Name: cmd.name(), Code: code, Stderr: stderr.String()}
+	}
+	if err != nil || ctx.Err() != nil {
+		return c.failed(ctx, cmd, err)
+	}
+	return nil
+}
+
+// open opens a session. A host that allows fewer than maxSessions refuses while
+// others of ours are running: then it is worth waiting for one of them.
+func (c *sshConn) open(ctx context.Context) (*ssh.Session, error) {
+	for {
+		session, err := c.client.NewSession()
+		var refused *ssh.OpenChannelError
+		if err == nil || !errors.As(err, &refused) || len(c.sessions) < 2 {
+			return session, err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// failed says why a command did not come to its own end.
+func (c *sshConn) failed(ctx context.Context, cmd Command, err error) error {
+	var refused *ssh.OpenChannelError
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: %s: %w", c.host, cmd.name(), ctx.Err())
+	case errors.As(err, &refused):
+		return fmt.Errorf("%s: %s: the host refuses to run commands: %w (see MaxSessions and ForceCommand in its sshd_config)", c.host, cmd.name(), err)
+	case c.dead.Load():
+		return fmt.Errorf("%s: %s: %w: the host stopped answering; check it, then run the same command again", c.host, cmd.name(), ErrConnectionLost)
+	}
+	return fmt.Errorf("%s: %s: %w (%v); run the same command again", c.host, cmd.name(), ErrConnectionLost, err)
+}
