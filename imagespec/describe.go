@@ -1,0 +1,115 @@
+package imagespec
+
+import (
+	"encoding/json"
+	"fmt"
+	"path"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Command is one CMD of a Kubefile: a line for the shell, or an argument vector.
+type Command struct {
+	Shell string   `json:"shell,omitempty"`
+	Exec  []string `json:"exec,omitempty"`
+}
+
+// String returns the command as it would be typed.
+func (c Command) String() string {
+	if c.Shell != "" {
+		return c.Shell
+	}
+	return strings.Join(c.Exec, " ")
+}
+
+// Description is what the config of a cluster image says of it.
+type Description struct {
+	Kind              string // KindCluster or KindApp
+	KubernetesVersion string // "v1.34.4"; empty for an app
+	Commands          []Command
+	Lock              *Lock
+	Env               []string // "key=value" as ENV set them, without PATH: the default environment of the cluster
+	WorkingDir        string   // of the commands, relative to the rootfs; "." is the rootfs itself
+	Platform          ocispec.Platform
+}
+
+// Describe reads and validates the labels of a cluster image (SPEC.md, section 3). It returns [ErrNotClusterImage] for any other
+// image, and [ErrVersion] for a version it does not know.
+func Describe(config ocispec.Image) (*Description, error) {
+	labels := config.Config.Labels
+	switch version := labels[LabelVersion]; version {
+	case Version:
+	case "":
+		return nil, fmt.Errorf("%w: its config has no label %s", ErrNotClusterImage, LabelVersion)
+	default:
+		return nil, fmt.Errorf("%w: %q, known is %q", ErrVersion, version, Version)
+	}
+	d := &Description{
+		Kind:              labels[LabelKind],
+		KubernetesVersion: labels[LabelKubernetesVersion],
+		WorkingDir:        path.Clean(strings.TrimLeft(config.Config.WorkingDir, "/")),
+		Platform:          config.Platform,
+	}
+	if err := d.checkKind(); err != nil {
+		return nil, err
+	}
+	if _, err := SafePath(d.WorkingDir); err != nil {
+		return nil, fmt.Errorf("working directory: %w", err)
+	}
+	for _, variable := range config.Config.Env {
+		if !strings.HasPrefix(variable, "PATH=") {
+			d.Env = append(d.Env, variable)
+		}
+	}
+	var err error
+	if d.Commands, err = parseCommands(labels[LabelCommands]); err != nil {
+		return nil, err
+	}
+	if d.Lock, err = lockLabel(labels); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *Description) checkKind() error {
+	want := KindApp
+	if d.KubernetesVersion != "" {
+		want = KindCluster
+	}
+	if d.Kind != want {
+		return fmt.Errorf("label %s: %w: %q with Kubernetes version %q", LabelKind, ErrInvalid, d.Kind, d.KubernetesVersion)
+	}
+	return nil
+}
+
+func parseCommands(label string) ([]Command, error) {
+	if label == "" {
+		return nil, nil
+	}
+	var commands []Command
+	if err := json.Unmarshal([]byte(label), &commands); err != nil {
+		return nil, fmt.Errorf("label %s: %w: %w", LabelCommands, ErrInvalid, err)
+	}
+	if len(commands) > maxCommands {
+		return nil, fmt.Errorf("label %s: %w: %d commands", LabelCommands, ErrInvalid, len(commands))
+	}
+	for i, c := range commands {
+		if (c.Shell == "") == (len(c.Exec) == 0) {
+			return nil, fmt.Errorf("label %s: %w: command %d has to be either shell or exec", LabelCommands, ErrInvalid, i+1)
+		}
+	}
+	return commands, nil
+}
+
+func lockLabel(labels map[string]string) (*Lock, error) {
+	label, ok := labels[LabelImages]
+	if !ok {
+		return NewLock(), nil
+	}
+	lock, err := ParseLock([]byte(label))
+	if err != nil {
+		return nil, fmt.Errorf("label %s: %w", LabelImages, err)
+	}
+	return lock, nil
+}

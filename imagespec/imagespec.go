@@ -1,0 +1,75 @@
+// Package imagespec is the cluster image format: the labels, the lock file and the embedded OCI store of an image that a
+// Kubefile builds, and the one reader and validator that frontend and runner share. SPEC.md is the normative text.
+//
+// Everything this package reads comes from outside and is treated as hostile: sizes, depths, names and digests are checked
+// before they are used.
+package imagespec
+
+import "errors"
+
+// Version is the format version that this package writes and reads (SPEC.md, section 1).
+const Version = "1"
+
+// Labels of the image config (SPEC.md, section 3). What a derived build or an inspection needs is here, so that no layer has to be
+// pulled for it.
+const (
+	// LabelVersion marks a cluster image and says which version of the format it has.
+	LabelVersion = "io.kubefile.version"
+	// LabelKind is KindCluster or KindApp.
+	LabelKind = "io.kubefile.kind"
+	// LabelKubernetesVersion is the packed Kubernetes version ("v1.34.4"). A Kubefile sets it by LABEL; derived images inherit it.
+	LabelKubernetesVersion = "io.kubefile.kubernetes.version"
+	// LabelCommands is the JSON list of commands that bring the applications up, the base image's first.
+	LabelCommands = "io.kubefile.commands"
+	// LabelImages is the whole lock as compact JSON.
+	LabelImages = "io.kubefile.images"
+)
+
+// Kinds of cluster images.
+const (
+	// KindCluster has Kubernetes in it and makes hosts a cluster.
+	KindCluster = "cluster"
+	// KindApp has none and runs on a cluster that is there.
+	KindApp = "app"
+)
+
+// HistoryImages is the comment of a history entry whose layer holds embedded images and nothing else, so that a worker node
+// never receives it (SPEC.md, section 5).
+const HistoryImages = "io.kubefile.layer=images"
+
+// Places in the image, relative to its root (SPEC.md, section 2).
+const (
+	// RegistryDir is the embedded OCI store.
+	RegistryDir = "registry"
+	// LockPath is the lock file.
+	LockPath = RegistryDir + "/images.lock.json"
+	// RunnerPath is the static runner of the image's platform.
+	RunnerPath = ".kubefile/sealer-run"
+)
+
+// Limits on what is read (SPEC.md, section 8).
+const (
+	// MaxManifestSize bounds manifests, indexes and image configs, in bytes; the OCI distribution specification asks registries
+	// to accept manifests of 4 MiB.
+	MaxManifestSize = 4 << 20
+	// MaxLockSize bounds the lock, in bytes.
+	MaxLockSize = 16 << 20
+	// MaxIndexDepth bounds indexes within indexes.
+	MaxIndexDepth = 4
+	// MaxLayers bounds the layers of a cluster image; above it the overlay mounts of the next build fail.
+	MaxLayers = 500
+
+	maxRefSize  = 64 << 10
+	maxCommands = 4096
+)
+
+var (
+	// ErrNotClusterImage says that an image carries no io.kubefile.version label: an image, but none that a Kubefile built.
+	ErrNotClusterImage = errors.New("not a cluster image")
+	// ErrVersion says that an image has a format version that this program does not know.
+	ErrVersion = errors.New("unknown cluster image version")
+	// ErrInvalid says that a cluster image breaks a rule of SPEC.md.
+	ErrInvalid = errors.New("invalid cluster image")
+	// ErrNotFound says that the embedded store does not hold what was asked for.
+	ErrNotFound = errors.New("not in the embedded store")
+)

@@ -1,0 +1,59 @@
+package imagespec
+
+import (
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Layer is one layer of a cluster image.
+type Layer struct {
+	Descriptor ocispec.Descriptor // of the blob as it is shipped
+	DiffID     digest.Digest      // of the uncompressed tar
+}
+
+// ImageLayers tells the layers that every host needs from those that hold embedded images only, by the marks in the config's history
+// (SPEC.md, section 5). Both keep their order.
+func ImageLayers(manifest ocispec.Manifest, config ocispec.Image) (rootfs, images []Layer, err error) {
+	if len(manifest.Layers) > MaxLayers {
+		return nil, nil, fmt.Errorf("%w: %d layers", ErrInvalid, len(manifest.Layers))
+	}
+	if len(manifest.Layers) != len(config.RootFS.DiffIDs) {
+		return nil, nil, fmt.Errorf("%w: %d layers, %d diff IDs", ErrInvalid, len(manifest.Layers), len(config.RootFS.DiffIDs))
+	}
+	var comments []string
+	for _, entry := range config.History {
+		if !entry.EmptyLayer {
+			comments = append(comments, entry.Comment)
+		}
+	}
+	if len(comments) != len(manifest.Layers) {
+		return nil, nil, fmt.Errorf("%w: %d layers, %d layers in the history", ErrInvalid, len(manifest.Layers), len(comments))
+	}
+	for i, descriptor := range manifest.Layers {
+		layer := Layer{Descriptor: descriptor, DiffID: config.RootFS.DiffIDs[i]}
+		if err := layer.validate(); err != nil {
+			return nil, nil, fmt.Errorf("layer %d: %w", i+1, err)
+		}
+		if comments[i] == HistoryImages {
+			images = append(images, layer)
+		} else {
+			rootfs = append(rootfs, layer)
+		}
+	}
+	return rootfs, images, nil
+}
+
+func (l Layer) validate() error {
+	if err := checkDigest(l.Descriptor.Digest); err != nil {
+		return err
+	}
+	if err := checkDigest(l.DiffID); err != nil {
+		return err
+	}
+	if l.Descriptor.Size < 0 {
+		return fmt.Errorf("%w: size %d", ErrInvalid, l.Descriptor.Size)
+	}
+	return nil
+}
