@@ -25,7 +25,7 @@ func installed(ctx context.Context, packages []string) error {
 		return nil
 	}
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("Debian packages are missing; as root: apt-get install %s", strings.Join(missing, " "))
+		return fmt.Errorf("missing Debian packages; as root: apt-get install %s", strings.Join(missing, " "))
 	}
 	fmt.Println("installing Debian packages:", strings.Join(missing, " "))
 	install := append([]string{"install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=600"}, missing...)

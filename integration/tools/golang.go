@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -56,7 +57,7 @@ func (p program) tool(root string) (tool, error) {
 			if err != nil {
 				return tool{}, err
 			}
-			files = append(files, sources...)
+			files = append(files, slices.DeleteFunc(sources, func(f string) bool { return strings.HasSuffix(f, "_test.go") })...)
 		}
 	}
 	args, env := p.command(version), p.environment()

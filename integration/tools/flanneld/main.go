@@ -1,6 +1,6 @@
 // Command flanneld is flannel's daemon with the Kubernetes subnet manager and the vxlan and host-gw backends. It exists because
-// upstream's main package also imports a cloud backend that the Go module proxy does not carry. The flags that upstream's
-// manifest (Documentation/kube-flannel.yml) gives, and the others of the same names, mean the same here.
+// upstream's main package also imports a cloud backend that the Go module proxy does not carry. It takes the place of upstream's
+// in the unmodified manifest (Documentation/kube-flannel.yml); of upstream's flags it knows those a single cluster needs.
 package main
 
 import (
@@ -103,9 +103,11 @@ func network(ctx context.Context, o options, state *health) error {
 	if err != nil {
 		return fmt.Errorf("backend %q: %w", config.BackendType, err)
 	}
-	// The backend's goroutines end with ctx; wg waits for them so that they can put things in order.
+	// The backend's goroutines end with ctx and are waited for, whatever the reason to leave.
+	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	defer cancel()
 	net, err := be.RegisterNetwork(ctx, &wg, config)
 	if err != nil {
 		return fmt.Errorf("registering the network: %w", err)
