@@ -1,0 +1,275 @@
+// Package source opens a cluster image wherever it is: in a registry, in an OCI
+// layout directory, or in an archive of either kind that tools write. What it is
+// handed is hostile until proven otherwise: every byte that leaves the package
+// has been checked against a digest, and a file can be checked as a whole
+// ([Artifact.Verify]) before anything is changed anywhere.
+//
+// Archives are read in place, at random, without unpacking; memory does not grow
+// with the artifact.
+package source
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/content"
+
+	"github.com/kubefile/kubefile/imagespec"
+)
+
+var (
+	// ErrDamaged says that an artifact is not what its digests say: truncated, or
+	// changed on the way.
+	ErrDamaged = errors.New("damaged")
+	// ErrNotFound says that there is no such file or image.
+	ErrNotFound = errors.New("not found")
+	// ErrPlatform says that the artifact has no image for the platform asked for.
+	ErrPlatform = errors.New("platform not in the artifact")
+	// ErrAmbiguous says that an archive or layout holds several images.
+	ErrAmbiguous = errors.New("more than one image")
+	// ErrNoRunner says that the image has no runner to copy to the hosts.
+	ErrNoRunner = errors.New("no runner in the image")
+)
+
+// Kind is where an artifact comes from.
+type Kind string
+
+const (
+	KindRegistry      Kind = "registry"
+	KindLayout        Kind = "OCI layout"
+	KindArchive       Kind = "OCI archive"
+	KindDockerArchive Kind = "docker archive"
+)
+
+// Options choose among what an artifact offers.
+type Options struct {
+	// Platform to take from a multi-platform artifact; default is linux on this
+	// machine's architecture.
+	Platform ocispec.Platform
+	// PlainHTTP talks to the registry without TLS. Loopback registries are asked
+	// which they speak, so they need no flag.
+	PlainHTTP bool
+}
+
+// Artifact is one cluster image for one platform.
+type Artifact struct {
+	Name         string        // as it was asked for
+	Kind         Kind          // what Name turned out to be
+	Digest       digest.Digest // of the platform's manifest
+	Manifest     ocispec.Manifest
+	Config       ocispec.Image
+	Description  *imagespec.Description
+	RootfsLayers []imagespec.Layer // for every host
+	ImageLayers  []imagespec.Layer // for hosts that keep images
+
+	blobs blobs
+}
+
+// blobs is what all kinds of artifact come down to: blobs by descriptor, not yet
+// verified.
+type blobs interface {
+	content.Fetcher
+	Close() error
+}
+
+// Open finds out what image is and reads its manifest and config. An existing
+// path, or a name that begins with "/", "./" or "../", is a layout directory or
+// an archive, of which PATH:TAG and PATH@DIGEST choose one image among several;
+// anything else is a registry reference.
+func Open(ctx context.Context, image string, opts Options) (*Artifact, error) {
+	if opts.Platform.OS == "" {
+		opts.Platform.OS = "linux"
+	}
+	if opts.Platform.Architecture == "" {
+		opts.Platform.Architecture = runtime.GOARCH
+	}
+	a := &Artifact{Name: image}
+	manifest, err := a.locate(ctx, image, opts)
+	if err == nil {
+		err = a.read(ctx, manifest)
+	}
+	if err != nil {
+		a.Close()
+		return nil, a.explain(err)
+	}
+	return a, nil
+}
+
+// locate opens the artifact's blobs and finds the manifest of the platform.
+func (a *Artifact) locate(ctx context.Context, image string, opts Options) (ocispec.Descriptor, error) {
+	path, selector, isDir, err := findPath(image)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if path == "" {
+		a.Kind = KindRegistry
+		repository, roots, err := openRegistry(ctx, image, opts)
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		a.blobs = repository
+		return choose(ctx, repository, roots, opts.Platform)
+	}
+	var tree files
+	if isDir {
+		a.Kind = KindLayout
+		tree, err = openDir(path)
+	} else {
+		a.Kind = KindArchive
+		tree, err = openTar(path)
+	}
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	a.blobs = layout{tree} // owns tree from here on
+	if tree.has(ocispec.ImageLayoutFile) {
+		if tree.has(dockerManifest) {
+			a.Kind = KindDockerArchive
+		}
+		return a.fromLayout(ctx, layout{tree}, selector, opts)
+	}
+	if archive, ok := tree.(*tarFiles); ok && tree.has(dockerManifest) {
+		a.Kind = KindDockerArchive
+		image, manifest, err := openDocker(archive, selector)
+		if err != nil {
+			return manifest, err
+		}
+		a.blobs = image
+		return choose(ctx, image, []ocispec.Descriptor{manifest}, opts.Platform)
+	}
+	return ocispec.Descriptor{}, fmt.Errorf("%w: neither %s nor %s in it: no OCI layout, OCI archive or docker archive",
+		ErrNotFound, ocispec.ImageLayoutFile, dockerManifest)
+}
+
+// fromLayout finds the manifest in an OCI layout.
+func (a *Artifact) fromLayout(ctx context.Context, l layout, selector string, opts Options) (ocispec.Descriptor, error) {
+	roots, err := l.index(selector)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	return choose(ctx, l, roots, opts.Platform)
+}
+
+// read takes in manifest and config, and checks that every blob they name is
+// there with its size, as far as that can be told without reading it.
+func (a *Artifact) read(ctx context.Context, descriptor ocispec.Descriptor) error {
+	a.Digest = descriptor.Digest
+	if err := fetchJSON(ctx, a.blobs, descriptor, &a.Manifest); err != nil {
+		return fmt.Errorf("manifest: %w", err)
+	}
+	if err := fetchJSON(ctx, a.blobs, a.Manifest.Config, &a.Config); err != nil {
+		return fmt.Errorf("image config: %w", err)
+	}
+	var err error
+	if a.Description, err = imagespec.Describe(a.Config); err != nil {
+		return err
+	}
+	if a.RootfsLayers, a.ImageLayers, err = imagespec.ImageLayers(a.Manifest, a.Config); err != nil {
+		return err
+	}
+	local, ok := a.blobs.(interface {
+		stat(ocispec.Descriptor) error
+	})
+	if !ok {
+		return nil
+	}
+	for i, layer := range a.Manifest.Layers {
+		if err := local.stat(layer); err != nil {
+			return fmt.Errorf("layer %d of %d: %w", i+1, len(a.Manifest.Layers), err)
+		}
+	}
+	return nil
+}
+
+// Close releases the file or connections.
+func (a *Artifact) Close() error {
+	if a.blobs == nil {
+		return nil
+	}
+	return a.blobs.Close()
+}
+
+// OpenBlob opens a blob of the artifact. The reader fails, instead of ending,
+// when size or digest are not the descriptor's: what was read must not be
+// trusted before io.EOF came.
+func (a *Artifact) OpenBlob(ctx context.Context, descriptor ocispec.Descriptor) (io.ReadCloser, error) {
+	r, err := a.blobs.Fetch(ctx, descriptor)
+	if err != nil {
+		return nil, a.explain(fmt.Errorf("blob %s: %w", descriptor.Digest, err))
+	}
+	return &verified{VerifyReader: content.NewVerifyReader(r, descriptor), closer: r, artifact: a, digest: descriptor.Digest}, nil
+}
+
+// verified checks a blob when it ends.
+type verified struct {
+	*content.VerifyReader
+	closer   io.Closer
+	artifact *Artifact
+	digest   digest.Digest
+}
+
+func (v *verified) Read(p []byte) (int, error) {
+	n, err := v.VerifyReader.Read(p)
+	if err == io.EOF {
+		err = v.Verify()
+		if err == nil {
+			return n, io.EOF
+		}
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if err != nil {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = fmt.Errorf("%w: it ends early", ErrDamaged)
+		}
+		err = v.artifact.explain(fmt.Errorf("blob %s: %w", v.digest, err))
+	}
+	return n, err
+}
+
+func (v *verified) Close() error { return v.closer.Close() }
+
+// fetchJSON reads a manifest, index or config, verified and bounded.
+func fetchJSON(ctx context.Context, from content.Fetcher, descriptor ocispec.Descriptor, into any) error {
+	if descriptor.Size < 0 || descriptor.Size > imagespec.MaxManifestSize {
+		return fmt.Errorf("%s: %w: its size %d is not one of a manifest", descriptor.Digest, ErrDamaged, descriptor.Size)
+	}
+	data, err := content.FetchAll(ctx, from, descriptor)
+	if err != nil {
+		return fmt.Errorf("%s: %w", descriptor.Digest, damage(err))
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("%s: %w: %w", descriptor.Digest, ErrDamaged, err)
+	}
+	return nil
+}
+
+// damage marks the errors that mean that the bytes are not those of the digest.
+func damage(err error) error {
+	for _, sign := range []error{content.ErrMismatchedDigest, content.ErrTrailingData, content.ErrInvalidDescriptorSize,
+		digest.ErrDigestInvalidFormat, digest.ErrDigestInvalidLength, digest.ErrDigestUnsupported, io.ErrUnexpectedEOF} {
+		if errors.Is(err, sign) {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+	}
+	return err
+}
+
+// explain names the artifact in an error and says what to do.
+func (a *Artifact) explain(err error) error {
+	mend := ""
+	switch {
+	case errors.Is(err, ErrDamaged) && a.Kind == KindRegistry:
+		mend = "; the registry sends other bytes than its digests say: push the image again"
+	case errors.Is(err, ErrDamaged):
+		mend = "; copy it again, and compare its checksum (sha256sum) with the original's"
+	case errors.Is(err, imagespec.ErrNotClusterImage):
+		mend = "; a cluster image is built from a Kubefile: docker buildx build -f Kubefile ."
+	}
+	return fmt.Errorf("%s: %w%s", a.Name, err, mend)
+}
