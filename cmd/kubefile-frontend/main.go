@@ -1,0 +1,62 @@
+// Command kubefile-frontend is the BuildKit frontend for Kubefiles. BuildKit starts it without arguments; its subcommands are the steps
+// that the frontend runs inside a build, and what a person may run by hand. Called wget or curl, it is that.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/moby/buildkit/frontend/gateway/grpcclient"
+	_ "github.com/moby/buildkit/util/grpcutil/encoding/proto" // the gateway's messages
+	"github.com/urfave/cli/v3"
+
+	"github.com/kubefile/kubefile/frontend"
+	"github.com/kubefile/kubefile/frontend/step"
+	"github.com/kubefile/kubefile/llb"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if tool, ok := tools[filepath.Base(os.Args[0])]; ok {
+		os.Exit(tool(ctx, os.Args[1:]))
+	}
+	if err := run(ctx, os.Args); err != nil {
+		fmt.Fprintln(os.Stderr, "kubefile-frontend:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 1 {
+		return grpcclient.RunFromEnvironment(ctx, frontend.Build)
+	}
+	return (&cli.Command{
+		Name:  "kubefile-frontend",
+		Usage: "the BuildKit frontend for Kubefiles",
+		Commands: []*cli.Command{
+			{
+				Name:   "scan",
+				Usage:  "look for images in a mounted directory (a step of a build)",
+				Hidden: true,
+				Action: func(ctx context.Context, _ *cli.Command) error {
+					return step.Scan(ctx, llb.RequestFile, llb.InputDir, llb.OutputDir)
+				},
+			},
+			{
+				Name:   "fetch",
+				Usage:  "read manifests from registries (a step of a build)",
+				Hidden: true,
+				Action: func(ctx context.Context, _ *cli.Command) error {
+					return step.Fetch(ctx, llb.RequestFile, llb.DockerConfig, llb.OutputDir)
+				},
+			},
+		},
+	}).Run(ctx, args)
+}
+
+var tools = map[string]func(context.Context, []string) int{}

@@ -1,0 +1,28 @@
+package frontend
+
+import (
+	"strings"
+
+	"github.com/moby/buildkit/solver/errdefs"
+	"github.com/moby/buildkit/util/grpcerrors"
+	"google.golang.org/grpc/codes"
+)
+
+// caps are the frontend capabilities that a client may ask for. They stand in the label moby.buildkit.frontend.caps of
+// the frontend's image too.
+var caps = map[string]bool{
+	"moby.buildkit.frontend.inputs":      true,
+	"moby.buildkit.frontend.subrequests": true,
+	"moby.buildkit.frontend.contexts":    true,
+}
+
+// checkCaps refuses a request that needs what this frontend has not. "+forward" only says that a frontend may hand the request on.
+func checkCaps(requested string) error {
+	for _, name := range strings.FieldsFunc(requested, func(r rune) bool { return r == ',' }) {
+		name, _, _ = strings.Cut(name, "+")
+		if !caps[name] {
+			return grpcerrors.WrapCode(errdefs.NewUnsupportedFrontendCapError(name), codes.Unimplemented)
+		}
+	}
+	return nil
+}

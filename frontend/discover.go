@@ -1,0 +1,127 @@
+package frontend
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	bkllb "github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/frontend/dockerui"
+	"github.com/moby/buildkit/frontend/gateway/client"
+
+	"github.com/kubefile/kubefile/frontend/discovery"
+	"github.com/kubefile/kubefile/frontend/step"
+	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/llb"
+)
+
+// found is a reference with every place where it stands, the surest first.
+type found struct {
+	reference string
+	findings  []imagespec.Finding
+}
+
+// discover runs the scan step over what the build adds to its base.
+func (p *platformBuild) discover(ctx context.Context, rootfs bkllb.State) ([]found, error) {
+	scanned, err := p.added(ctx, rootfs)
+	if err != nil {
+		return nil, err
+	}
+	opts := discovery.Options{KubernetesVersion: p.base.KubernetesVersion}
+	for _, c := range p.commands {
+		opts.Commands = append(opts.Commands, c.String())
+	}
+	request, err := json.Marshal(opts)
+	if err != nil {
+		return nil, fmt.Errorf("asking for images: %w", err)
+	}
+	ref, err := p.solve(ctx, llb.Scan(p.self.state, scanned, request), p.self.platform)
+	if err != nil {
+		return nil, err
+	}
+	dt, err := dockerui.ReadFile(ctx, ref, step.Findings)
+	if err != nil {
+		return nil, fmt.Errorf("reading what was discovered: %w", err)
+	}
+	var result discovery.Result
+	if err := json.Unmarshal(dt, &result); err != nil {
+		return nil, fmt.Errorf("reading what was discovered: %w", err)
+	}
+	if err := p.report(ctx, result.Problems); err != nil {
+		return nil, err
+	}
+	return group(result.Findings), nil
+}
+
+// added is what this build puts on its base. The base's images are in it already, and so it need not even be pulled.
+func (p *platformBuild) added(ctx context.Context, rootfs bkllb.State) (bkllb.State, error) {
+	if p.image.Config.Labels[imagespec.LabelVersion] == "" || !p.canDiff() {
+		return rootfs, nil
+	}
+	base, ok, err := llb.Base(ctx, rootfs)
+	if err != nil || !ok {
+		return rootfs, err
+	}
+	return llb.Added(ctx, base, rootfs)
+}
+
+// report prints the problems that discovery had and fails for those that make its result incomplete.
+func (p *platformBuild) report(ctx context.Context, problems []discovery.Problem) error {
+	var fatal []error
+	for _, problem := range problems {
+		text := fmt.Sprintf("%s: %s", place(problem.File, problem.Line), problem.Message)
+		if problem.Fatal {
+			fatal = append(fatal, errors.New(text))
+			continue
+		}
+		p.warnf(ctx, "%s", text)
+	}
+	if len(fatal) > 0 {
+		return fmt.Errorf("discovering images:\n%w", errors.Join(fatal...))
+	}
+	return nil
+}
+
+func (p *platformBuild) warnf(ctx context.Context, format string, args ...any) {
+	if p.warn {
+		p.source.Warn(ctx, fmt.Sprintf(format, args...), client.WarnOpts{})
+	}
+}
+
+func place(file string, line int) string {
+	if line == 0 {
+		return file
+	}
+	return fmt.Sprintf("%s:%d", file, line)
+}
+
+// group puts the findings of one reference together and sorts by reference.
+func group(findings []discovery.Finding) []found {
+	byReference := map[string]*found{}
+	for _, f := range findings {
+		g := byReference[f.Reference]
+		if g == nil {
+			g = &found{reference: f.Reference}
+			byReference[f.Reference] = g
+		}
+		g.findings = append(g.findings, imagespec.Finding{
+			File: f.File, Line: f.Line, Rule: f.Rule, Class: imagespec.Class(f.Class), Chain: f.Chain,
+		})
+	}
+	var groups []found
+	for _, g := range byReference {
+		slices.SortFunc(g.findings, func(a, b imagespec.Finding) int {
+			return cmp.Or(cmp.Compare(rank(a.Class), rank(b.Class)), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Rule, b.Rule))
+		})
+		groups = append(groups, *g)
+	}
+	slices.SortFunc(groups, func(a, b found) int { return cmp.Compare(a.reference, b.reference) })
+	return groups
+}
+
+func rank(c imagespec.Class) int {
+	return slices.Index([]imagespec.Class{imagespec.ClassCertain, imagespec.ClassStrong, imagespec.ClassMaybe}, c)
+}

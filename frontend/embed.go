@@ -1,0 +1,209 @@
+package frontend
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path"
+
+	"github.com/containerd/platforms"
+	bkllb "github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/frontend/dockerfile/dockerfile2llb"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/llb"
+)
+
+// lock lists what the result has embedded: the base's images and this build's.
+func (p *platformBuild) lock(known []imagespec.LockedImage, images []embedded) (*imagespec.Lock, error) {
+	own := imagespec.NewLock(platforms.Format(p.platform))
+	own.Images = known
+	for _, e := range images {
+		locked := imagespec.LockedImage{
+			Reference: e.name.String(),
+			Digest:    e.digest,
+			MediaType: e.top().MediaType,
+			Platforms: []imagespec.LockedPlatform{{Platform: platforms.Format(p.platform), Digest: e.Manifest.Digest}},
+			Found:     e.findings,
+		}
+		seen := map[digest.Digest]bool{}
+		for _, b := range e.blobs {
+			if !seen[b.Digest] {
+				locked.Size += b.Size
+			}
+			seen[b.Digest] = true
+		}
+		own.Images = append(own.Images, locked)
+	}
+	merged := p.base.Lock.Merge(own)
+	return merged, merged.Validate()
+}
+
+// top is what the reference names: the index, or the manifest where there is none.
+func (e embedded) top() ocispec.Descriptor {
+	if e.Index != nil {
+		return *e.Index
+	}
+	return e.Manifest
+}
+
+// layers are what the image has on top of its rootfs: the runner, the embedded images, the lock file.
+func (p *platformBuild) layers(ctx context.Context, rootfs bkllb.State, images []embedded, lock *imagespec.Lock) ([]llb.Layer, error) {
+	blobs, files, err := p.store(images)
+	if err != nil {
+		return nil, err
+	}
+	self, err := p.self.on(ctx, p.platform)
+	if err != nil {
+		return nil, err
+	}
+	lockFile, err := lock.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	runner := llb.Plain(self, llb.RunnerSource, imagespec.RunnerPath)
+	last := llb.Content(llb.File{Path: imagespec.LockPath, Data: lockFile})
+
+	added, err := llb.Depth(ctx, rootfs)
+	if err != nil {
+		return nil, err
+	}
+	below := len(p.image.RootFS.DiffIDs)
+	budget := min(llb.MaxNewLayers-added, llb.MaxLayers-below-added) - 2 // without runner and lock file
+	if budget < 1 {
+		return nil, fmt.Errorf("the image would have more than %d layers, %d of them from its base and %d from this Kubefile: "+
+			"join instructions, or copy the base into one layer (FROM scratch, COPY --from=base / /)", llb.MaxLayers, below, added)
+	}
+	layers := append([]llb.Layer{runner}, llb.Layers(blobs, files, budget)...)
+	return append(layers, last), nil
+}
+
+// store is the content of the embedded store that the base has not already.
+func (p *platformBuild) store(images []embedded) ([]llb.Blob, []llb.File, error) {
+	inBase := map[digest.Digest]bool{}
+	for _, locked := range p.base.Lock.Images {
+		inBase[locked.Digest] = true
+		for _, platform := range locked.Platforms {
+			inBase[platform.Digest] = true
+		}
+	}
+	var blobs []llb.Blob
+	var files []llb.File
+	for _, e := range images {
+		for _, b := range e.blobs {
+			// an image that is in the base has everything there but, perhaps, this index over it
+			if inBase[b.Digest] || inBase[e.Manifest.Digest] && b.Digest != e.top().Digest {
+				continue
+			}
+			blobs = append(blobs, b)
+		}
+		refs, err := refFiles(e)
+		if err != nil {
+			return nil, nil, err
+		}
+		files = append(files, refs...)
+	}
+	if len(files) > 0 {
+		layout, err := json.Marshal(ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion})
+		if err != nil {
+			return nil, nil, err
+		}
+		files = append(files, llb.File{Path: path.Join(imagespec.RegistryDir, ocispec.ImageLayoutFile), Data: layout})
+	}
+	return blobs, files, nil
+}
+
+// refFiles are the descriptors under which the store finds an image.
+func refFiles(e embedded) ([]llb.File, error) {
+	desc := e.top()
+	desc.Annotations = map[string]string{ocispec.AnnotationRefName: e.name.String()}
+	dt, err := json.Marshal(desc)
+	if err != nil {
+		return nil, err
+	}
+	paths, err := imagespec.RefPaths(e.name)
+	if err != nil {
+		return nil, err
+	}
+	var files []llb.File
+	for _, name := range paths {
+		files = append(files, llb.File{Path: path.Join(imagespec.RegistryDir, name), Data: dt})
+	}
+	return files, nil
+}
+
+// configure writes what the image says of itself: labels, command, and a history in which every layer has its entry.
+func (p *platformBuild) configure(ctx context.Context, df *dockerfile2llb.Result, rootfs bkllb.State, lock *imagespec.Lock, layers []llb.Layer) error {
+	commands, err := json.Marshal(p.commands)
+	if err != nil {
+		return err
+	}
+	images, err := lock.Label()
+	if err != nil {
+		return err
+	}
+	config := &p.image.Config
+	if config.Labels == nil {
+		config.Labels = map[string]string{}
+	}
+	config.Labels[imagespec.LabelVersion] = imagespec.Version
+	config.Labels[imagespec.LabelKind] = kindOf(config.Labels)
+	config.Labels[imagespec.LabelCommands] = string(commands)
+	config.Labels[imagespec.LabelImages] = images
+	if n := len(p.commands); n > 0 {
+		config.Cmd = commandLine(p.commands[n-1], config.Shell)
+	}
+	added, err := llb.Depth(ctx, rootfs)
+	if err != nil {
+		return err
+	}
+	inherited := 0
+	if df.BaseImage != nil {
+		inherited = len(df.BaseImage.History)
+	}
+	p.image.History = align(p.image.History, inherited, len(p.image.RootFS.DiffIDs)+added)
+	for _, l := range layers {
+		entry := ocispec.History{CreatedBy: l.CreatedBy, Created: df.Epoch}
+		if l.Images {
+			entry.Comment = imagespec.HistoryImages
+		}
+		p.image.History = append(p.image.History, entry)
+	}
+	return nil
+}
+
+// commandLine is what a container of the image would run; the label has all commands.
+func commandLine(c imagespec.Command, shell []string) []string {
+	if c.Shell == "" {
+		return c.Exec
+	}
+	if len(shell) == 0 {
+		shell = []string{"/bin/sh", "-c"}
+	}
+	return append(append([]string{}, shell...), c.Shell)
+}
+
+// align makes the history account for exactly the given number of layers. The compiler's own entries are right; a base that is a
+// directory, or an image whose maker wrote none, is not in the history, and some images list layers they have not. inherited is how many
+// entries are the base's.
+func align(history []ocispec.History, inherited, layers int) []ocispec.History {
+	listed := 0
+	for _, h := range history {
+		if !h.EmptyLayer {
+			listed++
+		}
+	}
+	aligned := append([]ocispec.History{}, history[:inherited]...)
+	for ; listed < layers; listed++ {
+		aligned = append(aligned, ocispec.History{CreatedBy: "KUBEFILE layer of the base"})
+	}
+	for i := len(aligned) - 1; i >= 0 && listed > layers; i-- {
+		if !aligned[i].EmptyLayer {
+			aligned[i].EmptyLayer = true
+			listed--
+		}
+	}
+	return append(aligned, history[inherited:]...)
+}

@@ -1,0 +1,165 @@
+package frontend
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/containerd/platforms"
+	bkllb "github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/frontend/dockerfile/dockerfile2llb"
+	"github.com/moby/buildkit/frontend/dockerui"
+	"github.com/moby/buildkit/solver/pb"
+	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/kubefile/kubefile/frontend/kubefile"
+	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/llb"
+)
+
+// platform builds the image of one platform.
+func (b *build) platform(ctx context.Context, platform *ocispec.Platform, idx int) (*dockerui.BuildResult, *scanTargets, error) {
+	df, err := dockerfile2llb.Dockerfile2LLB(ctx, b.file.Dockerfile(), b.convertOpt(ctx, platform, idx))
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &platformBuild{build: b, platform: platforms.Normalize(b.target(platform)), image: df.Image, warn: idx == 0}
+	if err := p.describe(); err != nil {
+		return nil, nil, err
+	}
+	rootfs, err := p.rootfs(ctx, df.State)
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := p.discover(ctx, rootfs)
+	if err != nil {
+		return nil, nil, err
+	}
+	known, found := p.known(found)
+	images, err := p.resolve(ctx, found)
+	if err != nil {
+		return nil, nil, err
+	}
+	embedded, err := p.fetch(ctx, images)
+	if err != nil {
+		return nil, nil, err
+	}
+	lock, err := p.lock(known, embedded)
+	if err != nil {
+		return nil, nil, err
+	}
+	layers, err := p.layers(ctx, rootfs, embedded, lock)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := p.configure(ctx, df, rootfs, lock, layers); err != nil {
+		return nil, nil, err
+	}
+	ref, err := b.solve(ctx, llb.Assemble(rootfs, layers, b.canMerge()), p.platform)
+	if err != nil {
+		return nil, nil, err
+	}
+	targets := &scanTargets{SBOMTargets: *df.SBOM, ignoreCache: df.IsIgnoreCache}
+	if err := p.sbomTargets(ctx, targets, rootfs); err != nil {
+		return nil, nil, err
+	}
+	return &dockerui.BuildResult{Reference: ref, Image: df.Image, BaseImage: df.BaseImage, Epoch: df.Epoch}, targets, nil
+}
+
+// target is the platform to build for: the daemon's own unless the user asked for another.
+func (b *build) target(platform *ocispec.Platform) ocispec.Platform {
+	if platform != nil {
+		return *platform
+	}
+	return b.ui.BuildPlatforms[0]
+}
+
+func (b *build) canMerge() bool { return b.supports(pb.CapMergeOp) }
+func (b *build) canDiff() bool  { return b.canMerge() && b.supports(pb.CapDiffOp) }
+
+// rootfs is what the Dockerfile's instructions build, with what a cluster rootfs needs beyond them.
+func (p *platformBuild) rootfs(ctx context.Context, st bkllb.State) (bkllb.State, error) {
+	st, err := p.withToolbox(ctx, st)
+	if err != nil || !p.canMerge() {
+		return st, err
+	}
+	return llb.Linked(ctx, st, p.source.Data, p.file.Unlinked)
+}
+
+func (p *platformBuild) withToolbox(ctx context.Context, st bkllb.State) (bkllb.State, error) {
+	return llb.WithToolbox(ctx, st, p.gateway.isCluster, func(platform *ocispec.Platform) (bkllb.State, error) {
+		if platform == nil {
+			return p.self.state, nil
+		}
+		return p.self.on(ctx, *platform)
+	})
+}
+
+func (p *platformBuild) sbomTargets(ctx context.Context, targets *scanTargets, rootfs bkllb.State) error {
+	targets.Core = rootfs
+	for name, st := range targets.Extras {
+		st, err := p.withToolbox(ctx, st)
+		if err != nil {
+			return err
+		}
+		targets.Extras[name] = st
+	}
+	return nil
+}
+
+// platformBuild is the build of one platform.
+type platformBuild struct {
+	*build
+	platform ocispec.Platform
+	image    *dockerspec.DockerOCIImage // becomes the result's config
+	base     *imagespec.Description     // of the image that this build is derived from; empty if that is no cluster image
+	commands []imagespec.Command        // of base and Kubefile
+	warn     bool                       // warnings are printed for one platform only
+}
+
+// describe reads what the base image's config says, which the compiler carried over, and adds the commands of this Kubefile.
+func (p *platformBuild) describe() error {
+	own, reset, err := p.file.Commands(kubefile.Scope{
+		Target:    p.ui.Target,
+		Platform:  platformArgs(p.ui.BuildPlatforms[0], p.platform),
+		BuildArgs: p.ui.BuildArgs,
+		IsReplaced: func(stage string) bool {
+			named, err := p.ui.NamedContext(stage, dockerui.ContextOpt{Platform: &p.platform})
+			return err == nil && named != nil
+		},
+	})
+	if err != nil {
+		return err
+	}
+	labels := p.image.Config.Labels
+	p.base = &imagespec.Description{KubernetesVersion: labels[imagespec.LabelKubernetesVersion], Lock: imagespec.NewLock()}
+	if labels[imagespec.LabelVersion] != "" {
+		labels[imagespec.LabelKind] = kindOf(labels) // this Kubefile may add Kubernetes to an app
+		config := p.image.Image
+		config.Config = p.image.Config.ImageConfig
+		if p.base, err = imagespec.Describe(config); err != nil {
+			return fmt.Errorf("reading the base image: %w", err)
+		}
+	}
+	if !reset {
+		own = append(slices.Clone(p.base.Commands), own...)
+	}
+	p.commands = own
+	return nil
+}
+
+func kindOf(labels map[string]string) string {
+	if labels[imagespec.LabelKubernetesVersion] != "" {
+		return imagespec.KindCluster
+	}
+	return imagespec.KindApp
+}
+
+// platformArgs are the arguments that a FROM line may name without an ARG.
+func platformArgs(build, target ocispec.Platform) map[string]string {
+	return map[string]string{
+		"BUILDPLATFORM": platforms.Format(build), "BUILDOS": build.OS, "BUILDARCH": build.Architecture, "BUILDVARIANT": build.Variant,
+		"TARGETPLATFORM": platforms.Format(target), "TARGETOS": target.OS, "TARGETARCH": target.Architecture, "TARGETVARIANT": target.Variant,
+	}
+}

@@ -1,0 +1,79 @@
+package frontend
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"github.com/moby/buildkit/client/llb/sourceresolver"
+	"github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/util/flightcontrol"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/kubefile/kubefile/imagespec"
+)
+
+// resolver asks the gateway for each image once per build, however many stages and platforms name it, and remembers which
+// of them are cluster images.
+type resolver struct {
+	client.Client
+	group flightcontrol.CachedGroup[*resolved]
+
+	mu      sync.Mutex
+	cluster map[digest.Digest]bool
+}
+
+type resolved struct {
+	ref    string
+	digest digest.Digest
+	config []byte
+}
+
+func newResolver(c client.Client) *resolver {
+	return &resolver{
+		Client:  c,
+		group:   flightcontrol.CachedGroup[*resolved]{CacheError: true},
+		cluster: map[digest.Digest]bool{},
+	}
+}
+
+// ResolveImageConfig is the gateway's, remembered.
+func (r *resolver) ResolveImageConfig(ctx context.Context, ref string, opt sourceresolver.Opt) (string, digest.Digest, []byte, error) {
+	key := opt
+	key.LogName = "" // says who asks, not what for
+	dt, err := json.Marshal(key)
+	if err != nil {
+		return "", "", nil, fmt.Errorf("resolving %s: %w", ref, err)
+	}
+	res, err := r.group.Do(ctx, ref+" "+string(dt), func(ctx context.Context) (*resolved, error) {
+		ref, dgst, config, err := r.Client.ResolveImageConfig(ctx, ref, opt)
+		if err != nil {
+			return nil, err
+		}
+		r.remember(dgst, config)
+		return &resolved{ref, dgst, config}, nil
+	})
+	if err != nil {
+		return "", "", nil, err
+	}
+	return res.ref, res.digest, res.config, nil
+}
+
+func (r *resolver) remember(dgst digest.Digest, config []byte) {
+	var image ocispec.Image
+	if json.Unmarshal(config, &image) != nil {
+		return // whoever asked reports it
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cluster[dgst] = image.Config.Labels[imagespec.LabelVersion] != ""
+}
+
+// isCluster reports whether the image with the digest is a cluster image, as far as this build has seen its config.
+func (r *resolver) isCluster(image string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cluster[digest.Digest(image)]
+}

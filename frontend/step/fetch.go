@@ -1,0 +1,218 @@
+package step
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/containerd/platforms"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// concurrency is how many images, and how many blobs of each, are fetched at once.
+	concurrency = 8
+	// manifestTimeout is the most that the manifests of one image may take, retries included.
+	manifestTimeout = 2 * time.Minute
+	// maxLayers is the most layers a manifest may list.
+	maxLayers = 1000
+)
+
+// Fetch answers a [FetchRequest]. Images that could not be had are in the answer with an error; Fetch itself fails only if it cannot
+// work at all.
+func Fetch(ctx context.Context, request, dockerConfig, out string) error {
+	var req FetchRequest
+	if err := readRequest(request, &req); err != nil {
+		return err
+	}
+	registries, err := newRegistries(dockerConfig, req.Mirrors)
+	if err != nil {
+		return err
+	}
+	f := &fetcher{registries: registries, matcher: platforms.Only(req.Platform), out: out, started: map[digest.Digest]bool{}}
+	answer := make([]Image, len(req.Images))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(concurrency)
+	for i, wanted := range req.Images {
+		group.Go(func() error {
+			image, err := f.image(ctx, wanted, req.Blobs)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				image = Image{Error: err.Error(), Denied: denied(err)}
+			}
+			image.Reference = wanted.Reference
+			answer[i] = image
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return writeAnswer(out, Fetched, answer)
+}
+
+type fetcher struct {
+	registries *registries
+	matcher    platforms.MatchComparer
+	out        string
+
+	mu      sync.Mutex
+	started map[digest.Digest]bool // blobs, so that one used twice is fetched once
+}
+
+func (f *fetcher) image(ctx context.Context, wanted Wanted, blobs bool) (Image, error) {
+	name, err := reference.ParseNormalizedNamed(wanted.Reference)
+	if err != nil {
+		return Image{}, err
+	}
+	image, err := f.manifests(ctx, name, wanted)
+	if err != nil || !blobs {
+		return image, err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(concurrency)
+	for _, desc := range append(slices.Clone(image.Layers), image.Config) {
+		group.Go(func() error { return f.blob(ctx, name, desc) })
+	}
+	return image, group.Wait()
+}
+
+func (f *fetcher) manifests(ctx context.Context, name reference.Named, wanted Wanted) (Image, error) {
+	ctx, cancel := context.WithTimeout(ctx, manifestTimeout)
+	defer cancel()
+	desc, body, err := f.registries.manifest(ctx, name, wanted.Digest)
+	if err != nil {
+		return Image{}, err
+	}
+	if !IsIndex(desc.MediaType) {
+		image := Image{Manifest: desc}
+		return image, errors.Join(image.ReadManifest(body), f.write(desc.Digest, body))
+	}
+	candidates, err := Children(body, f.matcher)
+	if err != nil {
+		return Image{}, err
+	}
+	for _, child := range candidates {
+		manifest, childBody, err := f.registries.manifest(ctx, name, child.Digest)
+		if err != nil {
+			return Image{}, err
+		}
+		image := Image{Index: &desc, Manifest: manifest}
+		if err := image.ReadManifest(childBody); err != nil {
+			return Image{}, err
+		}
+		if image.Config.Digest == wanted.Config {
+			return image, errors.Join(f.write(desc.Digest, body), f.write(manifest.Digest, childBody))
+		}
+	}
+	return Image{}, fmt.Errorf("none of the index's manifests has the config %s that BuildKit chose", wanted.Config)
+}
+
+// IsIndex reports whether the media type is one of an index.
+func IsIndex(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageIndex || mediaType == "application/vnd.docker.distribution.manifest.list.v2+json"
+}
+
+// Children returns the manifests of an index that fit the platform, the best one first. Attestations fit none.
+func Children(index []byte, matcher platforms.MatchComparer) ([]ocispec.Descriptor, error) {
+	var idx ocispec.Index
+	if err := json.Unmarshal(index, &idx); err != nil {
+		return nil, fmt.Errorf("reading the index: %w", err)
+	}
+	var fit []ocispec.Descriptor
+	for _, m := range idx.Manifests {
+		if m.Platform != nil && matcher.Match(*m.Platform) {
+			fit = append(fit, m)
+		}
+	}
+	slices.SortStableFunc(fit, func(a, b ocispec.Descriptor) int {
+		switch {
+		case matcher.Less(*a.Platform, *b.Platform):
+			return -1
+		case matcher.Less(*b.Platform, *a.Platform):
+			return 1
+		}
+		return 0
+	})
+	return fit, nil
+}
+
+// ReadManifest fills in config and layers from the bytes of an image manifest.
+func (i *Image) ReadManifest(body []byte) error {
+	var m ocispec.Manifest
+	if err := json.Unmarshal(body, &m); err != nil {
+		return fmt.Errorf("reading the manifest: %w", err)
+	}
+	if len(m.Layers) > maxLayers {
+		return fmt.Errorf("the manifest lists %d layers, more than %d", len(m.Layers), maxLayers)
+	}
+	for _, d := range append([]ocispec.Descriptor{m.Config}, m.Layers...) {
+		if err := d.Digest.Validate(); err != nil {
+			return fmt.Errorf("reading the manifest: %q: %w", d.Digest, err)
+		}
+		if d.Size < 0 {
+			return fmt.Errorf("reading the manifest: %s has the size %d", d.Digest, d.Size)
+		}
+	}
+	i.Config, i.Layers = m.Config, m.Layers
+	return nil
+}
+
+func (f *fetcher) write(dgst digest.Digest, body []byte) error {
+	path, err := f.blobPath(dgst)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, body, 0o644)
+}
+
+func (f *fetcher) blobPath(dgst digest.Digest) (string, error) {
+	dir := filepath.Join(f.out, "blobs", dgst.Algorithm().String())
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, dgst.Encoded()), nil
+}
+
+// blob writes a blob to the output, checked against its digest and size.
+func (f *fetcher) blob(ctx context.Context, name reference.Named, desc ocispec.Descriptor) error {
+	f.mu.Lock()
+	started := f.started[desc.Digest]
+	f.started[desc.Digest] = true
+	f.mu.Unlock()
+	if started {
+		return nil
+	}
+	path, err := f.blobPath(desc.Digest)
+	if err != nil {
+		return err
+	}
+	return f.registries.blob(ctx, name, desc, func(r io.Reader) error {
+		file, err := os.Create(path)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		verifier := desc.Digest.Verifier()
+		n, err := io.Copy(io.MultiWriter(file, verifier), io.LimitReader(r, desc.Size+1))
+		if err != nil {
+			return fmt.Errorf("fetching %s: %w", desc.Digest, err)
+		}
+		if n != desc.Size || !verifier.Verified() {
+			return fmt.Errorf("the registry sent other bytes than %s", desc.Digest)
+		}
+		return file.Close()
+	})
+}

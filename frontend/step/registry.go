@@ -1,0 +1,141 @@
+package step
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/registry/remote"
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+	"oras.land/oras-go/v2/registry/remote/retry"
+
+	"github.com/kubefile/kubefile/frontend/transport"
+)
+
+// maxManifest is the most a manifest or an index may have, in bytes (the distribution spec asks registries for 4 MiB).
+const maxManifest = 4 << 20
+
+// registries reads from registries and their mirrors.
+type registries struct {
+	client  *auth.Client
+	mirrors map[string][]string
+}
+
+// newRegistries takes credentials from a config.json of Docker, where there is one; without, it asks anonymously.
+func newRegistries(dockerConfig string, mirrors map[string][]string) (*registries, error) {
+	store, err := credentials.NewFileStore(dockerConfig)
+	if err != nil {
+		return nil, fmt.Errorf("reading the credentials in %s: %w", dockerConfig, err)
+	}
+	rt, err := transport.New()
+	if err != nil {
+		return nil, err
+	}
+	return &registries{
+		client: &auth.Client{
+			Client:     &http.Client{Transport: retry.NewTransport(rt)},
+			Cache:      auth.NewCache(),
+			Credential: credentials.Credential(store),
+		},
+		mirrors: mirrors,
+	}, nil
+}
+
+// manifest returns the exact bytes of a manifest or index, checked against its digest.
+func (r *registries) manifest(ctx context.Context, name reference.Named, dgst digest.Digest) (ocispec.Descriptor, []byte, error) {
+	var found ocispec.Descriptor
+	var body []byte
+	err := r.try(name, func(repo *remote.Repository) error {
+		desc, rc, err := repo.Manifests().FetchReference(ctx, dgst.String())
+		if err != nil {
+			return err
+		}
+		defer rc.Close()
+		body, err = io.ReadAll(io.LimitReader(rc, maxManifest+1))
+		if err != nil {
+			return err
+		}
+		if len(body) > maxManifest {
+			return fmt.Errorf("the manifest %s is larger than %d bytes", dgst, maxManifest)
+		}
+		if dgst.Algorithm().FromBytes(body) != dgst {
+			return fmt.Errorf("the registry sent other bytes than %s", dgst)
+		}
+		found = ocispec.Descriptor{MediaType: desc.MediaType, Digest: dgst, Size: int64(len(body))}
+		return nil
+	})
+	return found, body, err
+}
+
+// blob copies a blob to w. The caller checks the digest.
+func (r *registries) blob(ctx context.Context, name reference.Named, desc ocispec.Descriptor, w func(io.Reader) error) error {
+	return r.try(name, func(repo *remote.Repository) error {
+		rc, err := repo.Blobs().Fetch(ctx, desc)
+		if err != nil {
+			return err
+		}
+		defer rc.Close()
+		return w(rc)
+	})
+}
+
+// try calls fn with the mirrors of a repository in their order and then with the repository itself, until one succeeds.
+func (r *registries) try(name reference.Named, fn func(*remote.Repository) error) error {
+	host := reference.Domain(name)
+	var failures []error
+	for _, base := range append(append([]string{}, r.mirrors[host]...), originOf(host)) {
+		repo, err := r.repository(base, reference.Path(name))
+		if err == nil {
+			err = fn(repo)
+		}
+		if err == nil {
+			return nil
+		}
+		failures = append(failures, err)
+	}
+	return errors.Join(failures...)
+}
+
+func (r *registries) repository(base, path string) (*remote.Repository, error) {
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("the mirror %q is no http or https URL", base)
+	}
+	repo, err := remote.NewRepository(u.Host + "/" + strings.TrimPrefix(u.Path+"/"+path, "/"))
+	if err != nil {
+		return nil, err
+	}
+	repo.PlainHTTP = u.Scheme == "http"
+	repo.Client = r.client
+	return repo, nil
+}
+
+// originOf is a registry's own address. Loopback ones speak plain HTTP, as for Docker and BuildKit.
+func originOf(host string) string {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	ip := net.ParseIP(name)
+	if name == "localhost" || ip != nil && ip.IsLoopback() {
+		return "http://" + host
+	}
+	return "https://" + host
+}
+
+// denied reports whether a registry asked for other credentials. Many say so for whatever does not exist, too.
+func denied(err error) bool {
+	var response *errcode.ErrorResponse
+	return errors.Is(err, auth.ErrBasicCredentialNotFound) ||
+		errors.As(err, &response) && (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden)
+}

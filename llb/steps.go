@@ -1,0 +1,94 @@
+package llb
+
+import (
+	"context"
+
+	"github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/solver/pb"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+const (
+	// Program is the frontend's own binary in its image.
+	Program = "/frontend"
+	// RunnerSource is the static runner in the frontend's image.
+	RunnerSource = "/sealer-run"
+
+	// InputDir, RequestFile and OutputDir are where a step finds what it reads, what it is asked, and where it writes.
+	InputDir    = "/in"
+	RequestFile = "/request/request.json"
+	OutputDir   = "/out"
+	// DockerConfig is where the fetch step finds the credentials, if the build gave it some.
+	DockerConfig = "/run/secrets/" + DockerConfigSecret
+	// DockerConfigSecret is the id of the build secret with a config.json of Docker.
+	DockerConfigSecret = "kubefile.dockerconfig"
+
+	blobsInOutput = "/blobs/"
+)
+
+// Scan is the step that looks for images in rootfs: no network, nothing written but the answer, cached by content.
+func Scan(self, rootfs llb.State, request []byte) llb.State {
+	run := self.Run(
+		llb.Args([]string{Program, "scan"}),
+		llb.Network(pb.NetMode_NONE),
+		llb.ReadonlyRootFS(),
+		llb.AddMount(InputDir, rootfs, llb.Readonly),
+		requestMount(request),
+		llb.WithCustomName("[kubefile] discover images"),
+	)
+	return run.AddMount(OutputDir, llb.Scratch())
+}
+
+// Fetch is the step that reads manifests, and on old daemons all blobs, from the registries itself.
+func Fetch(self llb.State, request []byte, proxy *llb.ProxyEnv, name string) llb.State {
+	opts := []llb.RunOption{
+		llb.Args([]string{Program, "fetch"}),
+		llb.ReadonlyRootFS(),
+		requestMount(request),
+		llb.AddSecret(DockerConfig, llb.SecretID(DockerConfigSecret), llb.SecretOptional),
+		llb.WithCustomName("[kubefile] " + name),
+	}
+	if proxy != nil {
+		opts = append(opts, llb.WithProxy(*proxy))
+	}
+	return self.Run(opts...).AddMount(OutputDir, llb.Scratch())
+}
+
+func requestMount(request []byte) llb.RunOption {
+	st := llb.Scratch().File(llb.Mkfile("/request.json", 0o644, request), llb.WithCustomName("[kubefile] write the step's request"))
+	return llb.AddMount("/request", st, llb.Readonly)
+}
+
+// FetchedBlob is a blob that the fetch step wrote.
+func FetchedBlob(fetched llb.State, dgst digest.Digest, size int64) Blob {
+	return Blob{Digest: dgst, Size: size, Source: fetched, Path: blobsInOutput + dgst.Algorithm().String() + "/" + dgst.Encoded()}
+}
+
+// ForPlatform returns the image that st pulls, for another platform. It is false if st is anything but one image.
+func ForPlatform(ctx context.Context, st llb.State, platform ocispec.Platform) (llb.State, bool, error) {
+	g, err := readGraph(ctx, st)
+	if err != nil {
+		return llb.State{}, false, err
+	}
+	chain := g.chain()
+	if len(chain) != 1 {
+		return llb.State{}, false, nil
+	}
+	source := g.vertices[chain[0]].op.GetSource()
+	if source == nil {
+		return llb.State{}, false, nil
+	}
+	if _, ok := imageOf(source); !ok {
+		return llb.State{}, false, nil
+	}
+	out, err := g.rewrite(func(_ *graph, _ string, v *vertex) (*pb.Input, error) {
+		v.op.Platform = &pb.Platform{OS: platform.OS, Architecture: platform.Architecture, Variant: platform.Variant}
+		return nil, nil
+	})
+	if err != nil {
+		return llb.State{}, false, err
+	}
+	image, err := out.state()
+	return image, err == nil, err
+}

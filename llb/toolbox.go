@@ -1,0 +1,116 @@
+package llb
+
+import (
+	"context"
+	"path"
+	"strings"
+
+	"github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/solver/pb"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+const (
+	// ToolboxDir is where RUN steps find the toolbox: outside everything that a cluster rootfs holds.
+	ToolboxDir = "/.kubefile/toolbox"
+	// toolboxSource is the toolbox's directory in the frontend's image.
+	toolboxSource = "/toolbox"
+	// launcher stands in for /bin/sh; it prefers the rootfs's own shell.
+	launcher = ToolboxDir + "/launch"
+
+	shell = "/bin/sh"
+	// heredocDir is where BuildKit mounts a heredoc that begins with "#!".
+	heredocDir = "/dev/pipes/"
+	// defaultPath is what a container has when nobody says otherwise (BuildKit's system.DefaultPathEnvUnix).
+	defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+)
+
+// Bare says whether the file system that comes from an image needs the toolbox. It is asked with the image's digest.
+type Bare func(image string) bool
+
+// WithToolbox returns st with the toolbox mounted, read-only, into every RUN step whose root begins at scratch, at a
+// directory, or at a cluster image, because such a rootfs need not have a shell. toolbox gives the frontend's image for the
+// platform a step runs on. The rootfs's own programs come first: its /bin/sh where there is one, its directories in PATH.
+func WithToolbox(ctx context.Context, st llb.State, bare Bare, toolbox func(*ocispec.Platform) (llb.State, error)) (llb.State, error) {
+	g, err := readGraph(ctx, st)
+	if err != nil {
+		return st, err
+	}
+	edited := false
+	out, err := g.rewrite(func(out *graph, old string, v *vertex) (*pb.Input, error) {
+		exec := v.op.GetExec()
+		if exec == nil || !g.bareRoot(old, bare) {
+			return nil, nil
+		}
+		edited = true
+		return nil, mountToolbox(ctx, out, v.op, toolbox)
+	})
+	if err != nil || !edited {
+		return st, err
+	}
+	return out.state()
+}
+
+// bareRoot reports whether the root file system of the exec begins at something that needs the toolbox.
+func (g *graph) bareRoot(exec string, bare Bare) bool {
+	chain := g.at(&pb.Input{Digest: exec}).chain()
+	source := g.vertices[chain[len(chain)-1]].op.GetSource()
+	if source == nil {
+		return true
+	}
+	image, ok := imageOf(source)
+	return !ok || bare(image)
+}
+
+func mountToolbox(ctx context.Context, out *graph, op *pb.Op, toolbox func(*ocispec.Platform) (llb.State, error)) error {
+	var platform *ocispec.Platform
+	if op.Platform != nil {
+		p := op.Platform.Spec()
+		platform = &p
+	}
+	st, err := toolbox(platform)
+	if err != nil {
+		return err
+	}
+	in, err := out.addState(ctx, st)
+	if err != nil {
+		return err
+	}
+	exec := op.GetExec()
+	exec.Mounts = append(exec.Mounts, &pb.Mount{
+		Input:    int64(len(op.Inputs)),
+		Selector: toolboxSource,
+		Dest:     ToolboxDir,
+		Output:   int64(pb.SkipOutput),
+		Readonly: true,
+	})
+	op.Inputs = append(op.Inputs, in)
+	exec.Meta.Env = appendPath(exec.Meta.Env, ToolboxDir+"/bin")
+	switch args := exec.Meta.Args; {
+	case args[0] == shell:
+		args[0] = launcher
+	case strings.HasPrefix(args[0], heredocDir):
+		exec.Meta.Args = append([]string{launcher}, args...)
+	}
+	return nil
+}
+
+func appendPath(env []string, dir string) []string {
+	for i, kv := range env {
+		if value, ok := strings.CutPrefix(kv, "PATH="); ok {
+			env[i] = "PATH=" + strings.TrimPrefix(value+":"+dir, ":")
+			return env
+		}
+	}
+	return append(env, "PATH="+defaultPath+":"+dir)
+}
+
+// imageOf returns the digest of the image that a source pulls.
+func imageOf(source *pb.SourceOp) (string, bool) {
+	scheme, ref, ok := strings.Cut(source.Identifier, "://")
+	if !ok || scheme != "docker-image" && scheme != "oci-layout" {
+		return "", false
+	}
+	_, dgst, ok := strings.Cut(path.Base(ref), "@")
+	return dgst, ok
+}
