@@ -48,20 +48,40 @@ func ensure(ctx context.Context, cache string, t tool) (dir string, built bool, 
 		return dir, false, nil
 	}
 	fmt.Printf("%-16s %-10s building\n", t.name, t.version)
-	unfinished := filepath.Join(home, ".unfinished")
-	if err := errors.Join(os.RemoveAll(unfinished), os.RemoveAll(dir)); err != nil {
-		return "", false, err
+	return dir, true, create(ctx, home, dir, t)
+}
+
+// create builds the tool in a directory of home and renames that to dir. The caller holds the lock of home.
+func create(ctx context.Context, home, dir string, t tool) (err error) {
+	// What a killed run left is removed; its compiler may still be writing there, so the new directory has another name.
+	left, err := filepath.Glob(filepath.Join(home, ".unfinished-*"))
+	if err != nil {
+		return err
 	}
-	if err := os.Mkdir(unfinished, 0o755); err != nil {
-		return "", false, err
+	for _, path := range append(left, dir) {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	unfinished, err := os.MkdirTemp(home, ".unfinished-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(unfinished))
+		}
+	}()
+	if err := os.Chmod(unfinished, 0o755); err != nil {
+		return err
 	}
 	if err := t.build(ctx, unfinished); err != nil {
-		return "", false, errors.Join(err, os.RemoveAll(unfinished))
+		return err
 	}
 	if !complete(unfinished, t.binaries) {
-		return "", false, fmt.Errorf("the build did not write all of %v", t.binaries)
+		return fmt.Errorf("the build did not write all of %v", t.binaries)
 	}
-	return dir, true, os.Rename(unfinished, dir)
+	return os.Rename(unfinished, dir)
 }
 
 // complete reports whether every binary is in dir.

@@ -76,7 +76,7 @@ func TestInterruptedBuildIsRepeated(t *testing.T) {
 		t.Fatalf("the failure is not reported: %v", err)
 	}
 	// A killed process leaves more: its directory, and binaries in it.
-	left := filepath.Join(cache, "x", ".unfinished")
+	left := filepath.Join(cache, "x", ".unfinished-1")
 	if err := os.MkdirAll(left, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +90,9 @@ func TestInterruptedBuildIsRepeated(t *testing.T) {
 	}
 	if data, _ := os.ReadFile(filepath.Join(dir, "x")); string(data) != "whole" {
 		t.Errorf("the binary is %q", data)
+	}
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what the killed run left is still there: %v", err)
 	}
 }
 

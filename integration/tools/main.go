@@ -28,7 +28,11 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *out, flag.Args()); err != nil {
+	err := run(ctx, *out, flag.Args())
+	if err != nil && ctx.Err() != nil {
+		err = errors.New("interrupted; the same command goes on")
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "tools:", err)
 		os.Exit(1)
 	}
