@@ -1,4 +1,4 @@
-.PHONY: tools
+.PHONY: tools up down
 
 # Where the binaries of the lab are linked; what they link to is in ${KUBEFILE_CACHE:-~/.cache/kubefile}/tools.
 BIN := $(CURDIR)/_out/bin
@@ -9,3 +9,15 @@ TOOLS :=
 
 tools:
 	@go -C integration/tools run . -out $(BIN) $(TOOLS)
+
+# BuildKit, a registry and the stand-in for the public registries, on loopback; _out/lab.env says where. See integration/lab.
+LAB := $(CURDIR)/_out/lab/lab
+
+up: tools
+	@go build -o $(LAB) ./integration/lab
+	@$(LAB) images
+	@$(LAB) up
+
+down:
+	@go build -o $(LAB) ./integration/lab
+	@$(LAB) down

@@ -52,6 +52,8 @@ func (w *watched) WriteHeader(status int) {
 
 func (w *watched) Write(p []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(p)
-	w.access.Bytes += int64(n)
+	if w.access.Method != http.MethodHead { // an answer to HEAD has no body, whatever is written
+		w.access.Bytes += int64(n)
+	}
 	return n, err
 }

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"text/template"
+	"time"
+
+	"github.com/kubefile/kubefile/integration/lab/daemon"
+	"github.com/kubefile/kubefile/integration/lab/environment"
+)
+
+// readyWithin bounds how long a service may take to start.
+const readyWithin = time.Minute
+
+// mirrored lists the registries for which BuildKit asks the stand-in. A test that needs another one adds it here.
+var mirrored = []string{
+	"docker.io", "quay.io", "gcr.io", "ghcr.io", "registry.k8s.io", "mcr.microsoft.com", "public.ecr.aws", "nvcr.io",
+	"k8s.gcr.io", "us-docker.pkg.dev", "docker.elastic.co", "registry.gitlab.com",
+	"registry.cn-qingdao.aliyuncs.com", "registry.cn-hangzhou.aliyuncs.com",
+	"registry.example.com", "custom.registry.io",
+}
+
+//go:embed config
+var configs embed.FS
+
+// configure writes the configuration file name from its template and returns its path.
+func (l *lab) configure(name string, values any) (string, error) {
+	parsed, err := template.ParseFS(configs, "config/"+name)
+	if err != nil {
+		return "", err
+	}
+	var text bytes.Buffer
+	if err := parsed.Execute(&text, values); err != nil {
+		return "", err
+	}
+	return l.path("lab", name), os.WriteFile(l.path("lab", name), text.Bytes(), 0o644)
+}
+
+// service is what all daemons of the lab have in common.
+func (l *lab) service(name string) daemon.Daemon {
+	return daemon.Daemon{Name: name, State: l.path("lab"), Log: l.path("log", name+".log"), Env: os.Environ()}
+}
+
+func (l *lab) registry(env *environment.Environment) (daemon.Daemon, error) {
+	config, err := l.configure("registry.yml", map[string]string{"Root": l.path("registry"), "Address": env.Registry})
+	d := l.service("registry")
+	d.Argv = []string{l.tool("registry"), "serve", config}
+	d.Config = []string{config}
+	d.Output = env.RegistryAccessLog
+	// Variables that begin with REGISTRY_ would override the file.
+	d.Env = []string{"PATH=" + os.Getenv("PATH"), "OTEL_TRACES_EXPORTER=none"}
+	d.Ready = func(ctx context.Context) error { return answers(ctx, env.Registry) }
+	return d, err
+}
+
+func (l *lab) upstream(env *environment.Environment) (daemon.Daemon, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return daemon.Daemon{}, err
+	}
+	files, err := filepath.Abs("integration/testdata")
+	if err != nil {
+		return daemon.Daemon{}, err
+	}
+	if _, err := os.Stat(files); err != nil {
+		return daemon.Daemon{}, fmt.Errorf("run this in the root of the repository: %w", err)
+	}
+	d := l.service("upstream")
+	d.Argv = []string{program, "upstream", "--listen", env.Upstream, "--files", files,
+		"--references", l.path("lab", "upstream.references"), "--access-log", env.UpstreamAccessLog}
+	if layout, err := filepath.EvalSymlinks(l.path("images")); err == nil {
+		d.Argv = append(d.Argv, "--layout", layout)
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return daemon.Daemon{}, err
+	}
+	d.Ready = func(ctx context.Context) error { return answers(ctx, env.Upstream) }
+	return d, nil
+}
+
+func (l *lab) buildkit(env *environment.Environment) (daemon.Daemon, error) {
+	config, err := l.configure("buildkitd.toml", map[string]any{
+		"Root": l.path("buildkit"), "Socket": l.socket(), "Runc": l.tool("runc"),
+		"Registry": env.Registry, "Upstream": env.Upstream, "Mirrored": mirrored,
+	})
+	d := l.service("buildkitd")
+	d.Argv = []string{l.tool("buildkitd"), "--config", config}
+	d.Config = []string{config, l.tool("runc")}
+	d.Env = append(d.Env, "OTEL_TRACES_EXPORTER=none")
+	d.Ready = func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		return run(exec.CommandContext(ctx, l.tool("buildctl"), "--addr", env.BuildKitHost, "debug", "workers"))
+	}
+	return d, err
+}
+
+func (l *lab) socket() string { return l.path("lab", "buildkitd.sock") }
+
+// answers reports whether a registry answers at address.
+func answers(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/v2/", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultTransport.RoundTrip(request) // as it is: no proxy is meant for loopback
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", address, response.Status)
+	}
+	return nil
+}
+
+// run runs a command and puts what it wrote into the error.
+func run(cmd *exec.Cmd) error {
+	output, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w\n%s", cmd, err, bytes.TrimSpace(output))
+	}
+	return nil
+}

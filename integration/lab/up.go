@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/kubefile/kubefile/integration/lab/daemon"
+	"github.com/kubefile/kubefile/integration/lab/environment"
+)
+
+// up starts the services that do not run, or not with this configuration, and writes lab.env.
+func (l *lab) up(ctx context.Context) error {
+	if longest := 107; len(l.socket()) > longest {
+		return fmt.Errorf("the socket's path %s is longer than the %d bytes that Linux allows; use a clone with a shorter path", l.socket(), longest)
+	}
+	for _, name := range []string{"registry", "buildkitd", "buildctl", "buildx", "runc"} {
+		if _, err := os.Stat(l.tool(name)); err != nil {
+			return fmt.Errorf("a tool is not compiled; run: make tools: %w", err)
+		}
+	}
+	env, err := l.environment()
+	if err != nil {
+		return err
+	}
+	for _, describe := range []func(*environment.Environment) (daemon.Daemon, error){l.registry, l.upstream, l.buildkit} {
+		d, err := describe(env)
+		if err != nil {
+			return err
+		}
+		if err := l.start(ctx, d); err != nil {
+			return err
+		}
+	}
+	if err := l.dockerConfig(ctx, env); err != nil {
+		return err
+	}
+	if err := env.Write(l.out); err != nil {
+		return err
+	}
+	fmt.Printf("BuildKit %s\nregistry %s\nupstream %s\nin a shell: set -a; . %s; set +a\n",
+		env.BuildKitHost, env.Registry, env.Upstream, l.path(environment.File))
+	return nil
+}
+
+func (l *lab) start(ctx context.Context, d daemon.Daemon) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	if d.Name == "buildkitd" && !d.Running() {
+		if err := l.sweepBuildKit(ctx); err != nil {
+			return err
+		}
+	}
+	started, err := d.Start(ctx)
+	if started {
+		fmt.Println("started", d.Name)
+	}
+	return err
+}
+
+// environment returns the addresses: those of the last time as far as they are in use by this lab or by nobody.
+func (l *lab) environment() (*environment.Environment, error) {
+	env, err := environment.Read(l.out)
+	if err != nil {
+		env = new(environment.Environment) // none yet, or one of an older clone
+	}
+	for _, a := range []struct {
+		service string
+		address *string
+	}{{"registry", &env.Registry}, {"upstream", &env.Upstream}} {
+		if l.service(a.service).Running() && *a.address != "" {
+			continue
+		}
+		if *a.address, err = l.freeAddress(a.service); err != nil {
+			return nil, err
+		}
+	}
+	env.BuildKitHost = "unix://" + l.socket()
+	env.Frontend = env.Registry + "/kubefile/frontend:dev"
+	env.RegistryAccessLog = l.path("log", "registry-access.log")
+	env.UpstreamAccessLog = l.path("log", "upstream-access.jsonl")
+	env.DockerConfig = l.path("docker")
+	env.BuildxBuilder = "kubefile-lab"
+	env.Bin = l.path("bin")
+	return env, nil
+}
+
+// dockerConfig makes a configuration directory in which `docker buildx build` and `buildx build` use the lab's BuildKit.
+func (l *lab) dockerConfig(ctx context.Context, env *environment.Environment) error {
+	plugin := filepath.Join(env.DockerConfig, "cli-plugins", "docker-buildx")
+	if err := os.MkdirAll(filepath.Dir(plugin), 0o755); err != nil {
+		return err
+	}
+	if err := os.Symlink(l.tool("buildx"), plugin); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	_, err := os.Stat(filepath.Join(env.DockerConfig, "buildx", "instances", env.BuildxBuilder))
+	if err == nil {
+		return nil
+	}
+	create := exec.CommandContext(ctx, plugin, "create", "--use", "--name", env.BuildxBuilder, "--driver", "remote", env.BuildKitHost)
+	create.Env = append(os.Environ(), "DOCKER_CONFIG="+env.DockerConfig)
+	return run(create)
+}
+
+// publish builds the frontend image for both platforms from what `make frontend` compiled, and pushes it.
+func (l *lab) publish(ctx context.Context) error {
+	env, err := environment.Read(l.out)
+	if err != nil {
+		return err
+	}
+	for _, platform := range []string{"linux-amd64", "linux-arm64"} {
+		if _, err := os.Stat(l.path("frontend", platform)); err != nil {
+			return fmt.Errorf("the frontend is not compiled; run: make frontend: %w", err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	err = run(exec.CommandContext(ctx, l.tool("buildctl"), "--addr", env.BuildKitHost, "build", "--progress", "plain",
+		"--frontend", "dockerfile.v0", "--opt", "filename=Dockerfile.frontend", "--opt", "platform=linux/amd64,linux/arm64",
+		"--local", "context=.", "--local", "dockerfile=.",
+		"--output", "type=image,push=true,name="+env.Frontend))
+	if err != nil {
+		return fmt.Errorf("publishing the frontend image: %w", err)
+	}
+	fmt.Println("frontend", env.Frontend)
+	return nil
+}
+
+// down stops what up started. What was built and pushed stays.
+func (l *lab) down(ctx context.Context) error {
+	for _, name := range []string{"buildkitd", "upstream", "registry"} {
+		if err := l.service(name).Stop(ctx); err != nil {
+			return err
+		}
+	}
+	err := os.Remove(l.path(environment.File))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, l.sweepBuildKit(ctx))
+}
