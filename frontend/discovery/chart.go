@@ -128,13 +128,13 @@ func (c *collector) chart(ctx context.Context, ch *chart.Chart, name, prefix str
 		return ctx.Err()
 	}
 	if err != nil {
-		c.problem(name, 0, true, "the chart %s cannot be rendered: %v: give the value in %svalues.yaml", ch.Name(), err, prefix)
+		c.problem(name, 0, true, "the chart %s cannot be rendered: %v", ch.Name(), err)
 		return nil
 	}
 	s := chartSearch{c: c, prefix: prefix, chain: []string{fmt.Sprintf("chart %s (%s %s)", name, ch.Name(), ch.Metadata.Version)}, sources: map[string][]byte{}}
 	s.collectSources(ch)
 	for _, crd := range ch.CRDObjects() {
-		rendered[path.Join(ch.Name(), crd.Filename)] = string(crd.File.Data)
+		rendered[crd.Filename] = string(crd.File.Data)
 	}
 	for _, template := range slices.Sorted(maps.Keys(rendered)) {
 		if path.Base(template) != "NOTES.txt" {
@@ -164,7 +164,11 @@ func (c *collector) render(ctx context.Context, ch *chart.Chart) (map[string]str
 	if err != nil {
 		return nil, err
 	}
-	return engine.Engine{}.RenderWithContext(ctx, ch, values)
+	rendered, err := engine.Engine{}.RenderWithContext(ctx, ch, values)
+	if err != nil {
+		return nil, fmt.Errorf("%w (where a value is missing, give it in the chart's values.yaml)", err)
+	}
+	return rendered, nil
 }
 
 // checkDependencies refuses a chart whose dependencies are not packed with it, as Helm does before it installs one.
