@@ -45,26 +45,27 @@ func aptGet(ctx context.Context, dir string, args ...string) error {
 	return runCommand(cmd)
 }
 
-// busybox is Debian's static busybox for an architecture, which need not be the machine's. Its version is the Debian release.
-func busybox(arch string) (tool, error) {
+// static is a program of Debian's package PROGRAM-static for an architecture, which need not be the machine's. Its version is the
+// Debian release.
+func static(program, arch string) (tool, error) {
 	release, err := debianRelease()
 	if err != nil {
 		return tool{}, err
 	}
-	name := "busybox-" + arch
+	name := program + "-" + arch
 	key := sha256.Sum256([]byte(name + " " + release))
 	return tool{
 		name: name, version: release, key: hex.EncodeToString(key[:])[:12], binaries: []string{name},
 		build: func(ctx context.Context, dir string) error {
-			return fetchBusybox(ctx, arch, filepath.Join(dir, name))
+			return fetchStatic(ctx, program, arch, filepath.Join(dir, name))
 		},
 	}, nil
 }
 
-// fetchBusybox downloads the package from the machine's configured sources, where apt checks the signatures, with package
+// fetchStatic downloads the package from the machine's configured sources, where apt checks the signatures, with package
 // lists of its own: the machine's lists and dpkg's architectures stay as they are.
-func fetchBusybox(ctx context.Context, arch, target string) (err error) {
-	work, err := os.MkdirTemp("", "kubefile-busybox-")
+func fetchStatic(ctx context.Context, program, arch, target string) (err error) {
+	work, err := os.MkdirTemp("", "kubefile-"+program+"-")
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func fetchBusybox(ctx context.Context, arch, target string) (err error) {
 	if err := aptGet(ctx, work, append(options, "update")...); err != nil {
 		return err
 	}
-	if err := aptGet(ctx, work, append(options, "download", "busybox-static")...); err != nil {
+	if err := aptGet(ctx, work, append(options, "download", program+"-static")...); err != nil {
 		return err
 	}
 	debs, err := filepath.Glob(filepath.Join(work, "*.deb"))
@@ -98,12 +99,14 @@ func fetchBusybox(ctx context.Context, arch, target string) (err error) {
 	if err := runCommand(exec.CommandContext(ctx, "dpkg-deb", "-x", debs[0], root)); err != nil {
 		return err
 	}
-	for _, path := range []string{"bin/busybox", "usr/bin/busybox"} { // before and after Debian's /usr merge
-		if data, err := os.ReadFile(filepath.Join(root, path)); err == nil {
-			return os.WriteFile(target, data, 0o755)
+	for _, dir := range []string{"bin", "usr/bin"} { // before and after Debian's /usr merge
+		for _, name := range []string{program, program + "-static"} {
+			if data, err := os.ReadFile(filepath.Join(root, dir, name)); err == nil {
+				return os.WriteFile(target, data, 0o755)
+			}
 		}
 	}
-	return fmt.Errorf("%s holds no busybox", filepath.Base(debs[0]))
+	return fmt.Errorf("%s holds no %s", filepath.Base(debs[0]), program)
 }
 
 // debianRelease returns the code name in /etc/os-release.

@@ -23,12 +23,12 @@ func TestInstalledPackagesAreFound(t *testing.T) {
 	}
 }
 
-func TestBusyboxIsKeptPerReleaseAndArchitecture(t *testing.T) {
-	amd64, err := busybox("amd64")
+func TestStaticProgramsAreKeptPerReleaseAndArchitecture(t *testing.T) {
+	amd64, err := static("busybox", "amd64")
 	if err != nil {
 		t.Fatal(err)
 	}
-	arm64, err := busybox("arm64")
+	arm64, err := static("busybox", "arm64")
 	if err != nil {
 		t.Fatal(err)
 	}

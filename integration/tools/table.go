@@ -108,11 +108,13 @@ func tools(root string) ([]tool, error) {
 	}
 	// The frontend image is made for both platforms, so its toolbox is too.
 	for _, arch := range []string{"amd64", "arm64"} {
-		t, err := busybox(arch)
-		if err != nil {
-			return nil, fmt.Errorf("busybox: %w", err)
+		for _, name := range []string{"busybox", "bash"} {
+			t, err := static(name, arch)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			all = append(all, t)
 		}
-		all = append(all, t)
 	}
 	return all, nil
 }
