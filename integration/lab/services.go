@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"embed"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -73,14 +72,13 @@ func (l *lab) upstream(env *environment.Environment) (daemon.Daemon, error) {
 	if _, err := os.Stat(files); err != nil {
 		return daemon.Daemon{}, fmt.Errorf("run this in the root of the repository: %w", err)
 	}
-	d := l.service("upstream")
-	d.Argv = []string{program, "upstream", "--listen", env.Upstream, "--files", files,
-		"--references", l.path("lab", "upstream.references"), "--access-log", env.UpstreamAccessLog}
-	if layout, err := filepath.EvalSymlinks(l.path("images")); err == nil {
-		d.Argv = append(d.Argv, "--layout", layout)
-	} else if !errors.Is(err, os.ErrNotExist) {
-		return daemon.Daemon{}, err
+	layout, err := filepath.EvalSymlinks(l.path("images"))
+	if err != nil {
+		return daemon.Daemon{}, fmt.Errorf("the stand-in's images are not made; run: make up: %w", err)
 	}
+	d := l.service("upstream")
+	d.Argv = []string{program, "upstream", "--listen", env.Upstream, "--layout", layout, "--files", files,
+		"--references", l.path("lab", "upstream.references"), "--access-log", env.UpstreamAccessLog}
 	d.Ready = func(ctx context.Context) error { return answers(ctx, env.Upstream) }
 	return d, nil
 }

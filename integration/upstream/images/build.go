@@ -69,6 +69,9 @@ func (d Definition) build(ctx context.Context, store *oci.Store, scratch string)
 	real := image.Platform{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}, Config: d.Config}
 	real.Config.Env = append([]string{environmentPath}, d.Config.Env...)
 	for _, entries := range d.Layers {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		layer, err := pushLayer(ctx, store, scratch, entries)
 		if err != nil {
 			return err
