@@ -140,3 +140,18 @@ func (t *tail) String() string {
 		return r
 	}, strings.Join(lines, "\n"))
 }
+
+// input is what a command reads. When it breaks off, broken is told before the
+// command can take the part for the whole.
+type input struct {
+	io.Reader
+	broken func(error)
+}
+
+func (i input) Read(p []byte) (int, error) {
+	n, err := i.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		i.broken(err)
+	}
+	return n, err
+}

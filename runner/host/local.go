@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"os/exec"
+	"syscall"
 	"time"
 )
 
@@ -23,21 +24,45 @@ func (c *localConn) Run(ctx context.Context, cmd Command) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.host, err)
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	process := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	process.Cancel = func() error { return process.Process.Signal(os.Interrupt) }
+	process.Cancel = func() error { return process.Process.Signal(syscall.SIGTERM) }
 	process.WaitDelay = terminateDelay
 	stderr := &tail{next: cmd.Stderr}
-	process.Stdin, process.Stdout, process.Stderr = stdin, cmd.Stdout, stderr
-	err = process.Run()
+	process.Stdout, process.Stderr = cmd.Stdout, stderr
+	if err = start(process, stdin, cancel); err == nil {
+		err = process.Wait()
+	}
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("%s: %s: %w", c.host, cmd.name(), ctx.Err())
+		return fmt.Errorf("%s: %s: %w", c.host, cmd.name(), context.Cause(ctx))
 	case errors.As(err, &exit):
 		return &ExitError{Host: c.host.String(), Name: cmd.name(), Code: exit.ExitCode(), Stderr: stderr.String()}
 	case err != nil:
 		return fmt.Errorf("%s: %s: %w", c.host, cmd.name(), err)
 	}
+	return nil
+}
+
+// start starts a process and feeds it. Not by Cmd.Stdin: Wait would wait for the
+// reader's end even when the process has ended long before.
+func start(process *exec.Cmd, stdin io.Reader, broken func(error)) error {
+	if stdin == nil {
+		return process.Start()
+	}
+	pipe, err := process.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := process.Start(); err != nil {
+		return err
+	}
+	go func() {
+		io.Copy(pipe, input{stdin, broken})
+		pipe.Close()
+	}()
 	return nil
 }
 

@@ -76,10 +76,12 @@ func (c *sshConn) Run(ctx context.Context, cmd Command) error {
 	defer session.Close()
 	stderr := &tail{next: cmd.Stderr}
 	session.Stdout, session.Stderr = cmd.Stdout, stderr
-	input, err := session.StdinPipe()
+	pipe, err := session.StdinPipe()
 	if err != nil {
 		return c.failed(ctx, cmd, err)
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	if err := session.Start(Quote(argv)); err != nil {
 		return c.failed(ctx, cmd, err)
 	}
@@ -87,13 +89,9 @@ func (c *sshConn) Run(ctx context.Context, cmd Command) error {
 	// command has ended long before.
 	go func() {
 		if stdin != nil {
-			if _, err := io.Copy(input, stdin); err != nil && !errors.Is(err, io.EOF) {
-				// The command must not take a broken input for a complete one.
-				session.Close()
-				return
-			}
+			io.Copy(pipe, input{stdin, func(err error) { cancel(err); session.Close() }})
 		}
-		input.Close()
+		pipe.Close()
 	}()
 	stop := context.AfterFunc(ctx, func() {
 		session.Signal(ssh.SIGTERM)
@@ -137,7 +135,7 @@ func (c *sshConn) failed(ctx context.Context, cmd Command, err error) error {
 	var refused *ssh.OpenChannelError
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("%s: %s: %w", c.host, cmd.name(), ctx.Err())
+		return fmt.Errorf("%s: %s: %w", c.host, cmd.name(), context.Cause(ctx))
 	case errors.As(err, &refused):
 		return fmt.Errorf("%s: %s: the host refuses to run commands: %w (see MaxSessions and ForceCommand in its sshd_config)", c.host, cmd.name(), err)
 	case c.dead.Load():

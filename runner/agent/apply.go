@@ -1,0 +1,183 @@
+package agent
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/kubefile/kubefile/imagespec"
+)
+
+// unpacker applies one layer to a tree (OCI image-spec, layer.md).
+type unpacker struct {
+	root    *os.Root
+	written map[string]bool // what this layer made: its whiteouts do not touch it
+	left    int64           // bytes that may still be written
+}
+
+func (u *unpacker) layer(reader *tar.Reader) error {
+	for count := 0; ; count++ {
+		header, err := reader.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if count == maxEntries {
+			return fmt.Errorf("%w: more than %d files", ErrInvalid, maxEntries)
+		}
+		if header.Typeflag == tar.TypeXGlobalHeader {
+			continue
+		}
+		name, err := imagespec.SafePath(header.Name)
+		if err != nil {
+			return err
+		}
+		if name == unpackedFile {
+			return fmt.Errorf("%s: %w: the name is reserved", name, ErrInvalid)
+		}
+		if name == "." {
+			continue
+		}
+		if err := u.entry(header, name, reader); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+}
+
+const (
+	whiteout       = ".wh."
+	whiteoutMeta   = ".wh..wh."
+	whiteoutOpaque = ".wh..wh..opq"
+)
+
+// entry applies one entry of the layer.
+func (u *unpacker) entry(header *tar.Header, name string, content io.Reader) error {
+	dir, base := path.Split(name)
+	dir = path.Clean(dir)
+	if base == whiteoutOpaque {
+		return u.hideLower(dir)
+	}
+	if strings.HasPrefix(base, whiteoutMeta) {
+		return nil // bookkeeping of AUFS
+	}
+	if hidden, ok := strings.CutPrefix(base, whiteout); ok {
+		if hidden == "" || hidden == "." || hidden == ".." {
+			return fmt.Errorf("%w: not a whiteout", ErrInvalid)
+		}
+		return u.hide(path.Join(dir, hidden))
+	}
+	if err := u.root.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for p := name; p != "."; p = path.Dir(p) {
+		u.written[p] = true
+	}
+	there, err := u.root.Lstat(name)
+	if err == nil && !(there.IsDir() && header.Typeflag == tar.TypeDir) {
+		err = u.root.RemoveAll(name)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return u.create(header, name, content)
+}
+
+// create makes what the header says; nothing of another type is in its place.
+func (u *unpacker) create(header *tar.Header, name string, content io.Reader) error {
+	switch header.Typeflag {
+	case tar.TypeReg:
+		return u.file(header, name, content)
+	case tar.TypeDir:
+		if err := u.root.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := u.own(header, name); err != nil {
+			return err
+		}
+		return u.root.Chmod(name, header.FileInfo().Mode().Perm()|header.FileInfo().Mode()&fs.ModeSticky)
+	case tar.TypeSymlink:
+		// It may point anywhere: nothing in this package follows it out of the tree.
+		if err := u.root.Symlink(header.Linkname, name); err != nil {
+			return err
+		}
+		return u.own(header, name)
+	case tar.TypeLink:
+		target, err := imagespec.SafePath(header.Linkname)
+		if err != nil {
+			return err
+		}
+		return u.root.Link(target, name)
+	}
+	return fmt.Errorf("%w: a device, pipe or other special file (type %q)", ErrInvalid, header.Typeflag)
+}
+
+// file writes a regular file.
+func (u *unpacker) file(header *tar.Header, name string, content io.Reader) error {
+	if header.Size > u.left {
+		return fmt.Errorf("%w: the layer's files do not fit on the disk", ErrNoSpace)
+	}
+	f, err := u.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	n, err := io.Copy(f, content)
+	u.left -= n
+	if err == nil && os.Geteuid() == 0 {
+		err = f.Chown(header.Uid, header.Gid) // before Chmod: it clears set-user-ID
+	}
+	if err == nil {
+		err = f.Chmod(header.FileInfo().Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky))
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return u.root.Chtimes(name, header.ModTime, header.ModTime)
+}
+
+// own gives a directory or link the owner that the layer says; only root can.
+func (u *unpacker) own(header *tar.Header, name string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	return u.root.Lchown(name, header.Uid, header.Gid)
+}
+
+// hide removes what lower layers have at a path.
+func (u *unpacker) hide(name string) error {
+	if !u.written[name] {
+		return u.root.RemoveAll(name)
+	}
+	info, err := u.root.Lstat(name)
+	if err != nil || !info.IsDir() {
+		return err
+	}
+	return u.hideLower(name)
+}
+
+// hideLower removes what lower layers have in a directory.
+func (u *unpacker) hideLower(dir string) error {
+	info, err := u.root.Lstat(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	entries, err := readDir(u.root, dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if err := u.hide(path.Join(dir, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}

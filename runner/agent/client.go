@@ -1,0 +1,211 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/host"
+)
+
+// Client asks the agent of one host, as root.
+type Client struct {
+	Conn host.Conn
+	// Dir is the cluster's directory on the host, <data root>/<cluster>. Every
+	// path of the agent is below it, but for the runner and for WriteFile.
+	Dir string
+}
+
+// Binary is a runner for a host's platform, on the delivery machine. It is what
+// [source.Artifact.Runner] extracts.
+type Binary struct {
+	File   string
+	Digest digest.Digest
+	Size   int64
+}
+
+// call serves a request on the host: content goes to the agent, the answer is
+// decoded into answer.
+func (c Client) call(ctx context.Context, agentPath, verb string, request any, content io.Reader, answer any) error {
+	raw, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	out, err := host.Output(ctx, c.Conn, host.Command{
+		Argv:  []string{agentPath, "agent", verb, string(raw)},
+		Stdin: content,
+		Root:  true,
+	})
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(out, answer); err != nil {
+		return fmt.Errorf("%s: answer of the agent to %s: %w", c.Conn.Host(), verb, err)
+	}
+	return nil
+}
+
+// uploadScript writes its standard input to the file $1, whose SHA-256 is to be
+// $2. It is the only step without an agent.
+const uploadScript = `umask 077
+if cat >"$1" && printf '%s  %s\n' "$2" "$1" | sha256sum -c >/dev/null 2>&1 && chmod 755 "$1"; then exit 0; fi
+rm -f "$1"
+echo "the runner did not arrive whole: is the file system full?" >&2
+exit 1`
+
+// checkScript fails when the file $1 does not have the SHA-256 $2.
+const checkScript = `printf '%s  %s\n' "$2" "$1" | sha256sum -c >/dev/null 2>&1`
+
+// Ensure makes the runner at [Path] on the host be b, and the cluster's directory
+// exist. Both are in the journal. It does nothing when they are right already.
+func (c Client) Ensure(ctx context.Context, b Binary) (bool, error) {
+	request := installRequest{Dir: c.Dir, Path: Path, Digest: b.Digest}
+	runner := Path
+	check := host.Command{Argv: []string{"sh", "-c", checkScript, "sh", Path, b.Digest.Encoded()}, Root: true}
+	err := c.Conn.Run(ctx, check)
+	var exit *host.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return false, err
+	}
+	if err != nil {
+		request.Temp = Path + ".new-" + b.Digest.Encoded()[:12]
+		runner = request.Temp
+		if err := c.upload(ctx, b, request.Temp); err != nil {
+			return false, fmt.Errorf("copying the runner: %w", err)
+		}
+	}
+	var answer installAnswer
+	if err := c.call(ctx, runner, verbInstall, request, nil, &answer); err != nil {
+		return false, fmt.Errorf("installing the runner: %w", err)
+	}
+	if answer.Protocol != protocol {
+		return false, fmt.Errorf("%s: the image's runner speaks protocol %d, this one %d: use the sealer-run that came with the image",
+			c.Conn.Host(), answer.Protocol, protocol)
+	}
+	return answer.Changed, nil
+}
+
+// upload copies the runner to a file on the host.
+func (c Client) upload(ctx context.Context, b Binary, to string) error {
+	f, err := os.Open(b.File)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return c.Conn.Run(ctx, host.Command{
+		Argv:  []string{"sh", "-c", uploadScript, "sh", to, b.Digest.Encoded()},
+		Stdin: f,
+		Root:  true,
+	})
+}
+
+// Missing returns the layers that the host does not have, whole, and clears away
+// what interrupted transfers left there.
+func (c Client) Missing(ctx context.Context, rootfs, images []imagespec.Layer) (missingRootfs, missingImages []imagespec.Layer, err error) {
+	request := haveRequest{Dir: c.Dir}
+	for _, layer := range distinct(rootfs) {
+		request.Blobs = append(request.Blobs, blob{layer.Descriptor.Digest, layer.Descriptor.Size})
+	}
+	for _, layer := range distinct(images) {
+		request.Layers = append(request.Layers, layer.Descriptor.Digest)
+	}
+	var answer haveAnswer
+	if err := c.call(ctx, Path, verbHave, request, nil, &answer); err != nil {
+		return nil, nil, fmt.Errorf("asking what is there: %w", err)
+	}
+	lacks := func(present []digest.Digest, layers []imagespec.Layer) []imagespec.Layer {
+		return slices.DeleteFunc(distinct(layers), func(l imagespec.Layer) bool { return slices.Contains(present, l.Descriptor.Digest) })
+	}
+	return lacks(answer.Blobs, rootfs), lacks(answer.Layers, images), nil
+}
+
+// PutBlob sends a rootfs layer, as it is.
+func (c Client) PutBlob(ctx context.Context, layer imagespec.Layer, content io.Reader) error {
+	request := blobRequest{Dir: c.Dir, blob: blob{layer.Descriptor.Digest, layer.Descriptor.Size}}
+	if err := c.call(ctx, Path, verbBlob, request, content, new(struct{})); err != nil {
+		return fmt.Errorf("sending rootfs layer %s: %w", layer.Descriptor.Digest, err)
+	}
+	return nil
+}
+
+// PutLayer sends a layer of embedded images, which is taken apart into the
+// host's image store as it arrives.
+func (c Client) PutLayer(ctx context.Context, layer imagespec.Layer, content io.Reader) error {
+	if err := c.call(ctx, Path, verbLayer, c.layer(layer), content, new(struct{})); err != nil {
+		return fmt.Errorf("sending image layer %s: %w", layer.Descriptor.Digest, err)
+	}
+	return nil
+}
+
+func (c Client) layer(l imagespec.Layer) layerRequest {
+	return layerRequest{Dir: c.Dir, Digest: l.Descriptor.Digest, Size: l.Descriptor.Size, DiffID: l.DiffID}
+}
+
+// CommitImages makes the references of the image layers, which are all there,
+// valid in the host's store, and says whether that changed anything.
+func (c Client) CommitImages(ctx context.Context, images []imagespec.Layer) (bool, error) {
+	request := commitRequest{Dir: c.Dir}
+	for _, layer := range images {
+		request.Layers = append(request.Layers, layer.Descriptor.Digest)
+	}
+	var answer changed
+	if err := c.call(ctx, Path, verbCommit, request, nil, &answer); err != nil {
+		return false, fmt.Errorf("completing the image store: %w", err)
+	}
+	return answer.Changed, nil
+}
+
+// UnpackRootfs makes Dir/rootfs of the rootfs layers, which are all there, and
+// replaces the one of other layers at once. It does nothing when it has been
+// made of just these; what was written into it since stays then.
+func (c Client) UnpackRootfs(ctx context.Context, rootfs []imagespec.Layer) (bool, error) {
+	request := unpackRequest{Dir: c.Dir}
+	for _, layer := range rootfs {
+		l := c.layer(layer)
+		l.Dir = ""
+		request.Layers = append(request.Layers, l)
+	}
+	var answer changed
+	if err := c.call(ctx, Path, verbUnpack, request, nil, &answer); err != nil {
+		return false, fmt.Errorf("unpacking the rootfs: %w", err)
+	}
+	return answer.Changed, nil
+}
+
+// WriteFile makes the file at an absolute path have this content (at most 16
+// MiB) and mode, owned by root. It reports whether that changed anything. Outside
+// of Dir, the journal remembers what was made, and what was there is kept.
+// Content is not in any process list: it may be secret.
+func (c Client) WriteFile(ctx context.Context, path string, mode fs.FileMode, content []byte) (bool, error) {
+	var answer changed
+	request := fileRequest{Dir: c.Dir, Path: path, Mode: mode.Perm()}
+	if err := c.call(ctx, Path, verbWrite, request, bytes.NewReader(content), &answer); err != nil {
+		return false, fmt.Errorf("writing %s: %w", path, err)
+	}
+	return answer.Changed, nil
+}
+
+// RemoveCreated undoes what the journal remembers: files that were made are
+// removed, those that were there before are restored, then the cluster's
+// directory and the runner go. It returns what had to be left, one line each with
+// the reason.
+func (c Client) RemoveCreated(ctx context.Context) ([]string, error) {
+	var answer removeAnswer
+	if err := c.call(ctx, Path, verbRemove, removeRequest{Dir: c.Dir}, nil, &answer); err != nil {
+		return nil, fmt.Errorf("removing what was created: %w", err)
+	}
+	for i, line := range answer.Left {
+		answer.Left[i] = strings.ToValidUTF8(line, "?")
+	}
+	return answer.Left, nil
+}

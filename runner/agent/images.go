@@ -1,0 +1,273 @@
+package agent
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/kubefile/kubefile/imagespec"
+)
+
+const (
+	storeDir  = imagespec.RegistryDir
+	layersDir = "layers"
+
+	maxRefSize = 64 << 10     // bytes of one refs/ file
+	maxRefs    = maxState / 4 // bytes of all refs/ files of one layer
+)
+
+type layerRequest struct {
+	Dir    string        `json:"dir"`
+	Digest digest.Digest `json:"digest"`
+	Size   int64         `json:"size"`
+	DiffID digest.Digest `json:"diffID"`
+}
+
+// layerContent is what an image layer brought: the marker that it is here.
+type layerContent struct {
+	Blobs []blob                        `json:"blobs"`
+	Refs  map[string]ocispec.Descriptor `json:"refs"` // by their path below the store
+
+	refBytes int
+}
+
+// marker is the file that says that an image layer is here.
+func marker(layer digest.Digest) (string, error) {
+	if err := layer.Validate(); err != nil {
+		return "", fmt.Errorf("layer %q: %w: %w", string(layer), ErrInvalid, err)
+	}
+	return path.Join(layersDir, layer.Algorithm().String(), layer.Encoded()+".json"), nil
+}
+
+// readMarker returns what a layer brought, if it is here with all its blobs.
+func readMarker(root *os.Root, layer digest.Digest) (*layerContent, bool) {
+	file, err := marker(layer)
+	if err != nil {
+		return nil, false
+	}
+	data, err := readFile(root, file, maxState)
+	if err != nil {
+		return nil, false
+	}
+	var content layerContent
+	if json.Unmarshal(data, &content) != nil {
+		return nil, false
+	}
+	for _, b := range content.Blobs {
+		if !b.present(root, storeDir) {
+			return nil, false
+		}
+	}
+	return &content, true
+}
+
+// putLayer streams a layer of embedded images into the store. The embedded bytes
+// exist once on the disk: each blob is verified against its own name and put in
+// place as it comes. References wait in the marker until [commitImages], so that
+// the store never names what is not there.
+func putLayer(r layerRequest, content io.Reader) (struct{}, error) {
+	none := struct{}{}
+	root, err := openDir(r.Dir)
+	if err != nil {
+		return none, err
+	}
+	defer root.Close()
+	file, err := marker(r.Digest)
+	if err != nil {
+		return none, err
+	}
+	stream, err := openLayer(content, blob{r.Digest, r.Size}, r.DiffID)
+	if err != nil {
+		return none, err
+	}
+	defer stream.Close()
+	got := &layerContent{Refs: make(map[string]ocispec.Descriptor)}
+	if err := got.read(root, r.Dir, tar.NewReader(stream)); err != nil {
+		return none, fmt.Errorf("image layer %s: %w", r.Digest, err)
+	}
+	if err := stream.verify(); err != nil {
+		return none, fmt.Errorf("image layer %s: %w", r.Digest, err)
+	}
+	return none, writeJSON(root, file, got)
+}
+
+// read takes in the files of the layer.
+func (c *layerContent) read(root *os.Root, dir string, reader *tar.Reader) error {
+	for count := 0; ; count++ {
+		header, err := reader.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if count == maxEntries {
+			return fmt.Errorf("%w: more than %d files", ErrInvalid, maxEntries)
+		}
+		name, err := imagespec.SafePath(header.Name)
+		if err != nil {
+			return err
+		}
+		switch header.Typeflag {
+		case tar.TypeDir, tar.TypeXGlobalHeader:
+			continue
+		case tar.TypeReg:
+		default:
+			return fmt.Errorf("%s: %w: it is neither file nor directory", name, ErrInvalid)
+		}
+		if err := c.file(root, dir, name, header.Size, reader); err != nil {
+			return err
+		}
+	}
+}
+
+// file takes in one file of the layer.
+func (c *layerContent) file(root *os.Root, dir, name string, size int64, content io.Reader) error {
+	inStore, ok := strings.CutPrefix(name, storeDir+"/")
+	switch {
+	case ok && strings.HasPrefix(inStore, "blobs/"):
+		b, err := blobOf(inStore, size)
+		if err != nil {
+			return err
+		}
+		c.Blobs = append(c.Blobs, b)
+		if b.present(root, storeDir) {
+			return nil
+		}
+		if err := needSpace(dir, size); err != nil {
+			return err
+		}
+		return receive(root, storeDir, b, content)
+	case ok && strings.HasPrefix(inStore, "refs/"):
+		return c.ref(inStore, content)
+	case inStore == ocispec.ImageLayoutFile:
+		return nil // written by commitImages
+	}
+	return fmt.Errorf("%s: %w: not a file of an embedded store", name, ErrInvalid)
+}
+
+// blobOf is the blob whose file is called so.
+func blobOf(name string, size int64) (blob, error) {
+	algorithm, hash := path.Split(strings.TrimPrefix(name, "blobs/"))
+	b := blob{digest.NewDigestFromEncoded(digest.Algorithm(path.Clean(algorithm)), hash), size}
+	if file, err := b.at(""); err != nil || file != name {
+		return b, fmt.Errorf("%s: %w: not the name of a blob", name, ErrInvalid)
+	}
+	return b, nil
+}
+
+// ref takes in one reference.
+func (c *layerContent) ref(name string, content io.Reader) error {
+	if _, err := imagespec.RefFromPath(name); err != nil {
+		return err
+	}
+	data, err := readBounded(content, name, maxRefSize)
+	if err != nil {
+		return err
+	}
+	if c.refBytes += len(data); c.refBytes > maxRefs {
+		return fmt.Errorf("%w: more than %d bytes of references", ErrInvalid, maxRefs)
+	}
+	var descriptor ocispec.Descriptor
+	if err := json.Unmarshal(data, &descriptor); err != nil {
+		return fmt.Errorf("%s: %w: %w", name, ErrInvalid, err)
+	}
+	c.Refs[name] = descriptor
+	return nil
+}
+
+type commitRequest struct {
+	Dir    string          `json:"dir"`
+	Layers []digest.Digest `json:"layers"` // in the image's order
+}
+
+// commitImages makes the references of the given layers valid, a later layer's
+// over an earlier one's, and writes what makes the store an OCI layout. It
+// changes no file that is right already.
+func commitImages(r commitRequest) (changed, error) {
+	root, err := openDir(r.Dir)
+	if err != nil {
+		return changed{}, err
+	}
+	defer root.Close()
+	refs := make(map[string]ocispec.Descriptor)
+	for _, layer := range r.Layers {
+		content, ok := readMarker(root, layer)
+		if !ok {
+			return changed{}, fmt.Errorf("image layer %s: %w: it is not here, or not whole; send it again", layer, ErrDamaged)
+		}
+		maps.Copy(refs, content.Refs)
+	}
+	store, err := openStore(root)
+	if err != nil {
+		return changed{}, err
+	}
+	defer store.Close()
+	var did changed
+	for _, name := range slices.Sorted(maps.Keys(refs)) {
+		d := refs[name]
+		if !(blob{d.Digest, d.Size}).present(store, "") {
+			return did, fmt.Errorf("%s: %w: its manifest %s is in no layer", name, ErrDamaged, d.Digest)
+		}
+		if err := did.write(store, name, d); err != nil {
+			return did, err
+		}
+	}
+	if err := did.write(store, ocispec.ImageLayoutFile, ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion}); err != nil {
+		return did, err
+	}
+	index, err := indexOf(store)
+	if err != nil {
+		return did, err
+	}
+	if err := did.write(store, ocispec.ImageIndexFile, index); err != nil {
+		return did, err
+	}
+	return did, syncFS(store)
+}
+
+func openStore(root *os.Root) (*os.Root, error) {
+	if err := root.MkdirAll(storeDir, 0o755); err != nil {
+		return nil, err
+	}
+	return root.OpenRoot(storeDir)
+}
+
+// indexOf lists the store's references the way of an OCI layout.
+func indexOf(store *os.Root) (ocispec.Index, error) {
+	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
+	references, err := imagespec.NewStore(store.FS()).References()
+	if err != nil {
+		return index, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(references)) {
+		d := references[name]
+		d.Annotations = map[string]string{ocispec.AnnotationRefName: name}
+		index.Manifests = append(index.Manifests, d)
+	}
+	return index, nil
+}
+
+// write writes a JSON file unless it is right already.
+func (c *changed) write(root *os.Root, name string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if old, err := readFile(root, name, maxState); err == nil && bytes.Equal(old, data) {
+		return nil
+	}
+	c.Changed = true
+	return replace(root, name, data, 0o644, false)
+}

@@ -1,0 +1,69 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/kubefile/kubefile/runner/source"
+)
+
+// maxEntries bounds the files of one layer.
+const maxEntries = 1 << 20
+
+// layerStream is the tar of a layer, with everything it is to be checked against.
+type layerStream struct {
+	io.ReadCloser // decompressed
+	want          blob
+	diffID        digest.Digest
+	raw           io.Reader // what is left of the blob
+	rawSum        digest.Verifier
+	rawSize       *counter
+	sum           digest.Verifier
+	tee           io.Reader
+}
+
+// openLayer starts reading a layer's blob.
+func openLayer(content io.Reader, want blob, diffID digest.Digest) (*layerStream, error) {
+	if err := errors.Join(want.Digest.Validate(), diffID.Validate()); err != nil {
+		return nil, fmt.Errorf("layer %q, diff ID %q: %w: %w", want.Digest, diffID, ErrInvalid, err)
+	}
+	s := &layerStream{want: want, diffID: diffID, rawSum: want.Digest.Verifier(), rawSize: new(counter), sum: diffID.Verifier()}
+	s.raw = io.TeeReader(io.LimitReader(content, want.Size+1), io.MultiWriter(s.rawSum, s.rawSize))
+	stream, err := source.Decompress(s.raw)
+	if err != nil {
+		return nil, fmt.Errorf("layer %s: %w: %w", want.Digest, ErrDamaged, err)
+	}
+	s.ReadCloser, s.tee = stream, io.TeeReader(stream, s.sum)
+	return s, nil
+}
+
+func (s *layerStream) Read(p []byte) (int, error) { return s.tee.Read(p) }
+
+// verify reads to the end and checks size and both digests.
+func (s *layerStream) verify() error {
+	// The limit of a tar is its end mark; what follows belongs to the digests.
+	if _, err := io.Copy(io.Discard, s.tee); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if _, err := io.Copy(io.Discard, s.raw); err != nil {
+		return err
+	}
+	if int64(*s.rawSize) != s.want.Size || !s.rawSum.Verified() {
+		return fmt.Errorf("%w: %d bytes of %d arrived, or other bytes than announced", ErrDamaged, *s.rawSize, s.want.Size)
+	}
+	if !s.sum.Verified() {
+		return fmt.Errorf("%w: its content is not that of its diff ID %s", ErrDamaged, s.diffID)
+	}
+	return nil
+}
+
+// counter counts the bytes written to it.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}

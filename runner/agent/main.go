@@ -1,0 +1,145 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// Path is where the agent is installed on a host.
+const Path = "/usr/local/bin/sealer-run"
+
+// protocol is the version of requests and answers. Both ends must have the same.
+const protocol = 1
+
+var (
+	// ErrDamaged says that bytes are not those of their digest.
+	ErrDamaged = errors.New("damaged")
+	// ErrNoSpace says that something would fill the host's disk.
+	ErrNoSpace = errors.New("not enough space")
+	// ErrInvalid says that a layer or request holds what it must not.
+	ErrInvalid = errors.New("not acceptable")
+)
+
+// Verbs of the agent.
+const (
+	verbInstall  = "install"
+	verbHave     = "have"
+	verbBlob     = "put-blob"
+	verbLayer    = "put-layer"
+	verbCommit   = "commit-images"
+	verbUnpack   = "unpack-rootfs"
+	verbWrite    = "write-file"
+	verbRemove   = "remove-created"
+	maxRequest   = 1 << 20
+	requestUsage = "usage: sealer-run agent VERB REQUEST"
+)
+
+// Main serves one request on the host: args are VERB and REQUEST. It is not for
+// people; see [Client].
+func Main(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
+	if len(args) != 2 || len(args[1]) > maxRequest {
+		return errors.New(requestUsage)
+	}
+	// A connection that dies must not leave this process writing for ever.
+	stdin = untilDone{ctx, stdin}
+	verb, request := args[0], []byte(args[1])
+	switch verb {
+	case verbInstall:
+		return serve(stdout, request, install)
+	case verbHave:
+		return serve(stdout, request, have)
+	case verbBlob:
+		return serve(stdout, request, func(r blobRequest) (struct{}, error) { return putBlob(r, stdin) })
+	case verbLayer:
+		return serve(stdout, request, func(r layerRequest) (struct{}, error) { return putLayer(r, stdin) })
+	case verbCommit:
+		return serve(stdout, request, commitImages)
+	case verbUnpack:
+		return serve(stdout, request, func(r unpackRequest) (changed, error) { return unpackRootfs(ctx, r) })
+	case verbWrite:
+		return serve(stdout, request, func(r fileRequest) (changed, error) { return writeFile(r, stdin) })
+	case verbRemove:
+		return serve(stdout, request, removeCreated)
+	}
+	return fmt.Errorf("unknown agent verb %q; %s", verb, requestUsage)
+}
+
+// serve decodes a request, does it, and encodes the answer.
+func serve[Request, Answer any](stdout io.Writer, raw []byte, do func(Request) (Answer, error)) error {
+	var request Request
+	if err := json.Unmarshal(raw, &request); err != nil {
+		return fmt.Errorf("agent request: %w", err)
+	}
+	answer, err := do(request)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(stdout).Encode(answer)
+}
+
+// changed is the answer of verbs that may find nothing to do.
+type changed struct {
+	Changed bool `json:"changed"`
+}
+
+// untilDone is a reader that fails once its context has ended.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
+}
+
+// checkDir refuses a cluster directory that a mistake could make harmful: it is
+// removed as a whole one day.
+func checkDir(dir string) error {
+	if !filepath.IsAbs(dir) || filepath.Clean(dir) != dir || strings.Count(dir, "/") < 2 {
+		return fmt.Errorf("cluster directory %q: %w: it has to be absolute, clean, and not at the top", dir, ErrInvalid)
+	}
+	return nil
+}
+
+// openDir opens the cluster's directory on this host.
+func openDir(dir string) (*os.Root, error) {
+	if err := checkDir(dir); err != nil {
+		return nil, err
+	}
+	return os.OpenRoot(dir)
+}
+
+// reserve is how much of a file system is left free for everything else on the host.
+const reserve = 256 << 20
+
+// space returns how many bytes may be written below dir.
+func space(dir string) (int64, error) {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return 0, fmt.Errorf("free space at %s: %w", dir, err)
+	}
+	return max(0, int64(fs.Bavail)*int64(fs.Bsize)-reserve), nil
+}
+
+// needSpace fails when size bytes would not fit.
+func needSpace(dir string, size int64) error {
+	free, err := space(dir)
+	if err != nil {
+		return err
+	}
+	if size > free {
+		return fmt.Errorf("%w at %s: %d MiB are to be written, %d MiB may be used (%d MiB stay reserved); free some, or choose another data root",
+			ErrNoSpace, dir, size>>20, free>>20, int64(reserve)>>20)
+	}
+	return nil
+}

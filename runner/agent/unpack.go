@@ -1,0 +1,174 @@
+package agent
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	rootfsDir    = "rootfs"
+	rootfsNewDir = "rootfs.new"
+
+	// unpackedFile, in the tree it speaks of, says which layers the tree has. It
+	// moves with the tree, so the two can not disagree. No layer may hold it.
+	unpackedFile = ".kubefile/unpacked.json"
+)
+
+type unpackRequest struct {
+	Dir    string         `json:"dir"`
+	Layers []layerRequest `json:"layers"` // in the image's order; Dir is not used
+}
+
+// unpacked is the content of unpackedFile.
+type unpacked struct {
+	// BootID is the boot in which it was written: after a power cut a tree that
+	// was not finished can not be trusted.
+	BootID string          `json:"bootID"`
+	Layers []digest.Digest `json:"layers"`
+}
+
+// unpackRootfs makes the rootfs of the received layers, beside the one that is
+// there, and exchanges the two when it is complete. An interrupted one is taken
+// up at the layer.
+func unpackRootfs(ctx context.Context, r unpackRequest) (changed, error) {
+	root, err := openDir(r.Dir)
+	if err != nil {
+		return changed{}, err
+	}
+	defer root.Close()
+	var want []digest.Digest
+	for _, layer := range r.Layers {
+		want = append(want, layer.Digest)
+	}
+	if tree, state, err := openTree(root, rootfsDir); err == nil {
+		tree.Close()
+		if slices.Equal(state.Layers, want) {
+			return changed{}, root.RemoveAll(rootfsNewDir)
+		}
+	}
+	if err := buildTree(ctx, root, r, want); err != nil {
+		return changed{}, err
+	}
+	if err := exchange(root, rootfsNewDir, rootfsDir); err != nil {
+		return changed{}, err
+	}
+	return changed{true}, root.RemoveAll(rootfsNewDir)
+}
+
+// buildTree unpacks the layers that rootfs.new does not have yet.
+func buildTree(ctx context.Context, root *os.Root, r unpackRequest, want []digest.Digest) error {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return err
+	}
+	bootID := strings.TrimSpace(string(boot))
+	tree, state, err := openTree(root, rootfsNewDir)
+	if err != nil || state.BootID != bootID || len(state.Layers) > len(want) || !slices.Equal(state.Layers, want[:len(state.Layers)]) {
+		if err == nil {
+			tree.Close()
+		}
+		if err := root.RemoveAll(rootfsNewDir); err != nil {
+			return err
+		}
+		if err := root.Mkdir(rootfsNewDir, 0o755); err != nil {
+			return err
+		}
+		if tree, err = root.OpenRoot(rootfsNewDir); err != nil {
+			return err
+		}
+		state = unpacked{BootID: bootID}
+	}
+	defer tree.Close()
+	for _, layer := range r.Layers[len(state.Layers):] {
+		if err := unpackLayer(ctx, root, tree, r.Dir, layer); err != nil {
+			return fmt.Errorf("rootfs layer %s: %w", layer.Digest, err)
+		}
+		state.Layers = append(state.Layers, layer.Digest)
+		if err := writeJSON(tree, unpackedFile, state); err != nil {
+			return err
+		}
+	}
+	return syncFS(tree)
+}
+
+// openTree opens a rootfs and reads which layers it has.
+func openTree(root *os.Root, name string) (*os.Root, unpacked, error) {
+	var state unpacked
+	tree, err := root.OpenRoot(name)
+	if err != nil {
+		return nil, state, err
+	}
+	if err := readJSON(tree, unpackedFile, &state); err != nil {
+		tree.Close()
+		return nil, state, err
+	}
+	return tree, state, nil
+}
+
+// unpackLayer unpacks one received blob.
+func unpackLayer(ctx context.Context, root, tree *os.Root, dir string, layer layerRequest) error {
+	b := blob{layer.Digest, layer.Size}
+	file, err := b.at("")
+	if err != nil {
+		return err
+	}
+	f, err := root.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	stream, err := openLayer(untilDone{ctx, f}, b, layer.DiffID)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	free, err := space(dir)
+	if err != nil {
+		return err
+	}
+	u := unpacker{root: tree, written: make(map[string]bool), left: free}
+	if err := u.layer(tar.NewReader(stream)); err != nil {
+		return err
+	}
+	if err := stream.verify(); err != nil {
+		// The disk does not hold what was verified when it arrived: receive it anew.
+		return errors.Join(err, root.Remove(file))
+	}
+	return nil
+}
+
+// exchange puts a tree in the place of another at once.
+func exchange(root *os.Root, from, to string) error {
+	dir, err := root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	err = unix.Renameat2(int(dir.Fd()), from, int(dir.Fd()), to, unix.RENAME_EXCHANGE)
+	if errors.Is(err, fs.ErrNotExist) { // nothing there to exchange with
+		err = unix.Renameat(int(dir.Fd()), from, int(dir.Fd()), to)
+	}
+	if err != nil {
+		return fmt.Errorf("putting %s in place: %w", to, err)
+	}
+	return dir.Sync()
+}
+
+// syncFS makes everything on the file system of a directory survive a power cut.
+func syncFS(root *os.Root) error {
+	dir, err := root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return unix.Syncfs(int(dir.Fd()))
+}
