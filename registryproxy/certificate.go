@@ -1,0 +1,115 @@
+package registryproxy
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"time"
+)
+
+// validity of the authority and its certificates. A site may run for years without anybody who renews them.
+const validity = 10 * 365 * 24 * time.Hour
+
+// Authority is the certificate authority of one cluster's registries.
+type Authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+// Pair is a certificate and its key, as PEM. Key is a secret.
+type Pair struct {
+	Certificate, Key []byte
+}
+
+// NewAuthority makes an authority for the cluster of the given name.
+func NewAuthority(cluster string) (*Authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("making the key of a certificate authority: %w", err)
+	}
+	template := &x509.Certificate{
+		Subject:               pkix.Name{CommonName: "kubefile registry " + cluster},
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign,
+	}
+	certificate, err := sign(template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, err
+	}
+	return &Authority{certificate: certificate, key: key}, nil
+}
+
+// ParseAuthority reads what [Authority.Pair] returned.
+func ParseAuthority(pair Pair) (*Authority, error) {
+	certificateBlock, _ := pem.Decode(pair.Certificate)
+	keyBlock, _ := pem.Decode(pair.Key)
+	if certificateBlock == nil || keyBlock == nil {
+		return nil, errors.New("reading a certificate authority: no PEM block")
+	}
+	certificate, err := x509.ParseCertificate(certificateBlock.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading a certificate authority: %w", err)
+	}
+	key, err := x509.ParseECPrivateKey(keyBlock.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading the key of a certificate authority: %w", err)
+	}
+	return &Authority{certificate: certificate, key: key}, nil
+}
+
+// Pair returns the authority's own certificate and key.
+func (a *Authority) Pair() (Pair, error) { return encode(a.certificate, a.key) }
+
+// Issue makes a server certificate for the addresses and names.
+func (a *Authority) Issue(addresses []net.IP, names []string) (Pair, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return Pair{}, fmt.Errorf("making the key of a certificate: %w", err)
+	}
+	template := &x509.Certificate{
+		Subject:     pkix.Name{CommonName: "kubefile registry"},
+		IPAddresses: addresses,
+		DNSNames:    names,
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	certificate, err := sign(template, a.certificate, &key.PublicKey, a.key)
+	if err != nil {
+		return Pair{}, err
+	}
+	return encode(certificate, key)
+}
+
+func sign(template, parent *x509.Certificate, public *ecdsa.PublicKey, key *ecdsa.PrivateKey) (*x509.Certificate, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, fmt.Errorf("making a serial number: %w", err)
+	}
+	template.SerialNumber = serial
+	template.NotBefore = time.Now().Add(-24 * time.Hour) // clocks of hosts without internet differ
+	template.NotAfter = template.NotBefore.Add(validity)
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
+	if err != nil {
+		return nil, fmt.Errorf("signing a certificate: %w", err)
+	}
+	return x509.ParseCertificate(der)
+}
+
+func encode(certificate *x509.Certificate, key *ecdsa.PrivateKey) (Pair, error) {
+	der, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return Pair{}, fmt.Errorf("encoding a key: %w", err)
+	}
+	return Pair{
+		Certificate: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}),
+		Key:         pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}),
+	}, nil
+}
