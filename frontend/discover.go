@@ -107,9 +107,7 @@ func group(findings []discovery.Finding) []found {
 			g = &found{reference: f.Reference}
 			byReference[f.Reference] = g
 		}
-		g.findings = append(g.findings, imagespec.Finding{
-			File: f.File, Line: f.Line, Rule: f.Rule, Class: imagespec.Class(f.Class), Chain: f.Chain,
-		})
+		g.findings = append(g.findings, f.Finding)
 	}
 	var groups []found
 	for _, g := range byReference {

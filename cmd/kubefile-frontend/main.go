@@ -16,6 +16,7 @@ import (
 
 	"github.com/kubefile/kubefile/frontend"
 	"github.com/kubefile/kubefile/frontend/step"
+	"github.com/kubefile/kubefile/frontend/toolbox"
 	"github.com/kubefile/kubefile/llb"
 )
 
@@ -59,4 +60,5 @@ func run(ctx context.Context, args []string) error {
 	}).Run(ctx, args)
 }
 
-var tools = map[string]func(context.Context, []string) int{}
+// tools are the programs that the binary is when it is called so.
+var tools = map[string]func(context.Context, []string) int{"wget": toolbox.Wget, "curl": toolbox.Curl}

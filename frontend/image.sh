@@ -1,0 +1,43 @@
+#!/bin/sh
+# Fills _out/frontend/linux-ARCH with the files of the frontend image (see Dockerfile.frontend):
+#   /frontend        the frontend; the same binary is wget and curl in the toolbox
+#   /sealer-run      the runner of this platform, which every cluster image carries
+#   /toolbox/        what RUN steps find at /.kubefile/toolbox when the rootfs has no shell: launch, bin/
+# Run in the root of the repository after "make tools".
+set -eu
+
+tools=_out/bin
+mkdir -p _out/frontend
+exec 9>_out/frontend/.lock
+flock 9
+for arch in amd64 arm64; do
+	out=_out/frontend/linux-$arch
+	rm -rf "$out.new" # of a run that was killed
+	mkdir -p "$out.new/toolbox/bin"
+
+	export CGO_ENABLED=0 GOOS=linux GOARCH=$arch
+	go build -trimpath -ldflags '-s -w' -o "$out.new/toolbox/bin/kubefile-frontend" ./cmd/kubefile-frontend
+	ln -s toolbox/bin/kubefile-frontend "$out.new/frontend"
+	if [ -d cmd/sealer-run ]; then
+		go build -trimpath -ldflags '-s -w' -o "$out.new/sealer-run" ./cmd/sealer-run
+	else
+		printf '#!/bin/sh\nexit 1\n' >"$out.new/sealer-run"
+		chmod 755 "$out.new/sealer-run"
+	fi
+
+	cp frontend/toolbox/launch "$out.new/toolbox/launch"
+	cp $tools/bash-$arch "$out.new/toolbox/bin/bash"
+	# Debian's busybox runs its own programs before those in PATH, also from xargs, find and timeout. Its wget does not
+	# verify TLS, so its name goes (and stays in the order that busybox looks names up by); ours is found in PATH.
+	LC_ALL=C sed 's/\x00wget\x00/\x00wge_\x00/' $tools/busybox-$arch >"$out.new/toolbox/bin/busybox"
+	chmod 755 "$out.new/toolbox/launch" "$out.new/toolbox/bin/busybox"
+	for program in $($tools/busybox-amd64 --list); do
+		[ -e "$out.new/toolbox/bin/$program" ] || ln -s busybox "$out.new/toolbox/bin/$program"
+	done
+	ln -sf bash "$out.new/toolbox/bin/sh" # busybox's shell prefers its own programs, too
+	ln -sf kubefile-frontend "$out.new/toolbox/bin/wget"
+	ln -sf kubefile-frontend "$out.new/toolbox/bin/curl"
+
+	rm -rf "$out"
+	mv "$out.new" "$out"
+done
