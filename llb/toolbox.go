@@ -19,8 +19,6 @@ const (
 	launcher = ToolboxDir + "/launch"
 
 	shell = "/bin/sh"
-	// heredocDir is where BuildKit mounts a heredoc that begins with "#!".
-	heredocDir = "/dev/pipes/"
 	// defaultPath is what a container has when nobody says otherwise (BuildKit's system.DefaultPathEnvUnix).
 	defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
@@ -86,11 +84,8 @@ func mountToolbox(ctx context.Context, out *graph, op *pb.Op, toolbox func(*ocis
 	})
 	op.Inputs = append(op.Inputs, in)
 	exec.Meta.Env = appendPath(exec.Meta.Env, ToolboxDir+"/bin")
-	switch args := exec.Meta.Args; {
-	case args[0] == shell:
+	if args := exec.Meta.Args; args[0] == shell {
 		args[0] = launcher
-	case strings.HasPrefix(args[0], heredocDir):
-		exec.Meta.Args = append([]string{launcher}, args...)
 	}
 	return nil
 }
