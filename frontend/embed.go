@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
+	"strings"
 
 	"github.com/containerd/platforms"
 	bkllb "github.com/moby/buildkit/client/llb"
@@ -15,6 +17,9 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/llb"
 )
+
+// createdBy begins the history entries that stand for no instruction.
+const createdBy = "KUBEFILE "
 
 // lock lists what the result has embedded: the base's images and this build's.
 func (p *platformBuild) lock(known []imagespec.LockedImage, images []embedded) (*imagespec.Lock, error) {
@@ -55,17 +60,10 @@ func (p *platformBuild) layers(ctx context.Context, rootfs bkllb.State, images [
 	if err != nil {
 		return nil, err
 	}
-	self, err := p.self.on(ctx, p.platform)
-	if err != nil {
-		return nil, err
-	}
 	lockFile, err := lock.Marshal()
 	if err != nil {
 		return nil, err
 	}
-	runner := llb.Plain(self, llb.RunnerSource, imagespec.RunnerPath)
-	last := llb.Content(llb.File{Path: imagespec.LockPath, Data: lockFile})
-
 	added, err := llb.Depth(ctx, rootfs)
 	if err != nil {
 		return nil, err
@@ -73,11 +71,38 @@ func (p *platformBuild) layers(ctx context.Context, rootfs bkllb.State, images [
 	below := len(p.image.RootFS.DiffIDs)
 	budget := min(llb.MaxNewLayers-added, llb.MaxLayers-below-added) - 2 // without runner and lock file
 	if budget < 1 {
-		return nil, fmt.Errorf("the image would have more than %d layers, %d of them from its base and %d from this Kubefile: "+
-			"join instructions, or copy the base into one layer (FROM scratch, COPY --from=base / /)", llb.MaxLayers, below, added)
+		return nil, fmt.Errorf("the image would have more than %d layers, or more than %d new ones: %d come from its base and %d from this Kubefile. "+
+			"Join instructions, or make the base one layer (FROM scratch, COPY --from=base / /)", llb.MaxLayers, llb.MaxNewLayers, below, added)
 	}
-	layers := append([]llb.Layer{runner}, llb.Layers(blobs, files, budget)...)
-	return append(layers, last), nil
+	layers, err := p.runner(ctx)
+	if err != nil {
+		return nil, err
+	}
+	layers = append(layers, llb.Layers(blobs, files, budget)...)
+	return append(layers, llb.Content(llb.File{Path: imagespec.LockPath, Data: lockFile}, "lock file")), nil
+}
+
+// runner is the layer with the runner of the platform, or none if the base has the same one.
+func (p *platformBuild) runner(ctx context.Context) ([]llb.Layer, error) {
+	self, err := p.self.on(ctx, p.platform)
+	if err != nil {
+		return nil, err
+	}
+	const name = "runner of "
+	version, known, err := llb.ImageDigest(ctx, self)
+	if err != nil {
+		return nil, err
+	}
+	layer := llb.Program(self, llb.RunnerSource, imagespec.RunnerPath, name+version)
+	for _, h := range slices.Backward(p.image.History) {
+		if strings.HasPrefix(h.CreatedBy, createdBy+name) {
+			if known && h.CreatedBy == createdBy+layer.Name {
+				return nil, nil
+			}
+			break
+		}
+	}
+	return []llb.Layer{layer}, nil
 }
 
 // store is the content of the embedded store that the base has not already.
@@ -165,7 +190,7 @@ func (p *platformBuild) configure(ctx context.Context, df *dockerfile2llb.Result
 	}
 	p.image.History = align(p.image.History, inherited, len(p.image.RootFS.DiffIDs)+added)
 	for _, l := range layers {
-		entry := ocispec.History{CreatedBy: l.CreatedBy, Created: df.Epoch}
+		entry := ocispec.History{CreatedBy: createdBy + l.Name, Created: df.Epoch}
 		if l.Images {
 			entry.Comment = imagespec.HistoryImages
 		}
@@ -197,7 +222,7 @@ func align(history []ocispec.History, inherited, layers int) []ocispec.History {
 	}
 	aligned := append([]ocispec.History{}, history[:inherited]...)
 	for ; listed < layers; listed++ {
-		aligned = append(aligned, ocispec.History{CreatedBy: "KUBEFILE layer of the base"})
+		aligned = append(aligned, ocispec.History{CreatedBy: createdBy + "layer of the base"})
 	}
 	for i := len(aligned) - 1; i >= 0 && listed > layers; i-- {
 		if !aligned[i].EmptyLayer {

@@ -22,14 +22,10 @@ func Base(ctx context.Context, st llb.State) (llb.State, bool, error) {
 	if len(chain) == 0 {
 		return llb.State{}, false, nil
 	}
+	if _, ok := g.root().image(); !ok {
+		return llb.State{}, false, nil
+	}
 	root := chain[len(chain)-1]
-	source := g.vertices[root].op.GetSource()
-	if source == nil {
-		return llb.State{}, false, nil
-	}
-	if _, ok := imageOf(source); !ok {
-		return llb.State{}, false, nil
-	}
 	base, err := g.at(&pb.Input{Digest: root}).state()
 	return base, err == nil, err
 }
@@ -47,12 +43,10 @@ func Depth(ctx context.Context, st llb.State) (int, error) {
 		if below := v.below(); below != nil {
 			depth += depths[below.Digest]
 		}
-		switch op := v.op.Op.(type) {
-		case *pb.Op_Source:
-			if _, ok := imageOf(op.Source); ok {
-				depth = 0
-			}
-		case *pb.Op_Merge:
+		if _, ok := v.image(); ok {
+			depth = 0
+		}
+		if v.op.GetMerge() != nil {
 			depth = 0
 			for _, in := range v.op.Inputs {
 				depth += depths[in.Digest]
@@ -77,8 +71,8 @@ func Added(ctx context.Context, base, st llb.State) (llb.State, error) {
 		return llb.Scratch(), nil
 	}
 	// BuildKit takes the layers above an ancestor as they are only if there are two or more of them.
-	marker := llb.Scratch().File(llb.Mkdir("/.kubefile", 0o755), llb.WithCustomName("[kubefile] mark the base"))
-	return llb.Diff(base, llb.Merge([]llb.State{st, marker}), llb.WithCustomName("[kubefile] take what this build adds")), nil
+	marker := llb.Scratch().File(llb.Mkdir("/.kubefile", 0o755), internal("mark the base"))
+	return llb.Diff(base, llb.Merge([]llb.State{st, marker}), internal("take what this build adds")), nil
 }
 
 // Linked returns st with its COPY, ADD and WORKDIR steps as layers of their own (as COPY --link does), if that spares BuildKit
@@ -96,9 +90,7 @@ func Linked(ctx context.Context, st llb.State, source []byte, plain func(line in
 	if len(chain) < 2 {
 		return st, nil
 	}
-	if root := g.vertices[chain[len(chain)-1]].op.GetSource(); root == nil {
-		return st, nil
-	} else if _, ok := imageOf(root); !ok {
+	if _, ok := g.root().image(); !ok {
 		return st, nil
 	}
 	steps := chain[:len(chain)-1]

@@ -3,6 +3,7 @@ package llb
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/solver/pb"
@@ -225,4 +226,31 @@ func (g *graph) chain() []string {
 		in = v.below()
 	}
 	return chain
+}
+
+// root is the vertex at which the file system of the head begins; nil for scratch.
+func (g *graph) root() *vertex {
+	chain := g.chain()
+	if len(chain) == 0 {
+		return nil
+	}
+	return g.vertices[chain[len(chain)-1]]
+}
+
+// image returns the digest of the image that the graph pulls, if that is all it does.
+func (g *graph) image() (string, bool) {
+	if len(g.chain()) != 1 {
+		return "", false
+	}
+	return g.root().image()
+}
+
+// image returns the digest of the image that v pulls.
+func (v *vertex) image() (string, bool) {
+	scheme, ref, _ := strings.Cut(v.op.GetSource().GetIdentifier(), "://")
+	if scheme != "docker-image" && scheme != "oci-layout" {
+		return "", false
+	}
+	_, dgst, ok := strings.Cut(ref, "@")
+	return dgst, ok
 }

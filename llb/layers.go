@@ -41,7 +41,7 @@ func RegistryBlob(repository reference.Named, dgst digest.Digest, size int64) (B
 	return Blob{
 		Digest: dgst,
 		Size:   size,
-		Source: llb.ImageBlob(ref.String(), llb.Filename(dgst.Encoded()), llb.Chmod(0o644), llb.WithCustomName("[kubefile] fetch "+ref.String())),
+		Source: llb.ImageBlob(ref.String(), llb.Filename(dgst.Encoded()), llb.Chmod(0o644), internal("fetch "+ref.String())),
 		Path:   "/" + dgst.Encoded(),
 	}, nil
 }
@@ -52,11 +52,11 @@ type File struct {
 	Data []byte
 }
 
-// Layer is one layer on top of the rootfs, with its line in the image's history.
+// Layer is one layer on top of the rootfs.
 type Layer struct {
-	State     llb.State
-	Images    bool // holds nothing but embedded images
-	CreatedBy string
+	State  llb.State
+	Images bool   // holds nothing but embedded images
+	Name   string // what is in it, for progress and history
 }
 
 // Layers distributes the embedded images over at most budget layers: the biggest blobs get one each, biggest first; all others and the files
@@ -78,21 +78,21 @@ func Layers(blobs []Blob, files []File, budget int) []Layer {
 	return layers
 }
 
-// Plain is a layer with one file that is no image.
-func Plain(source llb.State, from, to string) Layer {
-	name := "KUBEFILE /" + to
-	return Layer{State: settled(source, from, "/"+to, name), CreatedBy: name}
+// Program is a layer with one file out of source.
+func Program(source llb.State, from, to, name string) Layer {
+	return layer(source, from, "/"+to, name)
 }
 
 // Content is a layer with one file that the build itself writes.
-func Content(f File) Layer {
-	st := llb.Scratch().File(llb.Mkfile("/file", 0o644, f.Data), llb.WithCustomName("[kubefile] write "+path.Base(f.Path)))
-	return Plain(st, "/file", f.Path)
+func Content(f File, name string) Layer {
+	st := llb.Scratch().File(llb.Mkfile("/file", 0o644, f.Data), internal("write "+path.Base(f.Path)))
+	return layer(st, "/file", "/"+f.Path, name)
 }
 
 func blobLayer(b Blob) Layer {
-	name := "KUBEFILE image blob " + b.Digest.String()
-	return Layer{State: settled(b.Source, b.Path, blobPath(b.Digest), name), Images: true, CreatedBy: name}
+	l := layer(b.Source, b.Path, blobPath(b.Digest), "image blob "+b.Digest.String())
+	l.Images = true
+	return l
 }
 
 func packedLayer(blobs []Blob, files []File) Layer {
@@ -107,19 +107,24 @@ func packedLayer(blobs []Blob, files []File) Layer {
 			Mkdir(path.Dir("/"+f.Path), 0o755, llb.WithParents(true)).
 			Mkfile("/"+f.Path, 0o644, f.Data)
 	}
-	const name = "KUBEFILE images"
-	packed := llb.Scratch().File(action, llb.WithCustomName("[kubefile] collect small blobs and references"))
-	return Layer{State: settled(packed, "/registry", "/registry", name), Images: true, CreatedBy: name}
+	packed := llb.Scratch().File(action, internal("collect small blobs and references"))
+	l := layer(packed, "/registry", "/registry", "images")
+	l.Images = true
+	return l
 }
 
-// settled copies one file or directory to its place in a new layer, with everything that could differ between two builds settled:
-// owner, time, and the time of the directories, which only one copy into an empty layer leaves alone.
-func settled(source llb.State, from, to, name string) llb.State {
-	return llb.Scratch().File(
+// layer copies one file or directory to its place in a new layer, with everything settled that could differ between two builds: owner,
+// time, and the time of the directories, which only a single copy into an empty layer leaves alone.
+func layer(source llb.State, from, to, name string) Layer {
+	st := llb.Scratch().File(
 		llb.Copy(source, from, to, &llb.CopyInfo{CreateDestPath: true, CopyDirContentsOnly: true}, llb.WithUser("0:0"), llb.WithCreatedTime(time.Unix(0, 0))),
-		llb.WithCustomName("[kubefile] "+name),
+		internal("layer of "+name),
 	)
+	return Layer{State: st, Name: name}
 }
+
+// internal names a step in the progress that stands in no Kubefile.
+func internal(name string) llb.ConstraintsOpt { return llb.WithCustomName("[kubefile] " + name) }
 
 // blobPath is where the store has a blob (imagespec.BlobPath; the digests are valid here).
 func blobPath(dgst digest.Digest) string {
@@ -133,7 +138,7 @@ func Assemble(rootfs llb.State, layers []Layer, canMerge bool) llb.State {
 		for _, l := range layers {
 			rootfs = rootfs.File(
 				llb.Copy(l.State, "/", "/", &llb.CopyInfo{CopyDirContentsOnly: true}),
-				llb.WithCustomName("[kubefile] "+l.CreatedBy),
+				internal("copy the layer of "+l.Name),
 			)
 		}
 		return rootfs
@@ -142,5 +147,5 @@ func Assemble(rootfs llb.State, layers []Layer, canMerge bool) llb.State {
 	for _, l := range layers {
 		states = append(states, l.State)
 	}
-	return llb.Merge(states, llb.WithCustomName("[kubefile] assemble the image"))
+	return llb.Merge(states, internal("assemble the image"))
 }

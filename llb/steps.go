@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// Program is the frontend's own binary in its image.
-	Program = "/frontend"
+	// program is the frontend's own binary in its image.
+	program = "/frontend"
 	// RunnerSource is the static runner in the frontend's image.
 	RunnerSource = "/sealer-run"
 
@@ -30,12 +30,12 @@ const (
 // Scan is the step that looks for images in rootfs: no network, nothing written but the answer, cached by content.
 func Scan(self, rootfs llb.State, request []byte) llb.State {
 	run := self.Run(
-		llb.Args([]string{Program, "scan"}),
+		llb.Args([]string{program, "scan"}),
 		llb.Network(pb.NetMode_NONE),
 		llb.ReadonlyRootFS(),
 		llb.AddMount(InputDir, rootfs, llb.Readonly),
 		requestMount(request),
-		llb.WithCustomName("[kubefile] discover images"),
+		internal("discover images"),
 	)
 	return run.AddMount(OutputDir, llb.Scratch())
 }
@@ -43,11 +43,11 @@ func Scan(self, rootfs llb.State, request []byte) llb.State {
 // Fetch is the step that reads manifests, and on old daemons all blobs, from the registries itself.
 func Fetch(self llb.State, request []byte, proxy *llb.ProxyEnv, name string) llb.State {
 	opts := []llb.RunOption{
-		llb.Args([]string{Program, "fetch"}),
+		llb.Args([]string{program, "fetch"}),
 		llb.ReadonlyRootFS(),
 		requestMount(request),
 		llb.AddSecret(DockerConfig, llb.SecretID(DockerConfigSecret), llb.SecretOptional),
-		llb.WithCustomName("[kubefile] " + name),
+		internal(name),
 	}
 	if proxy != nil {
 		opts = append(opts, llb.WithProxy(*proxy))
@@ -56,7 +56,7 @@ func Fetch(self llb.State, request []byte, proxy *llb.ProxyEnv, name string) llb
 }
 
 func requestMount(request []byte) llb.RunOption {
-	st := llb.Scratch().File(llb.Mkfile("/request.json", 0o644, request), llb.WithCustomName("[kubefile] write the step's request"))
+	st := llb.Scratch().File(llb.Mkfile("/request.json", 0o644, request), internal("write the step's request"))
 	return llb.AddMount("/request", st, llb.Readonly)
 }
 
@@ -71,15 +71,7 @@ func ForPlatform(ctx context.Context, st llb.State, platform ocispec.Platform) (
 	if err != nil {
 		return llb.State{}, false, err
 	}
-	chain := g.chain()
-	if len(chain) != 1 {
-		return llb.State{}, false, nil
-	}
-	source := g.vertices[chain[0]].op.GetSource()
-	if source == nil {
-		return llb.State{}, false, nil
-	}
-	if _, ok := imageOf(source); !ok {
+	if _, ok := g.image(); !ok {
 		return llb.State{}, false, nil
 	}
 	out, err := g.rewrite(func(_ *graph, _ string, v *vertex) (*pb.Input, error) {
@@ -91,4 +83,14 @@ func ForPlatform(ctx context.Context, st llb.State, platform ocispec.Platform) (
 	}
 	image, err := out.state()
 	return image, err == nil, err
+}
+
+// ImageDigest returns the digest of the image that st pulls. It is false if st is anything but one image.
+func ImageDigest(ctx context.Context, st llb.State) (string, bool, error) {
+	g, err := readGraph(ctx, st)
+	if err != nil {
+		return "", false, err
+	}
+	dgst, ok := g.image()
+	return dgst, ok, nil
 }

@@ -2,7 +2,6 @@ package llb
 
 import (
 	"context"
-	"path"
 	"strings"
 
 	"github.com/moby/buildkit/client/llb"
@@ -51,12 +50,8 @@ func WithToolbox(ctx context.Context, st llb.State, bare Bare, toolbox func(*oci
 
 // bareRoot reports whether the root file system of the exec begins at something that needs the toolbox.
 func (g *graph) bareRoot(exec string, bare Bare) bool {
-	chain := g.at(&pb.Input{Digest: exec}).chain()
-	source := g.vertices[chain[len(chain)-1]].op.GetSource()
-	if source == nil {
-		return true
-	}
-	image, ok := imageOf(source)
+	root := g.at(&pb.Input{Digest: exec}).root()
+	image, ok := root.image()
 	return !ok || bare(image)
 }
 
@@ -98,14 +93,4 @@ func appendPath(env []string, dir string) []string {
 		}
 	}
 	return append(env, "PATH="+defaultPath+":"+dir)
-}
-
-// imageOf returns the digest of the image that a source pulls.
-func imageOf(source *pb.SourceOp) (string, bool) {
-	scheme, ref, ok := strings.Cut(source.Identifier, "://")
-	if !ok || scheme != "docker-image" && scheme != "oci-layout" {
-		return "", false
-	}
-	_, dgst, ok := strings.Cut(path.Base(ref), "@")
-	return dgst, ok
 }

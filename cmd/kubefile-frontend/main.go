@@ -37,27 +37,33 @@ func run(ctx context.Context, args []string) error {
 		return grpcclient.RunFromEnvironment(ctx, frontend.Build)
 	}
 	return (&cli.Command{
-		Name:  "kubefile-frontend",
-		Usage: "the BuildKit frontend for Kubefiles",
-		Commands: []*cli.Command{
-			{
-				Name:   "scan",
-				Usage:  "look for images in a mounted directory (a step of a build)",
-				Hidden: true,
-				Action: func(ctx context.Context, _ *cli.Command) error {
-					return step.Scan(ctx, llb.RequestFile, llb.InputDir, llb.OutputDir)
-				},
-			},
-			{
-				Name:   "fetch",
-				Usage:  "read manifests from registries (a step of a build)",
-				Hidden: true,
-				Action: func(ctx context.Context, _ *cli.Command) error {
-					return step.Fetch(ctx, llb.RequestFile, llb.DockerConfig, llb.OutputDir)
-				},
-			},
-		},
+		Name:                      "kubefile-frontend",
+		Usage:                     "the BuildKit frontend for Kubefiles",
+		DisableSliceFlagSeparator: true, // commands have commas
+		Commands:                  []*cli.Command{discover(), scan(), fetch()},
 	}).Run(ctx, args)
+}
+
+func scan() *cli.Command {
+	return &cli.Command{
+		Name:   "scan",
+		Usage:  "look for images in a mounted directory (a step of a build)",
+		Hidden: true,
+		Action: func(ctx context.Context, _ *cli.Command) error {
+			return step.Scan(ctx, llb.RequestFile, llb.InputDir, llb.OutputDir)
+		},
+	}
+}
+
+func fetch() *cli.Command {
+	return &cli.Command{
+		Name:   "fetch",
+		Usage:  "read manifests from registries (a step of a build)",
+		Hidden: true,
+		Action: func(ctx context.Context, _ *cli.Command) error {
+			return step.Fetch(ctx, llb.RequestFile, llb.DockerConfig, llb.OutputDir)
+		},
+	}
 }
 
 // tools are the programs that the binary is when it is called so.
