@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/kubefile/kubefile/integration/lab/daemon"
@@ -65,9 +66,9 @@ func (l *lab) start(ctx context.Context, d daemon.Daemon) error {
 
 // environment returns the addresses: those of the last time as far as they are in use by this lab or by nobody.
 func (l *lab) environment() (*environment.Environment, error) {
-	env, err := environment.Read(l.out)
-	if err != nil {
-		env = new(environment.Environment) // none yet, or one of an older clone
+	env, _ := environment.Read(l.out) // what it does not say is chosen anew
+	if env == nil {
+		env = new(environment.Environment)
 	}
 	for _, a := range []struct {
 		service string
@@ -76,14 +77,21 @@ func (l *lab) environment() (*environment.Environment, error) {
 		if l.service(a.service).Running() && *a.address != "" {
 			continue
 		}
-		if *a.address, err = l.freeAddress(a.service); err != nil {
+		address, err := l.freeAddress(a.service)
+		if err != nil {
 			return nil, err
 		}
+		*a.address = address
 	}
 	env.BuildKitHost = "unix://" + l.socket()
 	env.Frontend = env.Registry + "/kubefile/frontend:dev"
 	env.RegistryAccessLog = l.path("log", "registry-access.log")
 	env.UpstreamAccessLog = l.path("log", "upstream-access.jsonl")
+	var mirrors []string
+	for _, host := range mirrored {
+		mirrors = append(mirrors, host+"=http://"+env.Upstream+"/"+host)
+	}
+	env.Mirrors = strings.Join(mirrors, ",")
 	env.DockerConfig = l.path("docker")
 	env.BuildxBuilder = "kubefile-lab"
 	env.Bin = l.path("bin")

@@ -24,6 +24,7 @@ type Environment struct {
 	Frontend          string `env:"FRONTEND"`            // reference of the frontend image in the registry
 	Upstream          string `env:"UPSTREAM"`            // HOST:PORT of the stand-in for the public registries, plain HTTP
 	UpstreamAccessLog string `env:"UPSTREAM_ACCESS_LOG"` // its access log, one upstream.Access per line
+	Mirrors           string `env:"KUBEFILE_MIRRORS"`    // the frontend's build argument of this name: the stand-in for every registry
 	DockerConfig      string `env:"DOCKER_CONFIG"`       // Docker's configuration directory, with buildx as a plugin
 	BuildxBuilder     string `env:"BUILDX_BUILDER"`      // the buildx builder that uses BuildKitHost
 	Bin               string `env:"LAB_BIN"`             // directory of the compiled tools
@@ -32,7 +33,7 @@ type Environment struct {
 // ErrDown is returned by Read when no lab is up.
 var ErrDown = errors.New("the lab is not up; run: make up")
 
-// Read reads the file in the output directory out.
+// Read reads the file in the output directory out. Of a file that lacks a line it returns what is there, with the error.
 func Read(out string) (*Environment, error) {
 	name := filepath.Join(out, File)
 	data, err := os.ReadFile(name)
@@ -54,11 +55,11 @@ func Read(out string) (*Environment, error) {
 	for key, field := range e.fields() {
 		value, ok := values[key]
 		if !ok {
-			return nil, fmt.Errorf("%s has no %s; run: make up", name, key)
+			err = fmt.Errorf("%s has no %s; run: make up", name, key)
 		}
 		field.SetString(value)
 	}
-	return e, nil
+	return e, err
 }
 
 // Write writes the file in one step.

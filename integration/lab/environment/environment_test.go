@@ -27,13 +27,20 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 }
 
 func TestUnusableFileIsRefused(t *testing.T) {
-	for _, content := range []string{"BUILDKIT_HOST\n", "REGISTRY=127.0.0.1:5000\n"} {
+	for content, registry := range map[string]string{
+		"BUILDKIT_HOST\n":           "",
+		"REGISTRY=127.0.0.1:5000\n": "127.0.0.1:5000", // of an older version: what it says may still be of use
+	} {
 		out := t.TempDir()
 		if err := os.WriteFile(filepath.Join(out, File), []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if env, err := Read(out); err == nil || errors.Is(err, ErrDown) {
+		env, err := Read(out)
+		if err == nil || errors.Is(err, ErrDown) {
 			t.Errorf("%q gives %+v, %v", content, env, err)
+		}
+		if registry != "" && (env == nil || env.Registry != registry) {
+			t.Errorf("%q gives %+v", content, env)
 		}
 	}
 }

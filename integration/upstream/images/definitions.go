@@ -190,17 +190,17 @@ func moduleVersion(program, module string) (string, error) {
 
 // dashboard makes stand-ins for the images of the dashboard's manifest, in testdata/dashboard.
 func (src Sources) dashboard() []Definition {
-	layers := [][]image.Entry{base(), {{Path: "dashboard", Mode: 0o755, Source: filepath.Join(src.Programs, "dashboard")}}}
+	standIn := func(ref, port string) Definition {
+		return Definition{
+			References: []string{ref},
+			Layers:     [][]image.Entry{base(), {{Path: "dashboard", Mode: 0o755, Source: filepath.Join(src.Programs, "dashboard")}}},
+			Config: ocispec.ImageConfig{
+				Entrypoint: []string{"/dashboard"}, User: "65534", ExposedPorts: map[string]struct{}{port: {}},
+			},
+		}
+	}
 	return []Definition{
-		{
-			References: []string{"docker.io/kubernetesui/dashboard:v2.2.0"},
-			Layers:     layers,
-			Config:     ocispec.ImageConfig{Entrypoint: []string{"/dashboard"}, User: "65534"},
-		},
-		{
-			References: []string{"docker.io/kubernetesui/metrics-scraper:v1.0.6"},
-			Layers:     layers,
-			Config:     ocispec.ImageConfig{Entrypoint: []string{"/dashboard"}, User: "65534"},
-		},
+		standIn("docker.io/kubernetesui/dashboard:v2.2.0", "8443/tcp"),
+		standIn("docker.io/kubernetesui/metrics-scraper:v1.0.6", "8000/tcp"),
 	}
 }
