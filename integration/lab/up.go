@@ -142,14 +142,15 @@ func (l *lab) publish(ctx context.Context) error {
 
 // down stops what up started. What was built and pushed stays.
 func (l *lab) down(ctx context.Context) error {
+	var failures []error
 	for _, name := range []string{"buildkitd", "upstream", "registry"} {
-		if err := l.service(name).Stop(ctx); err != nil {
-			return err
-		}
+		failures = append(failures, l.service(name).Stop(ctx))
 	}
-	err := os.Remove(l.path(environment.File))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
+	if err := errors.Join(failures...); err != nil {
+		return err
 	}
-	return errors.Join(err, l.sweepBuildKit(ctx))
+	if err := os.Remove(l.path(environment.File)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return l.sweepBuildKit(ctx)
 }

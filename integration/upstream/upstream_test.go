@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -218,6 +219,33 @@ func get(t *testing.T, method, address, path string, accept ...string) *http.Res
 	}
 	t.Cleanup(func() { answer.Body.Close() })
 	return answer
+}
+
+func TestImageForAnotherPlatform(t *testing.T) {
+	store, desc := pull(t, start(t, Options{}), "quay.io/lab-arm64/app", "v1")
+	for _, child := range decode[ocispec.Index](t, store, desc).Manifests {
+		if child.Platform.Architecture == "amd64" {
+			t.Errorf("there is a child for %+v", child.Platform)
+		}
+	}
+}
+
+func FuzzRequest(f *testing.F) {
+	for _, path := range []string{"/v2/", "/v2/docker.io/library/app/manifests/v1", "/v2/a/b/blobs/sha256:x", "/files/../x"} {
+		f.Add(path, "*/*")
+	}
+	server, err := New(f.Context(), Options{Files: fstest.MapFS{}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, path, accept string) {
+		r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: path}, Header: http.Header{"Accept": {accept}}}
+		answer := httptest.NewRecorder()
+		server.ServeHTTP(answer, r.WithContext(t.Context()))
+		if answer.Code >= 500 {
+			t.Errorf("%q: %d %s", path, answer.Code, answer.Body)
+		}
+	})
 }
 
 func TestAcceptIsStrictForOCIManifestsOnly(t *testing.T) {
