@@ -1,259 +1,148 @@
 package discovery
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-	"helm.sh/helm/v4/pkg/chart/common"
-	"helm.sh/helm/v4/pkg/chart/common/util"
 	"helm.sh/helm/v4/pkg/chart/loader/archive"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
-	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
-	"helm.sh/helm/v4/pkg/engine"
-	"helm.sh/helm/v4/pkg/ignore"
 
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// Charts are rendered as Helm will render them when they are installed. What is in a chart's directory is read through the chart
-// only: raw templates, test values and CI files of a chart are not what gets installed.
+// Charts are rendered as Helm renders them when they are installed. What lies in a chart is read through the chart only: its raw
+// templates, test values and CI files are not what gets installed, and its subcharts only as far as it enables them.
 
-func isChartDir(fsys fs.FS, name string, entry fs.DirEntry) bool {
-	if !entry.IsDir() {
-		return false
-	}
-	info, err := fs.Stat(fsys, path.Join(name, "Chart.yaml"))
-	return err == nil && info.Mode().IsRegular()
+// location is where a chart lies.
+type location struct {
+	name   string                    // the directory or archive
+	prefix string                    // of the names of its files in findings
+	mend   func(value string) string // how to give it a value, for people
 }
 
-func readChartDir(ctx context.Context, c *collector, name string) error {
-	files, err := c.chartFiles(ctx, name)
-	if err != nil {
-		return err
-	}
+// installation is one way in which a chart gets installed.
+type installation struct {
+	release, namespace string
+	values             map[string]any // over the chart's own
+}
+
+// installations are the ways in which the chart gets installed.
+func installations(ch *chart.Chart) []installation {
+	return []installation{{release: ch.Name(), namespace: "default"}}
+}
+
+// readChart searches what the files of a chart render to.
+func (c *collector) readChart(ctx context.Context, at location, files []*archive.BufferedFile) error {
 	ch, err := loader.LoadFiles(files)
 	if err != nil {
-		c.problem(path.Join(name, "Chart.yaml"), 0, true, "the chart cannot be loaded: %v", err)
+		c.problem(at.name, 0, true, "the chart cannot be loaded: %v", err)
 		return nil
 	}
-	return c.chart(ctx, ch, name, name+"/")
-}
-
-func isChartArchive(_ fs.FS, name string, entry fs.DirEntry) bool {
-	return !entry.IsDir() && path.Ext(name) == ".tgz"
-}
-
-// readChartArchive reads a packed chart. A .tgz that is no chart is somebody's archive and is left alone.
-func readChartArchive(ctx context.Context, c *collector, name string) error {
-	data, err := c.readFile(name)
-	if err != nil || data == nil {
-		return err
-	}
-	files, err := archive.LoadArchiveFiles(bytes.NewReader(data))
-	if err != nil {
-		c.problem(name, 0, false, "not read: %v", err)
-		return nil
-	}
-	if !slices.ContainsFunc(files, func(f *archive.BufferedFile) bool { return f.Name == "Chart.yaml" }) {
-		return nil
-	}
-	ch, err := loader.LoadFiles(files)
-	if err != nil {
-		c.problem(name, 0, true, "the chart cannot be loaded: %v", err)
-		return nil
-	}
-	return c.chart(ctx, ch, name, name+"!"+ch.Name()+"/")
-}
-
-// chartFiles reads a chart's directory, without what its .helmignore leaves out.
-func (c *collector) chartFiles(ctx context.Context, dir string) ([]*archive.BufferedFile, error) {
-	rules := ignore.Empty()
-	if data, err := fs.ReadFile(c.fsys, path.Join(dir, ".helmignore")); err == nil {
-		if rules, err = ignore.Parse(bytes.NewReader(data)); err != nil {
-			return nil, fmt.Errorf("reading %s/.helmignore: %w", dir, err)
-		}
-	}
-	rules.AddDefaults()
-	var files []*archive.BufferedFile
-	err := fs.WalkDir(c.fsys, dir, func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return fmt.Errorf("reading chart %s: %w", dir, err)
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		inside := strings.TrimPrefix(strings.TrimPrefix(name, dir), "/")
-		if inside == "" {
-			return nil
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return fmt.Errorf("reading chart %s: %w", dir, err)
-		}
-		if rules.Ignore(inside, info) {
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if !info.Mode().IsRegular() {
-			return nil
-		}
-		data, err := c.readFile(name)
-		if err != nil {
-			return err
-		}
-		files = append(files, &archive.BufferedFile{Name: inside, Data: data})
-		return nil
-	})
-	return files, err
-}
-
-// chart renders a chart with its default values and searches the result. File names in findings begin with prefix.
-func (c *collector) chart(ctx context.Context, ch *chart.Chart, name, prefix string) error {
 	if ch.Metadata.Type == "library" {
 		return nil
 	}
-	rendered, err := c.render(ctx, ch)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err != nil {
-		c.problem(name, 0, true, "the chart %s cannot be rendered: %v", ch.Name(), err)
-		return nil
-	}
-	s := chartSearch{c: c, prefix: prefix, chain: []string{fmt.Sprintf("chart %s (%s %s)", name, ch.Name(), ch.Metadata.Version)}, sources: map[string][]byte{}}
-	s.collectSources(ch)
-	for _, crd := range ch.CRDObjects() {
-		rendered[crd.Filename] = string(crd.File.Data)
-	}
-	for _, template := range slices.Sorted(maps.Keys(rendered)) {
-		if path.Base(template) != "NOTES.txt" {
-			s.search(template, []byte(rendered[template]))
+	for _, install := range installations(ch) {
+		// Rendering works on the chart itself: what its conditions disable is gone afterwards.
+		ch, err := loader.LoadFiles(files)
+		if err != nil {
+			return fmt.Errorf("loading chart %s: %w", at.name, err)
+		}
+		r := rendering{chart: ch, install: install, capabilities: c.capabilities}
+		rendered, failures, err := r.run(ctx)
+		if err != nil {
+			return fmt.Errorf("rendering chart %s: %w", at.name, err)
+		}
+		s := chartSearch{c: c, at: at, chart: ch, sources: r.sources}
+		for _, f := range failures {
+			s.failed(f)
+		}
+		for _, name := range slices.Sorted(maps.Keys(rendered)) {
+			s.search(name, []byte(rendered[name]))
 		}
 	}
 	return nil
 }
 
-func (c *collector) render(ctx context.Context, ch *chart.Chart) (map[string]string, error) {
-	capabilities := common.DefaultCapabilities.Copy()
-	if c.opts.KubernetesVersion != "" {
-		version, err := common.ParseKubeVersion(c.opts.KubernetesVersion)
-		if err != nil {
-			return nil, fmt.Errorf("kubernetes version %q: %w", c.opts.KubernetesVersion, err)
-		}
-		capabilities.KubeVersion = *version
-	}
-	if err := checkDependencies(ch); err != nil {
-		return nil, err
-	}
-	if err := chartutil.ProcessDependencies(ch, ch.Values); err != nil {
-		return nil, err
-	}
-	release := common.ReleaseOptions{Name: ch.Name(), Namespace: "default", Revision: 1, IsInstall: true}
-	values, err := util.ToRenderValues(ch, nil, release, capabilities)
-	if err != nil {
-		return nil, err
-	}
-	rendered, err := engine.Engine{}.RenderWithContext(ctx, ch, values)
-	if err != nil {
-		return nil, fmt.Errorf("%w (where a value is missing, give it in the chart's values.yaml)", err)
-	}
-	return rendered, nil
-}
-
-// checkDependencies refuses a chart whose dependencies are not packed with it, as Helm does before it installs one.
-func checkDependencies(ch *chart.Chart) error {
-	var missing []error
-	for _, dependency := range ch.Metadata.Dependencies {
-		packed := func(sub *chart.Chart) bool { return sub.Name() == dependency.Name }
-		if !slices.ContainsFunc(ch.Dependencies(), packed) && dependency.Condition == "" && len(dependency.Tags) == 0 {
-			missing = append(missing, fmt.Errorf("its dependency %s %s is not in charts/ (helm dependency build)", dependency.Name, dependency.Version))
-		}
-	}
-	return errors.Join(missing...)
-}
-
-// chartSearch searches the rendered templates of one chart.
+// chartSearch searches what one chart renders to. Templates are named as Helm names them: the chart's name and the path in it.
 type chartSearch struct {
 	c       *collector
-	prefix  string
-	chain   []string
-	sources map[string][]byte // the templates, by the name they are rendered under
+	at      location
+	chart   *chart.Chart
+	sources map[string][]byte
 }
 
-func (s *chartSearch) collectSources(ch *chart.Chart) {
-	for _, template := range ch.Templates {
-		s.sources[path.Join(ch.ChartFullPath(), template.Name)] = template.Data
+// file is the name of a template in findings.
+func (s *chartSearch) file(template string) string {
+	_, inside, _ := strings.Cut(template, "/")
+	return s.at.prefix + inside
+}
+
+func (s *chartSearch) failed(f failure) {
+	file, line := s.at.name, 0
+	if f.template != "" {
+		file, line = s.file(f.template), f.line
 	}
-	for _, sub := range ch.Dependencies() {
-		s.collectSources(sub)
+	mend := ""
+	switch {
+	case f.value != "":
+		mend = ": " + s.at.mend(f.value)
+	case f.template != "":
+		mend = ": if it misses a value, " + s.at.mend("it")
 	}
+	s.c.problem(file, line, true, "the chart %s cannot be rendered: %s%s", s.chart.Name(), f.message, mend)
 }
 
 func (s *chartSearch) search(template string, data []byte) {
-	_, inside, _ := strings.Cut(template, "/")
-	file := s.prefix + inside
+	file, chain := s.file(template), s.chain(template)
 	for _, d := range split(data) {
-		root, problem := d.parse()
-		if problem != nil {
-			s.c.problem(file, 0, false, "what it renders to is not read, for it is no valid YAML: %s", problem.message)
-			continue
+		roots, err := d.parse()
+		if err != nil {
+			_, message := d.problem(err)
+			s.c.problem(file, 0, true, "what it renders to is no valid YAML: %s", message)
 		}
-		if isTest(root) {
-			continue
-		}
-		report := func(written string, f imagespec.Finding) {
-			f.Line = templateLine(s.sources[template], written)
-			s.c.reference(written, f)
-		}
-		where := func(*yaml.Node) imagespec.Finding { return imagespec.Finding{File: file, Chain: s.chain} }
-		if err := podShapes(root, where, report); err != nil {
-			s.c.problem(file, 0, true, "not searched: %v", err)
+		for _, root := range roots {
+			if isTest(root) {
+				continue
+			}
+			err := search(root, func(n *yaml.Node, rule string, class imagespec.Class) {
+				line := templateLine(s.sources[template], data, d.line+n.Line)
+				s.c.reference(n.Value, imagespec.Finding{File: file, Line: line, Rule: rule, Class: class, Chain: chain})
+			})
+			if err != nil {
+				s.c.problem(file, 0, true, "not searched to its end: %v", err)
+			}
 		}
 	}
 }
 
-// isTest tells resources that only "helm test" makes (Helm's chart tests).
+// chain names the chart and the subcharts that a template is in.
+func (s *chartSearch) chain(template string) []string {
+	ch := s.chart
+	chain := []string{fmt.Sprintf("chart %s (%s %s)", s.at.name, ch.Name(), ch.Metadata.Version)}
+	inside := func(sub *chart.Chart) bool { return strings.HasPrefix(template, sub.ChartFullPath()+"/") }
+	for {
+		i := slices.IndexFunc(ch.Dependencies(), inside)
+		if i < 0 {
+			return chain
+		}
+		ch = ch.Dependencies()[i]
+		chain = append(chain, fmt.Sprintf("subchart %s %s", ch.Name(), ch.Metadata.Version))
+	}
+}
+
+// isTest tells resources that only "helm test" makes (https://helm.sh/docs/topics/chart_tests/).
 func isTest(root *yaml.Node) bool {
 	var resource struct {
 		Metadata struct {
 			Annotations map[string]string `yaml:"annotations"`
 		} `yaml:"metadata"`
 	}
-	if root.Decode(&resource) != nil {
-		return false
-	}
+	_ = root.Decode(&resource) // what has other types there is no test
 	hooks := strings.Split(resource.Metadata.Annotations["helm.sh/hook"], ",")
 	return slices.ContainsFunc(hooks, func(hook string) bool { return strings.HasPrefix(strings.TrimSpace(hook), "test") })
-}
-
-// templateLine is the line of a template that made an image: the one that states it, or the only one that has the key. 0 if that
-// cannot be told.
-func templateLine(source []byte, written string) int {
-	only, count, line := 0, 0, 0
-	for text := range bytes.SplitSeq(source, []byte("\n")) {
-		line++
-		if !bytes.Contains(text, []byte("image:")) {
-			continue
-		}
-		if bytes.Contains(text, []byte(written)) {
-			return line
-		}
-		only = line
-		count++
-	}
-	if count != 1 {
-		return 0
-	}
-	return only
 }

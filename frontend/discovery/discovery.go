@@ -7,14 +7,10 @@
 package discovery
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
-	"strings"
 
 	"github.com/kubefile/kubefile/imagespec"
 )
@@ -23,7 +19,7 @@ import (
 type Options struct {
 	// Commands are the commands that will be run on the cluster, each as one line.
 	Commands []string `json:"commands,omitempty"`
-	// KubernetesVersion is what charts are rendered for ("v1.34.4"); empty means Helm's own default.
+	// KubernetesVersion is what charts are rendered for ("v1.34.4"); empty means the newest that the Helm library knows.
 	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
 }
 
@@ -48,9 +44,6 @@ type Result struct {
 	Problems []Problem `json:"problems,omitempty"`
 }
 
-// maxFile bounds the files that are read, in bytes: the largest bundles of CRDs known have 3 MB.
-const maxFile = 16 << 20
-
 // source reads one kind of material.
 type source struct {
 	// claims reports whether the source reads the file or directory. A directory that is claimed is not entered by others.
@@ -68,25 +61,33 @@ func sources() []source {
 	}
 }
 
-// Discover reads the whole of fsys, a cluster rootfs or a part of one. The error is for what ends the search, such as a directory
-// that cannot be listed; what is wrong with single files is in the result's problems.
+// Discover reads the whole of fsys, a cluster rootfs or a part of one, once. Whoever opens fsys decides what a symbolic link may reach:
+// [os.Root.FS] keeps it inside, [os.DirFS] does not.
+//
+// The error is for what ends the search: a directory that cannot be listed, a Kubernetes version that is none, the end of ctx. What
+// is wrong with single files is in the result's problems.
 func Discover(ctx context.Context, fsys fs.FS, opts Options) (*Result, error) {
-	c := &collector{fsys: fsys, opts: opts}
-	readCommands(c)
-	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
+	capabilities, err := capabilitiesOf(opts.KubernetesVersion)
+	if err != nil {
+		return nil, err
+	}
+	c := &collector{fsys: fsys, capabilities: capabilities}
+	readCommands(c, opts.Commands)
+	err = fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", name, err)
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if entry.IsDir() && foreign(name) {
+		if entry.IsDir() && ours(name) {
 			return fs.SkipDir
 		}
+		// What a link leads to is read where it lies.
 		if !entry.IsDir() && !entry.Type().IsRegular() {
 			return nil
 		}
-		return c.offer(ctx, name, entry)
+		return offer(ctx, c, name, entry)
 	})
 	if err != nil {
 		return nil, err
@@ -94,21 +95,13 @@ func Discover(ctx context.Context, fsys fs.FS, opts Options) (*Result, error) {
 	return c.result(), nil
 }
 
-// foreign tells the directories of the image that hold no material of the cluster: the embedded images, the runner, and the
-// kernel's file systems.
-func foreign(name string) bool {
-	return name == imagespec.RegistryDir || name == path.Dir(imagespec.RunnerPath) || name == "proc" || name == "sys" || name == "dev"
+// ours tells the directories that the format puts into an image: the store of embedded images and the runner.
+func ours(name string) bool {
+	return name == imagespec.RegistryDir || name == path.Dir(imagespec.RunnerPath)
 }
 
-// collector takes what the sources find.
-type collector struct {
-	fsys     fs.FS
-	opts     Options
-	findings []Finding
-	problems []Problem
-}
-
-func (c *collector) offer(ctx context.Context, name string, entry fs.DirEntry) error {
+// offer gives a file or directory to the source that claims it.
+func offer(ctx context.Context, c *collector, name string, entry fs.DirEntry) error {
 	for _, s := range sources() {
 		if !s.claims(c.fsys, name, entry) {
 			continue
@@ -123,54 +116,3 @@ func (c *collector) offer(ctx context.Context, name string, entry fs.DirEntry) e
 	}
 	return nil
 }
-
-// reference adds the finding of a reference as it is written.
-func (c *collector) reference(written string, f imagespec.Finding) {
-	ref, err := imagespec.ParseReference(strings.TrimSpace(written))
-	if err == nil {
-		c.findings = append(c.findings, Finding{Reference: ref.String(), Finding: f})
-		return
-	}
-	if strings.Contains(written, "{{") || strings.Contains(written, "${") || strings.Contains(written, "$(") {
-		c.problem(f.File, f.Line, false, "the image %q is a template: list what it will be in an imageList", written)
-		return
-	}
-	c.problem(f.File, f.Line, true, "%q is no image reference (rule %s): correct it", written, f.Rule)
-}
-
-func (c *collector) problem(file string, line int, fatal bool, format string, args ...any) {
-	c.problems = append(c.problems, Problem{File: file, Line: line, Fatal: fatal, Message: fmt.Sprintf(format, args...)})
-}
-
-// readFile reads a file that is not too large to be read; otherwise it reports a problem and returns nil.
-func (c *collector) readFile(name string) ([]byte, error) {
-	info, err := fs.Stat(c.fsys, name)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
-	}
-	if info.Size() > maxFile {
-		c.problem(name, 0, true, "%d bytes are more than the %d that are searched: split the file, or leave it out", info.Size(), maxFile)
-		return nil, nil
-	}
-	data, err := fs.ReadFile(c.fsys, name)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
-	}
-	return data, nil
-}
-
-func (c *collector) result() *Result {
-	slices.SortStableFunc(c.findings, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(a.Reference, b.Reference), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Rule, b.Rule))
-	})
-	findings := slices.CompactFunc(c.findings, func(a, b Finding) bool {
-		return a.Reference == b.Reference && a.File == b.File && a.Line == b.Line && a.Rule == b.Rule
-	})
-	slices.SortStableFunc(c.problems, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
-	})
-	return &Result{Findings: findings, Problems: slices.Compact(c.problems)}
-}
-
-// errBudget ends the search in a document that costs more than any real one does.
-var errBudget = errors.New("more nodes than any real document has")

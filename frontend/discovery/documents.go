@@ -3,107 +3,162 @@ package discovery
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// maxNodes bounds the nodes that are visited in one document; aliases make a few bytes a great many.
-const maxNodes = 5_000_000
-
 func isDocument(_ fs.FS, name string, entry fs.DirEntry) bool {
-	if entry.IsDir() {
-		return false
-	}
-	switch path.Ext(name) {
+	return !entry.IsDir() && documentExt(name) != ""
+}
+
+// documentExt returns the extension of a file of documents, or nothing for other files. "x.yaml.tmpl" is rendered on each host to
+// x.yaml, and is searched as far as it is YAML already.
+func documentExt(name string) string {
+	switch ext := strings.ToLower(path.Ext(strings.TrimSuffix(name, ".tmpl"))); ext {
 	case ".yaml", ".yml", ".json":
-		return true
+		return ext
 	}
-	return false
+	return ""
 }
 
 func readDocuments(ctx context.Context, c *collector, name string) error {
-	data, err := c.readFile(name)
-	if err != nil {
+	data, ok, err := c.readFile(name)
+	if err != nil || !ok {
 		return err
+	}
+	if documentExt(name) == ".json" {
+		// JSON is YAML but for details, such as surrogate pairs, in which the YAML library differs.
+		if roots, err := parseJSON(data); err == nil {
+			for _, root := range roots {
+				c.searchFile(name, 0, root)
+			}
+			return nil
+		}
 	}
 	for _, d := range split(data) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		root, problem := d.parse()
-		if problem != nil {
-			c.problem(name, problem.line, false, "not read, for it is no valid YAML: %s", problem.message)
-			continue
+		roots, err := d.parse()
+		if err != nil {
+			line, message := d.problem(err)
+			c.problem(name, line, errors.Is(err, errTooLarge), "not searched, for it is no valid YAML: %s", message)
 		}
-		where := func(n *yaml.Node) imagespec.Finding {
-			return imagespec.Finding{File: name, Line: d.line + n.Line}
-		}
-		if err := podShapes(root, where, c.reference); err != nil {
-			c.problem(name, d.line+1, true, "not searched: %v", err)
+		for _, root := range roots {
+			c.searchFile(name, d.line, root)
 		}
 	}
 	return nil
 }
 
-// document is one document of a stream.
+// searchFile applies the rules to a document of a file that begins after the given number of lines.
+func (c *collector) searchFile(name string, lines int, root *yaml.Node) {
+	err := search(root, func(n *yaml.Node, rule string, class imagespec.Class) {
+		c.reference(n.Value, imagespec.Finding{File: name, Line: lines + n.Line, Rule: rule, Class: class})
+	})
+	if err != nil {
+		c.problem(name, lines+1, true, "not searched to its end: %v", err)
+	}
+}
+
+// document is a part of a stream that is parsed on its own.
 type document struct {
 	data []byte
 	line int // lines before it
 }
 
-// split cuts a stream where a line begins with "---", which begins a document wherever it stands (YAML 1.2, section 9.1.2). One
-// document that cannot be parsed does not hide the others.
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+// split cuts a stream where a line begins with "---", which begins a document wherever it stands (YAML 1.2, section 9.1.2), so that a
+// document that cannot be parsed does not hide the others. Something may follow at once, as in "---# comment": Helm and kubectl take it.
 func split(data []byte) []document {
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	documents := []document{{}}
-	line := 0
-	for rest := data; len(rest) > 0; line++ {
-		end := bytes.IndexByte(rest, '\n') + 1
-		if end == 0 {
-			end = len(rest)
+	data = bytes.TrimPrefix(data, byteOrderMark)
+	var documents []document
+	start, startLine, line := 0, 0, 0
+	cut := func(end int) {
+		if d := (document{data: bytes.TrimPrefix(data[start:end], separator), line: startLine}); !d.empty() {
+			documents = append(documents, d)
 		}
-		current := rest[:end]
-		rest = rest[end:]
-		last := &documents[len(documents)-1]
-		if bytes.HasPrefix(current, []byte("---")) && (len(bytes.TrimSpace(current)) == 3 || current[3] == ' ' || current[3] == '\t') {
-			documents = append(documents, document{data: data[len(data)-len(rest)-len(current):][:len(current)], line: line})
-			continue
-		}
-		if last.data == nil {
-			last.line = line
-			last.data = current
-			continue
-		}
-		last.data = last.data[:len(last.data)+len(current)] // the lines lie one behind the other in data
+		start, startLine = end, line
 	}
+	for offset := 0; offset < len(data); line++ {
+		if rest, ok := bytes.CutPrefix(data[offset:], separator); ok && !bytes.HasPrefix(rest, []byte("-")) {
+			cut(offset)
+		}
+		end := bytes.IndexByte(data[offset:], '\n')
+		if end < 0 {
+			break
+		}
+		offset += end + 1
+	}
+	cut(len(data))
 	return documents
 }
 
-type parseProblem struct {
-	line    int
-	message string
+var separator = []byte("---")
+
+// empty reports whether the document has nothing but comments and the directives of the document after it (YAML 1.2, section 6.8).
+func (d document) empty() bool {
+	for text := range bytes.SplitSeq(d.data, []byte("\n")) {
+		if text = bytes.TrimSpace(text); len(text) > 0 && text[0] != '#' && text[0] != '%' {
+			return false
+		}
+	}
+	return true
+}
+
+// maxNodes bounds the nodes of a document, of which each costs some 250 bytes of memory, and the steps of a search: aliases make of a
+// few nodes a great many.
+const maxNodes = 2_000_000
+
+// errTooLarge says that a document could cost more than any real one does.
+var errTooLarge = fmt.Errorf("more than %d values", maxNodes)
+
+// parse returns the roots of the documents: one, or more where "..." ends one. With an error it returns those before it.
+func (d document) parse() ([]*yaml.Node, error) {
+	separators := 0
+	for _, b := range []string{",", ":", "[", "{", "\n"} {
+		separators += bytes.Count(d.data, []byte(b))
+	}
+	if separators > maxNodes {
+		return nil, errTooLarge
+	}
+	var roots []*yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(d.data))
+	for {
+		var root yaml.Node
+		err := decoder.Decode(&root)
+		if errors.Is(err, io.EOF) {
+			return roots, nil
+		}
+		if err != nil {
+			return roots, err
+		}
+		roots = append(roots, &root)
+	}
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
-// parse returns the root node, or nil for an empty document.
-func (d document) parse() (*yaml.Node, *parseProblem) {
-	var root yaml.Node
-	err := yaml.Unmarshal(d.data, &root)
-	if err == nil {
-		return &root, nil
+// problem returns the line in the stream and the message of what [document.parse] returned.
+func (d document) problem(err error) (line int, message string) {
+	match := yamlLine.FindStringSubmatch(err.Error())
+	if match == nil {
+		return d.line + 1, err.Error()
 	}
-	problem := &parseProblem{line: d.line + 1, message: yamlLine.ReplaceAllString(err.Error(), "")}
-	if match := yamlLine.FindStringSubmatch(err.Error()); match != nil && match[1] != "" {
-		if n, err := strconv.Atoi(match[1]); err == nil {
-			problem.line = d.line + n
-		}
+	message = err.Error()[len(match[0]):]
+	if n, err := strconv.Atoi(match[1]); err == nil {
+		return d.line + n, message
 	}
-	return nil, problem
+	return d.line + 1, message
 }

@@ -19,12 +19,12 @@ func isImageList(_ fs.FS, name string, entry fs.DirEntry) bool {
 }
 
 func readImageList(_ context.Context, c *collector, name string) error {
-	data, err := c.readFile(name)
-	if err != nil {
+	data, ok, err := c.readFile(name)
+	if err != nil || !ok {
 		return err
 	}
 	line := 0
-	for text := range strings.SplitSeq(string(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))), "\n") {
+	for text := range strings.SplitSeq(string(bytes.TrimPrefix(data, byteOrderMark)), "\n") {
 		line++
 		written, _, _ := strings.Cut(text, "#")
 		if written = strings.TrimSpace(written); written != "" {

@@ -1,0 +1,86 @@
+package discovery
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+
+	"helm.sh/helm/v4/pkg/chart/common"
+
+	"github.com/kubefile/kubefile/imagespec"
+)
+
+// maxFile bounds the files that are read, in bytes: the largest bundles of CRDs known have 3 MB.
+const maxFile = 8 << 20
+
+// collector takes what the sources find.
+type collector struct {
+	fsys         fs.FS
+	capabilities *common.Capabilities // of the cluster that charts are rendered for
+	findings     []Finding
+	problems     []Problem
+}
+
+// placeholder is what people write where a script or a person puts the image in later.
+var placeholder = regexp.MustCompile(`[<>{}$%]|__|^[A-Z0-9_-]+$`)
+
+// reference adds the finding of a reference as it is written. In a list every line has to be one; elsewhere a placeholder is left to
+// whoever replaces it, with a warning.
+func (c *collector) reference(written string, f imagespec.Finding) {
+	written = strings.TrimSpace(written)
+	ref, err := imagespec.ParseReference(written)
+	switch {
+	case err == nil:
+		c.findings = append(c.findings, Finding{Reference: ref.String(), Finding: f})
+	case f.Rule != ruleImageList && (written == "" || placeholder.MatchString(written)):
+		c.problem(f.File, f.Line, false, "the image %q is to be filled in: list what it will be in an imageList", written)
+	default:
+		c.problem(f.File, f.Line, true, "%q is no image reference (rule %s): correct it", written, f.Rule)
+	}
+}
+
+func (c *collector) problem(file string, line int, fatal bool, format string, args ...any) {
+	c.problems = append(c.problems, Problem{File: file, Line: line, Fatal: fatal, Message: fmt.Sprintf(format, args...)})
+}
+
+// readFile reads a file of at most maxFile bytes. A larger one is a problem, though not a fatal one if it is JSON, which at that size
+// is data rather than a manifest; ok is false then.
+func (c *collector) readFile(name string) (data []byte, ok bool, err error) {
+	file, err := c.fsys.Open(name)
+	if err != nil {
+		return nil, false, fmt.Errorf("reading %s: %w", name, err)
+	}
+	defer file.Close()
+	data, err = io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err != nil {
+		return nil, false, fmt.Errorf("reading %s: %w", name, err)
+	}
+	if len(data) > maxFile {
+		c.problem(name, 0, documentExt(name) != ".json", "more than the %d MiB that are searched in a file: split it, or leave it out", maxFile>>20)
+		return nil, false, nil
+	}
+	return data, true, nil
+}
+
+// result sorts what was found. A place that names the same image by two rules is one finding, of the surer class.
+func (c *collector) result() *Result {
+	slices.SortStableFunc(c.findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.Reference, b.Reference), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line),
+			cmp.Compare(rank(a.Class), rank(b.Class)), cmp.Compare(a.Rule, b.Rule), slices.Compare(a.Chain, b.Chain))
+	})
+	findings := slices.CompactFunc(c.findings, func(a, b Finding) bool {
+		return a.Reference == b.Reference && a.File == b.File && a.Line == b.Line
+	})
+	slices.SortStableFunc(c.problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Message, b.Message))
+	})
+	return &Result{Findings: findings, Problems: slices.Compact(c.problems)}
+}
+
+func rank(class imagespec.Class) int {
+	return slices.Index([]imagespec.Class{imagespec.ClassCertain, imagespec.ClassStrong, imagespec.ClassMaybe}, class)
+}
