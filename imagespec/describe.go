@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -34,6 +35,9 @@ type Description struct {
 	Platform          ocispec.Platform
 }
 
+// versionGrammar is a Kubernetes version: "v1.34.4", "v1.35.0-rc.1", "v1.34.4+vendor.2" (Semantic Versioning 2.0.0 after the v).
+var versionGrammar = regexp.MustCompile(`^v(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
+
 // Describe reads and validates the labels of a cluster image (SPEC.md, section 3). It returns [ErrNotClusterImage] for any other
 // image, and [ErrVersion] for a version it does not know.
 func Describe(config ocispec.Image) (*Description, error) {
@@ -58,6 +62,9 @@ func Describe(config ocispec.Image) (*Description, error) {
 		return nil, fmt.Errorf("working directory: %w", err)
 	}
 	for _, variable := range config.Config.Env {
+		if name, _, ok := strings.Cut(variable, "="); !ok || name == "" || strings.ContainsRune(variable, 0) {
+			return nil, fmt.Errorf("environment: %w: %q is not name=value", ErrInvalid, variable)
+		}
 		if !strings.HasPrefix(variable, "PATH=") {
 			d.Env = append(d.Env, variable)
 		}
@@ -76,6 +83,9 @@ func (d *Description) checkKind() error {
 	want := KindApp
 	if d.KubernetesVersion != "" {
 		want = KindCluster
+		if !versionGrammar.MatchString(d.KubernetesVersion) {
+			return fmt.Errorf("label %s: %w: %q is no version like v1.34.4", LabelKubernetesVersion, ErrInvalid, d.KubernetesVersion)
+		}
 	}
 	if d.Kind != want {
 		return fmt.Errorf("label %s: %w: %q with Kubernetes version %q", LabelKind, ErrInvalid, d.Kind, d.KubernetesVersion)

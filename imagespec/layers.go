@@ -46,14 +46,8 @@ func ImageLayers(manifest ocispec.Manifest, config ocispec.Image) (rootfs, image
 }
 
 func (l Layer) validate() error {
-	if err := checkDigest(l.Descriptor.Digest); err != nil {
+	if err := checkDescriptor(l.Descriptor); err != nil {
 		return err
 	}
-	if err := checkDigest(l.DiffID); err != nil {
-		return err
-	}
-	if l.Descriptor.Size < 0 {
-		return fmt.Errorf("%w: size %d", ErrInvalid, l.Descriptor.Size)
-	}
-	return nil
+	return checkDigest(l.DiffID)
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -58,6 +59,9 @@ type Lock struct {
 // lockVersion is the version of the lock that this package writes and reads.
 const lockVersion = 1
 
+// platformGrammar is os/architecture[/variant] as in the OCI image specification, "Image Index".
+var platformGrammar = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9._]+)?$`)
+
 // ParseLock reads and validates a lock.
 func ParseLock(data []byte) (*Lock, error) {
 	if len(data) > MaxLockSize {
@@ -82,6 +86,11 @@ func (l *Lock) Validate() error {
 	if l.Version != lockVersion {
 		return fmt.Errorf("lock version %d: %w", l.Version, ErrVersion)
 	}
+	for _, platform := range l.Platforms {
+		if !platformGrammar.MatchString(platform) {
+			return fmt.Errorf("lock: %w: platform %q", ErrInvalid, platform)
+		}
+	}
 	for i, image := range l.Images {
 		if err := image.validate(); err != nil {
 			return fmt.Errorf("lock: image %q: %w", image.Reference, err)
@@ -104,12 +113,26 @@ func (i *LockedImage) validate() error {
 	if err := checkDigest(i.Digest); err != nil {
 		return err
 	}
+	if err := checkMediaType(i.MediaType); err != nil {
+		return err
+	}
 	if i.Size < 0 {
 		return fmt.Errorf("%w: size %d", ErrInvalid, i.Size)
 	}
+	if len(i.Platforms) == 0 {
+		return fmt.Errorf("%w: no platform", ErrInvalid)
+	}
 	for _, p := range i.Platforms {
+		if !platformGrammar.MatchString(p.Platform) {
+			return fmt.Errorf("%w: platform %q", ErrInvalid, p.Platform)
+		}
 		if err := checkDigest(p.Digest); err != nil {
 			return fmt.Errorf("platform %s: %w", p.Platform, err)
+		}
+	}
+	for _, f := range i.Found {
+		if !slices.Contains([]Class{ClassCertain, ClassStrong, ClassMaybe}, f.Class) || f.Line < 0 {
+			return fmt.Errorf("%w: found in %q, line %d, with class %q", ErrInvalid, f.File, f.Line, f.Class)
 		}
 	}
 	return nil
@@ -117,7 +140,7 @@ func (i *LockedImage) validate() error {
 
 // Marshal returns the lock as it stands in the image: sorted, indented, with a newline at the end.
 func (l *Lock) Marshal() ([]byte, error) {
-	l.sort()
+	l.normalise()
 	if err := l.Validate(); err != nil {
 		return nil, err
 	}
@@ -130,7 +153,7 @@ func (l *Lock) Marshal() ([]byte, error) {
 
 // Label returns the lock as compact JSON, for [LabelImages].
 func (l *Lock) Label() (string, error) {
-	l.sort()
+	l.normalise()
 	if err := l.Validate(); err != nil {
 		return "", err
 	}
@@ -158,7 +181,7 @@ func (l *Lock) Merge(other *Lock) *Lock {
 	for _, image := range byReference {
 		merged.Images = append(merged.Images, image)
 	}
-	merged.sort()
+	merged.normalise()
 	return merged
 }
 
@@ -177,11 +200,20 @@ func NewLock(platforms ...string) *Lock {
 	return &Lock{Version: lockVersion, Platforms: platforms}
 }
 
-func (l *Lock) sort() {
+// normalise sorts, and makes lists that are absent empty ones.
+func (l *Lock) normalise() {
 	slices.SortFunc(l.Images, func(a, b LockedImage) int { return cmp.Compare(a.Reference, b.Reference) })
 	slices.Sort(l.Platforms)
+	if l.Platforms == nil {
+		l.Platforms = []string{}
+	}
 	if l.Images == nil {
 		l.Images = []LockedImage{}
+	}
+	for i := range l.Images {
+		if l.Images[i].Found == nil {
+			l.Images[i].Found = []Finding{}
+		}
 	}
 }
 
@@ -194,7 +226,9 @@ func union(a, b []string) []string {
 func unionFindings(a, b []Finding) []Finding {
 	both := slices.Clone(a)
 	for _, finding := range b {
-		same := func(f Finding) bool { return f.File == finding.File && f.Line == finding.Line && f.Rule == finding.Rule }
+		same := func(f Finding) bool {
+			return f.File == finding.File && f.Line == finding.Line && f.Rule == finding.Rule
+		}
 		if !slices.ContainsFunc(both, same) {
 			both = append(both, finding)
 		}

@@ -10,6 +10,7 @@ import (
 )
 
 const (
+	blobsDir   = "blobs"
 	refsDir    = "refs"
 	tagsDir    = "_tags"
 	digestsDir = "_digests"
@@ -32,7 +33,7 @@ func ParseReference(s string) (reference.Named, error) {
 // RefPaths returns the files of a reference in the embedded store, relative to [RegistryDir]: one for its tag, one for its digest.
 // "_tags" and "_digests" cannot be parts of a repository's name, which begin with a letter or digit.
 func RefPaths(ref reference.Named) ([]string, error) {
-	dir := path.Join(refsDir, reference.Domain(ref), reference.Path(ref))
+	dir := repositoryDir(ref)
 	var paths []string
 	if tagged, ok := ref.(reference.Tagged); ok {
 		paths = append(paths, path.Join(dir, tagsDir, tagged.Tag()+refSuffix))
@@ -81,7 +82,7 @@ func BlobPath(d digest.Digest) (string, error) {
 	if err := checkDigest(d); err != nil {
 		return "", err
 	}
-	return path.Join("blobs", d.Algorithm().String(), d.Encoded()), nil
+	return path.Join(blobsDir, d.Algorithm().String(), d.Encoded()), nil
 }
 
 // checkDigest refuses what is no sha256 digest, before a path is made of it.

@@ -1,13 +1,13 @@
 package imagespec
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -30,12 +30,10 @@ func NewStore(fsys fs.FS) *Store {
 // is found by the reference that names it, and else among the manifests that the repository's references lead to, so that the
 // children of an index can be asked for. It returns [ErrNotFound] when the store has no such image.
 func (s *Store) Resolve(host, repository, tagOrDigest string) (ocispec.Descriptor, error) {
-	d := digest.Digest(tagOrDigest)
 	byDigest := strings.Contains(tagOrDigest, ":")
-	name := host + "/" + repository
-	full := name + ":" + tagOrDigest
+	full := host + "/" + repository + ":" + tagOrDigest
 	if byDigest {
-		full = name + "@" + tagOrDigest
+		full = host + "/" + repository + "@" + tagOrDigest
 	}
 	ref, err := ParseReference(full)
 	if err != nil || ref.String() != full {
@@ -49,91 +47,82 @@ func (s *Store) Resolve(host, repository, tagOrDigest string) (ocispec.Descripto
 	if err == nil || !byDigest || !errors.Is(err, ErrNotFound) {
 		return descriptor, err
 	}
-	return s.child(ref, d)
+	return s.child(ref, digest.Digest(tagOrDigest))
 }
 
 // child looks for a manifest below the references of a repository.
 func (s *Store) child(ref reference.Named, d digest.Digest) (ocispec.Descriptor, error) {
 	var found ocispec.Descriptor
+	if _, err := s.Stat(d); err != nil {
+		return found, err
+	}
 	errFound := errors.New("found")
-	dir := path.Join(refsDir, reference.Domain(ref), reference.Path(ref))
-	for _, kind := range []string{tagsDir, digestsDir} {
-		err := fs.WalkDir(s.fsys, path.Join(dir, kind), func(name string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() {
-				return err
+	err := s.eachRef(repositoryDir(ref), func(_ string, root ocispec.Descriptor) error {
+		return s.walk(root, func(descriptor ocispec.Descriptor, _ content) error {
+			if descriptor.Digest == d {
+				found = descriptor
+				return errFound
 			}
-			root, err := s.readRef(name)
-			if err != nil {
-				return err
-			}
-			return s.walk(root, 0, func(descriptor ocispec.Descriptor) error {
-				if descriptor.Digest == d {
-					found = descriptor
-					return errFound
-				}
-				return nil
-			})
+			return nil
 		})
-		if errors.Is(err, errFound) {
-			return found, nil
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return found, err
-		}
+	})
+	switch {
+	case errors.Is(err, errFound):
+		return found, nil
+	case err != nil:
+		return found, err
 	}
 	return found, fmt.Errorf("%s: %w", ref, ErrNotFound)
-}
-
-// walk visits a manifest or index and, below an index, every child manifest that the store holds.
-func (s *Store) walk(root ocispec.Descriptor, depth int, visit func(ocispec.Descriptor) error) error {
-	if err := visit(root); err != nil {
-		return err
-	}
-	if !isIndex(root.MediaType) {
-		return nil
-	}
-	if depth >= MaxIndexDepth {
-		return fmt.Errorf("index %s: %w: nested too deep", root.Digest, ErrInvalid)
-	}
-	var index ocispec.Index
-	if err := s.readJSON(root, &index); err != nil {
-		return err
-	}
-	for _, child := range index.Manifests {
-		switch _, err := s.Stat(child.Digest); {
-		case errors.Is(err, ErrNotFound): // sparse: the children of other platforms are not shipped
-		case err != nil:
-			return err
-		default:
-			if err := s.walk(child, depth+1, visit); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // References lists every reference of the store in full form, with the descriptor it stands for.
 func (s *Store) References() (map[string]ocispec.Descriptor, error) {
 	references := map[string]ocispec.Descriptor{}
-	err := fs.WalkDir(s.fsys, refsDir, func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
+	err := s.eachRef(refsDir, func(full string, descriptor ocispec.Descriptor) error {
+		references[full] = descriptor
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing references: %w", err)
+	}
+	return references, nil
+}
+
+// Tags lists the tags of a repository, sorted; none when the store does not know it.
+func (s *Store) Tags(host, repository string) ([]string, error) {
+	name, err := reference.WithName(host + "/" + repository)
+	if err != nil {
+		return nil, fmt.Errorf("%s/%s: %w", host, repository, ErrNotFound)
+	}
+	var tags []string
+	err = s.eachRef(path.Join(repositoryDir(name), tagsDir), func(full string, _ ocispec.Descriptor) error {
+		tags = append(tags, strings.TrimPrefix(full, name.String()+":"))
+		return nil
+	})
+	slices.Sort(tags)
+	return tags, err
+}
+
+// eachRef visits the references below a directory. A hidden file is one that a writer has not finished.
+func (s *Store) eachRef(dir string, visit func(full string, descriptor ocispec.Descriptor) error) error {
+	err := fs.WalkDir(s.fsys, dir, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || hidden(name) {
 			return err
-		}
-		if entry.IsDir() {
-			return nil
 		}
 		full, err := RefFromPath(name)
 		if err != nil {
 			return err
 		}
-		references[full], err = s.readRef(name)
-		return err
+		descriptor, err := s.readRef(name)
+		if err != nil {
+			return err
+		}
+		return visit(full, descriptor)
 	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("listing references: %w", err)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return references, nil
+	return err
 }
 
 // Open opens a blob. The content is not hashed: [ValidateStore] does that, and whoever reads it knows the digest.
@@ -142,17 +131,29 @@ func (s *Store) Open(d digest.Digest) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := s.fsys.Open(name)
+	return s.open(name)
+}
+
+// open opens a regular file. A link is none, and a named pipe would block.
+func (s *Store) open(name string) (fs.File, error) {
+	info, err := fs.Lstat(s.fsys, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("blob %s: %w", d, ErrNotFound)
+		return nil, fmt.Errorf("%s: %w", name, ErrNotFound)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening blob %s: %w", d, err)
+		return nil, fmt.Errorf("reading the store: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: %w: not a regular file", name, ErrInvalid)
+	}
+	file, err := s.fsys.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading the store: %w", err)
 	}
 	return file, nil
 }
 
-// Stat returns the size of a blob in bytes.
+// Stat returns the size of a blob in bytes, or [ErrNotFound].
 func (s *Store) Stat(d digest.Digest) (int64, error) {
 	file, err := s.Open(d)
 	if err != nil {
@@ -163,13 +164,10 @@ func (s *Store) Stat(d digest.Digest) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("blob %s: %w", d, err)
 	}
-	if !info.Mode().IsRegular() {
-		return 0, fmt.Errorf("blob %s: %w: not a regular file", d, ErrInvalid)
-	}
 	return info.Size(), nil
 }
 
-// Manifest reads a manifest or index whole and checks it against its digest.
+// Manifest reads a manifest or index whole and checks it against its size and digest.
 func (s *Store) Manifest(descriptor ocispec.Descriptor) ([]byte, error) {
 	file, err := s.Open(descriptor.Digest)
 	if err != nil {
@@ -180,61 +178,33 @@ func (s *Store) Manifest(descriptor ocispec.Descriptor) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("manifest %s: %w", descriptor.Digest, err)
 	}
+	if int64(len(data)) != descriptor.Size {
+		return nil, fmt.Errorf("manifest %s: %w: %d bytes, not %d", descriptor.Digest, ErrInvalid, len(data), descriptor.Size)
+	}
 	if digest.FromBytes(data) != descriptor.Digest {
 		return nil, fmt.Errorf("manifest %s: %w: its bytes are damaged", descriptor.Digest, ErrInvalid)
 	}
 	return data, nil
 }
 
-func (s *Store) readJSON(descriptor ocispec.Descriptor, into any) error {
-	data, err := s.Manifest(descriptor)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(data, into); err != nil {
-		return fmt.Errorf("manifest %s: %w: %w", descriptor.Digest, ErrInvalid, err)
-	}
-	return nil
-}
-
 func (s *Store) readRef(name string) (ocispec.Descriptor, error) {
 	var descriptor ocispec.Descriptor
-	file, err := s.fsys.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return descriptor, fmt.Errorf("%s: %w", name, ErrNotFound)
-	}
+	file, err := s.open(name)
 	if err != nil {
-		return descriptor, fmt.Errorf("reading reference: %w", err)
+		return descriptor, err
 	}
 	defer file.Close()
 	data, err := readLimited(file, maxRefSize)
 	if err != nil {
 		return descriptor, fmt.Errorf("%s: %w", name, err)
 	}
-	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&descriptor); err != nil {
+	if err := json.Unmarshal(data, &descriptor); err != nil {
 		return descriptor, fmt.Errorf("%s: %w: %w", name, ErrInvalid, err)
 	}
-	if err := checkDigest(descriptor.Digest); err != nil {
+	if err := checkManifest(descriptor); err != nil {
 		return descriptor, fmt.Errorf("%s: %w", name, err)
 	}
-	if !isIndex(descriptor.MediaType) && !isManifest(descriptor.MediaType) {
-		return descriptor, fmt.Errorf("%s: %w: media type %q", name, ErrInvalid, descriptor.MediaType)
-	}
 	return descriptor, nil
-}
-
-// Docker's media types, which registries still serve beside OCI's.
-const (
-	mediaTypeDockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
-	mediaTypeDockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
-)
-
-func isIndex(mediaType string) bool {
-	return mediaType == ocispec.MediaTypeImageIndex || mediaType == mediaTypeDockerList
-}
-
-func isManifest(mediaType string) bool {
-	return mediaType == ocispec.MediaTypeImageManifest || mediaType == mediaTypeDockerManifest
 }
 
 func readLimited(r io.Reader, limit int64) ([]byte, error) {
@@ -247,3 +217,9 @@ func readLimited(r io.Reader, limit int64) ([]byte, error) {
 	}
 	return data, nil
 }
+
+func repositoryDir(ref reference.Named) string {
+	return path.Join(refsDir, reference.Domain(ref), reference.Path(ref))
+}
+
+func hidden(name string) bool { return strings.HasPrefix(path.Base(name), ".") }

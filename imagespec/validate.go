@@ -2,23 +2,24 @@ package imagespec
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path"
-	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// ValidateStore checks a whole embedded store: every blob is hashed, every reference leads to a manifest whose config and layers are
-// there, of every index at least one child is, nothing but regular files and directories is in it, and, where lock is not nil,
-// store and lock name the same references with the same digests. It reads every byte once; progress may be nil and is called with
-// the bytes hashed so far.
-func ValidateStore(ctx context.Context, fsys fs.FS, lock *Lock, progress func(bytes int64)) error {
-	if err := hashBlobs(ctx, fsys, progress); err != nil {
+// ValidateStore checks a whole embedded store (SPEC.md, section 4): nothing but regular files and directories is in it, every blob has
+// the digest that its name says, every reference leads to a manifest whose config and layers are there, and of every index at least
+// one child is. Where lock is not nil, store and lock must name the same references with the same digests. Every byte is read once.
+// It returns [ErrInvalid], or [ErrNotFound] for a blob that is missing.
+func ValidateStore(ctx context.Context, fsys fs.FS, lock *Lock) error {
+	if err := checkFiles(ctx, fsys); err != nil {
 		return err
 	}
 	store := NewStore(fsys)
@@ -26,23 +27,28 @@ func ValidateStore(ctx context.Context, fsys fs.FS, lock *Lock, progress func(by
 	if err != nil {
 		return err
 	}
+	if len(references) > 0 {
+		if err := store.checkLayout(); err != nil {
+			return err
+		}
+	}
+	held := make(map[string]map[digest.Digest]bool, len(references))
 	for full, descriptor := range references {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := store.complete(descriptor, 0); err != nil {
+		if held[full], err = store.complete(descriptor); err != nil {
 			return fmt.Errorf("%s: %w", full, err)
 		}
 	}
 	if lock == nil {
 		return nil
 	}
-	return agree(lock, references)
+	return lock.agree(references, held)
 }
 
-// hashBlobs checks that the store is made of files and directories, and that each blob is what its name says.
-func hashBlobs(ctx context.Context, fsys fs.FS, progress func(int64)) error {
-	var hashed int64
+// checkFiles checks what the store is made of, and hashes the blobs.
+func checkFiles(ctx context.Context, fsys fs.FS) error {
 	return fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return fmt.Errorf("reading the store: %w", err)
@@ -50,128 +56,128 @@ func hashBlobs(ctx context.Context, fsys fs.FS, progress func(int64)) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if !entry.IsDir() && !entry.Type().IsRegular() {
-			return fmt.Errorf("%s: %w: neither file nor directory", name, ErrInvalid)
-		}
-		dir, hash := path.Split(name)
-		if entry.IsDir() || dir != "blobs/sha256/" {
+		switch {
+		case entry.IsDir():
 			return nil
+		case !entry.Type().IsRegular():
+			return fmt.Errorf("%s: %w: neither file nor directory", name, ErrInvalid)
+		case strings.HasPrefix(name, blobsDir+"/") && !hidden(name):
+			return checkBlob(fsys, name)
 		}
-		n, err := hashBlob(fsys, name, digest.NewDigestFromEncoded(digest.SHA256, hash))
-		hashed += n
-		if progress != nil {
-			progress(hashed)
-		}
-		return err
+		return nil
 	})
 }
 
-func hashBlob(fsys fs.FS, name string, want digest.Digest) (int64, error) {
-	if err := checkDigest(want); err != nil {
-		return 0, fmt.Errorf("%s: %w", name, err)
+func checkBlob(fsys fs.FS, name string) error {
+	algorithm, hash := path.Split(strings.TrimPrefix(name, blobsDir+"/"))
+	want := digest.NewDigestFromEncoded(digest.Algorithm(path.Clean(algorithm)), hash)
+	if file, err := BlobPath(want); err != nil || file != name {
+		return fmt.Errorf("%s: %w: not the name of a blob", name, ErrInvalid)
 	}
 	file, err := fsys.Open(name)
 	if err != nil {
-		return 0, err
+		return fmt.Errorf("reading the store: %w", err)
 	}
 	defer file.Close()
 	verifier := want.Verifier()
-	n, err := io.Copy(verifier, file)
-	if err != nil {
-		return n, fmt.Errorf("%s: %w", name, err)
+	if _, err := io.Copy(verifier, file); err != nil {
+		return fmt.Errorf("reading the store: %w", err)
 	}
 	if !verifier.Verified() {
-		return n, fmt.Errorf("%s: %w: its bytes are damaged", name, ErrInvalid)
+		return fmt.Errorf("%s: %w: its bytes are damaged", name, ErrInvalid)
 	}
-	return n, nil
+	return nil
 }
 
-// complete checks that everything below a descriptor is there, except children of an index for other platforms.
-func (s *Store) complete(descriptor ocispec.Descriptor, depth int) error {
-	if depth > MaxIndexDepth {
-		return fmt.Errorf("index %s: %w: nested too deep", descriptor.Digest, ErrInvalid)
-	}
-	if err := s.hasBlob(descriptor); err != nil {
+func (s *Store) checkLayout() error {
+	file, err := s.open(ocispec.ImageLayoutFile)
+	if err != nil {
 		return err
 	}
-	if !isIndex(descriptor.MediaType) {
-		var manifest ocispec.Manifest
-		if err := s.readJSON(descriptor, &manifest); err != nil {
-			return err
+	defer file.Close()
+	data, err := readLimited(file, maxRefSize)
+	if err != nil {
+		return fmt.Errorf("%s: %w", ocispec.ImageLayoutFile, err)
+	}
+	var layout ocispec.ImageLayout
+	if err := json.Unmarshal(data, &layout); err != nil || layout.Version != ocispec.ImageLayoutVersion {
+		return fmt.Errorf("%s: %w: not an OCI layout of version %s", ocispec.ImageLayoutFile, ErrInvalid, ocispec.ImageLayoutVersion)
+	}
+	return nil
+}
+
+// complete checks that everything below a reference is there, but for children of an index that are for other platforms. It returns
+// the manifests and indexes that are.
+func (s *Store) complete(root ocispec.Descriptor) (map[digest.Digest]bool, error) {
+	held := map[digest.Digest]bool{}
+	err := s.walk(root, func(d ocispec.Descriptor, below content) error {
+		held[d.Digest] = true
+		if isIndex(d.MediaType) && len(below.manifests) == 0 {
+			return fmt.Errorf("index %s: %w: none of its manifests is there", d.Digest, ErrInvalid)
 		}
-		for _, blob := range append([]ocispec.Descriptor{manifest.Config}, manifest.Layers...) {
-			if err := s.hasBlob(blob); err != nil {
-				return fmt.Errorf("manifest %s: %w", descriptor.Digest, err)
+		for _, blob := range below.blobs {
+			size, err := s.Stat(blob.Digest)
+			if err != nil {
+				return fmt.Errorf("manifest %s: %w", d.Digest, err)
+			}
+			if size != blob.Size {
+				return fmt.Errorf("manifest %s: blob %s: %w: %d bytes, not %d", d.Digest, blob.Digest, ErrInvalid, size, blob.Size)
 			}
 		}
 		return nil
-	}
-	var index ocispec.Index
-	if err := s.readJSON(descriptor, &index); err != nil {
-		return err
-	}
-	present := 0
-	for _, child := range index.Manifests {
-		_, err := s.Stat(child.Digest)
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		present++
-		if err := s.complete(child, depth+1); err != nil {
-			return err
-		}
-	}
-	if present == 0 {
-		return fmt.Errorf("index %s: %w: none of its manifests is there", descriptor.Digest, ErrInvalid)
-	}
-	return nil
+	})
+	return held, err
 }
 
-func (s *Store) hasBlob(descriptor ocispec.Descriptor) error {
-	size, err := s.Stat(descriptor.Digest)
-	if err != nil {
-		return err
-	}
-	if size != descriptor.Size {
-		return fmt.Errorf("blob %s: %w: %d bytes, not %d", descriptor.Digest, ErrInvalid, size, descriptor.Size)
-	}
-	return nil
-}
-
-// agree compares the lock with the references of the store. A reference with tag and digest has a file for each.
-func agree(lock *Lock, references map[string]ocispec.Descriptor) error {
-	var known []string
-	for _, image := range lock.Images {
-		ref, err := ParseReference(image.Reference)
+// agree compares the lock with the references of a store and the manifests below them. A reference with tag and digest has a file for
+// each.
+func (l *Lock) agree(references map[string]ocispec.Descriptor, held map[string]map[digest.Digest]bool) error {
+	listed := map[string]bool{}
+	for _, image := range l.Images {
+		names, err := image.names()
 		if err != nil {
 			return err
 		}
-		paths, err := RefPaths(ref)
-		if err != nil {
-			return err
-		}
-		for _, name := range paths {
-			full, err := RefFromPath(name)
-			if err != nil {
-				return err
-			}
+		for _, full := range names {
+			listed[full] = true
 			descriptor, ok := references[full]
-			if !ok {
+			switch {
+			case !ok:
 				return fmt.Errorf("%s: %w: in the lock, but not in the store", full, ErrInvalid)
-			}
-			if descriptor.Digest != image.Digest {
+			case descriptor.Digest != image.Digest:
 				return fmt.Errorf("%s: %w: %s in the lock, %s in the store", full, ErrInvalid, image.Digest, descriptor.Digest)
 			}
-			known = append(known, full)
+			for _, p := range image.Platforms {
+				if !held[full][p.Digest] {
+					return fmt.Errorf("%s: %w: its manifest %s for %s is not in the store", full, ErrInvalid, p.Digest, p.Platform)
+				}
+			}
 		}
 	}
 	for full := range references {
-		if !slices.Contains(known, full) {
+		if !listed[full] {
 			return fmt.Errorf("%s: %w: in the store, but not in the lock", full, ErrInvalid)
 		}
 	}
 	return nil
+}
+
+// names are the references under which a store has the image.
+func (i *LockedImage) names() ([]string, error) {
+	ref, err := ParseReference(i.Reference)
+	if err != nil {
+		return nil, err
+	}
+	paths, err := RefPaths(ref)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	var failed error
+	for _, name := range paths {
+		full, err := RefFromPath(name)
+		failed = errors.Join(failed, err)
+		names = append(names, full)
+	}
+	return names, failed
 }
