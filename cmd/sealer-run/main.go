@@ -1,0 +1,89 @@
+// Command sealer-run brings cluster images up on bare hosts, and is the agent on them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v3"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// Exit codes besides 0.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// errUsage marks errors in how the program was called.
+var errUsage = errors.New("see sealer-run --help")
+
+func usage(format string, args ...any) error {
+	return fmt.Errorf(format+": %w", append(args, errUsage)...)
+}
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	app := application()
+	app.Reader, app.Writer, app.ErrWriter = stdin, stdout, stderr
+	err := app.Run(ctx, args)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(stderr, "sealer-run:", err)
+		return exitUsage
+	case ctx.Err() != nil:
+		fmt.Fprintln(stderr, "sealer-run: interrupted: the same command again goes on where this one stopped")
+	default:
+		fmt.Fprintln(stderr, "sealer-run:", err)
+	}
+	return exitFailed
+}
+
+func application() *cli.Command {
+	app := &cli.Command{
+		Name:                      "sealer-run",
+		Usage:                     "bring a cluster image up on bare hosts, offline",
+		UsageText:                 "sealer-run IMAGE -m MASTERS [-n NODES] [-p PASSWORD|-]\nsealer-run COMMAND …\n\nIMAGE is a registry reference, an OCI layout directory, an OCI archive or a docker archive.",
+		Version:                   version,
+		Suggest:                   true,
+		HideHelpCommand:           true,
+		DisableSliceFlagSeparator: true, // values of -e have commas
+		Flags:                     runFlags(),
+		Action:                    runImage,
+		OnUsageError:              usageError,
+		ExitErrHandler:            func(context.Context, *cli.Command, error) {}, // run decides about exit codes
+		Commands: []*cli.Command{
+			{Name: "run", Usage: "bring a cluster image up (the default)", ArgsUsage: "IMAGE", Flags: runFlags(), Action: runImage},
+			{Name: "delete", Usage: "leave the hosts as they were before", Flags: deleteFlags(), Action: deleteCluster},
+			{Name: "status", Usage: "show nodes, and the images that were asked for", Flags: statusFlags(), Action: status},
+			{Name: "kubeconfig", Usage: "print the administrator's kubeconfig", Flags: siteFlags(), Action: kubeconfig},
+			{Name: "inspect", Usage: "show what a cluster image is", ArgsUsage: "IMAGE", Flags: inspectFlags(), Action: inspect},
+			{Name: "images", Usage: "list the images in a cluster image", ArgsUsage: "IMAGE", Flags: imagesFlags(), Action: images},
+			registry(),
+			agentVerb(),
+			render(),
+		},
+	}
+	for _, command := range app.Commands {
+		command.OnUsageError = usageError
+		command.DisableSliceFlagSeparator = true
+	}
+	return app
+}
+
+func usageError(_ context.Context, _ *cli.Command, err error, _ bool) error { return usage("%v", err) }

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner"
+	"github.com/kubefile/kubefile/runner/source"
+)
+
+func statusFlags() []cli.Flag {
+	return append(siteFlags(), outputFlag(),
+		&cli.BoolFlag{Name: "served", Usage: "only the images that the embedded registry served, one a line"},
+		&cli.BoolFlag{Name: "missed", Usage: "only the images that were asked for and are not in the artifact, one a line"})
+}
+
+func status(ctx context.Context, cmd *cli.Command) error {
+	s, err := site(cmd)
+	if err != nil {
+		return err
+	}
+	found, err := runner.Status(ctx, s)
+	if err != nil {
+		return err
+	}
+	out := cmd.Root().Writer
+	switch {
+	case cmd.Bool("served"):
+		return printLines(out, found.Served)
+	case cmd.Bool("missed"):
+		return printLines(out, found.Missed)
+	case cmd.String("output") == "json":
+		return printJSON(out, found)
+	}
+	fmt.Fprintf(out, "%s\nserved by the embedded registry:\n", found.Nodes)
+	if err := printLines(out, found.Served); err != nil {
+		return err
+	}
+	if len(found.Missed) == 0 {
+		return nil
+	}
+	fmt.Fprintln(out, "\nasked for, but not in the artifact (add them to its imageList):")
+	return printLines(out, found.Missed)
+}
+
+func kubeconfig(ctx context.Context, cmd *cli.Command) error {
+	s, err := site(cmd)
+	if err != nil {
+		return err
+	}
+	return runner.Kubeconfig(ctx, s, cmd.Root().Writer)
+}
+
+func inspectFlags() []cli.Flag { return []cli.Flag{outputFlag(), plainFlag()} }
+
+func imagesFlags() []cli.Flag {
+	return append(inspectFlags(), &cli.StringFlag{Name: "why", Usage: "what led to this `IMAGE`"})
+}
+
+func open(ctx context.Context, cmd *cli.Command) (*source.Artifact, error) {
+	image, err := oneImage(cmd)
+	if err != nil {
+		return nil, err
+	}
+	return source.Open(ctx, image, source.Options{PlainHTTP: cmd.Bool("plain-http")})
+}
+
+// summary is what inspect shows.
+type summary struct {
+	Name              string   `json:"name"`
+	Source            string   `json:"source"`
+	Digest            string   `json:"digest"`
+	Platform          string   `json:"platform"`
+	Kind              string   `json:"kind"`
+	KubernetesVersion string   `json:"kubernetesVersion,omitempty"`
+	Commands          []string `json:"commands"`
+	Env               []string `json:"env"`
+	Images            int      `json:"images"`
+	RootfsLayers      int      `json:"rootfsLayers"`
+	RootfsBytes       int64    `json:"rootfsBytes"`
+	ImageLayers       int      `json:"imageLayers"`
+	ImageBytes        int64    `json:"imageBytes"`
+}
+
+func inspect(ctx context.Context, cmd *cli.Command) error {
+	artifact, err := open(ctx, cmd)
+	if err != nil {
+		return err
+	}
+	defer artifact.Close()
+	d := artifact.Description
+	s := summary{
+		Name: artifact.Name, Source: string(artifact.Kind), Digest: artifact.Digest.String(),
+		Platform: d.Platform.OS + "/" + d.Platform.Architecture, Kind: d.Kind, KubernetesVersion: d.KubernetesVersion,
+		Commands: []string{}, Env: d.Env, Images: len(d.Lock.Images),
+		RootfsLayers: len(artifact.RootfsLayers), RootfsBytes: total(artifact.RootfsLayers),
+		ImageLayers: len(artifact.ImageLayers), ImageBytes: total(artifact.ImageLayers),
+	}
+	for _, command := range d.Commands {
+		s.Commands = append(s.Commands, command.String())
+	}
+	if cmd.String("output") == "json" {
+		return printJSON(cmd.Root().Writer, s)
+	}
+	return s.print(cmd.Root().Writer)
+}
+
+func (s summary) print(out io.Writer) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(table, "name\t%s (%s)\ndigest\t%s\nplatform\t%s\nkind\t%s\n", s.Name, s.Source, s.Digest, s.Platform, s.Kind)
+	if s.KubernetesVersion != "" {
+		fmt.Fprintf(table, "kubernetes\t%s\n", s.KubernetesVersion)
+	}
+	fmt.Fprintf(table, "rootfs\t%d layers, %d bytes: for every host\n", s.RootfsLayers, s.RootfsBytes)
+	fmt.Fprintf(table, "images\t%d in %d layers, %d bytes: for the masters\n", s.Images, s.ImageLayers, s.ImageBytes)
+	for _, variable := range s.Env {
+		fmt.Fprintf(table, "env\t%s\n", variable)
+	}
+	for _, command := range s.Commands {
+		fmt.Fprintf(table, "command\t%s\n", command)
+	}
+	return table.Flush()
+}
+
+func total(layers []imagespec.Layer) (bytes int64) {
+	for _, layer := range layers {
+		bytes += layer.Descriptor.Size
+	}
+	return bytes
+}
+
+func images(ctx context.Context, cmd *cli.Command) error {
+	artifact, err := open(ctx, cmd)
+	if err != nil {
+		return err
+	}
+	defer artifact.Close()
+	lock, out := artifact.Description.Lock, cmd.Root().Writer
+	if written := cmd.String("why"); written != "" {
+		return why(out, lock, written)
+	}
+	if cmd.String("output") == "json" {
+		return printJSON(out, lock)
+	}
+	for _, image := range lock.Images {
+		if _, err := fmt.Fprintln(out, image.Reference); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func why(out io.Writer, lock *imagespec.Lock, written string) error {
+	ref, err := imagespec.ParseReference(written)
+	if err != nil {
+		return usage("%v", err)
+	}
+	image, ok := lock.Lookup(ref.String())
+	if !ok {
+		return fmt.Errorf("%s is not in the artifact", ref)
+	}
+	fmt.Fprintf(out, "%s %s\n", image.Reference, image.Digest)
+	for _, f := range image.Found {
+		fmt.Fprintf(out, "  %s:%d %s %s\n", f.File, f.Line, f.Class, f.Rule)
+		for _, link := range f.Chain {
+			fmt.Fprintf(out, "    through %s\n", link)
+		}
+	}
+	return nil
+}
+
+func printLines(out io.Writer, lines []string) error {
+	for _, line := range lines {
+		if _, err := fmt.Fprintln(out, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printJSON(out io.Writer, value any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}

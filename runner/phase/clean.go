@@ -1,0 +1,80 @@
+package phase
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kubefile/kubefile/registryproxy"
+	"github.com/kubefile/kubefile/runner/agent"
+)
+
+// clean leaves every host as it was: the image's own clean.sh, the registry's unit, and what the journal says was made.
+type clean struct{ *Cluster }
+
+func (*clean) Title() string { return "Clean the hosts" }
+
+func (p *clean) Run(ctx context.Context) error {
+	return errors.Join(p.each(ctx, p.members, p.host), p.Unreached())
+}
+
+func (p *clean) host(ctx context.Context, m *member) error {
+	there, err := m.holds(ctx, "test", "-e", m.Dir)
+	if err != nil {
+		return err
+	}
+	if !there {
+		p.Report.Line(m.String(), "nothing of the cluster "+p.Name+" is here")
+		return nil
+	}
+	if err := p.script(ctx, m); err != nil {
+		return err
+	}
+	if err := p.stopRegistry(ctx, m); err != nil {
+		return err
+	}
+	return p.Do(ctx, m, "remove what was created", func(ctx context.Context) error {
+		installed, err := m.holds(ctx, "test", "-x", agent.Path)
+		if err != nil {
+			return err
+		}
+		if !installed { // interrupted before the agent was there: the directory is all there is
+			_, err := m.ask(ctx, "rm", "-rf", "--one-file-system", m.Dir)
+			return err
+		}
+		left, err := m.RemoveCreated(ctx)
+		if err != nil {
+			return err
+		}
+		for _, line := range left {
+			p.Report.Line(m.String(), "left: "+line)
+		}
+		for _, argv := range [][]string{{"systemctl", "daemon-reload"}, {"rm", "-f", p.lockFile()}} {
+			if _, err := m.ask(ctx, argv...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (p *clean) script(ctx context.Context, m *member) error {
+	there, err := m.holds(ctx, "test", "-f", m.path("rootfs", cleanScript))
+	if err != nil || !there {
+		return err
+	}
+	return p.Do(ctx, m, "run "+cleanScript, func(ctx context.Context) error { return p.run(ctx, m, "sh", cleanScript) })
+}
+
+func (p *clean) stopRegistry(ctx context.Context, m *member) error {
+	there, err := m.holds(ctx, "test", "-e", unitFile)
+	if err != nil || !there {
+		return err
+	}
+	return p.Do(ctx, m, "stop "+registryproxy.Unit, func(ctx context.Context) error {
+		if _, err := m.ask(ctx, "systemctl", "disable", "--quiet", "--now", registryproxy.Unit); err != nil {
+			return fmt.Errorf("stopping the registry: %w", err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,27 @@
+package phase
+
+import "context"
+
+// kubeconfig lets root's kubectl work on every master. A file that is there already is somebody's and stays.
+type kubeconfig struct{ *Cluster }
+
+func (*kubeconfig) Title() string { return "Give kubectl to the masters" }
+
+const rootConfig = "/root/.kube/config"
+
+func (p *kubeconfig) Run(ctx context.Context) error {
+	return p.each(ctx, p.masters(), func(ctx context.Context, m *member) error {
+		there, err := m.holds(ctx, "test", "-e", rootConfig)
+		if err != nil || there {
+			return err
+		}
+		return p.Do(ctx, m, "write "+rootConfig, func(ctx context.Context) error {
+			content, err := m.ask(ctx, "cat", adminConfig)
+			if err != nil {
+				return err
+			}
+			_, err = m.WriteFile(ctx, rootConfig, 0o600, content)
+			return err
+		})
+	})
+}

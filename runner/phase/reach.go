@@ -1,0 +1,64 @@
+package phase
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/kubefile/kubefile/runner/host"
+)
+
+// reach connects to the hosts of a cluster that exists. Those that are not named are in the state on the first master.
+type reach struct{ *Cluster }
+
+func (*reach) Title() string { return "Reach the hosts" }
+
+func (p *reach) Run(ctx context.Context) error {
+	unreached := p.connect(ctx, p.Hosts)
+	if err := p.recall(ctx); err != nil {
+		return err
+	}
+	unreached = append(unreached, p.connect(ctx, p.unnamed())...)
+	for _, r := range unreached {
+		p.Report.Line(r.Host.String(), r.Err.Error())
+	}
+	if len(p.members) == 0 {
+		return errors.New("no host answers")
+	}
+	p.unreached = unreached
+	return nil
+}
+
+// connect reaches hosts and returns those that it could not.
+func (p *reach) connect(ctx context.Context, hosts []host.Host) (unreached []host.Report) {
+	for _, r := range host.Connect(ctx, p.Dialer, hosts, p.DataRoot) {
+		if r.Err != nil {
+			unreached = append(unreached, r)
+			continue
+		}
+		p.join(r)
+	}
+	return unreached
+}
+
+// unnamed are the hosts of the state that were not given, with the login of the first that was.
+func (p *reach) unnamed() []host.Host {
+	var hosts []host.Host
+	for _, h := range p.state.Hosts {
+		given := func(g host.Host) bool { return g.Address == h.Address }
+		if !slices.ContainsFunc(p.Hosts, given) {
+			hosts = append(hosts, host.Host{Address: h.Address, Role: host.Role(h.Role), Auth: p.Hosts[0].Auth})
+		}
+	}
+	return hosts
+}
+
+// Unreached is the error for hosts that a removal did not reach, or nil.
+func (c *Cluster) Unreached() error {
+	var failed []error
+	for _, r := range c.unreached {
+		failed = append(failed, fmt.Errorf("%s was not reached and keeps what is on it: %w", r.Host, r.Err))
+	}
+	return errors.Join(failed...)
+}

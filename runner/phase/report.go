@@ -1,0 +1,133 @@
+package phase
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// Report tells a person, and the log, how the work goes.
+type Report struct {
+	out     io.Writer // lines for the person
+	log     io.Writer // everything, with what the hosts printed
+	mu      sync.Mutex
+	title   string
+	actions []Action
+}
+
+// Action is one change to one host.
+type Action struct {
+	Phase string `json:"phase"`
+	Host  string `json:"host"`
+	What  string `json:"what"`
+}
+
+// NewReport returns a report that writes progress to out and everything to log.
+func NewReport(out, log io.Writer) *Report { return &Report{out: out, log: log} }
+
+// Actions returns every change that was made, or in a dry run would be made, in order.
+func (r *Report) Actions() []Action {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]Action{}, r.actions...)
+}
+
+// WritePlan prints the actions as text or JSON.
+func (r *Report) WritePlan(w io.Writer, asJSON bool) error {
+	actions := r.Actions()
+	if asJSON {
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(actions)
+	}
+	if len(actions) == 0 {
+		fmt.Fprintln(w, "nothing to do")
+	}
+	title := ""
+	for _, a := range actions {
+		if a.Phase != title {
+			title = a.Phase
+			fmt.Fprintln(w, title)
+		}
+		if _, err := fmt.Fprintf(w, "  %s: %s\n", a.Host, a.What); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Report) phase(n, of int, title string) {
+	r.mu.Lock()
+	r.title = title
+	r.mu.Unlock()
+	r.printf("[%d/%d] %s\n", n, of, title)
+}
+
+func (r *Report) action(m *member, what string) {
+	r.mu.Lock()
+	r.actions = append(r.actions, Action{Phase: r.title, Host: m.String(), What: what})
+	r.mu.Unlock()
+	r.Line(m.String(), what)
+}
+
+// Line prints one line about a host.
+func (r *Report) Line(host, text string) { r.printf("  %s: %s\n", host, text) }
+
+func (r *Report) printf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fmt.Fprintf(r.out, format, args...)
+	fmt.Fprintf(r.log, "%s "+format, append([]any{time.Now().UTC().Format(time.RFC3339)}, args...)...)
+}
+
+// writer takes what a host prints into the log, line by line with the host's name.
+func (r *Report) writer(m *member) *lineWriter {
+	return &lineWriter{report: r, prefix: m.String() + " | "}
+}
+
+type lineWriter struct {
+	report  *Report
+	prefix  string
+	mu      sync.Mutex // standard output and standard error write at the same time
+	pending []byte
+}
+
+// maxLine is where a line without end is cut.
+const maxLine = 16 << 10
+
+func (l *lineWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pending = append(l.pending, p...)
+	for {
+		end := bytes.IndexByte(l.pending, '\n') + 1
+		if end == 0 && len(l.pending) < maxLine {
+			return len(p), nil
+		}
+		if end == 0 {
+			end = maxLine
+		}
+		l.flush(l.pending[:end])
+		l.pending = l.pending[end:]
+	}
+}
+
+func (l *lineWriter) flush(line []byte) {
+	l.report.mu.Lock()
+	defer l.report.mu.Unlock()
+	fmt.Fprintf(l.report.log, "%s%s\n", l.prefix, bytes.TrimRight(line, "\r\n"))
+}
+
+// Close writes what is left of a last line.
+func (l *lineWriter) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.pending) > 0 {
+		l.flush(l.pending)
+		l.pending = nil
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package phase
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/kubefile/kubefile/runner/state"
+)
+
+// saveState writes what the cluster is made of to every master and, for those who have only kubectl, to a Secret.
+type saveState struct{ *Cluster }
+
+func (*saveState) Title() string { return "Save the cluster's state" }
+
+const stateSecret = "kubefile-state"
+
+func (p *saveState) Run(ctx context.Context) error {
+	p.state.Image, p.state.Digest = p.Artifact.Name, p.Artifact.Digest
+	p.state.KubernetesVersion = p.Artifact.Description.KubernetesVersion
+	p.state.Hosts = nil
+	for _, m := range p.members {
+		p.state.Hosts = append(p.state.Hosts, state.Host{Address: m.host.Address, Name: m.name(), Role: string(m.host.Role)})
+	}
+	data, err := p.state.Encode()
+	if err != nil {
+		return err
+	}
+	changed := false
+	for _, m := range p.masters() {
+		same, err := m.has(ctx, m.path(stateFile), digest.FromBytes(data))
+		if err != nil {
+			return err
+		}
+		changed = changed || !same
+	}
+	if !changed {
+		return nil
+	}
+	return p.Do(ctx, p.first(), "save the state on the masters and in Secret kube-system/"+stateSecret, func(ctx context.Context) error {
+		if err := p.secret(ctx, data); err != nil {
+			return err
+		}
+		return p.save(ctx)
+	})
+}
+
+// save writes the state to every master. It is written after every command, so that an interrupted run knows what ran.
+func (c *Cluster) save(ctx context.Context) error {
+	data, err := c.state.Encode()
+	if err != nil {
+		return err
+	}
+	return c.each(ctx, c.masters(), func(ctx context.Context, m *member) error {
+		_, err := m.WriteFile(ctx, m.path(stateFile), 0o600, data)
+		return err
+	})
+}
+
+func (p *saveState) secret(ctx context.Context, data []byte) error {
+	manifest, err := json.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Secret",
+		"metadata": map[string]string{"name": stateSecret, "namespace": "kube-system"},
+		"data":     map[string][]byte{stateFile: bytes.TrimSpace(data)},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = p.kubectlInput(ctx, manifest, "apply", "-f", "-")
+	return err
+}

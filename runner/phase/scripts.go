@@ -1,0 +1,69 @@
+package phase
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+)
+
+// scripts runs the base image's hooks on every host: all checks first, then the installation.
+type scripts struct{ *Cluster }
+
+func (*scripts) Title() string { return "Prepare the hosts" }
+
+const (
+	preCheckScript = "scripts/pre-check.sh"
+	initScript     = "scripts/init.sh"
+	cleanScript    = "scripts/clean.sh"
+	scriptsMarker  = "scripts.done"
+)
+
+func (p *scripts) Run(ctx context.Context) error {
+	for _, script := range []string{preCheckScript, initScript} {
+		err := p.each(ctx, p.members, func(ctx context.Context, m *member) error { return p.script(ctx, m, script) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// script runs one hook on one host, if it is there and has not run for the same rootfs and environment.
+func (p *scripts) script(ctx context.Context, m *member, script string) error {
+	key := p.key(m)
+	done, err := m.marked(ctx, scriptsMarker, key)
+	if err != nil || done {
+		return err
+	}
+	there := m.isNew && p.DryRun
+	if !there {
+		if there, err = m.holds(ctx, "test", "-f", m.path("rootfs", script)); err != nil {
+			return err
+		}
+	}
+	if there {
+		err := p.Do(ctx, m, "run "+script, func(ctx context.Context) error { return p.run(ctx, m, "sh", script) })
+		if err != nil {
+			return err
+		}
+	}
+	if script != initScript || p.DryRun {
+		return nil
+	}
+	return m.mark(ctx, scriptsMarker, key)
+}
+
+// key stands for everything that the scripts depend on.
+func (c *Cluster) key(m *member) string {
+	hash := sha256.New()
+	for _, layer := range c.Artifact.RootfsLayers {
+		fmt.Fprintln(hash, layer.Descriptor.Digest)
+	}
+	// The keys of a map are sorted, so the same environment has the same bytes.
+	if err := json.NewEncoder(hash).Encode(c.environment(m)); err != nil {
+		panic(err) // strings can be encoded
+	}
+	return hex.EncodeToString(hash.Sum(nil))
+}

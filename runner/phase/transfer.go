@@ -1,0 +1,175 @@
+package phase
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/agent"
+)
+
+// transfer brings the rootfs layers to every host and the image layers to the masters, and unpacks the rootfs. What is there
+// already is not sent again.
+type transfer struct{ *Cluster }
+
+func (*transfer) Title() string { return "Transfer" }
+
+func (p *transfer) Run(ctx context.Context) error {
+	var targets []agent.Target
+	for _, m := range p.members {
+		if !p.DryRun || !m.isNew {
+			targets = append(targets, agent.Target{Client: m.Client, Images: m.isMaster()})
+			continue
+		}
+		p.Report.action(m, "send "+bytesText(p.all(m)))
+	}
+	plans, err := agent.Plan(ctx, p.Artifact, targets)
+	if err != nil {
+		return err
+	}
+	var send []agent.Target
+	for i, plan := range plans {
+		if plan.Need > 0 || len(plan.Rootfs)+len(plan.Images) > 0 {
+			send = append(send, targets[i])
+			p.Report.action(p.member(plan.Host), fmt.Sprintf("send %s (%s are there)", bytesText(plan.Need), bytesText(plan.Present)))
+		}
+	}
+	if p.DryRun {
+		return nil
+	}
+	if len(send) > 0 {
+		if err := p.send(ctx, send); err != nil {
+			return err
+		}
+	}
+	return p.each(ctx, p.members, p.unpack)
+}
+
+func (p *transfer) send(ctx context.Context, targets []agent.Target) error {
+	progress := newProgress(p.Report)
+	defer progress.stop()
+	sent, err := agent.Send(ctx, p.Artifact, targets, agent.SendOptions{Progress: progress})
+	if err != nil {
+		return err
+	}
+	for _, s := range sent {
+		p.Report.Line(s.Host, "sent "+bytesText(s.Sent))
+	}
+	return nil
+}
+
+func (p *transfer) unpack(ctx context.Context, m *member) error {
+	changed, err := m.UnpackRootfs(ctx, p.Artifact.RootfsLayers)
+	if err != nil {
+		return fmt.Errorf("%s: %w", m, err)
+	}
+	if changed {
+		p.Report.action(m, "unpack the rootfs")
+	}
+	if !m.isMaster() {
+		return nil
+	}
+	_, err = m.CommitImages(ctx, p.Artifact.ImageLayers)
+	return err
+}
+
+func (p *transfer) all(m *member) (bytes int64) {
+	layers := [][]imagespec.Layer{p.Artifact.RootfsLayers}
+	if m.isMaster() {
+		layers = append(layers, p.Artifact.ImageLayers)
+	}
+	for _, list := range layers {
+		for _, layer := range list {
+			bytes += layer.Descriptor.Size
+		}
+	}
+	return bytes
+}
+
+func (c *Cluster) member(address string) *member {
+	for _, m := range c.members {
+		if m.String() == address {
+			return m
+		}
+	}
+	return nil
+}
+
+// progress prints how far each host is, every few seconds.
+type progress struct {
+	report *Report
+	begin  time.Time
+	done   chan struct{}
+	mu     sync.Mutex
+	hosts  []string
+	need   map[string]int64
+	sent   map[string]int64
+}
+
+const progressEvery = 3 * time.Second
+
+func newProgress(report *Report) *progress {
+	p := &progress{report: report, begin: time.Now(), done: make(chan struct{}), need: map[string]int64{}, sent: map[string]int64{}}
+	go func() {
+		ticker := time.NewTicker(progressEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-p.done:
+				return
+			case <-ticker.C:
+				p.print()
+			}
+		}
+	}()
+	return p
+}
+
+func (p *progress) stop() { close(p.done) }
+
+// Need implements [agent.Progress].
+func (p *progress) Need(host string, bytes int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hosts = append(p.hosts, host)
+	p.need[host] = bytes
+}
+
+// Sent implements [agent.Progress].
+func (p *progress) Sent(host string, bytes int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent[host] += bytes
+}
+
+func (p *progress) print() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	seconds := time.Since(p.begin).Seconds()
+	for _, host := range p.hosts {
+		sent, need := p.sent[host], p.need[host]
+		if sent == 0 || sent >= need {
+			continue
+		}
+		rate := float64(sent) / seconds
+		left := time.Duration(float64(need-sent) / rate * float64(time.Second)).Round(time.Second)
+		p.report.Line(host, fmt.Sprintf("%s of %s, %s/s, %s left", bytesText(sent), bytesText(need), bytesText(int64(rate)), left))
+	}
+}
+
+// bytesText writes a number of bytes for a person, in powers of 1000.
+func bytesText(n int64) string {
+	units := strings.Fields("B kB MB GB TB")
+	value := float64(n)
+	for value >= 1000 && len(units) > 1 {
+		value /= 1000
+		units = units[1:]
+	}
+	if units[0] == "B" {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", value, units[0])
+}

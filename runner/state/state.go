@@ -1,0 +1,76 @@
+// Package state is what the masters remember of a cluster: which artifact made it, which hosts are in it, and which commands ran. It
+// holds no password and no key.
+package state
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/kubefile/kubefile/imagespec"
+)
+
+// version of the state's form.
+const version = 1
+
+// State is the memory of one cluster.
+type State struct {
+	Version           int           `json:"version"`
+	Cluster           string        `json:"cluster"`
+	Image             string        `json:"image"` // as it was given
+	Digest            digest.Digest `json:"digest"`
+	KubernetesVersion string        `json:"kubernetesVersion"`
+	Hosts             []Host        `json:"hosts"`
+	// Commands are the commands that have run, see [CommandKey].
+	Commands []string `json:"commands"`
+}
+
+// Host is one host of the cluster.
+type Host struct {
+	Address netip.Addr `json:"address"`
+	Name    string     `json:"name"`
+	Role    string     `json:"role"` // master or node
+}
+
+// New returns the state of a cluster that has nothing yet.
+func New(cluster string) *State {
+	return &State{Version: version, Cluster: cluster}
+}
+
+// Parse reads a state.
+func Parse(data []byte) (*State, error) {
+	var s State
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&s); err != nil {
+		return nil, fmt.Errorf("reading the cluster's state: %w", err)
+	}
+	if s.Version != version {
+		return nil, fmt.Errorf("reading the cluster's state: version %d, known is %d: use the sealer-run that made the cluster", s.Version, version)
+	}
+	return &s, nil
+}
+
+// Encode returns the state as it is stored.
+func (s *State) Encode() ([]byte, error) {
+	data, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("writing the cluster's state: %w", err)
+	}
+	return append(data, '\n'), nil
+}
+
+// CommandKey identifies the nth command of an artifact: the same command of another artifact runs again.
+func CommandKey(artifact digest.Digest, n int, command imagespec.Command) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%s\x00%q", artifact, n, command.Shell, command.Exec))
+	return hex.EncodeToString(sum[:16])
+}
+
+// Ran reports whether a command has run.
+func (s *State) Ran(key string) bool { return slices.Contains(s.Commands, key) }
