@@ -57,7 +57,7 @@ func (c *collector) readChart(ctx context.Context, at location, files []*archive
 		if err != nil {
 			return fmt.Errorf("rendering chart %s: %w", at.name, err)
 		}
-		s := chartSearch{c: c, at: at, chart: ch, sources: r.sources}
+		s := chartSearch{c: c, at: at, chart: ch, marks: r.marks}
 		for _, f := range failures {
 			s.failed(f)
 		}
@@ -70,10 +70,10 @@ func (c *collector) readChart(ctx context.Context, at location, files []*archive
 
 // chartSearch searches what one chart renders to. Templates are named as Helm names them: the chart's name and the path in it.
 type chartSearch struct {
-	c       *collector
-	at      location
-	chart   *chart.Chart
-	sources map[string][]byte
+	c     *collector
+	at    location
+	chart *chart.Chart
+	marks map[string]map[int]mark
 }
 
 // file is the name of a template in findings.
@@ -88,17 +88,14 @@ func (s *chartSearch) failed(f failure) {
 		file, line = s.file(f.template), f.line
 	}
 	mend := ""
-	switch {
-	case f.value != "":
+	if f.value != "" {
 		mend = ": " + s.at.mend(f.value)
-	case f.template != "":
-		mend = ": if it misses a value, " + s.at.mend("it")
 	}
 	s.c.problem(file, line, true, "the chart %s cannot be rendered: %s%s", s.chart.Name(), f.message, mend)
 }
 
 func (s *chartSearch) search(template string, data []byte) {
-	file, chain := s.file(template), s.chain(template)
+	file := s.file(template)
 	for _, d := range split(data) {
 		roots, err := d.parse()
 		if err != nil {
@@ -110,14 +107,27 @@ func (s *chartSearch) search(template string, data []byte) {
 				continue
 			}
 			err := search(root, func(n *yaml.Node, rule string, class imagespec.Class) {
-				line := templateLine(s.sources[template], data, d.line+n.Line)
-				s.c.reference(n.Value, imagespec.Finding{File: file, Line: line, Rule: rule, Class: class, Chain: chain})
+				f := s.finding(template, d.line+n.Line)
+				f.Rule, f.Class = rule, class
+				s.c.reference(n.Value, f)
 			})
 			if err != nil {
 				s.c.problem(file, 0, true, "not searched to its end: %v", err)
 			}
 		}
 	}
+}
+
+// finding returns the place of a line that a template renders to: where it stands in the template or in a helper of it.
+func (s *chartSearch) finding(template string, line int) imagespec.Finding {
+	f := imagespec.Finding{File: s.file(template), Chain: s.chain(template)}
+	if m, ok := s.marks[template][line]; ok {
+		if m.template != template {
+			f.Chain = append(f.Chain, "template "+f.File)
+		}
+		f.File, f.Line = s.file(m.template), m.line
+	}
+	return f
 }
 
 // chain names the chart and the subcharts that a template is in.

@@ -43,7 +43,8 @@ type rendering struct {
 	install      installation
 	capabilities *common.Capabilities
 
-	sources  map[string][]byte // templates, values and CRDs, by the names that Helm gives them
+	sources  map[string][]byte       // templates and values, by the names that Helm gives them
+	marks    map[string]map[int]mark // where what is rendered stands in the templates, by name and line
 	failures []failure
 }
 
@@ -90,14 +91,15 @@ func (r *rendering) render(ctx context.Context) map[string]string {
 		return nil
 	}
 	rendered := r.execute(ctx, values)
+	r.marks = r.locate(ctx, values, rendered)
 	for name := range rendered {
 		if path.Base(name) == "NOTES.txt" {
 			delete(rendered, name)
 		}
 	}
 	for _, crd := range r.chart.CRDObjects() {
-		r.sources[crd.Filename] = crd.File.Data
 		rendered[crd.Filename] = string(crd.File.Data)
+		r.marks[crd.Filename] = everyLine(crd.Filename, crd.File.Data)
 	}
 	return rendered
 }
@@ -129,21 +131,9 @@ func (r *rendering) collect(ch *chart.Chart) {
 // execute renders the templates, without those that fail. What they require or fail for is noted and passed over, so that one missing
 // value hides neither the others nor the images.
 func (r *rendering) execute(ctx context.Context, values common.Values) map[string]string {
-	refuse := func(message string) string {
-		r.failures = append(r.failures, r.refused(message))
-		return ""
-	}
-	e := engine.Engine{CustomTemplateFuncs: template.FuncMap{
-		"fail": refuse,
-		"required": func(message string, value any) any {
-			if value == nil || value == "" {
-				return refuse(message)
-			}
-			return value
-		},
-	}}
+	note := func(message string) { r.failures = append(r.failures, r.refused(message)) }
 	for {
-		rendered, err := e.RenderWithContext(ctx, r.chart, values)
+		rendered, err := tolerant(note).RenderWithContext(ctx, r.chart, values)
 		if err == nil {
 			return rendered
 		}
@@ -155,11 +145,43 @@ func (r *rendering) execute(ctx context.Context, values common.Values) map[strin
 	}
 }
 
+// tolerant is Helm's engine, but for the functions that end a rendering: they note why.
+func tolerant(note func(message string)) engine.Engine {
+	return engine.Engine{CustomTemplateFuncs: template.FuncMap{
+		"fail": func(message string) string {
+			note(message)
+			return ""
+		},
+		"required": func(message string, value any) any {
+			if value != nil && value != "" {
+				return value
+			}
+			note(message)
+			return ""
+		},
+	}}
+}
+
+// locate finds the lines of the templates that made what is rendered, as far as they can be told.
+func (r *rendering) locate(ctx context.Context, values common.Values, rendered map[string]string) map[string]map[int]mark {
+	names := annotate(r.chart, nil)
+	annotated, err := tolerant(func(string) {}).RenderWithContext(ctx, r.chart, values)
+	located := map[string]map[int]mark{}
+	if err != nil {
+		return located // an annotation was in the way; the findings are without lines
+	}
+	for name, text := range rendered {
+		located[name] = marks(text, annotated[name], names)
+	}
+	return located
+}
+
 // blank empties a template of the chart or its subcharts, and reports whether it had content.
 func blank(ch *chart.Chart, name string) bool {
-	for _, t := range ch.Templates {
+	for i, t := range ch.Templates {
 		if path.Join(ch.ChartFullPath(), t.Name) == name && len(t.Data) > 0 {
-			t.Data = nil
+			ch.Templates = slices.Clone(ch.Templates) // shared by the aliases of a dependency
+			ch.Templates[i] = &common.File{Name: t.Name}
 			return true
 		}
 	}
@@ -174,6 +196,9 @@ func located(err error) failure {
 	if match := errorPlace.FindStringSubmatch(f.message); match != nil {
 		f.template = match[1]
 		f.line, _ = strconv.Atoi(match[2])
+		if match := valuePath.FindStringSubmatch(f.message); match != nil {
+			f.value = inParent(f.template, match[1])
+		}
 	}
 	return f
 }

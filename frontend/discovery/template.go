@@ -2,60 +2,75 @@ package discovery
 
 import (
 	"bytes"
+	"fmt"
+	"path"
 	"regexp"
-	"slices"
+	"strconv"
+	"strings"
+
+	"helm.sh/helm/v4/pkg/chart/common"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
 )
 
-// imageKey is a line with one of the keys that the rules read.
-var imageKey = regexp.MustCompile(`^[^#]*?(?:^|[\s{,"'-])(?:image|reference)["']?\s*:`)
+// What a template renders to has lost the lines of the template. They are found by rendering once more with a comment behind every
+// line that names an image. What is found is what renders without the comments; they only say where it came from.
 
-// templateLine returns the line of a template that made a line of what it renders to: the one that says the same or, failing that, one
-// with a template action and the most neighbours in common. Lines count from 1; 0 is that it cannot be told, for instance because
-// the image comes out of a helper.
-func templateLine(source, rendered []byte, line int) int {
-	from, to := bytes.Split(source, []byte("\n")), bytes.Split(rendered, []byte("\n"))
-	if line < 1 || line > len(to) || !imageKey.Match(to[line-1]) {
-		return 0
-	}
-	var same, actions []int
-	for i, text := range from {
-		switch {
-		case !imageKey.Match(text):
-		case sameLine(text, to[line-1]):
-			same = append(same, i)
-		case bytes.Contains(text, []byte("{{")):
-			actions = append(actions, i)
-		}
-	}
-	if same == nil {
-		same = actions
-	}
-	if len(same) == 1 {
-		return same[0] + 1
-	}
-	return closest(from, to, same, line-1) + 1
+// mark is where a line stands that a template renders to.
+type mark struct {
+	template string
+	line     int // from 1
 }
 
-func sameLine(a, b []byte) bool {
-	return bytes.Equal(bytes.TrimSpace(a), bytes.TrimSpace(b))
-}
+var (
+	// imageKey is a line with one of the keys that the rules read.
+	imageKey = regexp.MustCompile(`(?:^|[\s{,"'-])(?:image|reference)["']?\s*:`)
+	// comment is a mark behind a line: the number of the template and the line in it.
+	comment = regexp.MustCompile(` #kubefile:(\d+):(\d+)`)
+)
 
-// closest returns the candidate that has the most neighbours in common with a line, the first of several; -1 if none has any.
-func closest(from, to [][]byte, candidates []int, line int) int {
-	const reach = 6
-	around := func(lines [][]byte, i int) [][]byte { return lines[max(0, i-reach):min(len(lines), i+reach)] }
-	best, most := -1, 0
-	for _, candidate := range candidates {
-		common := 0
-		for _, text := range around(to, line) {
-			same := func(other []byte) bool { return sameLine(text, other) }
-			if len(bytes.TrimSpace(text)) > 0 && slices.ContainsFunc(around(from, candidate), same) {
-				common++
+// annotate puts comments into the templates of a chart and its subcharts, and returns the names of these templates by number.
+func annotate(ch *chart.Chart, names []string) []string {
+	originals := ch.Templates // shared by the aliases of a dependency
+	ch.Templates = nil
+	for _, t := range originals {
+		lines := strings.Split(string(t.Data), "\n")
+		for i, text := range lines {
+			text = strings.TrimSuffix(text, "\r")
+			if imageKey.MatchString(text) && !strings.HasSuffix(text, "-}}") && strings.Count(text, "{{") == strings.Count(text, "}}") {
+				lines[i] = fmt.Sprintf("%s #kubefile:%d:%d", text, len(names), i+1)
 			}
 		}
-		if common > most {
-			best, most = candidate, common
+		ch.Templates = append(ch.Templates, &common.File{Name: t.Name, Data: []byte(strings.Join(lines, "\n"))})
+		names = append(names, path.Join(ch.ChartFullPath(), t.Name))
+	}
+	for _, sub := range ch.Dependencies() {
+		names = annotate(sub, names)
+	}
+	return names
+}
+
+// marks returns the marks of the lines, from 1, that are the same in annotated.
+func marks(rendered, annotated string, names []string) map[int]mark {
+	lines, found := strings.Split(rendered, "\n"), map[int]mark{}
+	for i, text := range strings.Split(annotated, "\n") {
+		match := comment.FindStringSubmatch(text)
+		if match == nil || i >= len(lines) || strings.TrimRight(comment.ReplaceAllString(text, ""), "\r") != strings.TrimRight(lines[i], "\r") {
+			continue
+		}
+		number, err := strconv.Atoi(match[1])
+		line, err2 := strconv.Atoi(match[2])
+		if err == nil && err2 == nil && number < len(names) {
+			found[i+1] = mark{template: names[number], line: line}
 		}
 	}
-	return best
+	return found
+}
+
+// everyLine returns the marks of a file that is not rendered.
+func everyLine(name string, data []byte) map[int]mark {
+	all := map[int]mark{}
+	for line := range bytes.Count(data, []byte("\n")) + 1 {
+		all[line+1] = mark{template: name, line: line + 1}
+	}
+	return all
 }

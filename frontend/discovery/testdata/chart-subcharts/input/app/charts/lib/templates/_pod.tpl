@@ -1,0 +1,5 @@
+{{- define "lib.pod" }}
+spec:
+  containers:
+  - image: {{ .image }}
+{{- end }}
