@@ -1,0 +1,91 @@
+#!/bin/sh
+# clean.sh: undoes init.sh and everything that ran because of it, by what init.sh noted. It goes on after failures, and can be run
+# again and on a host on which init.sh stopped anywhere.
+set -u
+. scripts/record.sh
+[ -f "$record" ] || exit 0
+
+# --- what runs -------------------------------------------------------------------------------------------------------
+stop_everything() {
+  systemctl disable --quiet --now kubelet 2> /dev/null
+  if systemctl is-active --quiet containerd; then
+    pods=$(bin/crictl pods -q 2> /dev/null)
+    # shellcheck disable=SC2086 # a list of IDs
+    [ -z "$pods" ] || timeout 90 bin/crictl rmp -f $pods > /dev/null 2>&1
+  fi
+  systemctl disable --quiet --now containerd 2> /dev/null
+  # Shims outlive containerd on purpose (KillMode=process); those that are left are of pods that did not end.
+  for pid in $(shims); do kill -9 "$pid" 2> /dev/null; done
+  for _ in 1 2 3 4 5 6 7 8 9 10; do
+    [ -n "$(shims)" ] || break
+    sleep 0.3
+  done
+}
+
+shims() {
+  for exe in /proc/[0-9]*/exe; do
+    case $(readlink "$exe" 2> /dev/null) in
+      /usr/local/bin/containerd-shim-runc-v2*) p=${exe#/proc/}; echo "${p%/exe}" ;;
+    esac
+  done
+}
+
+# --- mounts, interfaces, rules ------------------------------------------------------------------------------------------
+unmount_all() {
+  # the deepest first
+  awk '{print $5}' /proc/self/mountinfo | grep -E '^/(var/lib/kubelet|var/lib/containerd|run/containerd|run/netns/cni-)' | sort -r |
+    while read -r dir; do umount -l "$dir" 2> /dev/null; done
+  rm -f /run/netns/cni-*
+}
+
+remove_interfaces() {
+  for link in cni0 flannel.1 flannel-v6.1 kube-ipvs0 nodelocaldns; do ip link delete "$link" 2> /dev/null; done
+}
+
+# Only chains of Kubernetes and of the network plugins go; rules of others stay where they are.
+clean_rules() {
+  for tool in iptables ip6tables; do
+    command -v $tool-save > /dev/null || continue
+    rules=$($tool-save 2> /dev/null)
+    case $rules in
+      *KUBE-* | *FLANNEL* | *CNI-*) printf '%s\n' "$rules" | grep -v -E 'KUBE-|FLANNEL|CNI-' | $tool-restore ;;
+    esac
+  done
+  command -v nft > /dev/null || return
+  nft list tables | while read -r _ family name; do
+    grep -q -x -F "table $family $name" "$record" && continue
+    # A table that the cluster made goes when no rule is left in it.
+    if ! nft list table "$family" "$name" | grep -q -v -E '^table |^[[:space:]]*(chain .*\{|type .*hook .*|\})?$'; then
+      nft delete table "$family" "$name"
+    fi
+  done
+}
+
+# --- files --------------------------------------------------------------------------------------------------------------
+restore_files() {
+  while read -r what name rest; do
+    case $what in
+      file) rm -f "$name" ;;
+      kept) cp -p "$record_in/$rest" "$name" ;;
+      dir) rm -rf --one-file-system "$name" ;;
+    esac
+  done < "$record"
+  rm -f /etc/cni/net.d/10-flannel.conflist /opt/cni/bin/flannel /run/flannel/subnet.env /run/xtables.lock
+}
+
+restore_sysctls() {
+  while read -r what name value; do
+    [ "$what" = sysctl ] && [ "$(sysctl -n "$name" 2> /dev/null)" != "$value" ] && sysctl -q -w "$name=$value" 2> /dev/null
+  done < "$record"
+}
+
+stop_everything
+unmount_all
+remove_interfaces
+clean_rules
+restore_files
+restore_sysctls
+systemctl daemon-reload
+systemctl reset-failed kubelet containerd 2> /dev/null
+rm -f "$record"
+exit 0

@@ -1,0 +1,56 @@
+#!/bin/sh
+# init.sh: installs container runtime and kubelet on this host, from the rootfs that it is started in. Running it again changes only
+# what differs. What was there before is noted in ../init-record, by which clean.sh restores it.
+#
+#   CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true   for hosts on which not even root may lower oom_score_adj (nested containers)
+set -eu
+. scripts/record.sh
+
+start_record
+
+record_dir /etc/containerd /etc/cni /opt/cni /etc/kubernetes /var/lib/containerd /var/lib/kubelet /var/lib/etcd /var/lib/cni \
+  /run/containerd /run/flannel /var/log/pods /var/log/containers /usr/libexec/kubernetes /etc/systemd/system/kubelet.service.d \
+  /run/netns /var/run/kubernetes /etc/modules-load.d
+
+# put SOURCE TARGET MODE: one file in its place, at once. Fails before it overwrites what somebody else put there.
+changed=
+put() {
+  if cmp -s "$1" "$2"; then return 0; fi
+  record_file "$2"
+  mkdir -p "$(dirname "$2")"
+  cp "$1" "$2.new"
+  chmod "$3" "$2.new"
+  mv "$2.new" "$2"
+  changed=yes
+}
+
+for file in bin/*; do put "$file" "/usr/local/$file" 755; done
+for file in cni/*; do put "$file" "/opt/cni/bin/${file#cni/}" 755; done
+put etc/containerd.service /etc/systemd/system/containerd.service 644
+put etc/kubelet.service /etc/systemd/system/kubelet.service 644
+put etc/10-kubeadm.conf /etc/systemd/system/kubelet.service.d/10-kubeadm.conf 644
+put etc/crictl.yaml /etc/crictl.yaml 644
+put etc/sysctl.conf /etc/sysctl.d/99-kubernetes.conf 644
+
+sed "s/restrict_oom_score_adj = .*/restrict_oom_score_adj = ${CONTAINERD_RESTRICT_OOM_SCORE_ADJ:-false}/" etc/containerd.toml > ../containerd.toml
+put ../containerd.toml /etc/containerd/config.toml 644
+rm ../containerd.toml
+
+# Built into some kernels, modules in others; what is in neither shows when it is used.
+for module in overlay br_netfilter nf_conntrack; do
+  modprobe "$module" 2> /dev/null || echo "modprobe $module failed: taking it for built in"
+done
+printf 'overlay\nbr_netfilter\nnf_conntrack\n' > ../modules.conf
+put ../modules.conf /etc/modules-load.d/kubernetes.conf 644
+rm ../modules.conf
+
+record_sysctls
+while read -r name _ value; do sysctl -q -w "$name=$value"; done < etc/sysctl.conf
+
+record_tables
+if [ -n "$changed" ]; then
+  systemctl daemon-reload
+  if systemctl is-active --quiet containerd; then systemctl restart containerd; fi
+fi
+systemctl enable --quiet containerd kubelet
+systemctl start containerd

@@ -1,0 +1,22 @@
+#!/bin/sh
+# pre-check.sh: what has to be right before anything is installed. All that is wrong is said at once.
+set -u
+wrong=0
+complain() {
+  echo "$1" >&2
+  wrong=1
+}
+
+[ "$(id -u)" = 0 ] || complain "not root"
+for name in iptables mount umount ip modprobe sysctl systemctl conntrack; do
+  command -v "$name" > /dev/null || complain "the command $name is missing: install the package that has it"
+done
+if [ "$(wc -l < /proc/swaps)" -gt 1 ]; then
+  complain "swap is on, and the kubelet refuses to start: swapoff -a, and remove it from /etc/fstab"
+fi
+for unit in docker.service crio.service; do
+  if systemctl is-active --quiet "$unit" 2> /dev/null; then
+    complain "$unit runs here: another container runtime's rules and interfaces would mix with the cluster's; stop and disable it"
+  fi
+done
+exit $wrong
