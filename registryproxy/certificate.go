@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -23,9 +24,10 @@ type Authority struct {
 	key         *ecdsa.PrivateKey
 }
 
-// Pair is a certificate and its key, as PEM. Key is a secret.
+// Pair is a certificate and its key, as PEM.
 type Pair struct {
-	Certificate, Key []byte
+	Certificate []byte
+	Key         []byte // a secret: its file has mode 0600
 }
 
 // NewAuthority makes an authority for the cluster of the given name.
@@ -38,6 +40,7 @@ func NewAuthority(cluster string) (*Authority, error) {
 		Subject:               pkix.Name{CommonName: "kubefile registry " + cluster},
 		IsCA:                  true,
 		BasicConstraintsValid: true,
+		MaxPathLenZero:        true, // it signs servers only
 		KeyUsage:              x509.KeyUsageCertSign,
 	}
 	certificate, err := sign(template, template, &key.PublicKey, key)
@@ -49,27 +52,25 @@ func NewAuthority(cluster string) (*Authority, error) {
 
 // ParseAuthority reads what [Authority.Pair] returned.
 func ParseAuthority(pair Pair) (*Authority, error) {
-	certificateBlock, _ := pem.Decode(pair.Certificate)
-	keyBlock, _ := pem.Decode(pair.Key)
-	if certificateBlock == nil || keyBlock == nil {
-		return nil, errors.New("reading a certificate authority: no PEM block")
-	}
-	certificate, err := x509.ParseCertificate(certificateBlock.Bytes)
+	parsed, err := tls.X509KeyPair(pair.Certificate, pair.Key)
 	if err != nil {
 		return nil, fmt.Errorf("reading a certificate authority: %w", err)
 	}
-	key, err := x509.ParseECPrivateKey(keyBlock.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("reading the key of a certificate authority: %w", err)
+	key, ok := parsed.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok || !parsed.Leaf.IsCA {
+		return nil, errors.New("reading a certificate authority: not one that NewAuthority made")
 	}
-	return &Authority{certificate: certificate, key: key}, nil
+	return &Authority{certificate: parsed.Leaf, key: key}, nil
 }
 
 // Pair returns the authority's own certificate and key.
 func (a *Authority) Pair() (Pair, error) { return encode(a.certificate, a.key) }
 
-// Issue makes a server certificate for the addresses and names.
+// Issue makes a certificate for a server that is reached by the given addresses and names.
 func (a *Authority) Issue(addresses []net.IP, names []string) (Pair, error) {
+	if len(addresses)+len(names) == 0 {
+		return Pair{}, errors.New("making a certificate: for no address and no name")
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return Pair{}, fmt.Errorf("making the key of a certificate: %w", err)

@@ -2,21 +2,23 @@
 // and from the masters, the seeds, to the other hosts.
 //
 // containerd asks a mirror for another registry's image with ?ns=<registry> in the URL, so gcr.io/x:v1 of an unmodified manifest comes
-// from the embedded store. What the own store does not hold is asked of the seeds; what nobody holds is recorded as missed.
+// from the embedded store. What the own store does not hold is asked of the seeds; what nobody holds is recorded as missed. Nothing is
+// ever asked of the internet, and nothing that passes through is kept.
 //
-// The handler is our own on net/http: the store is a directory of files, and http.ServeContent gives ranges, HEAD and sendfile for
-// files, which the registry libraries at hand put readers between.
+// The handler is our own on net/http. The store is a directory of files, and http.ServeContent gives every kind of range, HEAD, conditions
+// and sendfile for files; a request that falls through is passed on as it is. ociregistry's ociserver, the library at hand, puts readers
+// between (no sendfile, no suffix ranges) and would need a second registry client behind it to pass anything on. Uploads are
+// different methods, so its protocol for those can be put beside this handler.
 package registryproxy
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -24,118 +26,139 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// Handler answers pulls (OCI distribution specification 1.1, section "Pull", and tag listing).
+// Handler answers pulls and tag listing (OCI distribution specification 1.1, sections "Pull" and "Content Discovery").
 type Handler struct {
-	store   *imagespec.Store // nil on hosts that hold no images
-	seeds   *seeds           // nil when there is nobody to ask
-	records *Records         // nil to keep none
+	store   string   // empty on hosts that hold no images
+	seeds   *seeds   // nil when there is nobody to ask
+	records *Records // nil to keep none
 	log     *slog.Logger
 }
 
-// Error codes of the distribution specification.
-const (
-	codeBlobUnknown     = "BLOB_UNKNOWN"
-	codeManifestUnknown = "MANIFEST_UNKNOWN"
-	codeNameInvalid     = "NAME_INVALID"
-	codeNameUnknown     = "NAME_UNKNOWN"
-	codeUnsupported     = "UNSUPPORTED"
-)
-
 const digestHeader = "Docker-Content-Digest"
+
+// errNoStore says that this host cannot know what is in the cluster image.
+var errNoStore = fmt.Errorf("%w: this host holds no images", imagespec.ErrNotFound)
 
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		fail(w, http.StatusMethodNotAllowed, codeUnsupported, "this registry is read-only")
+		w.Header().Set("Allow", "GET, HEAD")
+		readOnly.write(w)
 		return
 	}
 	if r.URL.Path == "/v2/" || r.URL.Path == "/v2" {
-		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, "{}")
+		writeJSON(w, r, "application/json", struct{}{})
 		return
 	}
-	target, err := parseTarget(r.URL.Path, r.URL.Query().Get("ns"))
-	if err != nil {
-		fail(w, http.StatusNotFound, codeNameInvalid, err.Error())
-		return
+	target, failure := parseTarget(r.URL.Path, r.URL.Query().Get("ns"))
+	switch {
+	case failure != nil:
+	case target.kind == kindReferrers:
+		// A cluster image carries no referrers; "none" is an index without manifests (distribution specification, "Listing Referrers").
+		none := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
+		none.SchemaVersion = 2
+		writeJSON(w, r, ocispec.MediaTypeImageIndex, none)
+	default:
+		failure = h.serve(w, r, target)
 	}
-	switch target.kind {
-	case kindManifest:
-		h.manifest(w, r, target)
-	case kindBlob:
-		h.blob(w, r, target)
-	case kindTags:
-		h.tags(w, target)
-	case kindReferrers:
-		// An index without manifests is the answer for "none" (distribution specification, "Listing Referrers").
-		w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
-		io.WriteString(w, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`)
+	if failure != nil {
+		failure.write(w)
 	}
 }
 
-func (h *Handler) manifest(w http.ResponseWriter, r *http.Request, t target) {
-	descriptor, data, err := h.ownManifest(t)
-	if errors.Is(err, imagespec.ErrNotFound) {
-		served, ok := h.fallThrough(w, r, t)
-		switch {
-		case ok:
-			h.record(r, Record{Reference: t.reference(), Digest: served}, true)
-		default:
-			h.record(r, Record{Reference: t.reference()}, false)
-			fail(w, http.StatusNotFound, codeManifestUnknown, t.reference()+" is not in the cluster image")
+// serve answers from the own store, else from a seed. It has written nothing when it returns an error.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, t target) *apiError {
+	err := h.own(w, r, t)
+	if err == nil {
+		return nil
+	}
+	damaged := !errors.Is(err, imagespec.ErrNotFound)
+	if damaged {
+		h.log.Error("the store is damaged", "wanted", t.String(), "error", err)
+	}
+	known := !damaged && !errors.Is(err, errNoStore)
+	if h.seeds != nil && !forwarded(r) {
+		result, digest := h.seeds.serve(w, r, t)
+		if result == answerServed {
+			h.served(t, digest)
+			return nil
 		}
-		return
+		known = known || result == answerUnknown
+	}
+	switch {
+	case damaged:
+		return storeDamaged
+	case !known && (h.seeds != nil || forwarded(r)):
+		return nobodyKnows
+	case !forwarded(r): // else it is the one who forwarded it who knows whether it was missed
+		h.missed(t)
+	}
+	return t.unknown()
+}
+
+// own answers from the store of this host. The store is opened for each request: it may appear, or be exchanged, while this runs.
+func (h *Handler) own(w http.ResponseWriter, r *http.Request, t target) error {
+	if h.store == "" {
+		return errNoStore
+	}
+	root, err := os.OpenRoot(h.store)
+	if errors.Is(err, os.ErrNotExist) {
+		return errNoStore
 	}
 	if err != nil {
-		h.broken(w, t, err)
-		return
+		return fmt.Errorf("opening the store: %w", err)
 	}
+	defer root.Close()
+	store := imagespec.NewStore(root.FS())
+	switch t.kind {
+	case kindManifest:
+		return h.ownManifest(w, r, store, t)
+	case kindBlob:
+		return ownBlob(w, r, store, t)
+	default:
+		return ownTags(w, r, store, t)
+	}
+}
+
+func (h *Handler) ownManifest(w http.ResponseWriter, r *http.Request, store *imagespec.Store, t target) error {
+	descriptor, err := store.Resolve(t.host, t.repository, t.name)
+	if err != nil {
+		return err
+	}
+	data, err := store.Manifest(descriptor)
+	if err != nil {
+		return fmt.Errorf("%s: %w", t, damage(err))
+	}
+	h.served(t, descriptor.Digest.String())
 	header := w.Header()
 	header.Set("Content-Type", descriptor.MediaType)
 	header.Set("Content-Length", strconv.Itoa(len(data)))
 	header.Set(digestHeader, descriptor.Digest.String())
-	if r.Method == http.MethodHead {
-		return
+	if r.Method == http.MethodGet {
+		w.Write(data)
 	}
-	h.record(r, Record{Reference: t.reference(), Digest: descriptor.Digest.String()}, true)
-	w.Write(data)
+	return nil
 }
 
-func (h *Handler) ownManifest(t target) (ocispec.Descriptor, []byte, error) {
-	if h.store == nil {
-		return ocispec.Descriptor{}, nil, imagespec.ErrNotFound
+// damage is an error below something that the store names: then even what is missing is a damage.
+func damage(err error) error {
+	if errors.Is(err, imagespec.ErrNotFound) {
+		return fmt.Errorf("%w: %v", imagespec.ErrInvalid, err)
 	}
-	descriptor, err := h.store.Resolve(t.host, t.repository, t.name)
-	if err != nil {
-		return descriptor, nil, err
-	}
-	data, err := h.store.Manifest(descriptor)
-	return descriptor, data, err
+	return err
 }
 
-func (h *Handler) blob(w http.ResponseWriter, r *http.Request, t target) {
-	err := imagespec.ErrNotFound
-	if h.store != nil {
-		err = h.ownBlob(w, r, t)
-	}
-	switch {
-	case err == nil:
-	case errors.Is(err, imagespec.ErrNotFound):
-		if _, ok := h.fallThrough(w, r, t); !ok {
-			fail(w, http.StatusNotFound, codeBlobUnknown, t.name+" is not in the cluster image")
-		}
-	default:
-		h.broken(w, t, err)
-	}
-}
-
-func (h *Handler) ownBlob(w http.ResponseWriter, r *http.Request, t target) error {
-	file, err := h.store.Open(t.digest)
+func ownBlob(w http.ResponseWriter, r *http.Request, store *imagespec.Store, t target) error {
+	file, err := store.Open(t.digest)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("blob %s: %w", t.digest, err)
+	}
 	content, ok := file.(io.ReadSeeker)
 	if !ok {
 		return fmt.Errorf("blob %s: its file cannot seek", t.digest)
@@ -144,62 +167,40 @@ func (h *Handler) ownBlob(w http.ResponseWriter, r *http.Request, t target) erro
 	header.Set("Content-Type", "application/octet-stream")
 	header.Set(digestHeader, t.name)
 	header.Set("Etag", `"`+t.name+`"`)
+	allow(w, info.Size())
 	http.ServeContent(w, r, "", time.Time{}, content)
 	return nil
 }
 
-func (h *Handler) tags(w http.ResponseWriter, t target) {
-	var tags []string
-	if h.store != nil {
-		references, err := h.store.References()
-		if err != nil {
-			h.broken(w, t, err)
-			return
-		}
-		tags = tagsOf(references, t.host+"/"+t.repository+":")
+func (h *Handler) served(t target, digest string) {
+	if t.kind == kindManifest {
+		h.record(ServedFile, Record{Reference: t.String(), Digest: digest})
 	}
-	if len(tags) == 0 {
-		fail(w, http.StatusNotFound, codeNameUnknown, t.host+"/"+t.repository+" is not in the cluster image")
+}
+
+func (h *Handler) missed(t target) {
+	if t.kind == kindManifest {
+		h.record(MissedFile, Record{Reference: t.String()})
+	}
+}
+
+func (h *Handler) record(file string, record Record) {
+	if h.records == nil {
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(map[string]any{"name": t.repository, "tags": tags})
-}
-
-func (h *Handler) fallThrough(w http.ResponseWriter, r *http.Request, t target) (digest string, ok bool) {
-	if h.seeds == nil || forwarded(r) {
-		return "", false
-	}
-	return h.seeds.serve(w, r, t)
-}
-
-func (h *Handler) record(r *http.Request, record Record, served bool) {
-	if h.records == nil || forwarded(r) || (served && r.Method == http.MethodHead) {
-		return
-	}
-	if err := h.records.add(record, served); err != nil {
-		h.log.Error("recording a request failed", "reference", record.Reference, "error", err)
+	if err := h.records.add(file, record); err != nil {
+		h.log.Error("recording a request", "reference", record.Reference, "error", err)
 	}
 }
 
-// broken answers for a store that is damaged. The details are for the host's log, not for the network.
-func (h *Handler) broken(w http.ResponseWriter, t target, err error) {
-	h.log.Error("the store is damaged", "reference", t.reference(), "error", err)
-	fail(w, http.StatusInternalServerError, "UNKNOWN", "the store of this host is damaged: see journalctl -u "+Unit)
-}
+// A client that reads more slowly than this is cut off.
+const (
+	patience    = time.Minute
+	slowestRate = 64 << 10 // bytes per second
+)
 
-func fail(w http.ResponseWriter, status int, code, message string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(map[string]any{"errors": []map[string]string{{"code": code, "message": message}}})
-}
-
-func tagsOf(references map[string]ocispec.Descriptor, prefix string) []string {
-	var tags []string
-	for full := range references {
-		if tag, ok := strings.CutPrefix(full, prefix); ok {
-			tags = append(tags, tag)
-		}
-	}
-	return sorted(tags)
+// allow gives the answer the time that its size needs.
+func allow(w http.ResponseWriter, size int64) {
+	deadline := time.Now().Add(patience + time.Duration(size/slowestRate)*time.Second)
+	http.NewResponseController(w).SetWriteDeadline(deadline) // not supported by some test recorders only
 }

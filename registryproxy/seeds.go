@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,63 +24,105 @@ func forwarded(r *http.Request) bool { return r.Header.Get(forwardedHeader) != "
 const (
 	dialTimeout   = 3 * time.Second
 	headerTimeout = 15 * time.Second
-	idleTimeout   = time.Minute // the longest pause within a body
+	idleTimeout   = time.Minute      // the longest pause within a body
+	restTime      = 30 * time.Second // so long a seed that failed is asked last
+)
+
+// answer is what the seeds together say to a request.
+type answer int
+
+const (
+	answerNone    answer = iota // nobody spoke
+	answerUnknown               // somebody spoke and does not have it; every seed has all images, so nobody has
+	answerServed                // somebody has it, and the client got it
 )
 
 // seeds asks the hosts that hold the images, in order.
 type seeds struct {
-	addresses []string // host:port
-	client    *http.Client
-	log       *slog.Logger
+	all    []*seed
+	client *http.Client
+	log    *slog.Logger
+}
+
+type seed struct {
+	address string       // host:port
+	failed  atomic.Int64 // when it last did, in nanoseconds since 1970
 }
 
 func newSeeds(addresses []string, authority []byte, log *slog.Logger) (*seeds, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(authority) {
-		return nil, fmt.Errorf("reading the cluster's certificate authority: no certificate in it")
+		return nil, errors.New("reading the cluster's certificate authority: no certificate in it")
 	}
-	transport := &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		TLSClientConfig:       &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13},
-		TLSHandshakeTimeout:   dialTimeout,
-		ResponseHeaderTimeout: headerTimeout,
-		IdleConnTimeout:       idleTimeout,
-		MaxIdleConnsPerHost:   8,
-		DisableCompression:    true, // bytes are passed on as they are
+	s := &seeds{log: log, client: &http.Client{
+		Transport: &http.Transport{
+			DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			TLSClientConfig:       &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13},
+			TLSHandshakeTimeout:   dialTimeout,
+			ResponseHeaderTimeout: headerTimeout,
+			IdleConnTimeout:       idleTimeout,
+			MaxIdleConnsPerHost:   8,
+			DisableCompression:    true, // bytes are passed on as they are
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	for _, address := range addresses {
+		s.all = append(s.all, &seed{address: address})
 	}
-	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &seeds{addresses: addresses, client: &http.Client{Transport: transport, CheckRedirect: refuse}, log: log}, nil
+	return s, nil
 }
 
-// serve passes on the answer of the first seed that has what is asked for, and returns its digest. It has written nothing when it
-// returns false.
-func (s *seeds) serve(w http.ResponseWriter, r *http.Request, t target) (string, bool) {
-	for _, address := range s.addresses {
-		ctx, cancel := context.WithCancel(r.Context())
-		response, err := s.ask(ctx, address, r, t)
-		if err != nil {
-			s.log.Warn("a seed does not answer", "seed", address, "error", err)
-			cancel()
-			continue
+// order is the configured one, with those that failed a moment ago at the end: a dead master must not cost every request its timeout.
+func (s *seeds) order() []*seed {
+	resting := func(one *seed) int {
+		if time.Since(time.Unix(0, one.failed.Load())) < restTime {
+			return 1
 		}
-		if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusPartialContent {
-			response.Body.Close()
-			cancel()
-			continue
-		}
-		s.pass(w, response, cancel)
-		return response.Header.Get(digestHeader), true
+		return 0
 	}
-	return "", false
+	return slices.SortedStableFunc(slices.Values(s.all), func(a, b *seed) int { return resting(a) - resting(b) })
+}
+
+// serve passes on the answer of the first seed that has what is asked for, and returns its digest. It has written nothing unless the
+// answer is answerServed.
+func (s *seeds) serve(w http.ResponseWriter, r *http.Request, t target) (answer, string) {
+	result := answerNone
+	for _, one := range s.order() {
+		ctx, cancel := context.WithCancel(r.Context())
+		response, err := s.ask(ctx, one.address, r, t)
+		if err != nil {
+			cancel()
+			s.broke(r, one, err)
+			continue
+		}
+		switch response.StatusCode {
+		case http.StatusOK, http.StatusPartialContent, http.StatusNotModified, http.StatusRequestedRangeNotSatisfiable:
+			s.pass(w, r, response, one, cancel)
+			return answerServed, response.Header.Get(digestHeader)
+		case http.StatusNotFound:
+			result = answerUnknown
+		default:
+			s.log.Warn("a seed failed", "seed", one.address, "status", response.Status)
+		}
+		response.Body.Close()
+		cancel()
+	}
+	return result, ""
 }
 
 func (s *seeds) ask(ctx context.Context, address string, r *http.Request, t target) (*http.Response, error) {
-	u := url.URL{Scheme: "https", Host: address, Path: t.path(), RawQuery: url.Values{"ns": {t.host}}.Encode()}
+	query := url.Values{"ns": {t.host}}
+	for _, name := range []string{"n", "last"} {
+		if value := r.URL.Query().Get(name); value != "" {
+			query.Set(name, value)
+		}
+	}
+	u := url.URL{Scheme: "https", Host: address, Path: t.path(), RawQuery: query.Encode()}
 	request, err := http.NewRequestWithContext(ctx, r.Method, u.String(), nil)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"Accept", "Range", "If-None-Match"} {
+	for _, name := range []string{"Accept", "Range", "If-Range", "If-None-Match"} {
 		if values := r.Header.Values(name); len(values) > 0 {
 			request.Header[name] = values
 		}
@@ -87,32 +131,50 @@ func (s *seeds) ask(ctx context.Context, address string, r *http.Request, t targ
 	return s.client.Do(request)
 }
 
-// pass copies a seed's answer. A body that breaks off breaks off for the client too, who must not take a part for the whole.
-func (s *seeds) pass(w http.ResponseWriter, response *http.Response, cancel context.CancelFunc) {
+// pass copies a seed's answer. A body that breaks off breaks off for the client too, who must not take a part for the whole; it
+// asks again for the rest.
+func (s *seeds) pass(w http.ResponseWriter, r *http.Request, response *http.Response, from *seed, cancel context.CancelFunc) {
 	defer cancel()
 	defer response.Body.Close()
-	for _, name := range []string{"Content-Type", "Content-Length", "Content-Range", "Accept-Ranges", "Etag", digestHeader} {
+	for _, name := range []string{"Content-Type", "Content-Length", "Content-Range", "Accept-Ranges", "Etag", "Link", digestHeader} {
 		if value := response.Header.Get(name); value != "" {
 			w.Header().Set(name, value)
 		}
 	}
+	allow(w, response.ContentLength)
 	w.WriteHeader(response.StatusCode)
 	idle := time.AfterFunc(idleTimeout, cancel)
 	defer idle.Stop()
-	if _, err := io.Copy(w, &watched{Reader: response.Body, idle: idle}); err != nil {
-		s.log.Warn("a seed broke off", "error", err)
+	body := &watched{Reader: response.Body, idle: idle}
+	if _, err := io.Copy(w, body); err != nil {
+		if body.err != nil {
+			s.broke(r, from, body.err)
+		}
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// watched puts off the end of a body as long as bytes arrive.
+// broke notes that a seed failed, unless it was the client who went away.
+func (s *seeds) broke(r *http.Request, one *seed, err error) {
+	if r.Context().Err() != nil {
+		return
+	}
+	one.failed.Store(time.Now().UnixNano())
+	s.log.Warn("a seed failed", "seed", one.address, "error", err)
+}
+
+// watched puts off the end of a body as long as bytes arrive, and remembers whether it was the body that failed.
 type watched struct {
 	io.Reader
 	idle *time.Timer
+	err  error
 }
 
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.Reader.Read(p)
 	w.idle.Reset(idleTimeout)
+	if err != nil && err != io.EOF {
+		w.err = err
+	}
 	return n, err
 }

@@ -1,10 +1,8 @@
 package registryproxy
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,80 +12,14 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/kubefile/kubefile/imagespec"
 )
 
-// Unit is the name of the systemd unit that runs the proxy on a host.
-const Unit = "kubefile-registry.service"
-
-// Config is what the proxy of one host does.
-type Config struct {
-	// Store is the directory with the embedded images; empty on hosts that hold none.
-	Store string `json:"store,omitempty"`
-	// Listen are the addresses to serve at.
-	Listen []Listener `json:"listen"`
-	// Seeds are the other hosts that hold the images, as host:port, asked over TLS in this order.
-	Seeds []string `json:"seeds,omitempty"`
-	// Authority is the file of the certificate authority that seeds are verified against.
-	Authority string `json:"authority,omitempty"`
-	// Records is the directory for what was served and missed; empty for none.
-	Records string `json:"records,omitempty"`
-}
-
-// Listener is one address. Without a certificate it speaks plain HTTP, which only a loopback address may.
-type Listener struct {
-	Address     string `json:"address"` // host:port
-	Certificate string `json:"certificate,omitempty"`
-	Key         string `json:"key,omitempty"`
-}
-
-// ParseConfig reads and checks a configuration; unknown fields are errors.
-func ParseConfig(data []byte) (Config, error) {
-	var config Config
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&config); err != nil {
-		return config, fmt.Errorf("registry configuration: %w", err)
-	}
-	if len(config.Listen) == 0 {
-		return config, errors.New("registry configuration: listen is empty")
-	}
-	for _, l := range config.Listen {
-		if err := l.check(); err != nil {
-			return config, err
-		}
-	}
-	if len(config.Seeds) > 0 && config.Authority == "" {
-		return config, errors.New("registry configuration: seeds without authority")
-	}
-	return config, nil
-}
-
-func (l Listener) check() error {
-	host, _, err := net.SplitHostPort(l.Address)
-	if err != nil {
-		return fmt.Errorf("registry configuration: listen: %w", err)
-	}
-	if (l.Certificate == "") != (l.Key == "") {
-		return fmt.Errorf("registry configuration: %s: certificate and key go together", l.Address)
-	}
-	if ip := net.ParseIP(host); l.Certificate == "" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("registry configuration: %s: plain HTTP is for loopback addresses only", l.Address)
-	}
-	return nil
-}
+// grace is how long running answers may take when the proxy is stopped.
+const grace = 5 * time.Second
 
 // NewHandler returns the handler of a configuration, without its listeners.
 func NewHandler(config Config, log *slog.Logger) (*Handler, error) {
-	h := &Handler{log: log}
-	if config.Store != "" {
-		root, err := os.OpenRoot(config.Store)
-		if err != nil {
-			return nil, fmt.Errorf("opening the store: %w", err)
-		}
-		h.store = imagespec.NewStore(root.FS())
-	}
+	h := &Handler{store: config.Store, log: log}
 	if len(config.Seeds) > 0 {
 		authority, err := os.ReadFile(config.Authority)
 		if err != nil {
@@ -106,53 +38,105 @@ func NewHandler(config Config, log *slog.Logger) (*Handler, error) {
 	return h, nil
 }
 
-// Serve answers on all addresses until ctx ends, and then lets running answers finish for a few seconds.
-func Serve(ctx context.Context, config Config, log *slog.Logger) error {
+// Server is a proxy that listens.
+type Server struct {
+	handler   *Handler
+	listeners []net.Listener
+	log       *slog.Logger
+}
+
+// Listen makes a proxy of a configuration. It listens at every address, or returns an error and listens at none.
+func Listen(ctx context.Context, config Config, log *slog.Logger) (*Server, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
 	handler, err := NewHandler(config, log)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	s := &Server{handler: handler, log: log}
 	for _, l := range config.Listen {
 		listener, err := l.listen(ctx)
 		if err != nil {
-			return err
+			s.close()
+			return nil, err
 		}
-		server := &http.Server{
-			Handler:           handler,
-			ReadHeaderTimeout: 10 * time.Second,
-			IdleTimeout:       2 * time.Minute,
-			MaxHeaderBytes:    64 << 10,
-			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-		}
-		log.Info("serving", "address", l.Address, "tls", l.Certificate != "")
+		s.listeners = append(s.listeners, listener)
+	}
+	return s, nil
+}
+
+// Addresses are where the server listens, in the order of the configuration.
+func (s *Server) Addresses() []net.Addr {
+	var addresses []net.Addr
+	for _, l := range s.listeners {
+		addresses = append(addresses, l.Addr())
+	}
+	return addresses
+}
+
+// Serve answers until ctx ends, and then lets running answers finish for a few seconds. It can be called once.
+func (s *Server) Serve(ctx context.Context) error {
+	server := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second, // no request has a body that matters
+		WriteTimeout:      patience,         // blobs get more, by their size
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, l := range s.listeners {
+		s.log.Info("serving", "address", l.Addr().String())
 		group.Go(func() error {
-			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-				return fmt.Errorf("serving at %s: %w", l.Address, err)
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serving at %s: %w", l.Addr(), err)
 			}
 			return nil
 		})
-		group.Go(func() error {
-			<-ctx.Done()
-			grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-			defer cancel()
-			return server.Shutdown(grace)
-		})
 	}
+	group.Go(func() error {
+		<-ctx.Done()
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+		defer cancel()
+		if err := server.Shutdown(last); err != nil {
+			return server.Close() // cuts off what is still running
+		}
+		return nil
+	})
 	return group.Wait()
 }
 
+// Serve listens at all addresses of a configuration and answers until ctx ends.
+func Serve(ctx context.Context, config Config, log *slog.Logger) error {
+	s, err := Listen(ctx, config, log)
+	if err != nil {
+		return err
+	}
+	return s.Serve(ctx)
+}
+
+func (s *Server) close() {
+	for _, l := range s.listeners {
+		l.Close()
+	}
+}
+
 func (l Listener) listen(ctx context.Context) (net.Listener, error) {
+	var pair tls.Certificate
+	if l.Certificate != "" {
+		var err error
+		if pair, err = tls.LoadX509KeyPair(l.Certificate, l.Key); err != nil {
+			return nil, fmt.Errorf("loading the certificate for %s: %w", l.Address, err)
+		}
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l.Address)
 	if err != nil {
 		return nil, fmt.Errorf("listening at %s: %w", l.Address, err)
 	}
 	if l.Certificate == "" {
 		return listener, nil
-	}
-	pair, err := tls.LoadX509KeyPair(l.Certificate, l.Key)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("loading the certificate for %s: %w", l.Address, err), listener.Close())
 	}
 	return tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}), nil
 }

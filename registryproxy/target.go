@@ -1,8 +1,7 @@
 package registryproxy
 
 import (
-	"fmt"
-	"slices"
+	"net/http"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -31,64 +30,102 @@ type target struct {
 
 // parseTarget reads /v2/<repository>/<kind>/<name>. Without a namespace the first part of the repository is the registry if it looks like
 // one, as in image references; else the registry is docker.io.
-func parseTarget(path, namespace string) (target, error) {
-	invalid := fmt.Errorf("%q asks for nothing that a registry has", path)
+func parseTarget(path, namespace string) (target, *apiError) {
 	rest, ok := strings.CutPrefix(path, "/v2/")
 	if !ok {
-		return target{}, invalid
+		return target{}, notFound
 	}
-	parts := strings.Split(rest, "/")
-	if len(parts) < 3 {
-		return target{}, invalid
+	rest, name, _ := cutLast(rest)
+	repository, kindName, ok := cutLast(rest)
+	if !ok {
+		return target{}, notFound
 	}
-	t := target{kind: kind(parts[len(parts)-2]), name: parts[len(parts)-1]}
-	repository := strings.Join(parts[:len(parts)-2], "/")
+	t := target{kind: kind(kindName), name: name}
+	if err := t.locate(repository, namespace); err != nil {
+		return target{}, err
+	}
+	switch t.kind {
+	case kindTags:
+		if name != "list" {
+			return target{}, notFound
+		}
+		t.name = ""
+	case kindManifest:
+		if !strings.Contains(name, ":") {
+			_, err := imagespec.ParseReference(t.String())
+			if err != nil {
+				return target{}, &apiError{http.StatusNotFound, "MANIFEST_UNKNOWN", "that is no tag"}
+			}
+			return t, nil
+		}
+		return t, t.identify()
+	case kindBlob, kindReferrers:
+		return t, t.identify()
+	default:
+		return target{}, notFound
+	}
+	return t, nil
+}
+
+// locate finds the registry and the repository in it.
+func (t *target) locate(repository, namespace string) *apiError {
 	if namespace != "" {
 		repository = namespace + "/" + repository
 	}
 	named, err := reference.ParseNormalizedNamed(repository)
 	if err != nil || !reference.IsNameOnly(named) {
-		return target{}, fmt.Errorf("%q is no repository", repository)
+		return &apiError{http.StatusBadRequest, "NAME_INVALID", "that is no repository"}
 	}
 	t.host, t.repository = reference.Domain(named), reference.Path(named)
 	if namespace != "" && t.host != namespace {
-		return target{}, fmt.Errorf("%q is no registry", namespace)
+		return &apiError{http.StatusBadRequest, "NAME_INVALID", "ns is no registry"}
 	}
-	switch t.kind {
-	case kindTags:
-		if t.name != "list" {
-			return target{}, invalid
-		}
-		t.name = ""
-		return t, nil
-	case kindBlob, kindReferrers:
-		t.digest = digest.Digest(t.name)
-		if _, err := imagespec.BlobPath(t.digest); err != nil {
-			return target{}, err
-		}
-		return t, nil
-	case kindManifest:
-		_, err := imagespec.ParseReference(t.reference())
-		return t, err
-	}
-	return target{}, invalid
+	return nil
 }
 
-// reference is the full form of what is asked for.
-func (t target) reference() string {
-	separator := ":"
-	if strings.Contains(t.name, ":") {
-		separator = "@"
+// identify reads the name as a digest.
+func (t *target) identify() *apiError {
+	t.digest = digest.Digest(t.name)
+	if err := t.digest.Validate(); err != nil {
+		return &apiError{http.StatusBadRequest, "DIGEST_INVALID", "that is no digest"}
 	}
-	return t.host + "/" + t.repository + separator + t.name
+	if _, err := imagespec.BlobPath(t.digest); err != nil {
+		return t.unknown() // an algorithm that the store does not use
+	}
+	return nil
+}
+
+// String is the full form of what is asked for, as an image reference has it.
+func (t target) String() string {
+	switch {
+	case t.name == "":
+		return t.host + "/" + t.repository
+	case strings.Contains(t.name, ":"):
+		return t.host + "/" + t.repository + "@" + t.name
+	default:
+		return t.host + "/" + t.repository + ":" + t.name
+	}
+}
+
+// unknown is the answer when nobody has it.
+func (t target) unknown() *apiError {
+	code := map[kind]string{kindManifest: "MANIFEST_UNKNOWN", kindBlob: "BLOB_UNKNOWN", kindTags: "NAME_UNKNOWN", kindReferrers: "MANIFEST_UNKNOWN"}
+	return &apiError{http.StatusNotFound, code[t.kind], t.String() + " is not in the cluster image"}
 }
 
 // path is the request's path for another proxy, which is told the registry by ns.
 func (t target) path() string {
-	return "/v2/" + t.repository + "/" + string(t.kind) + "/" + t.name
+	name := t.name
+	if t.kind == kindTags {
+		name = "list"
+	}
+	return "/v2/" + t.repository + "/" + string(t.kind) + "/" + name
 }
 
-func sorted(values []string) []string {
-	slices.Sort(values)
-	return values
+func cutLast(s string) (before, after string, ok bool) {
+	i := strings.LastIndexByte(s, '/')
+	if i < 0 {
+		return "", s, false
+	}
+	return s[:i], s[i+1:], true
 }

@@ -1,0 +1,125 @@
+package registryproxy
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strconv"
+)
+
+// Unit is the name of the systemd unit that runs the proxy on a host.
+const Unit = "kubefile-registry.service"
+
+// Config is what the proxy of one host does. File and directory names are absolute.
+type Config struct {
+	// Store is the directory with the embedded images, which may appear later; empty on hosts that hold none.
+	Store string `json:"store,omitempty"`
+	// Listen are the addresses to serve at.
+	Listen []Listener `json:"listen"`
+	// Seeds are the other hosts that hold the images, as host:port, asked over TLS in this order.
+	Seeds []string `json:"seeds,omitempty"`
+	// Authority is the file of the certificate authority that seeds are verified against.
+	Authority string `json:"ca,omitempty"`
+	// Records is the directory for what was served and missed; empty for none.
+	Records string `json:"records,omitempty"`
+}
+
+// Listener is one address. Without a certificate it speaks plain HTTP, which only a loopback address may.
+type Listener struct {
+	Address     string `json:"address"` // IP:port
+	Certificate string `json:"cert,omitempty"`
+	Key         string `json:"key,omitempty"`
+}
+
+// ParseConfig reads and checks a configuration; unknown fields are errors.
+func ParseConfig(data []byte) (Config, error) {
+	var config Config
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&config); err != nil {
+		return config, fmt.Errorf("registry configuration: %w", err)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return config, errors.New("registry configuration: more than one JSON value")
+	}
+	return config, config.Validate()
+}
+
+// Validate checks everything that can be checked without looking at files.
+func (c Config) Validate() error {
+	if err := c.check(); err != nil {
+		return fmt.Errorf("registry configuration: %w", err)
+	}
+	return nil
+}
+
+func (c Config) check() error {
+	if len(c.Listen) == 0 {
+		return errors.New("listen: no address")
+	}
+	files := []string{c.Store, c.Authority, c.Records}
+	addresses := map[string]bool{}
+	for _, l := range c.Listen {
+		if err := l.check(); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		if addresses[l.Address] && portOf(l.Address) != "0" {
+			return fmt.Errorf("listen: %s twice", l.Address)
+		}
+		addresses[l.Address] = true
+		files = append(files, l.Certificate, l.Key)
+	}
+	for _, seed := range c.Seeds {
+		if err := checkAddress(seed); err != nil {
+			return fmt.Errorf("seeds: %w", err)
+		}
+	}
+	if len(c.Seeds) > 0 && c.Authority == "" {
+		return errors.New("seeds without ca")
+	}
+	for _, file := range files {
+		if file != "" && !filepath.IsAbs(file) {
+			return fmt.Errorf("%s: not an absolute path", file)
+		}
+	}
+	return nil
+}
+
+func (l Listener) check() error {
+	if err := checkAddress(l.Address); err != nil {
+		return err
+	}
+	if (l.Certificate == "") != (l.Key == "") {
+		return fmt.Errorf("%s: cert and key go together", l.Address)
+	}
+	host, _, _ := net.SplitHostPort(l.Address)
+	ip := net.ParseIP(host)
+	if ip == nil {
+		return fmt.Errorf("%s: not an IP address", l.Address)
+	}
+	if l.Certificate == "" && !ip.IsLoopback() {
+		return fmt.Errorf("%s: plain HTTP is for loopback addresses only", l.Address)
+	}
+	return nil
+}
+
+// checkAddress checks a host:port.
+func checkAddress(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil || !hostGrammar.MatchString(host) {
+		return fmt.Errorf("%q is not host:port", address)
+	}
+	return nil
+}
+
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
+}

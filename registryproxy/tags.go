@@ -1,0 +1,44 @@
+package registryproxy
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kubefile/kubefile/imagespec"
+)
+
+// ownTags lists the tags of a repository in pages of n after last, as the client wants (distribution specification, "Listing Tags").
+func ownTags(w http.ResponseWriter, r *http.Request, store *imagespec.Store, t target) error {
+	tags, err := store.Tags(t.host, t.repository)
+	if err != nil {
+		return err
+	}
+	if len(tags) == 0 {
+		return fmt.Errorf("%s: %w", t, imagespec.ErrNotFound)
+	}
+	query := r.URL.Query()
+	if last := query.Get("last"); last != "" {
+		tags = slices.DeleteFunc(tags, func(tag string) bool { return tag <= last })
+	}
+	if n, err := strconv.Atoi(query.Get("n")); err == nil && n >= 0 && n < len(tags) {
+		tags = tags[:n]
+		if n > 0 {
+			w.Header().Set("Link", nextPage(r.URL, tags[n-1]))
+		}
+	}
+	name := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/v2/"), "/tags/list")
+	writeJSON(w, r, "application/json", map[string]any{"name": name, "tags": tags})
+	return nil
+}
+
+// nextPage is the link to what follows (RFC 8288).
+func nextPage(here *url.URL, last string) string {
+	query := here.Query()
+	query.Set("last", last)
+	next := url.URL{Path: here.Path, RawQuery: query.Encode()}
+	return "<" + next.String() + `>; rel="next"`
+}
