@@ -18,12 +18,7 @@ for arch in amd64 arm64; do
 	export CGO_ENABLED=0 GOOS=linux GOARCH=$arch
 	go build -trimpath -ldflags '-s -w' -o "$out.new/toolbox/bin/kubefile-frontend" ./cmd/kubefile-frontend
 	ln -s toolbox/bin/kubefile-frontend "$out.new/frontend"
-	if [ -d cmd/sealer-run ]; then
-		go build -trimpath -ldflags '-s -w' -o "$out.new/sealer-run" ./cmd/sealer-run
-	else
-		printf '#!/bin/sh\nexit 1\n' >"$out.new/sealer-run"
-		chmod 755 "$out.new/sealer-run"
-	fi
+	go build -trimpath -ldflags '-s -w' -o "$out.new/sealer-run" ./cmd/sealer-run
 
 	cp frontend/toolbox/launch "$out.new/toolbox/launch"
 	cp $tools/bash-$arch "$out.new/toolbox/bin/bash"
