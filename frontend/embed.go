@@ -89,14 +89,14 @@ func (p *platformBuild) runner(ctx context.Context) ([]llb.Layer, error) {
 		return nil, err
 	}
 	const name = "runner of "
-	version, known, err := llb.ImageDigest(ctx, self)
+	version, err := llb.ImageDigest(ctx, self)
 	if err != nil {
 		return nil, err
 	}
 	layer := llb.Program(self, llb.RunnerSource, imagespec.RunnerPath, name+version)
 	for _, h := range slices.Backward(p.image.History) {
 		if strings.HasPrefix(h.CreatedBy, createdBy+name) {
-			if known && h.CreatedBy == createdBy+layer.Name {
+			if version != "" && h.CreatedBy == createdBy+layer.Name {
 				return nil, nil
 			}
 			break

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/moby/buildkit/client/llb/sourceresolver"
@@ -22,7 +23,7 @@ type resolver struct {
 	group flightcontrol.CachedGroup[*resolved]
 
 	mu      sync.Mutex
-	cluster map[digest.Digest]bool
+	cluster map[string]bool // by digest and by reference
 }
 
 type resolved struct {
@@ -35,7 +36,7 @@ func newResolver(c client.Client) *resolver {
 	return &resolver{
 		Client:  c,
 		group:   flightcontrol.CachedGroup[*resolved]{CacheError: true},
-		cluster: map[digest.Digest]bool{},
+		cluster: map[string]bool{},
 	}
 }
 
@@ -52,7 +53,7 @@ func (r *resolver) ResolveImageConfig(ctx context.Context, ref string, opt sourc
 		if err != nil {
 			return nil, err
 		}
-		r.remember(dgst, config)
+		r.remember(ref, dgst, config)
 		return &resolved{ref, dgst, config}, nil
 	})
 	if err != nil {
@@ -61,19 +62,21 @@ func (r *resolver) ResolveImageConfig(ctx context.Context, ref string, opt sourc
 	return res.ref, res.digest, res.config, nil
 }
 
-func (r *resolver) remember(dgst digest.Digest, config []byte) {
+func (r *resolver) remember(ref string, dgst digest.Digest, config []byte) {
 	var image ocispec.Image
 	if json.Unmarshal(config, &image) != nil {
 		return // whoever asked reports it
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.cluster[dgst] = image.Config.Labels[imagespec.LabelVersion] != ""
+	isCluster := image.Config.Labels[imagespec.LabelVersion] != ""
+	r.cluster[ref], r.cluster[dgst.String()] = isCluster, isCluster
 }
 
-// isCluster reports whether the image with the digest is a cluster image, as far as this build has seen its config.
-func (r *resolver) isCluster(image string) bool {
+// isCluster reports whether the image is a cluster image, as far as this build has seen its config.
+func (r *resolver) isCluster(ref string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.cluster[digest.Digest(image)]
+	_, dgst, _ := strings.Cut(ref, "@")
+	return r.cluster[ref] || r.cluster[dgst]
 }

@@ -237,7 +237,7 @@ func (g *graph) root() *vertex {
 	return g.vertices[chain[len(chain)-1]]
 }
 
-// image returns the digest of the image that the graph pulls, if that is all it does.
+// image returns the reference of the image that the graph pulls, if that is all it does.
 func (g *graph) image() (string, bool) {
 	if len(g.chain()) != 1 {
 		return "", false
@@ -245,12 +245,8 @@ func (g *graph) image() (string, bool) {
 	return g.root().image()
 }
 
-// image returns the digest of the image that v pulls.
+// image returns the reference of the image that v pulls. It has a digest, unless the image was given as a named context.
 func (v *vertex) image() (string, bool) {
 	scheme, ref, _ := strings.Cut(v.op.GetSource().GetIdentifier(), "://")
-	if scheme != "docker-image" && scheme != "oci-layout" {
-		return "", false
-	}
-	_, dgst, ok := strings.Cut(ref, "@")
-	return dgst, ok
+	return ref, scheme == "docker-image" || scheme == "oci-layout"
 }

@@ -2,6 +2,7 @@ package llb
 
 import (
 	"context"
+	"strings"
 
 	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/solver/pb"
@@ -85,12 +86,13 @@ func ForPlatform(ctx context.Context, st llb.State, platform ocispec.Platform) (
 	return image, err == nil, err
 }
 
-// ImageDigest returns the digest of the image that st pulls. It is false if st is anything but one image.
-func ImageDigest(ctx context.Context, st llb.State) (string, bool, error) {
+// ImageDigest returns the digest of the image that st pulls. It is empty if st is anything but one image with a digest.
+func ImageDigest(ctx context.Context, st llb.State) (string, error) {
 	g, err := readGraph(ctx, st)
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
-	dgst, ok := g.image()
-	return dgst, ok, nil
+	ref, _ := g.image()
+	_, dgst, _ := strings.Cut(ref, "@")
+	return dgst, nil
 }

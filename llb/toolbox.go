@@ -22,7 +22,8 @@ const (
 	defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
 
-// Bare says whether the file system that comes from an image needs the toolbox. It is asked with the image's digest.
+// Bare says whether the file system that comes from an image needs the toolbox. It is asked with the image's reference as it stands in the
+// build graph: with a digest, unless the image was given as a named context.
 type Bare func(image string) bool
 
 // WithToolbox returns st with the toolbox mounted, read-only, into every RUN step whose root begins at scratch, at a
