@@ -49,7 +49,8 @@ func readChartArchive(ctx context.Context, c *collector, name string) error {
 	return c.readChart(ctx, location{name: name, prefix: name + "!" + top + "/", mend: mend}, files)
 }
 
-// chartIn returns the directory in an archive that has a Chart.yaml, or nothing if it is no chart: one directory with everything in it.
+// chartIn returns the directory in an archive that has a Chart.yaml, or nothing if it is no chart as Helm
+// packs one: a directory with everything in it.
 func chartIn(ctx context.Context, r io.Reader) (string, error) {
 	unzipped, err := gzip.NewReader(r)
 	if err != nil {
@@ -68,12 +69,12 @@ func chartIn(ctx context.Context, r io.Reader) (string, error) {
 		if err := ctx.Err(); err != nil {
 			return "", err
 		}
-		top, inside, _ := strings.Cut(strings.TrimPrefix(header.Name, "./"), "/")
-		switch {
-		case inside == "Chart.yaml":
-			return top, nil
-		case inside == "" && header.Typeflag == tar.TypeReg:
+		top, inside, _ := strings.Cut(header.Name, "/")
+		if top == "." || inside == "" && header.Typeflag == tar.TypeReg {
 			return "", nil
+		}
+		if inside == "Chart.yaml" {
+			return top, nil
 		}
 	}
 	return "", nil

@@ -114,19 +114,6 @@ func pack(t *testing.T, fsys fs.FS) []byte {
 	return buf.Bytes()
 }
 
-func TestAliasBombEndsInAProblem(t *testing.T) {
-	var bomb strings.Builder
-	bomb.WriteString("a0: &a0 {x: y}\n")
-	for i := 1; i < 40; i++ {
-		fmt.Fprintf(&bomb, "a%d: &a%d\n  <<: [*a%d, *a%d]\n", i, i, i-1, i-1)
-	}
-	bomb.WriteString("containers:\n- <<: *a39\n")
-	result := discover(t, fstest.MapFS{"bomb.yaml": {Data: []byte(bomb.String())}})
-	if len(result.Problems) != 1 || !result.Problems[0].Fatal {
-		t.Errorf("problems: %+v", result.Problems)
-	}
-}
-
 func TestFormatsAndWhy(t *testing.T) {
 	result := discover(t, os.DirFS("testdata/pod-shapes/input"))
 	for format, want := range map[string]string{
@@ -160,26 +147,4 @@ func TestDiscoverStopsWhenCancelled(t *testing.T) {
 	if _, err := Discover(ctx, os.DirFS("testdata"), Options{}); err == nil {
 		t.Error("no error after cancellation")
 	}
-}
-
-func FuzzDocuments(f *testing.F) {
-	f.Add([]byte("spec:\n  containers:\n  - image: nginx\n---\n- a\n"))
-	f.Add([]byte("a: &a {<<: *a}\ncontainers: [*a]"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		discover(t, fstest.MapFS{"f.yaml": {Data: data}})
-	})
-}
-
-func FuzzImageList(f *testing.F) {
-	f.Add([]byte("nginx # web\r\n\nquay.io/a/b@sha256:00"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		discover(t, fstest.MapFS{"imageList": {Data: data}})
-	})
-}
-
-func FuzzChartArchive(f *testing.F) {
-	f.Add([]byte("\x1f\x8b"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		discover(t, fstest.MapFS{"c.tgz": {Data: data}})
-	})
 }

@@ -79,21 +79,22 @@ type document struct {
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// split cuts a stream where a line begins with "---", which begins a document wherever it stands (YAML 1.2, section 9.1.2), so that a
-// document that cannot be parsed does not hide the others. Something may follow at once, as in "---# comment": Helm and kubectl take it.
+// split cuts a stream where a line begins with "---" or "...", which begin and end a document wherever they stand (YAML 1.2, section
+// 9.1), so that a document that cannot be parsed does not hide the others. Something may follow "---" at once, as in "---# comment":
+// Helm and kubectl take it.
 func split(data []byte) []document {
 	data = bytes.TrimPrefix(data, byteOrderMark)
 	var documents []document
 	start, startLine, line := 0, 0, 0
-	cut := func(end int) {
-		if d := (document{data: bytes.TrimPrefix(data[start:end], separator), line: startLine}); !d.empty() {
+	cut := func(end, next int) {
+		if d := (document{data: data[start:end], line: startLine}); !d.empty() {
 			documents = append(documents, d)
 		}
-		start, startLine = end, line
+		start, startLine = next, line
 	}
 	for offset := 0; offset < len(data); line++ {
-		if rest, ok := bytes.CutPrefix(data[offset:], separator); ok && !bytes.HasPrefix(rest, []byte("-")) {
-			cut(offset)
+		if separates(data[offset:]) {
+			cut(offset, offset+3)
 		}
 		end := bytes.IndexByte(data[offset:], '\n')
 		if end < 0 {
@@ -101,11 +102,18 @@ func split(data []byte) []document {
 		}
 		offset += end + 1
 	}
-	cut(len(data))
+	cut(len(data), len(data))
 	return documents
 }
 
-var separator = []byte("---")
+// separates reports whether data begins with exactly three dashes, or with three dots that stand alone.
+func separates(data []byte) bool {
+	if rest, ok := bytes.CutPrefix(data, []byte("---")); ok {
+		return !bytes.HasPrefix(rest, []byte("-"))
+	}
+	rest, ok := bytes.CutPrefix(data, []byte("..."))
+	return ok && (len(rest) == 0 || bytes.IndexByte([]byte(" \t\r\n"), rest[0]) >= 0)
+}
 
 // empty reports whether the document has nothing but comments and the directives of the document after it (YAML 1.2, section 6.8).
 func (d document) empty() bool {

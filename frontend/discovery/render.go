@@ -188,8 +188,11 @@ func blank(ch *chart.Chart, name string) bool {
 	return slices.ContainsFunc(ch.Dependencies(), func(sub *chart.Chart) bool { return blank(sub, name) })
 }
 
-// errorPlace is where the engine's errors name the outermost template: "... at (web/templates/a.yaml:3:5): ...".
-var errorPlace = regexp.MustCompile(`(?:^|\()([^\s():]+/[^\s():]+):(\d+)`)
+// errorPlace is where the engine's errors name the outermost template: "... at (web/templates/a.yaml:3:5): ...", or at the beginning.
+var errorPlace = regexp.MustCompile(`(?:^|^template: |\()([^\s():]+/[^\s():]+):(\d+)`)
+
+// maxMessage bounds what is said of a failure, in bytes: templates that call themselves fail at length.
+const maxMessage = 400
 
 func located(err error) failure {
 	f := failure{message: strings.Join(strings.Fields(err.Error()), " ")}
@@ -199,6 +202,9 @@ func located(err error) failure {
 		if match := valuePath.FindStringSubmatch(f.message); match != nil {
 			f.value = inParent(f.template, match[1])
 		}
+	}
+	if len(f.message) > maxMessage {
+		f.message = strings.ToValidUTF8(f.message[:maxMessage], "") + " ..."
 	}
 	return f
 }
