@@ -105,7 +105,7 @@ func (l *Lock) Validate() error {
 func (i *LockedImage) validate() error {
 	ref, err := ParseReference(i.Reference)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if ref.String() != i.Reference {
 		return fmt.Errorf("%w: the full form is %s", ErrInvalid, ref)

@@ -25,7 +25,7 @@ func ParseReference(s string) (reference.Named, error) {
 		return nil, fmt.Errorf("image reference %q: %w", s, err)
 	}
 	if digested, ok := named.(reference.Digested); ok && digested.Digest().Algorithm() != digest.SHA256 {
-		return nil, fmt.Errorf("image reference %q: %w: only sha256 digests can be embedded", s, ErrInvalid)
+		return nil, fmt.Errorf("image reference %q: only sha256 digests can be embedded", s)
 	}
 	return reference.TagNameOnly(named), nil
 }

@@ -204,6 +204,9 @@ func (s *Store) readRef(name string) (ocispec.Descriptor, error) {
 	if err := checkManifest(descriptor); err != nil {
 		return descriptor, fmt.Errorf("%s: %w", name, err)
 	}
+	if strings.Contains(name, "/"+digestsDir+"/") && path.Base(name) != descriptor.Digest.Encoded()+refSuffix {
+		return descriptor, fmt.Errorf("%s: %w: it leads to %s", name, ErrInvalid, descriptor.Digest)
+	}
 	return descriptor, nil
 }
 

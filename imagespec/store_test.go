@@ -1,0 +1,321 @@
+package imagespec_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"testing/fstest"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/imagespec/storetest"
+)
+
+func rootOf(t testing.TB, store *storetest.Store) fs.FS {
+	t.Helper()
+	root, err := os.OpenRoot(store.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { root.Close() })
+	return root.FS()
+}
+
+func TestResolve(t *testing.T) {
+	made := storetest.New(t)
+	image := made.Embed("docker.io/kubernetesui/dashboard:v2.2.0", []byte("dashboard"))
+	made.Embed("localhost:5000/tools/x:1", []byte("x"))
+	pinned := made.Embed("quay.io/a/b:v1", []byte("b"))
+	made.Refer("quay.io/a/b@"+pinned.Index.Digest.String(), pinned.Index)
+	store := imagespec.NewStore(rootOf(t, made))
+
+	for _, test := range []struct {
+		host, repository, name string
+		want                   digest.Digest // empty for not found
+	}{
+		{"docker.io", "kubernetesui/dashboard", "v2.2.0", image.Index.Digest},
+		{"docker.io", "kubernetesui/dashboard", image.Index.Digest.String(), image.Index.Digest},
+		{"docker.io", "kubernetesui/dashboard", image.Manifest.Digest.String(), image.Manifest.Digest},
+		{"docker.io", "kubernetesui/dashboard", image.Absent.Digest.String(), ""},
+		{"docker.io", "kubernetesui/dashboard", image.Layer.Digest.String(), ""}, // there, but no manifest
+		{"docker.io", "kubernetesui/dashboard", pinned.Manifest.Digest.String(), ""},
+		{"docker.io", "kubernetesui/dashboard", "v2.2.1", ""},
+		{"docker.io", "kubernetesui", "v2.2.0", ""},
+		{"quay.io", "kubernetesui/dashboard", "v2.2.0", ""},
+		{"localhost:5000", "tools/x", "1", digestOf(t, made, "localhost:5000/tools/x:1")},
+		{"quay.io", "a/b", pinned.Index.Digest.String(), pinned.Index.Digest},
+		{"docker.io", "../../oci-layout", "v1", ""},
+		{"", "", "", ""},
+		{"docker.io", "kubernetesui/dashboard", "../v2.2.0", ""},
+		{"docker.io", "kubernetesui/dashboard", "sha256:12", ""},
+	} {
+		got, err := store.Resolve(test.host, test.repository, test.name)
+		if got.Digest != test.want || (test.want == "") != errors.Is(err, imagespec.ErrNotFound) {
+			t.Errorf("%s/%s %s: got %q, %v, want %q", test.host, test.repository, test.name, got.Digest, err, test.want)
+		}
+	}
+}
+
+func digestOf(t testing.TB, made *storetest.Store, reference string) digest.Digest {
+	t.Helper()
+	image, ok := made.Lock.Lookup(reference)
+	if !ok {
+		t.Fatalf("%s was not embedded", reference)
+	}
+	return image.Digest
+}
+
+func TestStoreIsReadLive(t *testing.T) {
+	made := storetest.New(t)
+	store := imagespec.NewStore(rootOf(t, made))
+	if references, err := store.References(); err != nil || len(references) != 0 {
+		t.Fatalf("an empty store has %v, %v", references, err)
+	}
+	image := made.Embed("quay.io/a:2", []byte("two"))
+	made.Embed("quay.io/a:10", []byte("ten"))
+	made.Write("refs/quay.io/a/_tags/.unfinished", []byte("{"))
+	references, err := store.References()
+	if err != nil || len(references) != 2 || references["quay.io/a:2"].Digest != image.Index.Digest {
+		t.Errorf("got %v, %v", references, err)
+	}
+	if tags, err := store.Tags("quay.io", "a"); err != nil || !slices.Equal(tags, []string{"10", "2"}) {
+		t.Errorf("tags are %q, %v", tags, err)
+	}
+	if tags, err := store.Tags("quay.io", "b"); err != nil || len(tags) != 0 {
+		t.Errorf("tags of nothing are %q, %v", tags, err)
+	}
+	file, err := store.Open(image.Layer.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if content, err := io.ReadAll(file); err != nil || string(content) != "two" {
+		t.Errorf("the layer is %q, %v", content, err)
+	}
+	if size, err := store.Stat(image.Layer.Digest); err != nil || size != 3 {
+		t.Errorf("the layer has %d bytes, %v", size, err)
+	}
+	if _, err := store.Open(image.Absent.Digest); !errors.Is(err, imagespec.ErrNotFound) {
+		t.Errorf("what is not there is opened: %v", err)
+	}
+}
+
+func TestStoreDoesNotLeaveItsRoot(t *testing.T) {
+	made := storetest.New(t)
+	outside := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(outside, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := digest.FromString("secret")
+	link := filepath.Join(made.Dir, "blobs/sha256", d.Encoded())
+	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(outside, link); err != nil {
+		t.Fatal(err)
+	}
+	fsys := rootOf(t, made)
+	if _, err := imagespec.NewStore(fsys).Open(d); !errors.Is(err, imagespec.ErrInvalid) {
+		t.Errorf("a link was opened: %v", err)
+	}
+	if err := imagespec.ValidateStore(t.Context(), fsys, nil); !errors.Is(err, imagespec.ErrInvalid) {
+		t.Errorf("a link is valid: %v", err)
+	}
+	pipe := digest.FromString("pipe")
+	if err := syscall.Mkfifo(filepath.Join(made.Dir, "blobs/sha256", pipe.Encoded()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := imagespec.NewStore(fsys).Open(pipe); !errors.Is(err, imagespec.ErrInvalid) {
+		t.Errorf("a pipe was opened: %v", err)
+	}
+}
+
+func TestValidStores(t *testing.T) {
+	for name, fill := range map[string]func(*storetest.Store){
+		"nothing":       func(s *storetest.Store) { s.Remove("oci-layout") },
+		"layout only":   func(*storetest.Store) {},
+		"sparse index":  func(s *storetest.Store) { s.Embed("quay.io/a:1", []byte("a")) },
+		"shared blobs":  func(s *storetest.Store) { s.Embed("quay.io/a:1", []byte("a")); s.Embed("quay.io/b:1", []byte("a")) },
+		"with an index": func(s *storetest.Store) { s.Embed("quay.io/a:1", []byte("a")); s.Write("index.json", []byte("{}")) },
+		"unfinished": func(s *storetest.Store) {
+			s.Write("blobs/sha256/.1", []byte("x"))
+			s.Write("refs/quay.io/a/_tags/.1", []byte("x"))
+		},
+		"files of a later writer": func(s *storetest.Store) { s.Write("notes/later.json", []byte("x")) },
+		"nested indexes": func(s *storetest.Store) {
+			s.Lock.Images = []imagespec.LockedImage{nest(s, imagespec.MaxIndexDepth)}
+		},
+		"tag and digest": func(s *storetest.Store) {
+			image := s.Embed("quay.io/a:1", []byte("a"))
+			pinned := "quay.io/a:1@" + image.Index.Digest.String()
+			s.Refer(pinned, image.Index)
+			s.Lock.Images[0].Reference = pinned
+		},
+		"Docker's media types": func(s *storetest.Store) {
+			const manifest = "application/vnd.docker.distribution.manifest.v2+json"
+			config := s.Blob("application/vnd.docker.container.image.v1+json", []byte("{}"))
+			d := s.JSON(manifest, map[string]any{"schemaVersion": 2, "mediaType": manifest, "config": config, "layers": []any{}})
+			s.Refer("quay.io/a:1", d)
+			s.Lock.Images = []imagespec.LockedImage{lockedManifest("quay.io/a:1", d, d)}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			made := storetest.New(t)
+			fill(made)
+			if err := imagespec.ValidateStore(t.Context(), rootOf(t, made), made.Lock); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func lockedManifest(reference string, top, manifest ocispec.Descriptor) imagespec.LockedImage {
+	return imagespec.LockedImage{Reference: reference, Digest: top.Digest, MediaType: top.MediaType,
+		Platforms: []imagespec.LockedPlatform{{Platform: "linux/amd64", Digest: manifest.Digest}}}
+}
+
+// nest embeds a manifest below the given number of indexes.
+func nest(s *storetest.Store, depth int) imagespec.LockedImage {
+	manifest := s.Manifest(s.Blob(ocispec.MediaTypeImageConfig, []byte("{}")))
+	top := manifest
+	for range depth {
+		top = s.Index(top)
+	}
+	s.Refer("quay.io/nested:1", top)
+	return lockedManifest("quay.io/nested:1", top, manifest)
+}
+
+func TestStoresThatAreRefused(t *testing.T) {
+	for name, spoil := range map[string]func(*storetest.Store, storetest.Image){
+		"a flipped bit":           func(s *storetest.Store, i storetest.Image) { s.Write(s.BlobPath(i.Layer), []byte("inage")) },
+		"a truncated blob":        func(s *storetest.Store, i storetest.Image) { s.Write(s.BlobPath(i.Layer), []byte("imag")) },
+		"a spoiled index":         func(s *storetest.Store, i storetest.Image) { s.Write(s.BlobPath(i.Index), []byte("{}")) },
+		"no layer":                func(s *storetest.Store, i storetest.Image) { s.Remove(s.BlobPath(i.Layer)) },
+		"no config":               func(s *storetest.Store, i storetest.Image) { s.Remove(s.BlobPath(i.Config)) },
+		"no manifest of an index": func(s *storetest.Store, i storetest.Image) { s.Remove(s.BlobPath(i.Manifest)) },
+		"no index":                func(s *storetest.Store, i storetest.Image) { s.Remove(s.BlobPath(i.Index)) },
+		"no layout":               func(s *storetest.Store, i storetest.Image) { s.Remove("oci-layout") },
+		"a layout of the future": func(s *storetest.Store, i storetest.Image) {
+			s.Write("oci-layout", []byte(`{"imageLayoutVersion":"2"}`))
+		},
+		"a blob of no digest":    func(s *storetest.Store, i storetest.Image) { s.Write("blobs/sha256/abc", nil) },
+		"a blob of sha512":       func(s *storetest.Store, i storetest.Image) { s.Write("blobs/sha512/"+someHex+someHex, nil) },
+		"a blob in a directory":  func(s *storetest.Store, i storetest.Image) { s.Write("blobs/sha256/x/"+someHex, nil) },
+		"a reference of no name": func(s *storetest.Store, i storetest.Image) { s.Write("refs/quay.io/a/_tags/v1.txt", nil) },
+		"a reference to nothing": func(s *storetest.Store, i storetest.Image) { s.Refer("quay.io/b:1", i.Absent) },
+		"a reference of no JSON": func(s *storetest.Store, i storetest.Image) { s.Write("refs/quay.io/a/_tags/v1.json", []byte("{")) },
+		"a reference to a layer": func(s *storetest.Store, i storetest.Image) { s.Refer("quay.io/a:1", i.Layer) },
+		"a reference too long": func(s *storetest.Store, i storetest.Image) {
+			s.Write("refs/quay.io/a/_tags/1.json", make([]byte, 65<<10))
+		},
+		"a digest of another": func(s *storetest.Store, i storetest.Image) { s.Refer("quay.io/a@"+someDigest.String(), i.Index) },
+		"a wrong size":        func(s *storetest.Store, i storetest.Image) { i.Index.Size++; s.Refer("quay.io/a:1", i.Index) },
+		"a negative size":     func(s *storetest.Store, i storetest.Image) { i.Index.Size = -1; s.Refer("quay.io/a:1", i.Index) },
+		"a wrong size of a layer": func(s *storetest.Store, i storetest.Image) {
+			i.Layer.Size++
+			s.Refer("quay.io/a:1", s.Manifest(i.Config, i.Layer))
+		},
+		"a wrong size of a child": func(s *storetest.Store, i storetest.Image) {
+			i.Manifest.Size++
+			s.Refer("quay.io/a:1", s.Index(i.Manifest))
+		},
+		"a child of no media type": func(s *storetest.Store, i storetest.Image) {
+			i.Manifest.MediaType = ""
+			s.Refer("quay.io/a:1", s.Index(i.Manifest))
+		},
+		"an index called manifest": func(s *storetest.Store, i storetest.Image) {
+			i.Index.MediaType = i.Manifest.MediaType
+			s.Refer("quay.io/a:1", i.Index)
+		},
+		"a manifest called index": func(s *storetest.Store, i storetest.Image) {
+			i.Manifest.MediaType = i.Index.MediaType
+			s.Refer("quay.io/a:1", i.Manifest)
+		},
+		"an index with layers": func(s *storetest.Store, i storetest.Image) {
+			s.Refer("quay.io/a:1", s.JSON(ocispec.MediaTypeImageIndex, map[string]any{"manifests": []any{i.Manifest}, "layers": []any{i.Layer}}))
+		},
+		"a manifest with manifests": func(s *storetest.Store, i storetest.Image) {
+			s.Refer("quay.io/a:1", s.JSON(ocispec.MediaTypeImageManifest, map[string]any{"config": i.Config, "manifests": []any{i.Manifest}}))
+		},
+		"an index of nothing": func(s *storetest.Store, i storetest.Image) { s.Refer("quay.io/a:1", s.Index(i.Absent)) },
+		"indexes too deep": func(s *storetest.Store, i storetest.Image) {
+			s.Lock.Images = append(s.Lock.Images, nest(s, imagespec.MaxIndexDepth+1))
+		},
+		"not in the lock":          func(s *storetest.Store, i storetest.Image) { s.Refer("quay.io/b:1", i.Index) },
+		"in the lock only":         func(s *storetest.Store, i storetest.Image) { s.Remove("refs/quay.io/a/_tags/1.json") },
+		"another digest in lock":   func(s *storetest.Store, i storetest.Image) { s.Lock.Images[0].Digest = someDigest },
+		"another platform in lock": func(s *storetest.Store, i storetest.Image) { s.Lock.Images[0].Platforms[0].Digest = i.Absent.Digest },
+	} {
+		t.Run(name, func(t *testing.T) {
+			made := storetest.New(t)
+			image := made.Embed("quay.io/a:1", []byte("image"))
+			spoil(made, image)
+			err := imagespec.ValidateStore(t.Context(), rootOf(t, made), made.Lock)
+			if !errors.Is(err, imagespec.ErrInvalid) && !errors.Is(err, imagespec.ErrNotFound) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestValidationCanBeStopped(t *testing.T) {
+	made := storetest.New(t)
+	made.Embed("quay.io/a:1", []byte("image"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := imagespec.ValidateStore(ctx, rootOf(t, made), made.Lock); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzStore(f *testing.F) {
+	made := storetest.New(f)
+	image := made.Embed("quay.io/a:1", []byte("image"))
+	ref, err := os.ReadFile(filepath.Join(made.Dir, "refs/quay.io/a/_tags/1.json"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	index, err := os.ReadFile(filepath.Join(made.Dir, made.BlobPath(image.Index)))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(ref, index, index)
+	f.Fuzz(func(t *testing.T, ref, first, second []byte) {
+		store := fstest.MapFS{
+			"oci-layout":                  {Data: []byte(`{"imageLayoutVersion":"1.0.0"}`)},
+			"refs/quay.io/a/_tags/1.json": {Data: ref},
+		}
+		for _, blob := range [][]byte{first, second, []byte("image")} {
+			name, err := imagespec.BlobPath(digest.FromBytes(blob))
+			if err != nil {
+				t.Fatal(err)
+			}
+			store[name] = &fstest.MapFile{Data: blob}
+		}
+		descriptor, err := imagespec.NewStore(store).Resolve("quay.io", "a", "1")
+		valid := imagespec.ValidateStore(t.Context(), store, nil) == nil
+		if valid && err != nil {
+			t.Fatalf("a valid store does not resolve: %v", err)
+		}
+		// A reference to the first blob, whatever that is, must never be more than refused.
+		top, err := json.Marshal(ocispec.Descriptor{MediaType: descriptor.MediaType, Digest: digest.FromBytes(first), Size: int64(len(first))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store["refs/quay.io/a/_tags/1.json"] = &fstest.MapFile{Data: top}
+		if err := imagespec.ValidateStore(t.Context(), store, nil); err == nil {
+			if _, err := imagespec.NewStore(store).Resolve("quay.io", "a", digest.FromBytes(first).String()); err != nil {
+				t.Fatalf("a valid store does not find its own manifest: %v", err)
+			}
+		}
+	})
+}
