@@ -165,6 +165,16 @@ unmount() {
   die "$out/h$1 stays mounted"
 }
 
+fresh() {
+  power_cut "$1"
+  unmount "$1"
+  remove_cgroups "h$1"
+  ip netns del "$lab-h$1"
+  rm -f "$out/h$1.img"
+  start "$1"
+  wait_running "$1"
+}
+
 up() {
   need systemd-container iproute2 openssh-client e2fsprogs
   mkdir -p "$out"
@@ -204,7 +214,7 @@ case ${1:-} in
   up) up "${2:-3}" ;;
   start) start "$2"; wait_running "$2" ;;
   kill) power_cut "$2" ;;
-  fresh) power_cut "$2"; unmount "$2"; remove_cgroups "h$2"; rm -f "$out/h$2.img"; start "$2"; wait_running "$2" ;;
+  fresh) fresh "$2" ;;
   down) down ;;
   status) for i in $(numbers); do echo "h$i $(address "$i") $(running "$i" && echo up || echo down)"; done ;;
   *) sed -n '2,/^set/p' "$0" | grep '^#'; exit 2 ;;

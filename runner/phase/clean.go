@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/agent"
@@ -40,6 +41,10 @@ func (p *clean) host(ctx context.Context, m *member) error {
 		}
 		if !installed { // interrupted before the agent was there: the directory is all there is
 			_, err := m.ask(ctx, "rm", "-rf", "--one-file-system", m.Dir)
+			return err
+		}
+		// A cache that kubectl fills for whoever calls it: without the cluster it is of no use to anybody.
+		if _, err := m.ask(ctx, "rm", "-rf", "--one-file-system", path.Join(path.Dir(rootConfig), "cache")); err != nil {
 			return err
 		}
 		left, err := m.RemoveCreated(ctx)

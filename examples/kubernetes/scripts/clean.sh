@@ -20,6 +20,7 @@ stop_everything() {
     [ -n "$(shims)" ] || break
     sleep 0.3
   done
+  systemctl stop kubepods.slice 2> /dev/null # and with it the slices of all pods
 }
 
 shims() {

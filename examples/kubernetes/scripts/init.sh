@@ -10,7 +10,7 @@ start_record
 
 record_dir /etc/containerd /etc/cni /opt/cni /etc/kubernetes /var/lib/containerd /var/lib/kubelet /var/lib/etcd /var/lib/cni \
   /run/containerd /run/flannel /var/log/pods /var/log/containers /usr/libexec/kubernetes /etc/systemd/system/kubelet.service.d \
-  /run/netns /var/run/kubernetes /etc/modules-load.d
+  /run/netns /run/nri /opt/containerd /var/run/kubernetes /etc/modules-load.d
 
 # put SOURCE TARGET MODE: one file in its place, at once. Fails before it overwrites what somebody else put there.
 changed=
