@@ -50,10 +50,9 @@ func (d *Dialer) authMethods(h Host) (methods []ssh.AuthMethod, done func(), err
 			ssh.KeyboardInteractive(func(_, _ string, questions []string, echos []bool) ([]string, error) {
 				answers := make([]string, len(questions))
 				for i := range questions {
-					if echos[i] {
-						return nil, errors.New("the host asks a question that is not for a password")
+					if !echos[i] { // what is echoed asks for no password
+						answers[i] = secret.Reveal()
 					}
-					answers[i] = secret.Reveal()
 				}
 				return answers, nil
 			}),
@@ -207,11 +206,11 @@ func findPrivilege(ctx context.Context, conn Conn) (privilege, error) {
 	if exit == nil || exit.Code == 127 {
 		return privilege{}, noSudo(h, "is not root, and there is no sudo", "log in as root (-u root), or install sudo")
 	}
-	root := privilege{needed: true, password: h.Auth.sudoPassword()}
-	if root.password == "" {
+	root := privilege{needed: true, Password: h.Auth.sudoPassword()}
+	if root.Password == "" {
 		return privilege{}, noSudo(h, "is not root, and sudo wants a password", "give it with -p, or allow NOPASSWD in the host's sudoers")
 	}
-	argv, stdin, err := wrap(Command{Argv: []string{"true"}, Root: true}, root)
+	argv, stdin, err := wrap(Command{Argv: []string{"true"}, Root: true}, root, "")
 	if err != nil {
 		return privilege{}, err
 	}

@@ -34,7 +34,7 @@ exec env "$@"`
 // privilege says how a login becomes root.
 type privilege struct {
 	needed   bool   // the login is not root
-	password Secret // empty: sudo asks for none
+	Password Secret // empty: sudo asks for none
 }
 
 // argv returns what to put before a command to run it as root. With a password,
@@ -44,15 +44,33 @@ func (p privilege) argv() []string {
 	switch {
 	case !p.needed:
 		return nil
-	case p.password == "":
+	case p.Password == "":
 		return []string{"sudo", "-n", "--"}
 	default:
 		return []string{"sudo", "-k", "-S", "-p", "", "--"}
 	}
 }
 
-// wrap turns cmd into the argv and the input to start on the host.
-func wrap(cmd Command, root privilege) (argv []string, stdin io.Reader, err error) {
+// runID is the variable by which a command and all its children are found again
+// when they have to end: signals of SSH do not reach a root login's commands, nor
+// a shell's children.
+const runID = "SEALER_RUN_ID"
+
+// endScript tells the processes whose runID is $1 to terminate.
+const endScript = `for file in $(grep -lsF "` + runID + `=$1" /proc/[0-9]*/environ); do
+  pid=${file%/environ}
+  kill -TERM "${pid#/proc/}" 2>/dev/null
+done
+exit 0`
+
+// endCommand is the command that ends the one that was started with id.
+func endCommand(id string, root bool) Command {
+	return Command{Argv: []string{"sh", "-c", endScript, "sh", id}, Root: root}
+}
+
+// wrap turns cmd into the argv and the input to start on the host. The id, if
+// there is one, marks its processes.
+func wrap(cmd Command, root privilege, id string) (argv []string, stdin io.Reader, err error) {
 	if len(cmd.Argv) == 0 {
 		return nil, nil, errors.New("empty command")
 	}
@@ -64,14 +82,17 @@ func wrap(cmd Command, root privilege) (argv []string, stdin io.Reader, err erro
 	var head strings.Builder
 	if cmd.Root && root.needed {
 		argv = root.argv()
-		if root.password != "" {
-			head.WriteString(root.password.Reveal() + "\n")
+		if root.Password != "" {
+			head.WriteString(root.Password.Reveal() + "\n")
 		}
 	}
+	if strings.Contains(cmd.Argv[0], "=") { // env would take it for a variable
+		return nil, nil, fmt.Errorf("command name %q contains =", cmd.Argv[0])
+	}
+	if id != "" {
+		argv = append(argv, "env", runID+"="+id)
+	}
 	if cmd.Dir != "" || len(cmd.Env) > 0 {
-		if strings.Contains(cmd.Argv[0], "=") {
-			return nil, nil, fmt.Errorf("command name %q contains =", cmd.Argv[0])
-		}
 		if err := writeEnv(&head, cmd.Env); err != nil {
 			return nil, nil, err
 		}

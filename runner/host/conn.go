@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 )
 
 var (
@@ -154,4 +155,29 @@ func (i input) Read(p []byte) (int, error) {
 		i.broken(err)
 	}
 	return n, err
+}
+
+// gate is a writer that can be closed while others still write to it.
+type gate struct {
+	mu     sync.Mutex
+	w      io.Writer // nil: nowhere
+	closed bool
+}
+
+func (g *gate) Write(p []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return 0, io.ErrClosedPipe
+	}
+	if g.w == nil {
+		return len(p), nil
+	}
+	return g.w.Write(p)
+}
+
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
 }

@@ -2,11 +2,11 @@ package host
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"os/exec"
-	"syscall"
 	"time"
 )
 
@@ -20,14 +20,15 @@ func (c *localConn) Host() Host   { return c.host }
 func (c *localConn) Close() error { return nil }
 
 func (c *localConn) Run(ctx context.Context, cmd Command) error {
-	argv, stdin, err := wrap(cmd, c.root)
+	id := rand.Text()
+	argv, stdin, err := wrap(cmd, c.root, id)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.host, err)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	process := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	process.Cancel = func() error { return process.Process.Signal(syscall.SIGTERM) }
+	process.Cancel = func() error { return c.end(id, cmd.Root) }
 	process.WaitDelay = terminateDelay
 	stderr := &tail{next: cmd.Stderr}
 	process.Stdout, process.Stderr = cmd.Stdout, stderr
@@ -44,6 +45,19 @@ func (c *localConn) Run(ctx context.Context, cmd Command) error {
 		return fmt.Errorf("%s: %s: %w", c.host, cmd.name(), err)
 	}
 	return nil
+}
+
+// end ends the command that was started with id.
+func (c *localConn) end(id string, root bool) error {
+	argv, stdin, err := wrap(endCommand(id, root), c.root, "")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), terminateDelay)
+	defer cancel()
+	process := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	process.Stdin = stdin
+	return process.Run()
 }
 
 // start starts a process and feeds it. Not by Cmd.Stdin: Wait would wait for the

@@ -120,7 +120,11 @@ func (c *checker) check(n Needs) {
 		c.add(false, fmt.Sprintf("process 1 is %q, not systemd", f.Init), "use a host that was booted with systemd")
 	}
 	if n.MaxClockSkew > 0 && f.ClockSkew.Abs() > n.MaxClockSkew {
-		c.add(false, fmt.Sprintf("its clock is %s off this machine's", f.ClockSkew.Round(time.Second)),
+		direction := "ahead of"
+		if f.ClockSkew < 0 {
+			direction = "behind"
+		}
+		c.add(false, fmt.Sprintf("its clock is %s %s this machine's", f.ClockSkew.Abs().Round(time.Second), direction),
 			"set the clocks right (chrony, systemd-timesyncd): certificates depend on them")
 	}
 	if n.NoCluster && len(f.Cluster) > 0 {

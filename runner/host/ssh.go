@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -59,7 +60,8 @@ func (c *sshConn) keepAlive(interval time.Duration) {
 }
 
 func (c *sshConn) Run(ctx context.Context, cmd Command) error {
-	argv, stdin, err := wrap(cmd, c.root)
+	id := rand.Text()
+	argv, stdin, err := wrap(cmd, c.root, id)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.host, err)
 	}
@@ -67,50 +69,81 @@ func (c *sshConn) Run(ctx context.Context, cmd Command) error {
 	case c.sessions <- struct{}{}:
 		defer func() { <-c.sessions }()
 	case <-ctx.Done():
-		return fmt.Errorf("%s: %s: %w", c.host, cmd.name(), ctx.Err())
+		return c.failed(ctx, cmd, nil)
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	session, err := c.open(ctx)
 	if err != nil {
 		return c.failed(ctx, cmd, err)
 	}
 	defer session.Close()
-	stderr := &tail{next: cmd.Stderr}
-	session.Stdout, session.Stderr = cmd.Stdout, stderr
-	pipe, err := session.StdinPipe()
-	if err != nil {
+	stdout, stderr := &gate{w: cmd.Stdout}, &gate{w: &tail{next: cmd.Stderr}}
+	defer stdout.close()
+	defer stderr.close()
+	session.Stdout, session.Stderr = stdout, stderr
+	if err := feed(session, Quote(argv), stdin, cancel); err != nil {
 		return c.failed(ctx, cmd, err)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	if err := session.Start(Quote(argv)); err != nil {
-		return c.failed(ctx, cmd, err)
+	ended := make(chan error, 1)
+	go func() { ended <- session.Wait() }()
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		c.end(id, cmd.Root, ended)
+		return c.failed(ctx, cmd, nil)
 	}
-	// Not by Session.Stdin: Wait would wait for the reader's end even when the
-	// command has ended long before.
-	go func() {
-		if stdin != nil {
-			io.Copy(pipe, input{stdin, func(err error) { cancel(err); session.Close() }})
-		}
-		pipe.Close()
-	}()
-	stop := context.AfterFunc(ctx, func() {
-		session.Signal(ssh.SIGTERM)
-		time.AfterFunc(terminateDelay, func() { session.Close() })
-	})
-	defer stop()
-	err = session.Wait()
 	var exit *ssh.ExitError
-	if ctx.Err() == nil && errors.As(err, &exit) {
+	if errors.As(err, &exit) {
 		code := exit.ExitStatus()
 		if exit.Signal() != "" {
 			code = -1
 		}
-		return &ExitError{Host: c.host.String(), Name: cmd.name(), Code: code, Stderr: stderr.String()}
+		return &ExitError{Host: c.host.String(), Name: cmd.name(), Code: code, Stderr: stderr.w.(*tail).String()}
 	}
-	if err != nil || ctx.Err() != nil {
+	if err != nil {
 		return c.failed(ctx, cmd, err)
 	}
 	return nil
+}
+
+// feed starts a command and feeds it. Not by Session.Stdin: Wait would wait for
+// the reader's end even when the command has ended long before.
+func feed(session *ssh.Session, line string, stdin io.Reader, broken func(error)) error {
+	pipe, err := session.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := session.Start(line); err != nil {
+		return err
+	}
+	go func() {
+		if stdin != nil {
+			io.Copy(pipe, input{stdin, func(err error) { broken(err); session.Close() }})
+		}
+		pipe.Close()
+	}()
+	return nil
+}
+
+// end ends the command that was started with id, and gives it a moment.
+func (c *sshConn) end(id string, root bool, ended <-chan error) {
+	late := time.After(terminateDelay)
+	go func() {
+		session, err := c.client.NewSession()
+		if err != nil {
+			return
+		}
+		defer session.Close()
+		if argv, stdin, err := wrap(endCommand(id, root), c.root, ""); err == nil {
+			session.Stdin = stdin
+			session.Run(Quote(argv))
+		}
+	}()
+	select {
+	case <-ended:
+	case <-late:
+	}
 }
 
 // open opens a session. A host that allows fewer than maxSessions refuses while

@@ -78,7 +78,12 @@ func (r *resuming) Read(p []byte) (int, error) {
 			return n, err
 		}
 		r.failures++
-		if _, err := r.Seek(r.size-r.left, io.SeekStart); err != nil {
+		// Only a move makes a new request: to the end, which makes none, and back.
+		_, err = r.Seek(0, io.SeekEnd)
+		if err == nil {
+			_, err = r.Seek(r.size-r.left, io.SeekStart)
+		}
+		if err != nil {
 			return n, err
 		}
 		if n > 0 {

@@ -35,6 +35,8 @@ var (
 	ErrAmbiguous = errors.New("more than one image")
 	// ErrNoRunner says that the image has no runner to copy to the hosts.
 	ErrNoRunner = errors.New("no runner in the image")
+
+	errBrokenOff = errors.New("the connection broke off")
 )
 
 // Kind is where an artifact comes from.
@@ -225,11 +227,19 @@ func (v *verified) Read(p []byte) (int, error) {
 	}
 	if err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) {
-			err = fmt.Errorf("%w: it ends early", ErrDamaged)
+			err = fmt.Errorf("%w: it ends early", v.artifact.early())
 		}
 		err = v.artifact.explain(fmt.Errorf("blob %s: %w", v.digest, err))
 	}
 	return n, err
+}
+
+// early is what it means that a blob ends too soon.
+func (a *Artifact) early() error {
+	if a.Kind == KindRegistry {
+		return errBrokenOff
+	}
+	return ErrDamaged
 }
 
 func (v *verified) Close() error { return v.closer.Close() }
@@ -264,6 +274,8 @@ func damage(err error) error {
 func (a *Artifact) explain(err error) error {
 	mend := ""
 	switch {
+	case errors.Is(err, errBrokenOff):
+		mend = "; run the same command again: what arrived is kept"
 	case errors.Is(err, ErrDamaged) && a.Kind == KindRegistry:
 		mend = "; the registry sends other bytes than its digests say: push the image again"
 	case errors.Is(err, ErrDamaged):

@@ -1,0 +1,185 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// awkward are values that a careless shell line would change.
+var awkward = []string{
+	"plain", "", " ", "two words", "a'b", `"`, `\`, `\n`, `a\\b`, "line\nline", "ends\n\n", "\n", "tab\there", "$HOME", "`id`", "$(id)",
+	"%s%d", "*", "~", "-n", "--", "a;b", "a&b|c>d<e", "!x", "#x", "é€", "\x01\x1b[31m", ".", "..", "=", "a=b", "\xff\xfe",
+}
+
+func TestQuote(t *testing.T) {
+	for _, shell := range []string{"sh", "bash"} {
+		line := Quote(append([]string{"printf", "%s\\0"}, awkward...))
+		out, err := exec.Command(shell, "-c", line).Output()
+		if err != nil {
+			t.Fatal(shell, err)
+		}
+		if want := strings.Join(awkward, "\x00") + "\x00"; string(out) != want {
+			t.Errorf("%s: %q\nwant %q", shell, out, want)
+		}
+	}
+}
+
+func local(t *testing.T) Conn {
+	t.Helper()
+	conn, err := new(Dialer).Dial(t.Context(), Host{Address: netip.MustParseAddr("127.0.0.1"), Local: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func TestCommandsOnThisMachine(t *testing.T) { testCommands(t, local(t)) }
+
+// testCommands checks what every Conn has to do.
+func testCommands(t *testing.T, conn Conn) {
+	ctx := t.Context()
+	t.Run("arguments arrive as they are", func(t *testing.T) {
+		out, err := Output(ctx, conn, Command{Argv: append([]string{"printf", "%s\\0"}, awkward...)})
+		if err != nil || string(out) != strings.Join(awkward, "\x00")+"\x00" {
+			t.Fatalf("%q, %v", out, err)
+		}
+	})
+	t.Run("environment, directory and input arrive as they are", func(t *testing.T) {
+		env := map[string]string{"docker-dir": "/var/lib/docker", "with.dot": "line\nline\n"}
+		var script strings.Builder
+		for i, value := range awkward {
+			key := "V" + strings.Repeat("_", i)
+			env[key] = value
+			script.WriteString("printf '%s\\0' \"$" + key + "\"; ")
+		}
+		out, err := Output(ctx, conn, Command{
+			Argv:  []string{"sh", "-c", script.String() + `pwd; cat; env`},
+			Env:   env,
+			Dir:   "/usr",
+			Stdin: strings.NewReader("line 1\nline 2\n.\n\n"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := strings.Join(awkward, "\x00") + "\x00/usr\nline 1\nline 2\n.\n\n"
+		if !strings.HasPrefix(string(out), want) {
+			t.Fatalf("%q\nwant %q", out, want)
+		}
+	})
+	t.Run("names that are no identifiers reach the process", func(t *testing.T) {
+		out, err := Output(ctx, conn, Command{Argv: []string{"env"}, Env: map[string]string{"docker-dir": "a b\nc", "A": "1"}})
+		if err != nil || !strings.Contains(string(out), "docker-dir=a b\nc\n") || !strings.Contains(string(out), "\nA=1\n") {
+			t.Fatalf("%q, %v", out, err)
+		}
+	})
+	t.Run("environment is in no process list", func(t *testing.T) {
+		out, err := Output(ctx, conn, Command{
+			Argv: []string{"sh", "-c", "cat /proc/[0-9]*/cmdline 2>/dev/null; true"}, Env: map[string]string{"TOKEN": "in-no-process-list", "to-ken": "in-no-process-list"}})
+		if err != nil && len(out) == 0 {
+			t.Fatal(err)
+		}
+		if bytes.Contains(out, []byte("in-no-process-list")) {
+			t.Fatal("a value of the environment is in a command line")
+		}
+	})
+	t.Run("big input", func(t *testing.T) {
+		const size = 64 << 20
+		out, err := Output(ctx, conn, Command{Argv: []string{"wc", "-c"}, Stdin: io.LimitReader(zeros{}, size)})
+		if err != nil || strings.TrimSpace(string(out)) != "67108864" {
+			t.Fatalf("%q, %v", out, err)
+		}
+	})
+	t.Run("failure", func(t *testing.T) {
+		err := conn.Run(ctx, Command{Argv: []string{"sh", "-c", "echo out; seq 1 1000 >&2; printf 'the \\033[31mreason\\n' >&2; exit 3"}})
+		var exit *ExitError
+		if !errors.As(err, &exit) || exit.Code != 3 || exit.Name != "sh" || exit.Host != conn.Host().String() {
+			t.Fatalf("%#v", err)
+		}
+		if !strings.HasSuffix(exit.Stderr, "1000\nthe [31mreason") || strings.Count(exit.Stderr, "\n") != tailLines-1 {
+			t.Errorf("stderr %q", exit.Stderr)
+		}
+	})
+	t.Run("the input need not be read", func(t *testing.T) {
+		blocked, w := io.Pipe()
+		defer w.Close()
+		if err := conn.Run(ctx, Command{Argv: []string{"true"}, Stdin: blocked}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Run("an input that breaks off is not taken for a whole one", func(t *testing.T) {
+		broken := errors.New("broken")
+		err := conn.Run(ctx, Command{Argv: []string{"cat"}, Stdin: io.MultiReader(strings.NewReader("part"), failing{broken})})
+		if !errors.Is(err, broken) {
+			t.Fatal(err)
+		}
+	})
+	t.Run("its context ends a command", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		defer cancel()
+		script := "sleep 12345; true" // a child, which a signal to the shell alone would leave behind
+		if err := conn.Run(ctx, Command{Argv: []string{"sh", "-c", script}, Root: true}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		out, err := exec.Command("ps", "-eo", "args").Output()
+		if err != nil || strings.Contains(string(out), "12345") {
+			t.Fatalf("it runs on: %v", err)
+		}
+	})
+	t.Run("too much output", func(t *testing.T) {
+		if out, err := Output(ctx, conn, Command{Argv: []string{"head", "-c", "5000000", "/dev/zero"}}); err == nil {
+			t.Fatalf("%d bytes were kept", len(out))
+		}
+	})
+	t.Run("what can not be passed is refused", func(t *testing.T) {
+		for _, cmd := range []Command{
+			{},
+			{Argv: []string{"echo", "a\x00b"}},
+			{Argv: []string{"echo"}, Dir: "a\x00b"},
+			{Argv: []string{"echo"}, Env: map[string]string{"": "x"}},
+			{Argv: []string{"echo"}, Env: map[string]string{"a=b": "secret"}},
+			{Argv: []string{"echo"}, Env: map[string]string{"a\nb": "secret"}},
+			{Argv: []string{"echo"}, Env: map[string]string{"-u": "secret"}},
+			{Argv: []string{"echo"}, Env: map[string]string{"a": "secret\x00"}},
+			{Argv: []string{"a=b"}, Dir: "/"},
+		} {
+			if err := conn.Run(ctx, cmd); err == nil || strings.Contains(err.Error(), "secret") {
+				t.Errorf("%v: %v", cmd, err)
+			}
+		}
+	})
+	t.Run("a directory that is missing", func(t *testing.T) {
+		err := conn.Run(ctx, Command{Argv: []string{"true"}, Dir: "/does/not/exist"})
+		var exit *ExitError
+		if !errors.As(err, &exit) || exit.Code != 127 || !strings.Contains(err.Error(), "/does/not/exist") {
+			t.Fatal(err)
+		}
+	})
+	t.Run("facts", func(t *testing.T) {
+		facts, err := Gather(ctx, conn, "/var/lib/does/not/exist")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if facts.Hostname == "" || facts.Architecture == "" || facts.CPUs == 0 || facts.MemoryBytes == 0 || facts.FreeBytes == 0 ||
+			facts.Time.IsZero() || facts.OSID == "" || facts.BootID == "" || len(facts.Addresses) == 0 || len(facts.Commands) == 0 {
+			t.Errorf("%+v", facts)
+		}
+		if facts.ClockSkew.Abs() > 2*time.Second {
+			t.Errorf("clock skew %v against itself", facts.ClockSkew)
+		}
+	})
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }

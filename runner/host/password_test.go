@@ -1,0 +1,188 @@
+package host
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// startPasswordSSHD starts OpenSSH with PAM in a mount namespace of its own,
+// where the machine has other users: admin may do everything with sudo and the
+// password, trusted without, and guest may not. All have the password "correct
+// horse".
+func startPasswordSSHD(t *testing.T, options ...string) *sshd {
+	t.Helper()
+	hash, err := exec.Command("openssl", "passwd", "-6", "correct horse").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var passwd, shadow strings.Builder
+	for id, user := range []string{"root:0", "sshd:100", "admin:2001", "trusted:2002", "guest:2003"} {
+		name, uid, _ := strings.Cut(user, ":")
+		shell, secret := "/bin/sh", strings.TrimSpace(string(hash))
+		if id == 1 {
+			shell, secret = "/usr/sbin/nologin", "!"
+		}
+		passwd.WriteString(name + ":x:" + uid + ":" + uid + "::/:" + shell + "\n")
+		shadow.WriteString(name + ":" + secret + ":19000:0:99999:7:::\n")
+	}
+	sudoers := "Defaults lecture=always\nroot ALL=(ALL) ALL\nadmin ALL=(ALL) ALL\ntrusted ALL=(ALL) NOPASSWD: ALL\n"
+	dir := t.TempDir()
+	script := ""
+	for name, content := range map[string]string{"passwd": passwd.String(), "shadow": shadow.String(), "sudoers": sudoers} {
+		write(t, filepath.Join(dir, name), []byte(content))
+		mode := map[string]string{"passwd": "644", "shadow": "600", "sudoers": "440"}[name]
+		script += "chmod " + mode + " '" + dir + "/" + name + "' && mount --bind '" + dir + "/" + name + "' /etc/" + name + " && "
+	}
+	s := newSSHD(t)
+	s.prefix = []string{"unshare", "--mount", "sh", "-c", script + `exec "$@"`, "sh"}
+	s.start(t, append(options, "UsePAM yes", "PasswordAuthentication yes", "AllowUsers root admin trusted guest")...)
+	return s
+}
+
+func TestPasswordsAndSudo(t *testing.T) {
+	for _, method := range []string{"PasswordAuthentication yes", "PasswordAuthentication no\nKbdInteractiveAuthentication yes"} {
+		s := startPasswordSSHD(t, method)
+		for _, test := range []struct {
+			user, password, sudo, says string
+		}{
+			{"root", "correct horse", "", ""},
+			{"", "correct horse", "", ""},
+			{"root", "battery staple", "", "the password of root was refused; check -u and -p"},
+			{"nobody-here", "correct horse", "", "the password of nobody-here was refused"},
+			{"admin", "correct horse", "", ""},
+			{"admin", "correct horse", "correct horse", ""},
+			{"admin", "correct horse", "battery staple", "the login admin is not root, and sudo refused the password"},
+			{"trusted", "correct horse", "", ""},
+			{"guest", "correct horse", "", "the login guest is not root, and sudo refused the password"},
+		} {
+			t.Run(method+"/"+test.user+" "+test.password+" "+test.sudo, func(t *testing.T) {
+				h := s.host("")
+				h.Auth.User, h.Auth.Password, h.Auth.SudoPassword, h.Auth.KeyFile = test.user, Secret(test.password), Secret(test.sudo), ""
+				var contacts []string
+				conn, err := s.dialer(&contacts).Dial(t.Context(), h)
+				checkProblem(t, err, h, test.says)
+				if test.says != "" {
+					if strings.Contains(test.says, "sudo") && !errors.Is(err, ErrNoSudo) {
+						t.Error(err)
+					}
+					return
+				}
+				defer conn.Close()
+				checkRoot(t, conn)
+			})
+		}
+	}
+}
+
+// checkRoot checks that Root is root, and that the command gets all of its input
+// and nothing of the password.
+func checkRoot(t *testing.T, conn Conn) {
+	t.Helper()
+	in := bytes.Repeat([]byte("input\n"), 100_000)
+	for range 2 { // sudo may remember the password the second time
+		out, err := Output(t.Context(), conn, Command{
+			Argv: []string{"sh", "-c", `id -u; echo "$A"; cat`}, Env: map[string]string{"A": "b c"}, Stdin: bytes.NewReader(in), Root: true,
+		})
+		if err != nil || !bytes.Equal(out, append([]byte("0\nb c\n"), in...)) {
+			t.Fatalf("%.60q, %v", out, err)
+		}
+	}
+	out, err := Output(t.Context(), conn, Command{Argv: []string{"id", "-un"}})
+	user := conn.Host().Auth.user()
+	if err != nil || strings.TrimSpace(string(out)) != user {
+		t.Fatalf("without Root: %q, %v", out, err)
+	}
+	out, err = Output(t.Context(), conn, Command{Argv: []string{"sh", "-c", "cat /proc/[0-9]*/cmdline 2>/dev/null; true"}, Root: true})
+	if err != nil || bytes.Contains(out, []byte("correct horse")) {
+		t.Fatalf("the password is in the process list: %v", err)
+	}
+	err = conn.Run(t.Context(), Command{Argv: []string{"sh", "-c", "exit 7"}, Root: true})
+	var exit *ExitError
+	if !errors.As(err, &exit) || exit.Code != 7 {
+		t.Fatalf("%v", err)
+	}
+}
+
+func TestHostWithoutSudo(t *testing.T) {
+	bin := t.TempDir()
+	if err := os.Chmod(filepath.Dir(bin), 0o755); err != nil { // for guest to enter
+		t.Fatal(err)
+	}
+	for _, name := range []string{"sh", "env", "id"} {
+		if err := os.Symlink("/usr/bin/"+name, filepath.Join(bin, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := startPasswordSSHD(t, "SetEnv PATH="+bin)
+	h := s.host("")
+	h.Auth.User, h.Auth.Password, h.Auth.KeyFile = "guest", "correct horse", ""
+	var contacts []string
+	_, err := s.dialer(&contacts).Dial(t.Context(), h)
+	checkProblem(t, err, h, "is not root, and there is no sudo; log in as root (-u root), or install sudo")
+}
+
+// TestOrderOfLogins has a server that only watches: a key that was named comes
+// first, a password that was given before keys that were not.
+func TestOrderOfLogins(t *testing.T) {
+	s := newSSHD(t)
+	t.Setenv("HOME", s.dir)
+	hostKey := writeKey(t, s.file("other_host_key"), "")
+	for _, test := range []struct {
+		key, want string
+	}{
+		{s.file("key"), "none publickey password keyboard-interactive"},
+		{"", "none password keyboard-interactive"},
+	} {
+		var tried []string
+		config := &ssh.ServerConfig{
+			NoClientAuth: false,
+			MaxAuthTries: 10,
+			PublicKeyCallback: func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
+				return nil, errors.New("no")
+			},
+			PasswordCallback: func(ssh.ConnMetadata, []byte) (*ssh.Permissions, error) { return nil, errors.New("no") },
+			KeyboardInteractiveCallback: func(_ ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+				if answers, err := ask("", "", []string{"Token: "}, []bool{true}); err != nil || answers[0] != "" {
+					t.Errorf("a question with echo was answered: %q, %v", answers, err)
+				}
+				return nil, errors.New("no")
+			},
+			AuthLogCallback: func(_ ssh.ConnMetadata, method string, _ error) {
+				if len(tried) == 0 || tried[len(tried)-1] != method {
+					tried = append(tried, method)
+				}
+			},
+		}
+		config.AddHostKey(hostKey)
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			if conn, err := listener.Accept(); err == nil {
+				ssh.NewServerConn(conn, config)
+				io.Copy(io.Discard, conn)
+			}
+		}()
+		h := Host{Address: s.address.Addr(), Auth: Auth{KeyFile: test.key, Password: "correct horse", Port: listener.Addr().(*net.TCPAddr).AddrPort().Port()}}
+		d := &Dialer{PinFile: s.file("pins"), FirstContact: func(Host, string, string) error { return nil }}
+		_, err = d.Dial(t.Context(), h)
+		checkProblem(t, err, h, "refused")
+		listener.Close()
+		<-served
+		if strings.Join(tried, " ") != test.want {
+			t.Errorf("key %q: tried %q", test.key, tried)
+		}
+	}
+}

@@ -1,0 +1,472 @@
+package source_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"cuelabs.dev/go/oci/ociregistry/ocimem"
+	"cuelabs.dev/go/oci/ociregistry/ociserver"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	oras "oras.land/oras-go/v2"
+	"oras.land/oras-go/v2/content/oci"
+	"oras.land/oras-go/v2/registry/remote"
+
+	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/source/sourcetest"
+)
+
+var platform = ocispec.Platform{OS: "linux", Architecture: "amd64"}
+
+func layers(t testing.TB) []sourcetest.Layer {
+	return []sourcetest.Layer{
+		{Compression: "gzip", Tar: sourcetest.Tar(t,
+			sourcetest.Entry{Name: "scripts/", Type: tar.TypeDir},
+			sourcetest.Entry{Name: "scripts/init.sh", Content: strings.Repeat("echo init\n", 100)})},
+		{Compression: "zstd", Tar: sourcetest.Tar(t, sourcetest.Entry{Name: ".kubefile/sealer-run", Content: "the runner", Mode: 0o755})},
+		{Images: true, Tar: sourcetest.Tar(t, sourcetest.Embedded(t, map[string]string{"docker.io/library/nginx:1": "nginx"})...)},
+	}
+}
+
+// forms ships one image in every form and returns what to pass to Open.
+func forms(t *testing.T) map[string]string {
+	dir := t.TempDir()
+	single, multi := filepath.Join(dir, "single"), filepath.Join(dir, "multi")
+	root := sourcetest.Layout(t, single, []string{"amd64"}, layers(t)...)
+	index := sourcetest.Layout(t, multi, []string{"arm64", "amd64"}, layers(t)...)
+	sourcetest.Archive(t, single, single+".tar")
+	sourcetest.Archive(t, multi, multi+".tar")
+	sourcetest.DockerArchive(t, single, single+".docker.tar", false)
+	sourcetest.DockerArchive(t, single, single+".crane.tar", true)
+	registry := httptest.NewServer(ociserver.New(ocimem.New(), nil))
+	t.Cleanup(registry.Close)
+	host := strings.TrimPrefix(registry.URL, "http://")
+	push(t, single, host+"/app", root, "single")
+	push(t, multi, host+"/app", index, "multi")
+	return map[string]string{
+		"layout":               single,
+		"layout by tag":        single + ":v1",
+		"layout by digest":     single + "@" + root.Digest.String(),
+		"layout with index":    multi,
+		"archive":              single + ".tar",
+		"archive by tag":       single + ".tar:v1",
+		"archive with index":   multi + ".tar",
+		"docker archive":       single + ".docker.tar",
+		"docker archive, gzip": single + ".crane.tar",
+		"registry":             host + "/app:single",
+		"registry, index":      host + "/app:multi",
+		"registry, digest":     host + "/app:other@" + index.Digest.String(),
+	}
+}
+
+func push(t *testing.T, dir, name string, root ocispec.Descriptor, tag string) {
+	t.Helper()
+	from, err := oci.NewFromFS(t.Context(), os.DirFS(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := remote.NewRepository(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to.PlainHTTP = true
+	if _, err := oras.Copy(t.Context(), from, root.Digest.String(), to, tag, oras.DefaultCopyOptions); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func open(t *testing.T, image string) *source.Artifact {
+	t.Helper()
+	artifact, err := source.Open(t.Context(), image, source.Options{Platform: platform})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { artifact.Close() })
+	return artifact
+}
+
+func TestOpenReadsEveryForm(t *testing.T) {
+	for form, image := range forms(t) {
+		t.Run(form, func(t *testing.T) {
+			artifact := open(t, image)
+			if got := artifact.Description.KubernetesVersion; got != "v1.34.4" {
+				t.Errorf("Kubernetes version %q", got)
+			}
+			if artifact.Config.Architecture != "amd64" || artifact.Digest == "" {
+				t.Errorf("config for %q, digest %q", artifact.Config.Architecture, artifact.Digest)
+			}
+			if len(artifact.RootfsLayers) != 2 || len(artifact.ImageLayers) != 1 {
+				t.Fatalf("%d rootfs layers, %d image layers", len(artifact.RootfsLayers), len(artifact.ImageLayers))
+			}
+			if err := artifact.Verify(t.Context(), nil); err != nil {
+				t.Errorf("verify: %v", err)
+			}
+			for i, layer := range append(artifact.RootfsLayers, artifact.ImageLayers...) {
+				r, err := artifact.OpenBlob(t.Context(), layer.Descriptor)
+				if err != nil {
+					t.Fatal(err)
+				}
+				plain, err := source.Decompress(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if sum, err := digest.FromReader(plain); err != nil || sum != layer.DiffID {
+					t.Errorf("layer %d: content %s, diff ID %s, %v", i, sum, layer.DiffID, err)
+				}
+				if err := errors.Join(plain.Close(), r.Close()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+func TestRunnerIsExtracted(t *testing.T) {
+	for form, image := range forms(t) {
+		t.Run(form, func(t *testing.T) {
+			file, sum, size, err := open(t, image).Runner(t.Context(), t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			data, err := os.ReadFile(file)
+			if err != nil || string(data) != "the runner" {
+				t.Fatalf("%q, %v", data, err)
+			}
+			if sum != digest.FromBytes(data) || size != int64(len(data)) {
+				t.Errorf("digest %s, size %d", sum, size)
+			}
+		})
+	}
+}
+
+func TestImageWithoutRunner(t *testing.T) {
+	dir := t.TempDir()
+	sourcetest.Layout(t, dir, []string{"amd64"}, layers(t)[0])
+	if _, _, _, err := open(t, dir).Runner(t.Context(), t.TempDir()); !errors.Is(err, source.ErrNoRunner) {
+		t.Fatal(err)
+	}
+}
+
+func TestProgressReachesTheTotal(t *testing.T) {
+	dir := t.TempDir()
+	sourcetest.Layout(t, dir, []string{"amd64"}, layers(t)...)
+	var most, all int64
+	progress := make(chan [2]int64, 1000)
+	if err := open(t, dir).Verify(t.Context(), func(done, total int64) { progress <- [2]int64{done, total} }); err != nil {
+		t.Fatal(err)
+	}
+	close(progress)
+	for p := range progress {
+		most, all = max(most, p[0]), p[1]
+	}
+	if all == 0 || most != all {
+		t.Fatalf("%d of %d bytes", most, all)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	sourcetest.Layout(t, in("image"), []string{"amd64"}, layers(t)...)
+	sourcetest.Layout(t, in("arm"), []string{"arm64", "s390x"}, layers(t)...)
+	sourcetest.Archive(t, in("image"), in("image.tar"))
+	files := map[string][]byte{
+		"empty.tar":   {},
+		"text.tar":    []byte("this is a text, " + strings.Repeat("not an archive ", 100)),
+		"image.tgz":   append([]byte{0x1f, 0x8b}, "compressed"...),
+		"other.tar":   sourcetest.Tar(t, sourcetest.Entry{Name: "hello", Content: "world"}),
+		"twice.tar":   sourcetest.Tar(t, sourcetest.Entry{Name: "manifest.json", Content: `[{"Config":"a","RepoTags":["x:1"]},{"Config":"b","RepoTags":["x:2"]}]`}),
+		"escapes.tar": sourcetest.Tar(t, sourcetest.Entry{Name: "manifest.json", Content: `[{"Config":"../../etc/passwd","Layers":[]}]`}),
+	}
+	for name, data := range files {
+		if err := os.WriteFile(in(name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	notCluster(t, in("plain"))
+	if err := os.Mkdir(in("empty"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	registry := httptest.NewServer(ociserver.New(ocimem.New(), nil))
+	defer registry.Close()
+	host := strings.TrimPrefix(registry.URL, "http://")
+	for _, test := range []struct {
+		image string
+		want  error
+		says  string
+	}{
+		{in("missing.tar"), source.ErrNotFound, "no such file"},
+		{"missing.tar", source.ErrNotFound, "no such file"},
+		{in("image") + ":v2", source.ErrNotFound, `no image "v2" in it; there are: registry.example.com/app:v1`},
+		{in("empty"), source.ErrNotFound, "neither oci-layout nor manifest.json"},
+		{in("other.tar"), source.ErrNotFound, "neither oci-layout nor manifest.json"},
+		{in("empty.tar"), source.ErrDamaged, "ends early"},
+		{in("text.tar"), source.ErrDamaged, "no tar archive"},
+		{in("image.tgz"), nil, "gzip -d"},
+		{in("twice.tar"), source.ErrAmbiguous, "x:1, x:2; choose one by PATH:TAG"},
+		{in("escapes.tar"), source.ErrDamaged, "passwd"},
+		{in("arm"), source.ErrPlatform, "linux/amd64; it has: linux/arm64, linux/s390x"},
+		{in("plain"), imagespec.ErrNotClusterImage, "docker buildx build"},
+		{"/dev/null", nil, "save it to a file first"},
+		{"not/a:reference:at-all", source.ErrNotFound, "no image reference"},
+		{host + "/app:v1", source.ErrNotFound, "neither a file nor an image of the registry"},
+		{"127.0.0.1:1/app:v1", nil, "cannot be reached"},
+	} {
+		t.Run(filepath.Base(test.image), func(t *testing.T) {
+			_, err := source.Open(t.Context(), test.image, source.Options{Platform: platform})
+			if err == nil || test.want != nil && !errors.Is(err, test.want) {
+				t.Fatalf("error %v, want %v", err, test.want)
+			}
+			if !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), test.image) {
+				t.Errorf("%q does not say %q and %q", err, test.image, test.says)
+			}
+		})
+	}
+}
+
+// notCluster writes an image that no Kubefile built.
+func notCluster(t *testing.T, dir string) {
+	store, err := oci.New(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := []byte(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`)
+	configDescriptor, err := oras.PushBytes(t.Context(), store, ocispec.MediaTypeImageConfig, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = oras.TagBytes(t.Context(), store, ocispec.MediaTypeImageManifest, fmt.Appendf(nil,
+		`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":%q,"digest":%q,"size":%d},"layers":[]}`,
+		ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageConfig, configDescriptor.Digest, configDescriptor.Size), "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTruncatedAnywhere cuts every kind of archive at many places.
+func TestTruncatedAnywhere(t *testing.T) {
+	for form, image := range forms(t) {
+		whole, err := os.ReadFile(image)
+		if err != nil || !strings.HasSuffix(image, ".tar") {
+			continue
+		}
+		t.Run(form, func(t *testing.T) {
+			cut := filepath.Join(t.TempDir(), "cut.tar")
+			for _, size := range offsets(len(whole)) {
+				if err := os.WriteFile(cut, whole[:size], 0o644); err != nil {
+					t.Fatal(err)
+				}
+				if err := openAndVerify(t, cut); !errors.Is(err, source.ErrDamaged) || !strings.Contains(err.Error(), cut) {
+					t.Fatalf("cut to %d of %d bytes: %v", size, len(whole), err)
+				}
+			}
+		})
+	}
+}
+
+// TestFlippedBits changes one bit of an archive at many places. What no digest
+// covers (names in headers that nobody asks for, padding) may pass; then what is
+// read must be what was written.
+func TestFlippedBits(t *testing.T) {
+	for form, image := range forms(t) {
+		whole, err := os.ReadFile(image)
+		if err != nil || !strings.HasSuffix(image, ".tar") {
+			continue
+		}
+		want := open(t, image)
+		t.Run(form, func(t *testing.T) {
+			flipped := filepath.Join(t.TempDir(), "flipped.tar")
+			found := 0
+			places := offsets(len(whole))
+			for i, at := range places {
+				data := bytes.Clone(whole)
+				data[at] ^= 1 << (i % 8)
+				if err := os.WriteFile(flipped, data, 0o644); err != nil {
+					t.Fatal(err)
+				}
+				if err := openAndVerify(t, flipped); err != nil {
+					found++
+					if !strings.Contains(err.Error(), flipped) {
+						t.Fatalf("bit flipped in byte %d: %v", at, err)
+					}
+					continue
+				}
+				got := open(t, flipped)
+				if got.Digest != want.Digest {
+					t.Fatalf("bit flipped in byte %d: digest %s instead of %s", at, got.Digest, want.Digest)
+				}
+			}
+			if found < len(places)/4 {
+				t.Errorf("only %d of %d flipped bits were found", found, len(places))
+			}
+		})
+	}
+}
+
+// offsets are some 200 places in a file, the last bytes among them.
+func offsets(size int) []int {
+	var all []int
+	for at := 0; at < size; at += max(1, size/199) {
+		all = append(all, at)
+	}
+	return append(all, size-1, size-2, size-511, size-512, size-1000)
+}
+
+func openAndVerify(t *testing.T, image string) error {
+	artifact, err := source.Open(t.Context(), image, source.Options{Platform: platform})
+	if err != nil {
+		return err
+	}
+	defer artifact.Close()
+	return artifact.Verify(t.Context(), nil)
+}
+
+// TestLayoutWithChangedBlob changes each blob of a layout directory in turn.
+func TestLayoutWithChangedBlob(t *testing.T) {
+	dir := t.TempDir()
+	sourcetest.Layout(t, dir, []string{"amd64"}, layers(t)...)
+	blobs, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", "*"))
+	if err != nil || len(blobs) == 0 {
+		t.Fatal(blobs, err)
+	}
+	for _, blob := range blobs {
+		whole, err := os.ReadFile(blob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changes := map[string][]byte{"longer": append(bytes.Clone(whole), 'x'), "shorter": whole[:len(whole)-1], "other": bytes.Clone(whole)}
+		changes["other"][len(whole)/2] ^= 4
+		for name, data := range changes {
+			if err := os.WriteFile(blob, data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if err := openAndVerify(t, dir); !errors.Is(err, source.ErrDamaged) {
+				t.Errorf("%s blob %s: %v", name, filepath.Base(blob), err)
+			}
+		}
+		if err := os.WriteFile(blob, whole, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestRegistryThatBreaksOff has a registry end every answer early: the download
+// goes on where it broke.
+func TestRegistryThatBreaksOff(t *testing.T) {
+	dir := t.TempDir()
+	big := sourcetest.Layer{Tar: sourcetest.Tar(t, sourcetest.Entry{Name: "big", Content: strings.Repeat("0123456789abcdef", 20_000)})}
+	root := sourcetest.Layout(t, dir, []string{"amd64"}, big)
+	registry := ociserver.New(ocimem.New(), nil)
+	broken := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
+			w = &shortWriter{ResponseWriter: w, left: 100_000, broken: &broken}
+			http.ServeFile(w, r, filepath.Join(dir, "blobs", "sha256", strings.TrimPrefix(path.Base(r.URL.Path), "sha256:")))
+			return
+		}
+		registry.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	name := strings.TrimPrefix(server.URL, "http://") + "/app"
+	push(t, dir, name, root, "v1")
+	artifact := open(t, name+":v1")
+	r, err := artifact.OpenBlob(t.Context(), artifact.RootfsLayers[0].Descriptor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if n, err := io.Copy(io.Discard, r); err != nil || n != int64(len(big.Tar)) {
+		t.Fatalf("%d of %d bytes: %v", n, len(big.Tar), err)
+	}
+	if broken < 3 {
+		t.Fatalf("the registry broke off %d times", broken)
+	}
+}
+
+// shortWriter ends an answer after some bytes, as a lost connection does.
+type shortWriter struct {
+	http.ResponseWriter
+	left   int
+	broken *int
+}
+
+func (s *shortWriter) Write(p []byte) (int, error) {
+	if len(p) > s.left {
+		s.ResponseWriter.Write(p[:s.left])
+		*s.broken++
+		panic(http.ErrAbortHandler)
+	}
+	s.left -= len(p)
+	return s.ResponseWriter.Write(p)
+}
+
+func TestRegistryThatLies(t *testing.T) {
+	dir := t.TempDir()
+	root := sourcetest.Layout(t, dir, []string{"amd64"}, layers(t)...)
+	registry := ociserver.New(ocimem.New(), nil)
+	lie := ""
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if lie != "" && strings.Contains(r.URL.Path, lie) {
+			io.WriteString(w, "other bytes")
+			return
+		}
+		registry.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	name := strings.TrimPrefix(server.URL, "http://") + "/app"
+	push(t, dir, name, root, "v1")
+	artifact := open(t, name+":v1")
+	layer := artifact.RootfsLayers[0].Descriptor
+	lie = layer.Digest.String()
+	r, err := artifact.OpenBlob(t.Context(), layer)
+	if err == nil {
+		defer r.Close()
+		_, err = io.Copy(io.Discard, r)
+	}
+	if err == nil || !strings.Contains(err.Error(), name) {
+		t.Fatalf("other bytes were taken for layer %s: %v", layer.Digest, err)
+	}
+}
+
+// TestMemoryIsBounded reads an archive that is larger than the memory allowed.
+func TestMemoryIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "big.tar")
+	sourcetest.Layout(t, filepath.Join(dir, "big"), []string{"amd64"}, sourcetest.Layer{
+		Tar: sourcetest.Tar(t, sourcetest.Entry{Name: "big", Content: strings.Repeat("x", 100<<20)}),
+	})
+	sourcetest.Archive(t, filepath.Join(dir, "big"), file)
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if err := openAndVerify(t, file); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > 10<<20 {
+		t.Fatalf("verifying 100 MiB allocated %d MiB", grown>>20)
+	}
+}
+
+func TestOpenStopsWithItsContext(t *testing.T) {
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer silent.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go cancel()
+	if _, err := source.Open(ctx, strings.TrimPrefix(silent.URL, "http://")+"/app", source.Options{}); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+}
