@@ -7,19 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path"
 	"strings"
 
 	"helm.sh/helm/v4/pkg/chart/loader/archive"
 )
 
-func isChartArchive(_ fs.FS, name string, entry fs.DirEntry) bool {
-	return !entry.IsDir() && path.Ext(name) == ".tgz"
+func readChartArchives(ctx context.Context, c *collector, t *tree) error {
+	names := t.take(func(name string) bool { return path.Ext(name) == ".tgz" })
+	return each(ctx, names, func(name string) error { return c.readChartArchive(ctx, name) })
 }
 
 // readChartArchive reads a packed chart. A .tgz that is no chart, such as a release of binaries, is left alone.
-func readChartArchive(ctx context.Context, c *collector, name string) error {
+func (c *collector) readChartArchive(ctx context.Context, name string) error {
 	file, err := c.fsys.Open(name)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", name, err)

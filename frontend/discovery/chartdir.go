@@ -12,15 +12,11 @@ import (
 	"helm.sh/helm/v4/pkg/ignore"
 )
 
-func isChartDir(fsys fs.FS, name string, entry fs.DirEntry) bool {
-	if !entry.IsDir() {
-		return false
-	}
-	info, err := fs.Stat(fsys, path.Join(name, "Chart.yaml"))
-	return err == nil && info.Mode().IsRegular()
+func readChartDirs(ctx context.Context, c *collector, t *tree) error {
+	return each(ctx, t.takeDirs("Chart.yaml"), func(name string) error { return c.readChartDir(ctx, name) })
 }
 
-func readChartDir(ctx context.Context, c *collector, name string) error {
+func (c *collector) readChartDir(ctx context.Context, name string) error {
 	r := chartReader{fsys: c.fsys, root: name, budget: maxChart}
 	if err := r.read(ctx); err != nil {
 		if ctx.Err() != nil {

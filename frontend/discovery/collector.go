@@ -78,6 +78,9 @@ func (c *collector) result() *Result {
 	slices.SortStableFunc(c.problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Message, b.Message))
 	})
+	if findings == nil {
+		findings = []Finding{} // in JSON a list, not null
+	}
 	return &Result{Findings: findings, Problems: slices.Compact(c.problems)}
 }
 

@@ -2,15 +2,13 @@
 // are parsed, charts are rendered, lists are read. It knows nothing of BuildKit: a file system goes in, findings and problems come
 // out, without network.
 //
-// Each kind of material is read by one source, in a file of its own. A source is given a file or directory that it claims and
-// reports through a [collector]; adding a source is adding a line to [sources].
+// Each kind of material is read by one [source], in a file of its own, which takes its files out of the tree and reports to a
+// [collector]. Each way in which a document names images is a [rule]. Widening the search is adding a line to [sources] or [rules].
 package discovery
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
-	"path"
 
 	"github.com/kubefile/kubefile/imagespec"
 )
@@ -44,21 +42,12 @@ type Result struct {
 	Problems []Problem `json:"problems,omitempty"`
 }
 
-// source reads one kind of material.
-type source struct {
-	// claims reports whether the source reads the file or directory. A directory that is claimed is not entered by others.
-	claims func(fsys fs.FS, name string, entry fs.DirEntry) bool
-	read   func(ctx context.Context, c *collector, name string) error
-}
+// source reads one kind of material. It takes the files that it reads, or that need not be read because of it, out of the tree; those
+// that are left are for the sources after it.
+type source func(ctx context.Context, c *collector, t *tree) error
 
-// sources are asked in order; the first that claims a file or directory reads it.
 func sources() []source {
-	return []source{
-		{claims: isChartDir, read: readChartDir},
-		{claims: isChartArchive, read: readChartArchive},
-		{claims: isImageList, read: readImageList},
-		{claims: isDocument, read: readDocuments},
-	}
+	return []source{readChartDirs, readChartArchives, readImageLists, readDocuments}
 }
 
 // Discover reads the whole of fsys, a cluster rootfs or a part of one, once. Whoever opens fsys decides what a symbolic link may reach:
@@ -73,46 +62,14 @@ func Discover(ctx context.Context, fsys fs.FS, opts Options) (*Result, error) {
 	}
 	c := &collector{fsys: fsys, capabilities: capabilities}
 	readCommands(c, opts.Commands)
-	err = fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", name, err)
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if entry.IsDir() && ours(name) {
-			return fs.SkipDir
-		}
-		// What a link leads to is read where it lies.
-		if !entry.IsDir() && !entry.Type().IsRegular() {
-			return nil
-		}
-		return offer(ctx, c, name, entry)
-	})
+	t, err := walk(ctx, fsys)
 	if err != nil {
 		return nil, err
 	}
-	return c.result(), nil
-}
-
-// ours tells the directories that the format puts into an image: the store of embedded images and the runner.
-func ours(name string) bool {
-	return name == imagespec.RegistryDir || name == path.Dir(imagespec.RunnerPath)
-}
-
-// offer gives a file or directory to the source that claims it.
-func offer(ctx context.Context, c *collector, name string, entry fs.DirEntry) error {
-	for _, s := range sources() {
-		if !s.claims(c.fsys, name, entry) {
-			continue
+	for _, read := range sources() {
+		if err := read(ctx, c, t); err != nil {
+			return nil, err
 		}
-		if err := s.read(ctx, c, name); err != nil {
-			return err
-		}
-		if entry.IsDir() {
-			return fs.SkipDir
-		}
-		return nil
 	}
-	return nil
+	return c.result(), nil
 }

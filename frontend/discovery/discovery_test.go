@@ -148,3 +148,28 @@ func TestDiscoverStopsWhenCancelled(t *testing.T) {
 		t.Error("no error after cancellation")
 	}
 }
+
+func TestChartsWithinAChartAreReadThroughIt(t *testing.T) {
+	metadata := func(name string) string { return "{apiVersion: v2, name: " + name + ", version: 0.1.0}" }
+	sub := fstest.MapFS{
+		"packed/Chart.yaml":         {Data: []byte(metadata("packed"))},
+		"packed/templates/pod.yaml": {Data: []byte(`spec: {containers: [{image: "example.com/packed:1"}]}`)},
+	}
+	for _, outer := range []string{"web/", ""} {
+		fsys := fstest.MapFS{
+			outer + "Chart.yaml":                {Data: []byte(metadata("web"))},
+			outer + "ABC/Chart.yaml":            {Data: []byte(metadata("unused"))},
+			outer + "ABC/templates/pod.yaml":    {Data: []byte(`spec: {containers: [{image: "example.com/unused:1"}]}`)},
+			outer + "charts/packed-0.1.0.tgz":   {Data: pack(t, sub)},
+			outer + "templates/not/a/pod.yaml":  {Data: []byte(`a: {{ .Release.Namespace }}`)},
+			outer + "examples/application.yaml": {Data: []byte(`spec: {containers: [{image: "example.com/example:1"}]}`)},
+		}
+		r := discover(t, fsys)
+		if got := strings.Join(r.Lines(), " "); got != "example.com/packed:1" {
+			t.Errorf("found %s", got)
+		}
+		if len(r.Problems) > 0 {
+			t.Errorf("problems: %+v", r.Problems)
+		}
+	}
+}

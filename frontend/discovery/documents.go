@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path"
 	"regexp"
 	"strconv"
@@ -17,8 +16,9 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-func isDocument(_ fs.FS, name string, entry fs.DirEntry) bool {
-	return !entry.IsDir() && documentExt(name) != ""
+func readDocuments(ctx context.Context, c *collector, t *tree) error {
+	names := t.take(func(name string) bool { return documentExt(name) != "" })
+	return each(ctx, names, c.readDocument)
 }
 
 // documentExt returns the extension of a file of documents, or nothing for other files. "x.yaml.tmpl" is rendered on each host to
@@ -31,7 +31,7 @@ func documentExt(name string) string {
 	return ""
 }
 
-func readDocuments(ctx context.Context, c *collector, name string) error {
+func (c *collector) readDocument(name string) error {
 	data, ok, err := c.readFile(name)
 	if err != nil || !ok {
 		return err
@@ -46,9 +46,6 @@ func readDocuments(ctx context.Context, c *collector, name string) error {
 		}
 	}
 	for _, d := range split(data) {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		roots, err := d.parse()
 		if err != nil {
 			line, message := d.problem(err)
@@ -132,13 +129,18 @@ const maxNodes = 2_000_000
 // errTooLarge says that a document could cost more than any real one does.
 var errTooLarge = fmt.Errorf("more than %d values", maxNodes)
 
-// parse returns the roots of the documents: one, or more where "..." ends one. With an error it returns those before it.
-func (d document) parse() ([]*yaml.Node, error) {
+// tooLarge reports whether data may have more than maxNodes nodes, by what stands between them in YAML and JSON.
+func tooLarge(data []byte) bool {
 	separators := 0
 	for _, b := range []string{",", ":", "[", "{", "\n"} {
-		separators += bytes.Count(d.data, []byte(b))
+		separators += bytes.Count(data, []byte(b))
 	}
-	if separators > maxNodes {
+	return separators > maxNodes
+}
+
+// parse returns the roots of the documents: one, or more where "..." ends one. With an error it returns those before it.
+func (d document) parse() ([]*yaml.Node, error) {
+	if tooLarge(d.data) {
 		return nil, errTooLarge
 	}
 	var roots []*yaml.Node

@@ -3,7 +3,6 @@ package discovery
 import (
 	"bytes"
 	"context"
-	"io/fs"
 	"path"
 	"strings"
 
@@ -13,12 +12,16 @@ import (
 // ruleImageList finds the references that a list of images states, one a line.
 const ruleImageList = "image-list"
 
-func isImageList(_ fs.FS, name string, entry fs.DirEntry) bool {
-	base := path.Base(name)
-	return !entry.IsDir() && (base == "imageList" || base == "images.txt" || strings.HasSuffix(base, "-images.txt"))
+func readImageLists(ctx context.Context, c *collector, t *tree) error {
+	return each(ctx, t.take(isImageList), c.readImageList)
 }
 
-func readImageList(_ context.Context, c *collector, name string) error {
+func isImageList(name string) bool {
+	base := path.Base(name)
+	return base == "imageList" || base == "images.txt" || strings.HasSuffix(base, "-images.txt")
+}
+
+func (c *collector) readImageList(name string) error {
 	data, ok, err := c.readFile(name)
 	if err != nil || !ok {
 		return err

@@ -15,6 +15,9 @@ const maxDepth = 1000
 
 // parseJSON returns the values of a stream of JSON as YAML nodes with their lines.
 func parseJSON(data []byte) ([]*yaml.Node, error) {
+	if tooLarge(data) {
+		return nil, errTooLarge
+	}
 	data = bytes.TrimPrefix(data, byteOrderMark)
 	p := jsonParser{data: data, decoder: json.NewDecoder(bytes.NewReader(data)), line: 1}
 	p.decoder.UseNumber()
@@ -36,13 +39,12 @@ type jsonParser struct {
 	decoder *json.Decoder
 	counted int64 // offset up to which line has counted
 	line    int
-	nodes   int
 }
 
 // value parses one value; a nil node is the end of the list or map around it.
 func (p *jsonParser) value(depth int) (*yaml.Node, error) {
-	if p.nodes++; p.nodes > maxNodes || depth > maxDepth {
-		return nil, errTooLarge
+	if depth > maxDepth {
+		return nil, errDepth
 	}
 	token, err := p.decoder.Token()
 	if err != nil {

@@ -1,0 +1,88 @@
+package discovery
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/kubefile/kubefile/imagespec"
+)
+
+// tree is the regular files that no source has taken yet, in lexical order of their directories.
+type tree struct{ files []string }
+
+// walk lists a file system. What a symbolic link leads to is listed where it lies.
+func walk(ctx context.Context, fsys fs.FS) (*tree, error) {
+	t := &tree{}
+	return t, fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return fmt.Errorf("reading %s: %w", name, err)
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case entry.IsDir() && ours(name):
+			return fs.SkipDir
+		case entry.Type().IsRegular():
+			t.files = append(t.files, name)
+		}
+		return nil
+	})
+}
+
+// ours tells the directories that the format puts into an image: the store of embedded images and the runner.
+func ours(name string) bool {
+	return name == imagespec.RegistryDir || name == path.Dir(imagespec.RunnerPath)
+}
+
+// take removes the files that match, and returns them.
+func (t *tree) take(match func(name string) bool) []string {
+	var taken, left []string
+	for _, name := range t.files {
+		if match(name) {
+			taken = append(taken, name)
+		} else {
+			left = append(left, name)
+		}
+	}
+	t.files = left
+	return taken
+}
+
+// takeDirs removes the directories that have a file of the given name, with all that is in them, and returns the outermost.
+func (t *tree) takeDirs(has string) []string {
+	var all, outermost []string
+	for _, name := range t.files {
+		if path.Base(name) == has {
+			all = append(all, path.Dir(name))
+		}
+	}
+	within := func(name string) bool {
+		return slices.ContainsFunc(outermost, func(dir string) bool { return dir == "." || strings.HasPrefix(name, dir+"/") })
+	}
+	// What is around a directory has a shorter name.
+	slices.SortStableFunc(all, func(a, b string) int { return cmp.Compare(len(a), len(b)) })
+	for _, dir := range all {
+		if dir == "." || !within(dir) {
+			outermost = append(outermost, dir)
+		}
+	}
+	t.take(within)
+	return outermost
+}
+
+// each calls read for the files until one fails or ctx ends.
+func each(ctx context.Context, names []string, read func(name string) error) error {
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := read(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
