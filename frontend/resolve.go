@@ -100,7 +100,7 @@ func (p *platformBuild) resolveOne(ctx context.Context, f found) (*wanted, error
 		},
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("resolving it for %s: %w", platforms.Format(p.platform), err)
 	}
 	var image ocispec.Image
 	if err := json.Unmarshal(config, &image); err != nil {

@@ -58,8 +58,8 @@ func (f *File) Dockerfile() []byte {
 	for _, stage := range f.stages {
 		commands := commandsOf(stage)
 		for i, c := range commands {
-			at := c.Location()[0]
-			first, last := at.Start.Line-1, at.End.Line-1
+			at := c.Location() // a range for each line
+			first, last := at[0].Start.Line-1, at[len(at)-1].End.Line-1
 			kept := "#"
 			if i == len(commands)-1 {
 				kept = execForm(lines[first], c)

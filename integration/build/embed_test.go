@@ -1,0 +1,164 @@
+package build
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// big is an image with layers that get image layers of their own, in the lab's layout.
+const big = "registry.k8s.io/etcd:3.6.5-0"
+
+func TestReferencesAreKeptAsWritten(t *testing.T) {
+	byTag := "docker.io/library/nginx:1.29"
+	first, _ := build(t, files{"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": pod("nginx:1.29")})
+	top := pull(t, first, "linux/amd64").describe(t).Lock.Images[0].Digest.String()
+	byDigest, both := "docker.io/library/nginx@"+top, byTag+"@"+top
+
+	ref, _ := build(t, files{"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": pod("nginx:1.29", byDigest, both)})
+	image := pull(t, ref, "linux/amd64")
+	image.checkStore(t, byTag, byDigest, both)
+	_, layers := image.split(t)
+	if len(layers) != 1 {
+		t.Errorf("%d image layers for one image under three names", len(layers))
+	}
+	dir := "registry/refs/docker.io/library/nginx/"
+	image.file(t, dir+"_tags/1.29.json")
+	image.file(t, dir+"_digests/sha256/"+strings.TrimPrefix(top, "sha256:")+".json")
+}
+
+func TestKindsOfManifests(t *testing.T) {
+	references := []string{"docker.io/lab-docker/a:v1", "quay.io/lab-single/b:v1", "gcr.io/index/c:v1"}
+	ref, _ := build(t, files{"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": pod(references...)})
+	pull(t, ref, "linux/amd64").checkStore(t, references...)
+}
+
+func TestImageLayersAreTheSameOnEveryBuilder(t *testing.T) {
+	content := files{"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": pod("docker.io/library/redis:8", big)}
+	var layers [2][]digest.Digest
+	for i := range layers {
+		ref := newName(t)
+		buildOn(t, newBuilder(t), content.write(t), ref)
+		image := pull(t, ref, "linux/amd64")
+		image.checkStore(t, "docker.io/library/redis:8", big)
+		_, images := image.split(t)
+		layers[i] = diffIDs(images)
+	}
+	if len(layers[0]) < 2 || !slices.Equal(layers[0], layers[1]) {
+		t.Errorf("two builders made %q and %q", layers[0], layers[1])
+	}
+}
+
+// TestDerivedBuildLeavesTheBaseInTheRegistry: nothing of the base is downloaded or uploaded when copies are all that is added.
+func TestDerivedBuildLeavesTheBaseInTheRegistry(t *testing.T) {
+	base, _ := build(t, files{
+		"Kubefile": "FROM scratch\nLABEL io.kubefile.kubernetes.version=v1.34.4\nCOPY a.yaml manifests/\nCMD first\n",
+		"a.yaml":   pod("docker.io/library/redis:8"),
+	})
+	content := files{
+		"Kubefile": "FROM " + base + "\nWORKDIR /opt\nCOPY b.yaml /manifests/\nADD http://" + lab.Upstream + "/files/dashboard/recommended.yaml .\nCMD second\n",
+		"b.yaml":   pod("quay.io/lab/app:v1", "docker.io/library/redis:8"),
+	}
+	before := accessLog(t)
+	ref := newName(t)
+	buildOn(t, newBuilder(t), content.write(t), ref)
+	log := accessLog(t)[len(before):]
+
+	below, image := pull(t, base, "linux/amd64"), pull(t, ref, "linux/amd64")
+	image.checkStore(t, append(dashboardImages, "docker.io/library/redis:8", "quay.io/lab/app:v1")...)
+	for i, layer := range below.manifest.Layers {
+		if image.manifest.Layers[i].Digest != layer.Digest {
+			t.Fatalf("layer %d of the base is another one in the derived image", i+1)
+		}
+		for _, line := range strings.Split(log, "\n") {
+			if strings.Contains(line, layer.Digest.String()) && !regexp.MustCompile(`"(HEAD|POST) /v2/[^"]*" `).MatchString(line) {
+				t.Errorf("a layer of the base was moved: %s", line)
+			}
+		}
+		if !strings.Contains(log, "mount="+layer.Digest.String()) && !strings.Contains(log, "mount="+strings.Replace(layer.Digest.String(), ":", "%3A", 1)) {
+			t.Errorf("layer %d of the base was not mounted", i+1)
+		}
+	}
+	// the derived image has no second runner
+	rootfs, _ := image.split(t)
+	runners := 0
+	for _, l := range rootfs {
+		if slices.Contains(names(image.entries(t, l.Descriptor)), ".kubefile/sealer-run") {
+			runners++
+		}
+	}
+	if runners != 1 {
+		t.Errorf("%d layers hold the runner", runners)
+	}
+}
+
+func accessLog(t *testing.T) string {
+	t.Helper()
+	dt, err := os.ReadFile(lab.RegistryAccessLog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(dt)
+}
+
+func TestImagesOfTheBaseAreNotEmbeddedAgain(t *testing.T) {
+	base, _ := build(t, files{
+		"Kubefile": "FROM scratch\nLABEL io.kubefile.kubernetes.version=v1.34.4\nCOPY a.yaml manifests/\n",
+		"a.yaml":   pod("docker.io/library/redis:8"),
+	})
+	top := pull(t, base, "linux/amd64").describe(t).Lock.Images[0].Digest
+	pinned := "docker.io/library/redis@" + top.String()
+	ref, _ := build(t, files{
+		"Kubefile": "FROM " + base + "\nCOPY b.yaml manifests/\n",
+		"b.yaml":   pod("redis:8", pinned),
+	})
+	image := pull(t, ref, "linux/amd64")
+	image.checkStore(t, "docker.io/library/redis:8", pinned)
+	_, images := image.split(t)
+	for _, name := range names(image.entries(t, images[len(images)-1].Descriptor)) {
+		if strings.HasPrefix(name, "registry/blobs/sha256/") && len(name) > len("registry/blobs/sha256/") {
+			t.Errorf("the derived image has %s again", name)
+		}
+	}
+	found := image.describe(t).Lock.Images[0].Found
+	if len(found) != 2 {
+		t.Errorf("redis:8 was found at %+v, want a place in the base and one in the derived image", found)
+	}
+}
+
+func TestPlatforms(t *testing.T) {
+	ref, _ := build(t, files{"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": pod("nginx:1.29")},
+		"--platform", "linux/amd64,linux/arm64")
+	runners := map[string]string{}
+	for _, platform := range []string{"linux/amd64", "linux/arm64"} {
+		image := pull(t, ref, platform)
+		image.checkStore(t, "docker.io/library/nginx:1.29")
+		lock := image.describe(t).Lock
+		if len(lock.Platforms) != 1 || lock.Platforms[0] != platform || lock.Images[0].Platforms[0].Platform != platform {
+			t.Errorf("the lock for %s says %+v", platform, lock)
+		}
+		runners[image.file(t, ".kubefile/sealer-run")[:20]] = platform
+	}
+	if len(runners) != 2 {
+		t.Error("both platforms have the same runner")
+	}
+}
+
+// TestLayerBudget: an image with more blobs of 4 MiB than layers may be added is not what the lab has; what counts is that many small images
+// make one layer.
+func TestManyImagesMakeFewLayers(t *testing.T) {
+	var references []string
+	for _, tag := range strings.Fields("v1 v2 v3 v4 v5 v6 v7 v8 v9 v10 v11 v12 v13 v14 v15 v16 v17 v18 v19 v20") {
+		references = append(references, "quay.io/lab/many:"+tag, "gcr.io/lab/other:"+tag)
+	}
+	ref, _ := build(t, files{"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": pod(references...)})
+	image := pull(t, ref, "linux/amd64")
+	image.checkStore(t, references...)
+	if _, images := image.split(t); len(images) != 1 {
+		t.Errorf("%d image layers", len(images))
+	}
+}

@@ -1,0 +1,171 @@
+// Package build tests the frontend against a real BuildKit, registry and stand-in for the public registries: the lab that "make up"
+// starts.
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kubefile/kubefile/integration/lab/environment"
+)
+
+// out is the lab's output directory.
+const out = "../../_out"
+
+var lab *environment.Environment
+
+func TestMain(m *testing.M) {
+	var err error
+	if lab, err = environment.Read(out); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// files are a build context by file name.
+type files map[string]string
+
+func (f files) write(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range f {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// newName is a reference in the lab's registry whose repository is empty.
+func newName(t *testing.T) string {
+	clean := regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(t.Name()), "-")
+	return fmt.Sprintf("%s/test/%s/%d:v1", lab.Registry, clean, time.Now().UnixNano())
+}
+
+// build pushes what docker buildx build makes of the files, and returns its reference and output.
+func build(t *testing.T, context files, args ...string) (ref, output string) {
+	t.Helper()
+	ref = newName(t)
+	output, err := buildx(t, context.write(t), append([]string{"-t", ref, "--push"}, args...)...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	return ref, output
+}
+
+// fails returns the output of a build that has to fail.
+func fails(t *testing.T, context files, args ...string) string {
+	t.Helper()
+	output, err := buildx(t, context.write(t), args...)
+	if err == nil {
+		t.Fatalf("the build did not fail:\n%s", output)
+	}
+	return output
+}
+
+// buildx runs docker buildx build with the frontend of this clone.
+func buildx(t *testing.T, dir string, args ...string) (string, error) {
+	t.Helper()
+	args = append([]string{"build", "--builder", lab.BuildxBuilder, "--progress", "plain", "--provenance", "false",
+		"--build-arg", "BUILDKIT_SYNTAX=" + lab.Frontend, "--build-arg", "KUBEFILE_MIRRORS=" + lab.Mirrors,
+		"-f", filepath.Join(dir, "Kubefile")}, args...)
+	return run(t, tool("buildx"), append(args, dir)...)
+}
+
+func tool(name string) string { return filepath.Join(lab.Bin, name) }
+
+func run(t *testing.T, program string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = append(append(os.Environ(), lab.Lines()...), "OTEL_TRACES_EXPORTER=none")
+	dt, err := cmd.CombinedOutput()
+	return string(dt), err
+}
+
+// newBuilder starts a BuildKit that has built nothing yet, configured as the lab's, and returns its address.
+func newBuilder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	config, err := os.ReadFile(filepath.Join(out, "lab", "buildkitd.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := "unix://" + filepath.Join(dir, "s") // a socket's path is short
+	text := regexp.MustCompile(`(?m)^root = .*$`).ReplaceAllString(string(config), fmt.Sprintf("root = %q", filepath.Join(dir, "root")))
+	text = regexp.MustCompile(`(?m)^  address = .*$`).ReplaceAllString(text, fmt.Sprintf("  address = [%q]", socket))
+	file := filepath.Join(dir, "buildkitd.toml")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(tool("buildkitd"), "--config", file)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		var exit *exec.ExitError
+		if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
+			t.Error(err)
+		}
+		log.Close()
+	})
+	deadline := time.Now().Add(time.Minute)
+	for {
+		output, err := run(t, tool("buildctl"), "--addr", socket, "debug", "workers")
+		if err == nil {
+			return socket
+		}
+		if time.Now().After(deadline) {
+			dt, _ := os.ReadFile(log.Name())
+			t.Fatalf("%v: %s\n%s", err, output, dt)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// buildOn pushes what buildctl makes of a directory on a BuildKit of its own.
+func buildOn(t *testing.T, address, dir, ref string) {
+	t.Helper()
+	output, err := run(t, tool("buildctl"), "--addr", address, "build", "--progress", "plain",
+		"--frontend", "gateway.v0", "--opt", "source="+lab.Frontend, "--opt", "filename=Kubefile",
+		"--opt", "build-arg:KUBEFILE_MIRRORS="+lab.Mirrors,
+		"--local", "context="+dir, "--local", "dockerfile="+dir,
+		"--output", "type=image,push=true,name="+ref)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+}
+
+// contains fails for every text that the output has not.
+func contains(t *testing.T, output string, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(output, text) {
+			t.Errorf("%q is missing in:\n%s", text, output)
+		}
+	}
+}
