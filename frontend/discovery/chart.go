@@ -82,6 +82,9 @@ func (s *chartSearch) file(template string) string {
 	return s.at.prefix + inside
 }
 
+// maxMessage bounds what a chart may say of a failure, in bytes: templates that call themselves fail at length.
+const maxMessage = 400
+
 func (s *chartSearch) failed(f failure) {
 	file, line := s.at.name, 0
 	if f.template != "" {
@@ -91,7 +94,11 @@ func (s *chartSearch) failed(f failure) {
 	if f.value != "" {
 		mend = ": " + s.at.mend(f.value)
 	}
-	s.c.problem(file, line, true, "the chart %s cannot be rendered: %s%s", s.chart.Name(), f.message, mend)
+	message := f.message
+	if len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage], "") + " ..."
+	}
+	s.c.problem(file, line, true, "the chart %s cannot be rendered: %s%s", s.chart.Name(), message, mend)
 }
 
 func (s *chartSearch) search(template string, data []byte) {

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"helm.sh/helm/v4/pkg/chart/common"
 
@@ -43,8 +44,16 @@ func (c *collector) reference(written string, f imagespec.Finding) {
 	}
 }
 
+// problem adds a problem. Its message may quote anything, and becomes one line without control characters.
 func (c *collector) problem(file string, line int, fatal bool, format string, args ...any) {
-	c.problems = append(c.problems, Problem{File: file, Line: line, Fatal: fatal, Message: fmt.Sprintf(format, args...)})
+	printable := func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}
+	message := strings.Join(strings.Fields(strings.Map(printable, fmt.Sprintf(format, args...))), " ")
+	c.problems = append(c.problems, Problem{File: file, Line: line, Fatal: fatal, Message: message})
 }
 
 // readFile reads a file of at most maxFile bytes. A larger one is a problem, though not a fatal one if it is JSON, which at that size

@@ -47,9 +47,11 @@ func (c *collector) readDocument(name string) error {
 	}
 	for _, d := range split(data) {
 		roots, err := d.parse()
-		if err != nil {
+		if errors.Is(err, errTooLarge) {
+			c.problem(name, d.line+1, true, "not searched: %v: split it, or leave it out", err)
+		} else if err != nil {
 			line, message := d.problem(err)
-			c.problem(name, line, errors.Is(err, errTooLarge), "not searched, for it is no valid YAML: %s", message)
+			c.problem(name, line, false, "not searched, for it is no valid YAML: %s", message)
 		}
 		for _, root := range roots {
 			c.searchFile(name, d.line, root)
@@ -138,7 +140,7 @@ func tooLarge(data []byte) bool {
 	return separators > maxNodes
 }
 
-// parse returns the roots of the documents: one, or more where "..." ends one. With an error it returns those before it.
+// parse returns the root of the document; more than one only in UTF-16, which is not split. With an error it returns those before it.
 func (d document) parse() ([]*yaml.Node, error) {
 	if tooLarge(d.data) {
 		return nil, errTooLarge
@@ -160,7 +162,7 @@ func (d document) parse() ([]*yaml.Node, error) {
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
-// problem returns the line in the stream and the message of what [document.parse] returned.
+// problem returns the line in the stream and the message of an error of the YAML library.
 func (d document) problem(err error) (line int, message string) {
 	match := yamlLine.FindStringSubmatch(err.Error())
 	if match == nil {

@@ -3,12 +3,8 @@ package discovery
 import (
 	"context"
 	"fmt"
-	"maps"
 	"path"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 	"text/template"
 	"time"
 
@@ -48,14 +44,6 @@ type rendering struct {
 	failures []failure
 }
 
-// failure is why a chart, or one template of it, does not render.
-type failure struct {
-	template string // empty when not known
-	line     int    // 0 when not known
-	message  string
-	value    string // the missing value, such as "ingress.host"; empty when not known
-}
-
 // run returns what the templates render to, by name. A template that fails does not hide what the others render to. The error is
 // that the search cannot go on: templates that run for ever cannot be stopped but by the end of the process.
 func (r *rendering) run(ctx context.Context) (map[string]string, []failure, error) {
@@ -85,7 +73,8 @@ func (r *rendering) render(ctx context.Context) map[string]string {
 	r.collect(r.chart)
 	release := common.ReleaseOptions{Name: r.install.release, Namespace: r.install.namespace, Revision: 1, IsInstall: true}
 	// Schemas are not consulted: they may refer to others on the network.
-	values, err := util.ToRenderValuesWithSchemaValidation(r.chart, r.install.values, release, r.capabilities, true)
+	const skipSchemas = true
+	values, err := util.ToRenderValuesWithSchemaValidation(r.chart, r.install.values, release, r.capabilities, skipSchemas)
 	if err != nil {
 		r.failures = append(r.failures, failure{message: err.Error()})
 		return nil
@@ -131,7 +120,13 @@ func (r *rendering) collect(ch *chart.Chart) {
 // execute renders the templates, without those that fail. What they require or fail for is noted and passed over, so that one missing
 // value hides neither the others nor the images.
 func (r *rendering) execute(ctx context.Context, values common.Values) map[string]string {
-	note := func(message string) { r.failures = append(r.failures, r.refused(message)) }
+	noted := map[string]bool{}
+	note := func(message string) {
+		if !noted[message] {
+			noted[message] = true
+			r.failures = append(r.failures, refused(r.sources, message))
+		}
+	}
 	for {
 		rendered, err := tolerant(note).RenderWithContext(ctx, r.chart, values)
 		if err == nil {
@@ -186,74 +181,4 @@ func blank(ch *chart.Chart, name string) bool {
 		}
 	}
 	return slices.ContainsFunc(ch.Dependencies(), func(sub *chart.Chart) bool { return blank(sub, name) })
-}
-
-// errorPlace is where the engine's errors name the outermost template: "... at (web/templates/a.yaml:3:5): ...", or at the beginning.
-var errorPlace = regexp.MustCompile(`(?:^|^template: |\()([^\s():]+/[^\s():]+):(\d+)`)
-
-// maxMessage bounds what is said of a failure, in bytes: templates that call themselves fail at length.
-const maxMessage = 400
-
-func located(err error) failure {
-	f := failure{message: strings.Join(strings.Fields(err.Error()), " ")}
-	if match := errorPlace.FindStringSubmatch(f.message); match != nil {
-		f.template = match[1]
-		f.line, _ = strconv.Atoi(match[2])
-		if match := valuePath.FindStringSubmatch(f.message); match != nil {
-			f.value = inParent(f.template, match[1])
-		}
-	}
-	if len(f.message) > maxMessage {
-		f.message = strings.ToValidUTF8(f.message[:maxMessage], "") + " ..."
-	}
-	return f
-}
-
-// valuePath is a value in a template: .Values.a.b, or (.Values.a).b.
-var valuePath = regexp.MustCompile(`\.Values\.(\w+(?:\)*\.\w+)*)`)
-
-// refused finds the template that has the message, and the value that it or its line names.
-func (r *rendering) refused(message string) failure {
-	f := failure{message: message}
-	if match := valuePath.FindStringSubmatch(message); match != nil {
-		f.value = match[1]
-	}
-	if message == "" {
-		return f
-	}
-	for _, name := range slices.Sorted(maps.Keys(r.sources)) {
-		line := 0
-		for text := range strings.SplitSeq(string(r.sources[name]), "\n") {
-			line++
-			before, after, found := strings.Cut(text, message)
-			if !found {
-				continue
-			}
-			f.template, f.line = name, line
-			if f.value != "" {
-				return f
-			}
-			if match := valuePath.FindStringSubmatch(after); match != nil {
-				f.value = inParent(name, match[1])
-			} else if matches := valuePath.FindAllStringSubmatch(before, -1); matches != nil {
-				f.value = inParent(name, matches[len(matches)-1][1])
-			}
-			return f
-		}
-	}
-	return f
-}
-
-// inParent returns the path of a value of a template as it is given to the chart that is installed: a subchart's stand below its name.
-func inParent(template, value string) string {
-	if strings.HasPrefix(value, "global.") {
-		return value
-	}
-	value = strings.ReplaceAll(value, ")", "")
-	scope := ""
-	parts := strings.Split(template, "/")
-	for i := 1; i+1 < len(parts) && parts[i] == "charts"; i += 2 {
-		scope += parts[i+1] + "."
-	}
-	return scope + value
 }
