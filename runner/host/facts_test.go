@@ -191,7 +191,7 @@ func TestConnectReachesAllHosts(t *testing.T) {
 	var contacts []string
 	gone := s.host("key")
 	gone.Auth.Port = 1
-	reports := Connect(t.Context(), s.dialer(&contacts), []Host{s.host("key"), gone, {Address: s.address.Addr(), Local: true}}, "/var/lib")
+	reports := Connect(t.Context(), s.dialer(&contacts), []Host{s.host("key"), gone, {Address: s.Address.Addr(), Local: true}}, "/var/lib")
 	for i, ok := range []bool{true, false, true} {
 		r := reports[i]
 		if (r.Err == nil) != ok || (r.Facts != nil) != ok || (r.Conn != nil) != ok {

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/kubefile/kubefile/runner/host/hosttest"
 )
 
 // startPasswordSSHD starts OpenSSH with PAM in a mount namespace of its own,
@@ -42,9 +44,9 @@ func startPasswordSSHD(t *testing.T, options ...string) *sshd {
 		mode := map[string]string{"passwd": "644", "shadow": "600", "sudoers": "440"}[name]
 		script += "chmod " + mode + " '" + dir + "/" + name + "' && mount --bind '" + dir + "/" + name + "' /etc/" + name + " && "
 	}
-	s := newSSHD(t)
-	s.prefix = []string{"unshare", "--mount", "sh", "-c", script + `exec "$@"`, "sh"}
-	s.start(t, append(options, "UsePAM yes", "PasswordAuthentication yes", "AllowUsers root admin trusted guest")...)
+	s := &sshd{hosttest.New(t)}
+	s.Prefix = []string{"unshare", "--mount", "sh", "-c", script + `exec "$@"`, "sh"}
+	s.Start(t, append(options, "UsePAM yes", "PasswordAuthentication yes", "AllowUsers root admin trusted guest")...)
 	return s
 }
 
@@ -133,13 +135,13 @@ func TestHostWithoutSudo(t *testing.T) {
 // TestOrderOfLogins has a server that only watches: a key that was named comes
 // first, a password that was given before keys that were not.
 func TestOrderOfLogins(t *testing.T) {
-	s := newSSHD(t)
-	t.Setenv("HOME", s.dir)
-	hostKey := writeKey(t, s.file("other_host_key"), "")
+	s := &sshd{hosttest.New(t)}
+	t.Setenv("HOME", s.Dir)
+	hostKey := hosttest.WriteKey(t, s.File("other_host_key"), "")
 	for _, test := range []struct {
 		key, want string
 	}{
-		{s.file("key"), "none publickey password keyboard-interactive"},
+		{s.File("key"), "none publickey password keyboard-interactive"},
 		{"", "none password keyboard-interactive"},
 	} {
 		var tried []string
@@ -175,8 +177,8 @@ func TestOrderOfLogins(t *testing.T) {
 				io.Copy(io.Discard, conn)
 			}
 		}()
-		h := Host{Address: s.address.Addr(), Auth: Auth{KeyFile: test.key, Password: "correct horse", Port: listener.Addr().(*net.TCPAddr).AddrPort().Port()}}
-		d := &Dialer{PinFile: s.file("pins"), FirstContact: func(Host, string, string) error { return nil }}
+		h := Host{Address: s.Address.Addr(), Auth: Auth{KeyFile: test.key, Password: "correct horse", Port: listener.Addr().(*net.TCPAddr).AddrPort().Port()}}
+		d := &Dialer{PinFile: s.File("pins"), FirstContact: func(Host, string, string) error { return nil }}
 		_, err = d.Dial(t.Context(), h)
 		checkProblem(t, err, h, "refused")
 		listener.Close()

@@ -2,17 +2,12 @@ package host
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,102 +17,28 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"github.com/kubefile/kubefile/runner/host/hosttest"
 )
 
-// sshd is a real OpenSSH server on loopback, with keys and files of its own.
-type sshd struct {
-	dir     string
-	address netip.AddrPort
-	user    string
-	prefix  []string // of its command line
-	process *exec.Cmd
-}
+// sshd is an OpenSSH server to test with.
+type sshd struct{ *hosttest.Server }
 
 func startSSHD(t *testing.T, options ...string) *sshd {
 	t.Helper()
-	s := newSSHD(t)
-	s.start(t, options...)
+	s := &sshd{hosttest.New(t)}
+	s.Start(t, options...)
 	return s
 }
-
-func newSSHD(t *testing.T) *sshd {
-	t.Helper()
-	who, err := user.Current()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &sshd{dir: t.TempDir(), user: who.Username}
-	if who.Uid == "0" { // its privilege separation wants this directory, and no other
-		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	writeKey(t, s.file("host_key"), "")
-	signer := writeKey(t, s.file("key"), "")
-	encrypted := writeKey(t, s.file("encrypted"), "correct horse")
-	authorized := append(ssh.MarshalAuthorizedKey(signer.PublicKey()), ssh.MarshalAuthorizedKey(encrypted.PublicKey())...)
-	write(t, s.file("authorized_keys"), authorized)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.address = listener.Addr().(*net.TCPAddr).AddrPort()
-	listener.Close()
-	return s
-}
-
-func (s *sshd) start(t *testing.T, options ...string) {
-	t.Helper()
-	lines := append(options, // the first line that says something counts
-		fmt.Sprintf("ListenAddress %s:%d", s.address.Addr(), s.address.Port()),
-		"HostKey "+s.file("host_key"), "PidFile none", "AuthorizedKeysFile "+s.file("authorized_keys"), "StrictModes no",
-		"UsePAM no", "PasswordAuthentication no", "PermitRootLogin yes", "MaxStartups 100")
-	write(t, s.file("config"), []byte(strings.Join(lines, "\n")+"\n"))
-	server, err := exec.LookPath("/usr/sbin/sshd")
-	if err != nil {
-		t.Fatal("these tests need Debian's openssh-server: ", err)
-	}
-	log, err := os.OpenFile(s.file("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	argv := append(s.prefix, server, "-D", "-e", "-f", s.file("config"))
-	s.process = exec.Command(argv[0], argv[1:]...)
-	s.process.Stderr = log
-	if err := s.process.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.stop)
-	for {
-		conn, err := net.Dial("tcp", s.address.String())
-		if err == nil {
-			conn.Close()
-			return
-		}
-		if t.Context().Err() != nil || s.process.ProcessState != nil {
-			data, _ := os.ReadFile(s.file("log"))
-			t.Fatalf("sshd does not listen: %v\n%s", err, data)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
-func (s *sshd) stop() {
-	s.process.Process.Kill()
-	s.process.Wait()
-}
-
-func (s *sshd) file(name string) string { return filepath.Join(s.dir, name) }
 
 // host is the server as a host to log in to with a key.
 func (s *sshd) host(key string) Host {
-	return Host{Address: s.address.Addr(), Auth: Auth{User: s.user, Port: s.address.Port(), KeyFile: s.file(key)}}
+	return Host{Address: s.Address.Addr(), Auth: Auth{User: s.User, Port: s.Address.Port(), KeyFile: s.File(key)}}
 }
 
 // dialer accepts any host at first contact and says so in contacts.
 func (s *sshd) dialer(contacts *[]string) *Dialer {
-	return &Dialer{PinFile: s.file("config dir/known_hosts"), FirstContact: func(h Host, keyType, fingerprint string) error {
+	return &Dialer{PinFile: s.File("config dir/known_hosts"), FirstContact: func(h Host, keyType, fingerprint string) error {
 		*contacts = append(*contacts, h.String()+" "+keyType+" "+fingerprint)
 		return nil
 	}}
@@ -134,28 +55,6 @@ func (s *sshd) dial(t *testing.T) Conn {
 	return conn
 }
 
-// writeKey writes a new private key; it returns its signer.
-func writeKey(t *testing.T, file, passphrase string) ssh.Signer {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, err := ssh.MarshalPrivateKey(private, "test")
-	if passphrase != "" {
-		block, err = ssh.MarshalPrivateKeyWithPassphrase(private, "test", []byte(passphrase))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, file, pem.EncodeToMemory(block))
-	signer, err := ssh.NewSignerFromKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer
-}
-
 func write(t *testing.T, file string, data []byte) {
 	t.Helper()
 	if err := os.WriteFile(file, data, 0o600); err != nil {
@@ -167,8 +66,8 @@ func TestCommandsOverSSH(t *testing.T) { testCommands(t, startSSHD(t).dial(t)) }
 
 func TestKeys(t *testing.T) {
 	s := startSSHD(t)
-	writeKey(t, s.file("stranger"), "")
-	write(t, s.file("garbage"), []byte("no key"))
+	hosttest.WriteKey(t, s.File("stranger"), "")
+	write(t, s.File("garbage"), []byte("no key"))
 	for _, test := range []struct {
 		key, passphrase, says string
 	}{
@@ -215,7 +114,7 @@ func checkProblem(t *testing.T, err error, h Host, says string) {
 func TestKeysOfTheAgent(t *testing.T) {
 	s := startSSHD(t)
 	ring := agent.NewKeyring()
-	data, err := os.ReadFile(s.file("key"))
+	data, err := os.ReadFile(s.File("key"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +125,7 @@ func TestKeysOfTheAgent(t *testing.T) {
 	if err := ring.Add(agent.AddedKey{PrivateKey: key}); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("unix", s.file("agent.sock"))
+	listener, err := net.Listen("unix", s.File("agent.sock"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,23 +139,23 @@ func TestKeysOfTheAgent(t *testing.T) {
 			go agent.ServeAgent(ring, conn)
 		}
 	}()
-	t.Setenv("HOME", s.dir) // no key of whoever runs the test
+	t.Setenv("HOME", s.Dir) // no key of whoever runs the test
 	var contacts []string
 	h := s.host("")
 	h.Auth.KeyFile = ""
 	d := s.dialer(&contacts)
 	_, err = d.Dial(t.Context(), h)
 	checkProblem(t, err, h, "no key of ssh-agent or ~/.ssh is accepted; give a password (-p) or a key (--pk)")
-	d.AgentSocket = s.file("agent.sock")
+	d.AgentSocket = s.File("agent.sock")
 	conn, err := d.Dial(t.Context(), h)
 	if err != nil {
 		t.Fatal(err)
 	}
 	conn.Close()
-	if err := os.Mkdir(s.file(".ssh"), 0o700); err != nil {
+	if err := os.Mkdir(s.File(".ssh"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	write(t, s.file(".ssh/id_ed25519"), data)
+	write(t, s.File(".ssh/id_ed25519"), data)
 	d.AgentSocket = ""
 	if conn, err = d.Dial(t.Context(), h); err != nil {
 		t.Fatal("the key in ~/.ssh: ", err)
@@ -275,20 +174,20 @@ func TestHostKeysArePinned(t *testing.T) {
 		}
 		conn.Close()
 	}
-	out, err := exec.Command("ssh-keygen", "-lf", s.file("host_key")).Output()
+	out, err := exec.Command("ssh-keygen", "-lf", s.File("host_key")).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(contacts) != 1 || !strings.Contains(string(out), strings.Fields(contacts[0])[2]) {
 		t.Fatalf("first contacts %q, the key is %s", contacts, out)
 	}
-	pins := s.file("config dir/known_hosts")
+	pins := s.File("config dir/known_hosts")
 	if info, err := os.Stat(pins); err != nil || info.Mode() != 0o600 {
 		t.Fatal(info.Mode(), err)
 	}
 	// OpenSSH itself takes what was pinned.
-	args := []string{"-F", "/dev/null", "-o", "UserKnownHostsFile='" + pins + "'", "-o", "StrictHostKeyChecking=yes", "-i", s.file("key"),
-		"-p", fmt.Sprint(s.address.Port()), s.user + "@" + s.address.Addr().String(), "true"}
+	args := []string{"-F", "/dev/null", "-o", "UserKnownHostsFile='" + pins + "'", "-o", "StrictHostKeyChecking=yes", "-i", s.File("key"),
+		"-p", fmt.Sprint(s.Address.Port()), s.User + "@" + s.Address.Addr().String(), "true"}
 	if out, err := exec.Command("ssh", args...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -297,13 +196,13 @@ func TestHostKeysArePinned(t *testing.T) {
 func TestUnknownHostsAreRefused(t *testing.T) {
 	s := startSSHD(t)
 	h := s.host("key")
-	d := &Dialer{PinFile: s.file("pins")}
+	d := &Dialer{PinFile: s.File("pins")}
 	_, err := d.Dial(t.Context(), h)
 	checkProblem(t, err, h, "is not known: and new hosts are not accepted")
 	d.FirstContact = func(Host, string, string) error { return errors.New("you said no") }
 	_, err = d.Dial(t.Context(), h)
 	checkProblem(t, err, h, "is not known: you said no; compare it with ssh-keygen -lf")
-	if _, err := os.Stat(s.file("pins")); err == nil {
+	if _, err := os.Stat(s.File("pins")); err == nil {
 		t.Fatal("a refused key was pinned")
 	}
 }
@@ -317,11 +216,11 @@ func TestChangedHostKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn.Close()
-	s.stop()
-	writeKey(t, s.file("host_key"), "")
-	s.start(t)
+	s.Stop()
+	hosttest.WriteKey(t, s.File("host_key"), "")
+	s.Start(t)
 	_, err = s.dialer(&contacts).Dial(t.Context(), h)
-	pins := s.file("config dir/known_hosts")
+	pins := s.File("config dir/known_hosts")
 	checkProblem(t, err, h, "its SSH host key has changed")
 	checkProblem(t, err, h, pins+":1 says SHA256:")
 	if len(contacts) != 1 {
@@ -345,15 +244,15 @@ func TestChangedHostKey(t *testing.T) {
 func TestKnownHostsOfTheUser(t *testing.T) {
 	s := startSSHD(t)
 	for _, algorithm := range []string{"ecdsa", "rsa"} {
-		if out, err := exec.Command("ssh-keygen", "-q", "-t", algorithm, "-N", "", "-f", s.file(algorithm)).CombinedOutput(); err != nil {
+		if out, err := exec.Command("ssh-keygen", "-q", "-t", algorithm, "-N", "", "-f", s.File(algorithm)).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}
-	s.stop()
-	s.start(t, "HostKey "+s.file("ecdsa"), "HostKey "+s.file("rsa"))
+	s.Stop()
+	s.Start(t, "HostKey "+s.File("ecdsa"), "HostKey "+s.File("rsa"))
 	h := s.host("key")
 	for _, algorithm := range []string{"ecdsa", "rsa"} {
-		data, err := os.ReadFile(s.file(algorithm + ".pub"))
+		data, err := os.ReadFile(s.File(algorithm + ".pub"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -362,16 +261,16 @@ func TestKnownHostsOfTheUser(t *testing.T) {
 			t.Fatal(err)
 		}
 		hashed := knownhosts.HashHostname(knownhosts.Normalize(h.endpoint()))
-		write(t, s.file("known_hosts"), []byte("# comment\n"+knownhosts.Line([]string{hashed}, key)+"\n"))
-		d := &Dialer{KnownHosts: []string{s.file("known_hosts"), s.file("missing")}, PinFile: s.file("pins")}
+		write(t, s.File("known_hosts"), []byte("# comment\n"+knownhosts.Line([]string{hashed}, key)+"\n"))
+		d := &Dialer{KnownHosts: []string{s.File("known_hosts"), s.File("missing")}, PinFile: s.File("pins")}
 		conn, err := d.Dial(t.Context(), h)
 		if err != nil {
 			t.Fatal(algorithm, ": ", err)
 		}
 		conn.Close()
 	}
-	write(t, s.file("known_hosts"), []byte("fine\n\nnot a line\n"))
-	d := &Dialer{KnownHosts: []string{s.file("known_hosts")}, PinFile: s.file("pins")}
+	write(t, s.File("known_hosts"), []byte("fine\n\nnot a line\n"))
+	d := &Dialer{KnownHosts: []string{s.File("known_hosts")}, PinFile: s.File("pins")}
 	_, err := d.Dial(t.Context(), h)
 	checkProblem(t, err, h, "known_hosts:1")
 }
@@ -469,9 +368,9 @@ func TestUnreachable(t *testing.T) {
 // TestSilentHost stops a host under a running command: the connection is given up.
 func TestSilentHost(t *testing.T) {
 	s := startSSHD(t)
-	relay := startRelay(t, s.address.String())
+	relay := hosttest.StartRelay(t, s.Address)
 	h := s.host("key")
-	h.Auth.Port = relay.address.Port()
+	h.Auth.Port = relay.Address.Port()
 	var contacts []string
 	d := s.dialer(&contacts)
 	d.KeepAlive = time.Second
@@ -484,7 +383,7 @@ func TestSilentHost(t *testing.T) {
 	if err := conn.Run(t.Context(), Command{Argv: []string{"sleep", "4"}}); err != nil {
 		t.Fatal(err)
 	}
-	time.AfterFunc(100*time.Millisecond, relay.freeze)
+	time.AfterFunc(100*time.Millisecond, relay.Freeze)
 	err = conn.Run(t.Context(), Command{Argv: []string{"sleep", "1000"}})
 	if !errors.Is(err, ErrConnectionLost) || !strings.Contains(err.Error(), "stopped answering") || !strings.Contains(err.Error(), h.String()) {
 		t.Fatal(err)
@@ -497,81 +396,18 @@ func TestSilentHost(t *testing.T) {
 // TestHostThatGoesAway ends a host under a running command.
 func TestHostThatGoesAway(t *testing.T) {
 	s := startSSHD(t)
-	relay := startRelay(t, s.address.String())
+	relay := hosttest.StartRelay(t, s.Address)
 	h := s.host("key")
-	h.Auth.Port = relay.address.Port()
+	h.Auth.Port = relay.Address.Port()
 	var contacts []string
 	conn, err := s.dialer(&contacts).Dial(t.Context(), h)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	time.AfterFunc(100*time.Millisecond, relay.cut)
+	time.AfterFunc(100*time.Millisecond, relay.Cut)
 	err = conn.Run(t.Context(), Command{Argv: []string{"sleep", "1000"}, Stdin: zeros{}})
 	if !errors.Is(err, ErrConnectionLost) || !strings.Contains(err.Error(), "run the same command again") {
 		t.Fatal(err)
-	}
-}
-
-// relay is a line to a server that can be frozen and cut.
-type relay struct {
-	address netip.AddrPort
-	frozen  chan struct{}
-	mu      sync.Mutex
-	conns   []net.Conn
-}
-
-func startRelay(t *testing.T, to string) *relay {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &relay{address: listener.Addr().(*net.TCPAddr).AddrPort(), frozen: make(chan struct{})}
-	t.Cleanup(func() { listener.Close(); r.cut() })
-	go func() {
-		for {
-			in, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", to)
-			if err != nil {
-				in.Close()
-				return
-			}
-			r.mu.Lock()
-			r.conns = append(r.conns, in, out)
-			r.mu.Unlock()
-			go r.copy(in, out)
-			go r.copy(out, in)
-		}
-	}()
-	return r
-}
-
-func (r *relay) copy(to, from net.Conn) {
-	buffer := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buffer)
-		select {
-		case <-r.frozen:
-			return // the connection stays open, and nothing comes
-		default:
-		}
-		if _, werr := to.Write(buffer[:n]); err != nil || werr != nil {
-			to.Close()
-			return
-		}
-	}
-}
-
-func (r *relay) freeze() { close(r.frozen) }
-
-func (r *relay) cut() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, conn := range r.conns {
-		conn.Close()
 	}
 }
