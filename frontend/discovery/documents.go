@@ -124,9 +124,8 @@ func (d document) empty() bool {
 	return true
 }
 
-// maxNodes bounds the nodes of a document, of which each costs some 250 bytes of memory, and the steps of a search: aliases make of a
-// few nodes a great many.
-const maxNodes = 2_000_000
+// maxNodes bounds the nodes of a document, of which each costs some 300 bytes of memory.
+const maxNodes = 1_000_000
 
 // errTooLarge says that a document could cost more than any real one does.
 var errTooLarge = fmt.Errorf("more than %d values", maxNodes)

@@ -16,9 +16,12 @@ func rules() []rule {
 	return []rule{podSpec}
 }
 
+// maxSteps bounds the search of a document: aliases and merge keys make of a few nodes a great many.
+const maxSteps = 10 * maxNodes
+
 // search applies the rules to every map below root once.
 func search(root *yaml.Node, report func(n *yaml.Node, rule string, class imagespec.Class)) error {
-	s := searcher{rules: rules(), report: report, budget: 2 * maxNodes}
+	s := searcher{rules: rules(), report: report, budget: maxSteps}
 	s.visit(root, 0)
 	return s.err
 }
