@@ -81,6 +81,9 @@ func (c Config) check() error {
 	if len(c.Seeds) > 0 && c.Authority == "" {
 		return errors.New("seeds without ca")
 	}
+	if len(c.Seeds) == 0 && c.Store == "" {
+		return errors.New("neither store nor seeds: there would be nothing to serve")
+	}
 	for _, file := range files {
 		if file != "" && !filepath.IsAbs(file) {
 			return fmt.Errorf("%s: not an absolute path", file)

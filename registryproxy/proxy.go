@@ -89,7 +89,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, t target) *apiEr
 	switch {
 	case damaged:
 		return storeDamaged
-	case !known && (h.seeds != nil || forwarded(r)):
+	case !known:
 		return nobodyKnows
 	case !forwarded(r): // else it is the one who forwarded it who knows whether it was missed
 		h.missed(t)

@@ -19,6 +19,19 @@ const (
 	kindReferrers kind = "referrers"
 )
 
+// unknown is the specification's code for something of the kind that is not there; empty for a kind that there is not.
+func (k kind) unknown() string {
+	switch k {
+	case kindManifest, kindReferrers:
+		return "MANIFEST_UNKNOWN"
+	case kindBlob:
+		return "BLOB_UNKNOWN"
+	case kindTags:
+		return "NAME_UNKNOWN"
+	}
+	return ""
+}
+
 // target is what a request's path asks for.
 type target struct {
 	kind       kind
@@ -37,34 +50,27 @@ func parseTarget(path, namespace string) (target, *apiError) {
 	}
 	rest, name, _ := cutLast(rest)
 	repository, kindName, ok := cutLast(rest)
-	if !ok {
+	t := target{kind: kind(kindName), name: name}
+	if !ok || t.kind.unknown() == "" {
 		return target{}, notFound
 	}
-	t := target{kind: kind(kindName), name: name}
 	if err := t.locate(repository, namespace); err != nil {
 		return target{}, err
 	}
-	switch t.kind {
-	case kindTags:
-		if name != "list" {
-			return target{}, notFound
-		}
+	switch {
+	case t.kind == kindTags && name == "list":
 		t.name = ""
-	case kindManifest:
-		if !strings.Contains(name, ":") {
-			_, err := imagespec.ParseReference(t.String())
-			if err != nil {
-				return target{}, &apiError{http.StatusNotFound, "MANIFEST_UNKNOWN", "that is no tag"}
-			}
-			return t, nil
-		}
-		return t, t.identify()
-	case kindBlob, kindReferrers:
-		return t, t.identify()
-	default:
+		return t, nil
+	case t.kind == kindTags:
 		return target{}, notFound
+	case t.kind == kindManifest && !strings.Contains(name, ":"):
+		if _, err := imagespec.ParseReference(t.String()); err != nil {
+			return target{}, &apiError{http.StatusNotFound, t.kind.unknown(), "that is no tag"}
+		}
+		return t, nil
+	default:
+		return t, t.identify()
 	}
-	return t, nil
 }
 
 // locate finds the registry and the repository in it.
@@ -109,8 +115,7 @@ func (t target) String() string {
 
 // unknown is the answer when nobody has it.
 func (t target) unknown() *apiError {
-	code := map[kind]string{kindManifest: "MANIFEST_UNKNOWN", kindBlob: "BLOB_UNKNOWN", kindTags: "NAME_UNKNOWN", kindReferrers: "MANIFEST_UNKNOWN"}
-	return &apiError{http.StatusNotFound, code[t.kind], t.String() + " is not in the cluster image"}
+	return &apiError{http.StatusNotFound, t.kind.unknown(), t.String() + " is not in the cluster image"}
 }
 
 // path is the request's path for another proxy, which is told the registry by ns.
