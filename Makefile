@@ -26,3 +26,33 @@ up: frontend
 down:
 	@go build -o $(LAB) ./integration/lab
 	@$(LAB) down
+
+# Hosts with systemd, sshd, an address and a disk of their own, without a route out. See integration/hosts/hosts.sh.
+N := 3
+
+hosts:
+	@integration/hosts/hosts.sh up $(N)
+
+hosts-down:
+	@integration/hosts/hosts.sh down
+
+# --- tests --------------------------------------------------------------------------------------------------------------
+# make test leaves nothing running that it started.
+test: lint unit integration e2e
+	@$(MAKE) --no-print-directory hosts-down down
+
+lint: tools
+	@integration/repository/lint.sh
+
+unit: tools
+	go test ./imagespec/... ./frontend/... ./llb/... ./runner/... ./registryproxy/... ./cmd/... ./integration/repository/... ./integration/upstream/... ./integration/lab/...
+	go test -race ./registryproxy/... ./runner/agent/... ./runner/phase/...
+	go -C integration/tools test ./...
+
+integration: up
+	go test -count=1 -timeout 20m ./integration/build/...
+
+e2e: up
+	go test -count=1 -timeout 30m -tags e2e ./integration/e2e/...
+
+.PHONY: hosts hosts-down test lint unit integration e2e

@@ -1,0 +1,284 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/distribution/reference"
+
+	"github.com/kubefile/kubefile/imagespec"
+)
+
+// killedAndRunAgain kills sealer-run at several moments; the same command finishes the work.
+func (r *road) killedAndRunAgain(t *testing.T) {
+	for _, after := range []time.Duration{2 * time.Second, 7 * time.Second, 15 * time.Second} {
+		cmd := r.command(t.Context(), r.bringUp("--pk", r.lab.Key)...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(after)
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err == nil {
+			t.Logf("it was done after %s", after)
+		}
+	}
+	if out := r.succeed(t, r.bringUp()...); !strings.Contains(out, "cluster default runs") {
+		t.Errorf("it said %q", out)
+	}
+}
+
+// twoAtOnce starts a second run while a first one has the lock.
+func (r *road) twoAtOnce(t *testing.T) {
+	first := r.command(t.Context(), r.bringUp("--pk", r.lab.Key)...)
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer first.Wait()
+	eventually(t, 20*time.Second, func() error {
+		_, stderr, err := r.run(t, r.bringUp()...)
+		if err == nil || !strings.Contains(stderr, "another sealer-run") {
+			return fmt.Errorf("not refused: %v %s", err, stderr)
+		}
+		return nil
+	})
+}
+
+// kubectl runs it on the master, with a cache of its own: what the tests leave is not the product's.
+func (r *road) kubectl(t *testing.T, args string) string {
+	t.Helper()
+	return r.ssh(t, 1, "KUBECACHEDIR=/tmp/kubectl-cache kubectl "+args)
+}
+
+func (r *road) pods(t *testing.T) {
+	r.kubectl(t, "wait --for=condition=Ready nodes --all --timeout=60s")
+	r.kubectl(t, "-n kube-system rollout status deployment/coredns --timeout=180s")
+	r.kubectl(t, "-n kubernetes-dashboard rollout status deployment/kubernetes-dashboard --timeout=180s")
+	r.kubectl(t, "-n kubernetes-dashboard rollout status deployment/dashboard-metrics-scraper --timeout=180s")
+	if n := len(strings.Fields(r.kubectl(t, "get nodes -o name"))); n != 3 {
+		t.Errorf("%d nodes", n)
+	}
+	if got := r.kubectl(t, "-n kubernetes-dashboard get deployment kubernetes-dashboard -o jsonpath='{.spec.template.spec.containers[0].image}'"); got != "kubernetesui/dashboard:v2.2.0" {
+		t.Errorf("the manifest's image was changed to %s", got)
+	}
+	// The Service's address answers from a node: kube-proxy and the overlay network work.
+	address := r.kubectl(t, "-n kubernetes-dashboard get service kubernetes-dashboard -o jsonpath='{.spec.clusterIP}'")
+	eventually(t, time.Minute, func() error {
+		_, err := r.lab.SSH(t.Context(), 3, nil, "curl -skf -m 5 -o /dev/null https://"+address+"/")
+		return err
+	})
+	// The cluster's DNS answers on a worker; the resolver is changed for this one command only.
+	const resolve = `unshare -m sh -c 'echo nameserver 10.96.0.10 > /tmp/resolv.conf; mount --bind /tmp/resolv.conf /etc/resolv.conf
+		getent hosts kubernetes-dashboard.kubernetes-dashboard.svc.cluster.local'; rm -f /tmp/resolv.conf`
+	eventually(t, time.Minute, func() error {
+		out, err := r.lab.SSH(t.Context(), 2, nil, resolve)
+		if err == nil && !strings.HasPrefix(string(out), address) {
+			err = fmt.Errorf("the service's name is %q, its address %s", out, address)
+		}
+		return err
+	})
+	r.pinnedPod(t)
+}
+
+// pinnedPod runs a pod whose image is named by the digest of its index alone.
+func (r *road) pinnedPod(t *testing.T) {
+	t.Helper()
+	locked, ok := r.lock(t).Lookup("docker.io/kubernetesui/metrics-scraper:v1.0.6")
+	if !ok || !strings.Contains(locked.MediaType, "index") {
+		t.Fatalf("locked as %+v", locked)
+	}
+	pod := fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"pinned"},"spec":{"nodeName":"h3","containers":[
+		{"name":"pinned","image":"docker.io/kubernetesui/metrics-scraper@%s","imagePullPolicy":"Always"}]}}`, locked.Digest)
+	if _, err := r.lab.SSH(t.Context(), 1, []byte(pod), "KUBECACHEDIR=/tmp/kubectl-cache kubectl apply -f -"); err != nil {
+		t.Fatal(err)
+	}
+	r.kubectl(t, "wait --for=condition=Ready pod/pinned --timeout=90s")
+}
+
+func (r *road) served(t *testing.T) {
+	served := strings.Fields(r.succeed(t, "status", "--served", "-m", masters))
+	digest := ""
+	for _, image := range r.lock(t).Images {
+		if image.Reference == "docker.io/kubernetesui/dashboard:v2.2.0" {
+			digest = image.Digest.String()
+		}
+	}
+	for _, want := range []string{"docker.io/kubernetesui/dashboard:v2.2.0", "registry.k8s.io/kube-proxy:v1.34.4", "registry.k8s.io/pause:3.10.1"} {
+		if !contains(served, want) {
+			t.Errorf("%s was not served; served were %v", want, served)
+		}
+	}
+	id := r.kubectl(t, "-n kubernetes-dashboard get pods -l k8s-app=kubernetes-dashboard -o jsonpath='{.items[0].status.containerStatuses[0].imageID}'")
+	if want := "docker.io/kubernetesui/dashboard@" + digest; id != want {
+		t.Errorf("the pod runs %s, the lock says %s", id, want)
+	}
+	if missed := r.succeed(t, "status", "--missed", "-m", masters); missed != "" {
+		t.Errorf("missed: %s", missed)
+	}
+	// What is not in the image is asked for and recorded in the form that an imageList takes.
+	r.kubectl(t, "run absent --image=example.com/not/embedded:v9 --restart=Never")
+	eventually(t, time.Minute, func() error {
+		if missed := r.succeed(t, "status", "--missed", "-m", masters); missed != "example.com/not/embedded:v9\n" {
+			return fmt.Errorf("missed: %q", missed)
+		}
+		return nil
+	})
+	r.kubectl(t, "delete pod absent --now")
+}
+
+func contains(list []string, want string) bool {
+	for _, item := range list {
+		if item == want {
+			return true
+		}
+	}
+	return false
+}
+
+// exactBytes copies every image out of the embedded registry: digests are those of the source.
+func (r *road) exactBytes(t *testing.T) {
+	oras := filepath.Join(r.env.Bin, "oras")
+	ca := filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.WriteFile(ca, []byte(r.ssh(t, 1, "cat "+dataDir+"/pki/authority.crt")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	images := r.lock(t).Images
+	if len(images) < 10 {
+		t.Fatalf("%d images", len(images))
+	}
+	for _, image := range images {
+		embedded := masters + ":5000/" + image.Reference
+		out, err := r.lab.Command(t.Context(), oras, "manifest", "fetch", "--descriptor", "--ca-file", ca, embedded).Output()
+		if err != nil {
+			t.Errorf("%s: %v", embedded, err)
+			continue
+		}
+		source := r.local(t, oras, "manifest", "fetch", "--descriptor", "--plain-http", r.env.Upstream+"/"+image.Reference)
+		if got, want := digestOf(t, out), digestOf(t, []byte(source)); got != want || got != image.Digest.String() {
+			t.Errorf("%s: embedded %s, source %s, lock %s", image.Reference, got, want, image.Digest)
+		}
+		r.copyOut(t, oras, ca, image)
+	}
+}
+
+// copyOut copies the platform's image with oras, which checks every blob.
+func (r *road) copyOut(t *testing.T, oras, ca string, image imagespec.LockedImage) {
+	t.Helper()
+	ref, err := imagespec.ParseReference(image.Reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := masters + ":5000/" + reference.TrimNamed(ref).Name() + "@" + image.Platforms[0].Digest.String()
+	layout := t.TempDir()
+	out, err := r.lab.Command(t.Context(), oras, "cp", "--from-ca-file", ca, from, "--to-oci-layout", layout+":copied").CombinedOutput()
+	if err != nil {
+		t.Errorf("copying %s: %v: %s", from, err, out)
+		return
+	}
+	if got := digestOf(t, []byte(r.local(t, oras, "manifest", "fetch", "--descriptor", "--oci-layout", layout+":copied"))); got != image.Platforms[0].Digest.String() {
+		t.Errorf("%s was copied as %s", from, got)
+	}
+}
+
+func digestOf(t *testing.T, descriptor []byte) string {
+	t.Helper()
+	var d struct{ Digest string }
+	if err := json.Unmarshal(descriptor, &d); err != nil || d.Digest == "" {
+		t.Fatalf("no descriptor: %v: %s", err, descriptor)
+	}
+	return d.Digest
+}
+
+func (r *road) workerHasNoImages(t *testing.T) {
+	if got := r.ssh(t, 1, "ls "+dataDir+"/registry/blobs/sha256 | wc -l"); got < "2" {
+		t.Errorf("the master has %s blobs", got)
+	}
+	for _, worker := range []int{2, 3} {
+		if got := r.ssh(t, worker, "cd "+dataDir+"; ls -d registry layers 2>/dev/null || :"); got != "" {
+			t.Errorf("h%d has %s", worker, got)
+		}
+	}
+}
+
+func (r *road) again(t *testing.T) {
+	before := map[int]string{}
+	const state = "cd " + dataDir + " && find . /etc/kubernetes /etc/containerd /usr/local/bin /etc/systemd/system -type f ! -path './records/*' -printf '%p %T@ %s\\n' | sort"
+	for i := range r.lab.Hosts {
+		before[i+1] = r.ssh(t, i+1, state)
+	}
+	if out := r.succeed(t, r.bringUp()...); !strings.Contains(out, "nothing to do") {
+		t.Errorf("it said %q", out)
+	}
+	if out := r.succeed(t, r.bringUp("--dry-run")...); strings.TrimSpace(out) != "nothing to do" {
+		t.Errorf("the plan is %q", out)
+	}
+	for i, want := range before {
+		if got := r.ssh(t, i, state); got != want {
+			t.Errorf("h%d was changed:\n%s\nbefore:\n%s", i, got, want)
+		}
+	}
+}
+
+// kubeconfig is used on the delivery machine, which knows no name of the cluster.
+func (r *road) kubeconfig(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "admin.conf")
+	if err := os.WriteFile(file, []byte(r.succeed(t, "kubeconfig", "-m", masters)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := r.lab.Command(t.Context(), filepath.Join(r.env.Bin, "kubectl"), "--kubeconfig", file, "get", "nodes", "-o", "name").CombinedOutput()
+	if err != nil || len(strings.Fields(string(out))) != 3 {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// powerCut takes the master's power away and gives it back: everything comes up again by itself.
+func (r *road) powerCut(t *testing.T) {
+	if err := r.lab.Kill(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.lab.Start(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 3*time.Minute, func() error {
+		_, err := r.lab.SSH(t.Context(), 1, nil, "KUBECACHEDIR=/tmp/kubectl-cache kubectl get --raw /readyz && systemctl is-active kubefile-registry")
+		return err
+	})
+	if out := r.succeed(t, r.bringUp()...); !strings.Contains(out, "nothing to do") {
+		t.Errorf("it said %q", out)
+	}
+}
+
+// sudo brings one host up by a login that is not root, with an encrypted key refused and a password from the standard input, and
+// removes the cluster by the password.
+func (r *road) sudo(t *testing.T) {
+	before := r.snapshot(t, 3)
+	login := []string{"-m", "10.77.0.13", "-u", "ops", "-p", "-"}
+	ask := func(args ...string) (string, string, error) {
+		cmd := r.command(t.Context(), append(args, login...)...)
+		cmd.Stdin = strings.NewReader(r.lab.Passwords["ops"] + "\n")
+		return r.output(cmd)
+	}
+	if out, stderr, err := ask(r.source, "-e", "CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true"); err != nil {
+		t.Fatalf("%v: %s%s\n%s", err, out, stderr, r.lastLog())
+	}
+	if strings.Contains(r.lastLog(), r.lab.Passwords["ops"]) {
+		t.Error("the password is in the log")
+	}
+	encrypted := r.command(t.Context(), "status", "-m", "10.77.0.13", "--pk", r.lab.EncryptedKey)
+	encrypted.Env = append(encrypted.Env, "SEALER_PK_PASSWD="+r.lab.Passphrase)
+	if out, stderr, err := r.output(encrypted); err != nil || !strings.Contains(out, "h3") {
+		t.Errorf("status with the encrypted key: %v: %s%s", err, out, stderr)
+	}
+	if out, stderr, err := ask("delete", "--all", "--yes"); err != nil {
+		t.Fatalf("%v: %s%s\n%s", err, out, stderr, r.lastLog())
+	}
+	same(t, "h3 after delete by sudo", before, r.snapshot(t, 3))
+}

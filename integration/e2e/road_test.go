@@ -1,0 +1,262 @@
+//go:build e2e
+
+// Package e2e goes the whole road for real: from Kubefiles through BuildKit to a cluster on three hosts without a route out, and back to
+// bare hosts.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/integration/hosts"
+	"github.com/kubefile/kubefile/integration/lab/environment"
+)
+
+//go:embed snapshot.sh
+var snapshotScript []byte
+
+const (
+	image   = "dashboard:v2.2.0"
+	masters = "10.77.0.11"
+	nodes   = "10.77.0.12-10.77.0.13"
+	dataDir = "/var/lib/sealer/data/default"
+)
+
+// road is what the tests share.
+type road struct {
+	top    string
+	env    *environment.Environment
+	lab    *hosts.Lab
+	runner string // sealer-run
+	home   string // of the delivery engineer: known hosts and logs
+	source string // the image as the delivery machine reaches it
+}
+
+// TestRoad is one test, because each part begins where the one before it ended.
+func TestRoad(t *testing.T) {
+	r := prepare(t)
+	before := map[int]string{}
+	for i := range r.lab.Hosts {
+		before[i+1] = r.snapshot(t, i+1)
+	}
+	t.Run("no route out", r.noRouteOut)
+	t.Run("ship", r.ship)
+	t.Run("dry run", r.dryRun)
+	t.Run("bad input", r.badInput)
+	for i, want := range before {
+		if t.Failed() {
+			return
+		}
+		same(t, fmt.Sprintf("h%d after bad input", i), want, r.snapshot(t, i))
+	}
+	if !t.Run("killed and run again", r.killedAndRunAgain) {
+		return
+	}
+	t.Run("two at once", r.twoAtOnce)
+	t.Run("pods", r.pods)
+	t.Run("served by the embedded registry", r.served)
+	t.Run("bytes are exact", r.exactBytes)
+	t.Run("worker has no images", r.workerHasNoImages)
+	t.Run("again changes nothing", r.again)
+	t.Run("kubeconfig", r.kubeconfig)
+	t.Run("power cut of the master", r.powerCut)
+	t.Run("delete", func(t *testing.T) {
+		r.succeed(t, "delete", "--all", "--yes", "-m", masters)
+		for i, want := range before {
+			same(t, fmt.Sprintf("h%d after delete", i), want, r.snapshot(t, i))
+		}
+	})
+	t.Run("sudo with a password", r.sudo)
+}
+
+func prepare(t *testing.T) *road {
+	t.Helper()
+	top, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &road{top: top, home: t.TempDir(), runner: filepath.Join(t.TempDir(), "sealer-run")}
+	if r.env, err = environment.Read(filepath.Join(top, "_out")); err != nil {
+		t.Fatal(err)
+	}
+	r.local(t, "go", "build", "-o", r.runner, "./cmd/sealer-run")
+	t.Log(r.local(t, filepath.Join(top, "integration/lab/examples.sh")))
+	if r.lab, err = hosts.Up(t.Context(), top, 3); err != nil {
+		t.Fatal(err)
+	}
+	for i := range r.lab.Hosts {
+		if err := r.lab.Fresh(t.Context(), i+1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.source = r.deliveryRegistry(t) + "/" + image
+	return r
+}
+
+// deliveryRegistry serves the lab's registry on the delivery machine, too: the same files, in the namespace of the hosts.
+func (r *road) deliveryRegistry(t *testing.T) string {
+	t.Helper()
+	const address = "127.0.0.1:5001"
+	config := filepath.Join(t.TempDir(), "registry.yml")
+	content := fmt.Sprintf("version: 0.1\nstorage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: %q}\nlog: {level: error, accesslog: {disabled: true}}\n",
+		filepath.Join(r.top, "_out", "registry"), address)
+	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := r.lab.Command(context.Background(), filepath.Join(r.env.Bin, "registry"), "serve", config)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	eventually(t, time.Minute, func() error {
+		return r.lab.Command(t.Context(), "curl", "-sf", "http://"+address+"/v2/").Run()
+	})
+	return address
+}
+
+// local runs a command on this machine, in the repository, with the lab's environment.
+func (r *road) local(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = r.top
+	cmd.Env = append(os.Environ(), "BUILDKIT_HOST="+r.env.BuildKitHost, "DOCKER_CONFIG="+r.env.DockerConfig,
+		"KUBEFILE_MIRRORS="+r.env.Mirrors, "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// command is sealer-run on the delivery machine.
+func (r *road) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := r.lab.Command(ctx, r.runner, args...)
+	cmd.Env = append(os.Environ(), "HOME="+r.home, "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "SSH_AUTH_SOCK=")
+	return cmd
+}
+
+// run runs sealer-run with the lab's key and returns standard output and standard error.
+func (r *road) run(t *testing.T, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	return r.output(r.command(t.Context(), append(args, "--pk", r.lab.Key)...))
+}
+
+func (r *road) output(cmd *exec.Cmd) (string, string, error) {
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	return stdout.String(), stderr.String(), err
+}
+
+func (r *road) succeed(t *testing.T, args ...string) string {
+	t.Helper()
+	stdout, stderr, err := r.run(t, args...)
+	if err != nil {
+		t.Fatalf("sealer-run %s: %v\n%s\n%s", strings.Join(args, " "), err, stderr, r.lastLog())
+	}
+	return stdout
+}
+
+// lastLog is the end of the newest log, for the message of a test that failed.
+func (r *road) lastLog() string {
+	logs, _ := filepath.Glob(filepath.Join(r.home, ".local/state/sealer-run/*.log"))
+	if len(logs) == 0 {
+		return ""
+	}
+	data, _ := os.ReadFile(logs[len(logs)-1])
+	return string(data[max(0, len(data)-4000):])
+}
+
+// bringUp are the arguments that make the cluster of all hosts.
+func (r *road) bringUp(args ...string) []string {
+	return append([]string{r.source, "-m", masters, "-n", nodes, "-e", "CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true"}, args...)
+}
+
+func (r *road) ssh(t *testing.T, i int, command string) string {
+	t.Helper()
+	out, err := r.lab.SSH(t.Context(), i, nil, command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func (r *road) snapshot(t *testing.T, i int) string {
+	t.Helper()
+	out, err := r.lab.SSH(t.Context(), i, snapshotScript, "sh -s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+// lock reads the image's lock with sealer-run itself.
+func (r *road) lock(t *testing.T) *imagespec.Lock {
+	t.Helper()
+	stdout, stderr, err := r.output(r.command(t.Context(), "images", r.source, "--output", "json"))
+	if err != nil {
+		t.Fatalf("%v: %s", err, stderr)
+	}
+	var lock imagespec.Lock
+	if err := json.Unmarshal([]byte(stdout), &lock); err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	return &lock
+}
+
+// same reports the lines in which two snapshots differ.
+func same(t *testing.T, what, want, got string) {
+	t.Helper()
+	lines := func(text string) map[string]bool {
+		set := map[string]bool{}
+		for line := range strings.Lines(text) {
+			set[line] = true
+		}
+		return set
+	}
+	if strings.Count(want, "\n") < 1000 {
+		t.Errorf("%s: the snapshot has only %d lines", what, strings.Count(want, "\n"))
+	}
+	before, after := lines(want), lines(got)
+	for line := range before {
+		if !after[line] {
+			t.Errorf("%s: gone: %s", what, line)
+		}
+	}
+	for line := range after {
+		if !before[line] {
+			t.Errorf("%s: new: %s", what, line)
+		}
+	}
+}
+
+func eventually(t *testing.T, limit time.Duration, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %s: %v", limit, err)
+		}
+		time.Sleep(time.Second)
+	}
+}

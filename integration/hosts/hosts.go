@@ -1,0 +1,79 @@
+// Package hosts is the lab's hosts for Go tests: a thin layer over hosts.sh, which says what they are.
+package hosts
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+)
+
+// Lab is a set of running hosts.
+type Lab struct {
+	Namespace    string            `json:"namespace"` // of the delivery machine
+	Key          string            `json:"key"`       // file of the key that logs in as root
+	EncryptedKey string            `json:"encryptedKey"`
+	Passphrase   string            `json:"passphrase"` // of the encrypted key
+	Passwords    map[string]string `json:"passwords"`  // by login: root, ops (sudo asks for the password), nosudo
+	Hosts        []Host            `json:"hosts"`
+
+	scripts string
+}
+
+// Host is one host of the lab.
+type Host struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+}
+
+// Up starts n hosts, or goes on with those that are up. top is the root of the repository.
+func Up(ctx context.Context, top string, n int) (*Lab, error) {
+	lab := &Lab{scripts: filepath.Join(top, "integration", "hosts")}
+	if err := lab.script(ctx, "up", strconv.Itoa(n)); err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(filepath.Join(top, "_out", "hosts", "inventory.json"))
+	if err != nil {
+		return nil, fmt.Errorf("reading the hosts' inventory: %w", err)
+	}
+	return lab, json.Unmarshal(data, lab)
+}
+
+// Fresh gives host i, counted from 1, a new and empty installation.
+func (l *Lab) Fresh(ctx context.Context, i int) error { return l.script(ctx, "fresh", strconv.Itoa(i)) }
+
+// Kill cuts the power of host i.
+func (l *Lab) Kill(ctx context.Context, i int) error { return l.script(ctx, "kill", strconv.Itoa(i)) }
+
+// Start starts host i again with the disk it has.
+func (l *Lab) Start(ctx context.Context, i int) error { return l.script(ctx, "start", strconv.Itoa(i)) }
+
+func (l *Lab) script(ctx context.Context, args ...string) error {
+	out, err := exec.CommandContext(ctx, filepath.Join(l.scripts, "hosts.sh"), args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("hosts.sh %v: %w: %s", args, err, out)
+	}
+	return nil
+}
+
+// Command is a command on the delivery machine: in the namespace that sees the hosts and nothing else.
+func (l *Lab) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, filepath.Join(l.scripts, "lan"), append([]string{name}, args...)...)
+}
+
+// SSH runs a command as root on host i with the given input and returns what it prints.
+func (l *Lab) SSH(ctx context.Context, i int, input []byte, command string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(l.scripts, "on"), strconv.Itoa(i), command)
+	cmd.Stdin = bytes.NewReader(input)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return out, fmt.Errorf("h%d: %s: %w: %s%s", i, command, err, out, stderr.Bytes())
+	}
+	return out, nil
+}

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# lint.sh: gofmt, go vet, staticcheck and shellcheck over the whole repository.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=integration/hosts/packages.sh
+. integration/hosts/packages.sh
+need shellcheck
+
+unformatted=$(git ls-files -z '*.go' | xargs -0 gofmt -l)
+[ -z "$unformatted" ] || { echo "not gofmt-clean:"; echo "$unformatted"; exit 1; }
+go vet -tags e2e ./...
+_out/bin/staticcheck -tags e2e ./...
+(cd integration/tools && go vet ./... && ../../_out/bin/staticcheck ./...)
+git ls-files -z | xargs -0 grep -lE -m1 '^#!.*\b(ba)?sh$' | grep -v '^frontend/.*testdata' | xargs shellcheck -x
