@@ -1,3 +1,4 @@
+#!/bin/sh
 # snapshot.sh: everything on a host that a cluster could leave behind, as text that can be compared. Run on the host by sh -s.
 # Left out is what changes by itself: the kernel's file systems, logs of running services, and the lab's own directory.
 set -u

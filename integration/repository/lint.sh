@@ -2,7 +2,7 @@
 # lint.sh: gofmt, go vet, staticcheck and shellcheck over the whole repository.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-# shellcheck source=integration/hosts/packages.sh
+# shellcheck source-path=SCRIPTDIR/../..
 . integration/hosts/packages.sh
 need shellcheck
 
@@ -11,4 +11,4 @@ unformatted=$(git ls-files -z '*.go' | xargs -0 gofmt -l)
 go vet -tags e2e ./...
 _out/bin/staticcheck -tags e2e ./...
 (cd integration/tools && go vet ./... && ../../_out/bin/staticcheck ./...)
-git ls-files -z | xargs -0 grep -lE -m1 '^#!.*\b(ba)?sh$' | grep -v '^frontend/.*testdata' | xargs shellcheck -x
+git grep -lE '^#!.*[/ ](ba)?sh$' -- ':!*.go' ':!*.md' | xargs shellcheck --external-sources --source-path=SCRIPTDIR

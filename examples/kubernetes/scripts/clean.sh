@@ -2,6 +2,7 @@
 # clean.sh: undoes init.sh and everything that ran because of it, by what init.sh noted. It goes on after failures, and can be run
 # again and on a host on which init.sh stopped anywhere.
 set -u
+# shellcheck source-path=SCRIPTDIR/..
 . scripts/record.sh
 [ -f "$record" ] || exit 0
 

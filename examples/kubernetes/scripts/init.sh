@@ -4,6 +4,7 @@
 #
 #   CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true   for hosts on which not even root may lower oom_score_adj (nested containers)
 set -eu
+# shellcheck source-path=SCRIPTDIR/..
 . scripts/record.sh
 
 start_record
