@@ -258,3 +258,44 @@ func same(t *testing.T, store *imagespec.Store, desc ocispec.Descriptor, want []
 		t.Errorf("%s has other bytes than its source (%v)", desc.Digest, err)
 	}
 }
+
+// embedded are config and layers of an embedded image.
+func (i image) embedded(t *testing.T, reference string) []ocispec.Descriptor {
+	t.Helper()
+	locked, ok := i.describe(t).Lock.Lookup(reference)
+	if !ok {
+		t.Fatalf("%s is not embedded", reference)
+	}
+	var manifest ocispec.Manifest
+	decode(t, []byte(i.file(t, "registry/blobs/sha256/"+locked.Platforms[0].Digest.Encoded())), &manifest)
+	return append(manifest.Layers, manifest.Config)
+}
+
+// provenance is the text of an image's first attestation.
+func provenance(t *testing.T, repo *remote.Repository, tag string) string {
+	t.Helper()
+	_, dt, err := oras.FetchBytes(t.Context(), repo, tag, oras.DefaultFetchBytesOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var index ocispec.Index
+	decode(t, dt, &index)
+	for _, m := range index.Manifests {
+		if m.Annotations["vnd.docker.reference.type"] != "attestation-manifest" {
+			continue
+		}
+		var manifest ocispec.Manifest
+		dt, err := content.FetchAll(t.Context(), repo, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decode(t, dt, &manifest)
+		dt, err = content.FetchAll(t.Context(), repo.Blobs(), manifest.Layers[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(dt)
+	}
+	t.Fatalf("%s has no attestation", tag)
+	return ""
+}

@@ -93,7 +93,7 @@ func run(t *testing.T, program string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = append(append(os.Environ(), lab.Lines()...), "OTEL_TRACES_EXPORTER=none")
+	cmd.Env = append(lab.Lines(), append(os.Environ(), "OTEL_TRACES_EXPORTER=none")...) // a test's own variables come last
 	dt, err := cmd.CombinedOutput()
 	return string(dt), err
 }
@@ -148,16 +148,20 @@ func newBuilder(t *testing.T) string {
 }
 
 // buildOn pushes what buildctl makes of a directory on a BuildKit of its own.
-func buildOn(t *testing.T, address, dir, ref string) {
+func buildOn(t *testing.T, address, dir, ref string, args ...string) {
 	t.Helper()
-	output, err := run(t, tool("buildctl"), "--addr", address, "build", "--progress", "plain",
-		"--frontend", "gateway.v0", "--opt", "source="+lab.Frontend, "--opt", "filename=Kubefile",
-		"--opt", "build-arg:KUBEFILE_MIRRORS="+lab.Mirrors,
-		"--local", "context="+dir, "--local", "dockerfile="+dir,
-		"--output", "type=image,push=true,name="+ref)
-	if err != nil {
+	if output, err := buildctl(t, address, dir, append([]string{"--output", "type=image,push=true,name=" + ref}, args...)...); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
+}
+
+// buildctl runs buildctl build with the frontend of this clone.
+func buildctl(t *testing.T, address, dir string, args ...string) (string, error) {
+	t.Helper()
+	return run(t, tool("buildctl"), append([]string{"--addr", address, "build", "--progress", "plain",
+		"--frontend", "gateway.v0", "--opt", "source=" + lab.Frontend, "--opt", "filename=Kubefile",
+		"--opt", "build-arg:KUBEFILE_MIRRORS=" + lab.Mirrors,
+		"--local", "context=" + dir, "--local", "dockerfile=" + dir}, args...)...)
 }
 
 // contains fails for every text that the output has not.
