@@ -42,6 +42,10 @@ var errNoStore = fmt.Errorf("%w: this host holds no images", imagespec.ErrNotFou
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	if r.ContentLength != 0 {
+		// No request here has a body that matters. A server-wide ReadTimeout would end the long answers, too.
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(patience))
+	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		readOnly.write(w)
