@@ -2,11 +2,13 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"time"
@@ -27,71 +29,87 @@ type Site struct {
 	Progress     io.Writer // lines for a person
 }
 
-// Run brings the cluster image up on the site, or with dryRun only says what it would do. The plan, or what was done, is written to out.
-func Run(ctx context.Context, image string, opts source.Options, site Site, dryRun, asJSON bool, out io.Writer) error {
-	artifact, err := source.Open(ctx, image, opts)
+// Options say how work is done and shown.
+type Options struct {
+	DryRun bool // only say what would be done
+	JSON   bool // the plan, or what was done, as JSON
+}
+
+// Run brings the cluster image up on the site. The plan, or what was done, is written to out.
+func Run(ctx context.Context, image string, from source.Options, site Site, opts Options, out io.Writer) error {
+	c, err := site.cluster()
+	if err != nil {
+		return err
+	}
+	if n := masters(site.Hosts); n > 1 {
+		return fmt.Errorf("%d masters: this version makes clusters with one master; give the others with -n", n)
+	}
+	artifact, err := source.Open(ctx, image, from)
 	if err != nil {
 		return err
 	}
 	defer artifact.Close()
-	c, done, err := site.cluster()
-	if err != nil {
+	c.Artifact = artifact
+	if err := perform(ctx, c, phase.Bringup(c), opts, out); err != nil || opts != (Options{}) {
 		return err
 	}
-	defer done()
-	c.Artifact, c.DryRun = artifact, dryRun
-	if n := masters(site.Hosts); n > 1 {
-		return fmt.Errorf("%d masters: this version makes clusters with one master; give the others with -n", n)
-	}
-	if err := phase.Perform(ctx, c, phase.Bringup(c)); err != nil {
-		return err
-	}
-	if dryRun || asJSON {
-		return c.Report.WritePlan(out, asJSON)
-	}
+	said := "cluster %s runs %s\n"
 	if len(c.Report.Actions()) == 0 {
-		_, err := fmt.Fprintf(out, "nothing to do: cluster %s runs %s\n", c.Name, image)
-		return err
+		said = "nothing to do: " + said
 	}
-	_, err = fmt.Fprintf(out, "cluster %s runs %s\n", c.Name, image)
+	_, err = fmt.Fprintf(out, said, c.Name, image)
 	return err
 }
 
 // Delete removes the cluster from its hosts.
-func Delete(ctx context.Context, site Site, dryRun, asJSON bool, out io.Writer) error {
-	c, done, err := site.cluster()
+func Delete(ctx context.Context, site Site, opts Options, out io.Writer) error {
+	c, err := site.cluster()
 	if err != nil {
 		return err
 	}
-	defer done()
-	c.DryRun = dryRun
-	if err := phase.Perform(ctx, c, phase.Removal(c)); err != nil {
+	if err := perform(ctx, c, phase.Removal(c), opts, out); err != nil || opts != (Options{}) {
 		return err
-	}
-	if dryRun || asJSON {
-		return c.Report.WritePlan(out, asJSON)
 	}
 	_, err = fmt.Fprintf(out, "cluster %s is gone\n", c.Name)
 	return err
 }
 
+// perform runs phases with a log, and prints what they did if that was asked for.
+func perform(ctx context.Context, c *phase.Cluster, phases []phase.Phase, opts Options, out io.Writer) (err error) {
+	defer func() { err = errors.Join(err, c.Close()) }()
+	c.DryRun = opts.DryRun
+	if !opts.DryRun {
+		log, err := openLog(c.Name)
+		if err != nil {
+			return err
+		}
+		defer log.Close()
+		c.Report.Log(log)
+		fmt.Fprintf(c.Report, "log: %s\n", log.Name())
+	}
+	if err := phase.Perform(ctx, c, phases); err != nil || opts == (Options{}) {
+		return err
+	}
+	return c.Report.WritePlan(out, opts.JSON)
+}
+
 // Status asks a running cluster how it is.
 func Status(ctx context.Context, site Site) (*phase.Status, error) {
-	c, done, err := site.cluster()
+	c, err := site.cluster()
 	if err != nil {
 		return nil, err
 	}
-	defer done()
+	defer c.Close()
 	return phase.Look(ctx, c)
 }
 
 // Kubeconfig writes a kubeconfig for the delivery machine.
 func Kubeconfig(ctx context.Context, site Site, out io.Writer) error {
-	c, done, err := site.cluster()
+	c, err := site.cluster()
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer c.Close()
 	return phase.Kubeconfig(ctx, c, out)
 }
 
@@ -107,36 +125,30 @@ func masters(hosts []host.Host) (n int) {
 	return n
 }
 
-// cluster prepares the work on a site. The function it returns ends it.
-func (s Site) cluster() (*phase.Cluster, func() error, error) {
+// cluster is the work on a site. It has to be closed once a phase has run.
+func (s Site) cluster() (*phase.Cluster, error) {
 	if masters(s.Hosts) == 0 {
-		return nil, nil, errors.New("no master: name one with -m")
+		return nil, errors.New("no master: name one with -m")
 	}
 	if !clusterName.MatchString(s.Cluster) {
-		return nil, nil, fmt.Errorf("cluster name %q: lower case letters, digits and dashes, at most 63 of them", s.Cluster)
+		return nil, fmt.Errorf("cluster name %q: lower case letters, digits and dashes, at most 63 of them", s.Cluster)
+	}
+	dataRoot := cmp.Or(s.DataRoot, phase.DefaultDataRoot)
+	if path.Clean(dataRoot) != dataRoot || !path.IsAbs(dataRoot) || dataRoot == "/" {
+		return nil, fmt.Errorf("data root %q: write it as an absolute path, like %s", s.DataRoot, phase.DefaultDataRoot)
 	}
 	env, err := environment.Parse(s.Env)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	dialer, err := host.NewDialer(s.FirstContact)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	log, err := openLog(s.Cluster)
-	if err != nil {
-		return nil, nil, err
-	}
-	dataRoot := s.DataRoot
-	if dataRoot == "" {
-		dataRoot = phase.DefaultDataRoot
-	}
-	fmt.Fprintf(s.Progress, "log: %s\n", log.Name())
-	c := &phase.Cluster{
+	return &phase.Cluster{
 		Name: s.Cluster, DataRoot: dataRoot, Hosts: s.Hosts, Env: env, Dialer: dialer,
-		Report: phase.NewReport(s.Progress, log),
-	}
-	return c, func() error { return errors.Join(c.Close(), log.Close()) }, nil
+		Report: phase.NewReport(s.Progress),
+	}, nil
 }
 
 // openLog makes the file for everything that hosts print, in the user's state directory (XDG Base Directory Specification).

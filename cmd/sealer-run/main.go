@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v3"
@@ -33,7 +34,7 @@ func main() {
 var errUsage = errors.New("see sealer-run --help")
 
 func usage(format string, args ...any) error {
-	return fmt.Errorf(format+": %w", append(args, errUsage)...)
+	return fmt.Errorf(format+" (%w)", append(args, errUsage)...)
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -61,7 +62,6 @@ func application() *cli.Command {
 		UsageText:                 "sealer-run IMAGE -m MASTERS [-n NODES] [-p PASSWORD|-]\nsealer-run COMMAND …\n\nIMAGE is a registry reference, an OCI layout directory, an OCI archive or a docker archive.",
 		Version:                   version,
 		Suggest:                   true,
-		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true, // values of -e have commas
 		Flags:                     runFlags(),
 		Action:                    runImage,
@@ -74,6 +74,10 @@ func application() *cli.Command {
 			{Name: "kubeconfig", Usage: "print the administrator's kubeconfig", Flags: siteFlags(), Action: kubeconfig},
 			{Name: "inspect", Usage: "show what a cluster image is", ArgsUsage: "IMAGE", Flags: inspectFlags(), Action: inspect},
 			{Name: "images", Usage: "list the images in a cluster image", ArgsUsage: "IMAGE", Flags: imagesFlags(), Action: images},
+			{Name: "version", Usage: "show the version", Action: func(_ context.Context, cmd *cli.Command) error {
+				_, err := fmt.Fprintln(cmd.Root().Writer, version)
+				return err
+			}},
 			registry(),
 			agentVerb(),
 			render(),
@@ -86,4 +90,17 @@ func application() *cli.Command {
 	return app
 }
 
-func usageError(_ context.Context, _ *cli.Command, err error, _ bool) error { return usage("%v", err) }
+// usageError says what is wrong in how the program was called and, for a flag that is none, which one it looks like.
+func usageError(_ context.Context, cmd *cli.Command, err error, _ bool) error {
+	name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
+	if !unknown {
+		return usage("%v", err)
+	}
+	if len(name) > 1 {
+		name = "-" + name
+	}
+	if like := cli.SuggestFlag(cmd.Flags, strings.TrimLeft(name, "-"), true); like != "" {
+		return usage("no flag -%s: did you mean %s?", name, like)
+	}
+	return usage("no flag -%s", name)
+}

@@ -139,8 +139,11 @@ func runImage(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	opts := source.Options{PlainHTTP: cmd.Bool("plain-http")}
-	return runner.Run(ctx, image, opts, s, cmd.Bool("dry-run"), cmd.String("output") == "json", cmd.Root().Writer)
+	return runner.Run(ctx, image, source.Options{PlainHTTP: cmd.Bool("plain-http")}, s, options(cmd), cmd.Root().Writer)
+}
+
+func options(cmd *cli.Command) runner.Options {
+	return runner.Options{DryRun: cmd.Bool("dry-run"), JSON: cmd.String("output") == "json"}
 }
 
 func oneImage(cmd *cli.Command) (string, error) {
@@ -167,7 +170,7 @@ func deleteCluster(ctx context.Context, cmd *cli.Command) error {
 			return err
 		}
 	}
-	return runner.Delete(ctx, s, cmd.Bool("dry-run"), cmd.String("output") == "json", cmd.Root().Writer)
+	return runner.Delete(ctx, s, options(cmd), cmd.Root().Writer)
 }
 
 func confirm(cmd *cli.Command, cluster string) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/host"
 )
 
 // clean leaves every host as it was: the image's own clean.sh, the registry's unit, and what the journal says was made.
@@ -43,8 +44,7 @@ func (p *clean) host(ctx context.Context, m *member) error {
 			_, err := m.ask(ctx, "rm", "-rf", "--one-file-system", m.Dir)
 			return err
 		}
-		// A cache that kubectl fills for whoever calls it: without the cluster it is of no use to anybody.
-		if _, err := m.ask(ctx, "rm", "-rf", "--one-file-system", path.Join(path.Dir(rootConfig), "cache")); err != nil {
+		if err := p.cache(ctx, m); err != nil {
 			return err
 		}
 		left, err := m.RemoveCreated(ctx)
@@ -63,12 +63,22 @@ func (p *clean) host(ctx context.Context, m *member) error {
 	})
 }
 
+// cache removes the cache that kubectl fills for whoever calls it, if nobody used it before the cluster.
+func (p *clean) cache(ctx context.Context, m *member) error {
+	ours, err := m.holds(ctx, "test", "-e", m.path(cacheMarker))
+	if err != nil || !ours {
+		return err
+	}
+	_, err = m.ask(ctx, "rm", "-rf", "--one-file-system", path.Join(path.Dir(rootConfig), "cache"))
+	return err
+}
+
 func (p *clean) script(ctx context.Context, m *member) error {
 	there, err := m.holds(ctx, "test", "-f", m.path("rootfs", cleanScript))
 	if err != nil || !there {
 		return err
 	}
-	return p.Do(ctx, m, "run "+cleanScript, func(ctx context.Context) error { return p.run(ctx, m, "sh", cleanScript) })
+	return p.Do(ctx, m, "run "+cleanScript, func(ctx context.Context) error { return p.run(ctx, m, host.Command{Argv: []string{"sh", cleanScript}}) })
 }
 
 func (p *clean) stopRegistry(ctx context.Context, m *member) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -32,6 +33,10 @@ const (
 	adminConfig = "/etc/kubernetes/admin.conf"
 	// maxHosts is how many hosts are worked on at once.
 	maxHosts = 32
+	// busy is the exit code of flock(1) for a lock that somebody else has (EX_TEMPFAIL of sysexits.h).
+	busy = 75
+	// orphanPatience is how long, in seconds, a command waits for one that an interrupted run left running.
+	orphanPatience = 900
 )
 
 // Cluster is what the phases work on.
@@ -48,6 +53,7 @@ type Cluster struct {
 	members   []*member
 	unreached []host.Report
 	state     *state.State
+	abandon   context.CancelCauseFunc // ends the work that is under way
 }
 
 // member is a host that was reached.
@@ -55,7 +61,7 @@ type member struct {
 	agent.Client
 	facts *host.Facts
 	host  host.Host
-	// isNew says that the host has none of the cluster's files yet. In a dry run it has no agent either.
+	// isNew says that the host has no agent and none of the cluster's files yet, so that there is nothing to ask it.
 	isNew bool
 }
 
@@ -99,16 +105,29 @@ func (c *Cluster) Close() error {
 	return errors.Join(failed...)
 }
 
+// change is one thing that is about to happen to one host.
+type change struct {
+	member *member
+	what   string
+}
+
 // Do is the only way to change a host: a dry run prints what and does not call work.
 func (c *Cluster) Do(ctx context.Context, m *member, what string, work func(context.Context) error) error {
-	c.Report.action(m, what)
-	if c.DryRun {
-		return nil
-	}
-	if err := work(ctx); err != nil {
+	if err := c.doTogether(ctx, []change{{m, what}}, work); err != nil {
 		return fmt.Errorf("%s: %s: %w", m, what, err)
 	}
 	return nil
+}
+
+// doTogether is [Cluster.Do] for changes to several hosts that are one piece of work.
+func (c *Cluster) doTogether(ctx context.Context, changes []change, work func(context.Context) error) error {
+	for _, ch := range changes {
+		c.Report.action(ch.member, ch.what)
+	}
+	if c.DryRun || len(changes) == 0 {
+		return nil
+	}
+	return work(ctx)
 }
 
 // each calls work for every member at once and returns all errors.
@@ -146,13 +165,31 @@ func (m *member) holds(ctx context.Context, argv ...string) (bool, error) {
 	return err == nil, err
 }
 
-// run runs a command as root in the rootfs with the host's environment. What it prints goes to the log.
-func (c *Cluster) run(ctx context.Context, m *member, argv ...string) error {
+// run runs a command as root, in the rootfs unless it says where, with the host's environment unless it brings one. What it prints goes
+// to the log. Such commands run one after the other on a host: what an interrupted run left running ends first.
+func (c *Cluster) run(ctx context.Context, m *member, cmd host.Command) error {
 	out := c.Report.writer(m)
 	defer out.Close()
-	return m.Conn.Run(ctx, host.Command{
-		Argv: argv, Env: c.environment(m), Dir: m.path("rootfs"), Root: true, Stdout: out, Stderr: out,
-	})
+	cmd.Argv = append([]string{
+		"flock", "--close", "--wait", strconv.Itoa(orphanPatience), "--conflict-exit-code", strconv.Itoa(busy), m.path("work.lock"),
+	}, cmd.Argv...)
+	cmd.Root, cmd.Stdout, cmd.Stderr = true, out, out
+	if cmd.Dir == "" {
+		cmd.Dir = m.path("rootfs")
+	}
+	if cmd.Env == nil {
+		cmd.Env = c.environment(m)
+	}
+	err := m.Conn.Run(ctx, cmd)
+	var exit *host.ExitError
+	switch {
+	case !errors.As(err, &exit):
+		return err
+	case exit.Code == busy && exit.Stderr == "":
+		return errors.New("what an interrupted run left running there does not end: look for it with ps, and end it")
+	default:
+		return fmt.Errorf("exit code %d: %s\n(all it said is in the log)", exit.Code, exit.Stderr)
+	}
 }
 
 // environment is what scripts, templates and commands on a host see: the image's ENV under what the site gave, under what the host is.
@@ -174,7 +211,10 @@ func (c *Cluster) environment(m *member) environment.Set {
 	return environment.Merge(image, own, c.Env).Exported()
 }
 
-// marker is a file in the cluster's directory whose content says for what a piece of work was done.
+// finished is the content of a marker of work that does not depend on anything.
+const finished = "done"
+
+// marked reports whether a marker, a file in the cluster's directory that says for what a piece of work was done, says content.
 func (m *member) marked(ctx context.Context, name, content string) (bool, error) {
 	if m.isNew {
 		return false, nil
@@ -182,6 +222,7 @@ func (m *member) marked(ctx context.Context, name, content string) (bool, error)
 	return m.holds(ctx, "sh", "-c", `test "$(cat "$1" 2>/dev/null)" = "$2"`, "sh", m.path(name), content)
 }
 
+// mark writes a marker.
 func (m *member) mark(ctx context.Context, name, content string) error {
 	_, err := m.WriteFile(ctx, m.path(name), 0o600, []byte(content+"\n"))
 	return err

@@ -46,9 +46,5 @@ func (p *commands) command(ctx context.Context, m *member, command imagespec.Com
 	if command.Shell != "" {
 		argv = []string{"sh", "-c", command.Shell} // the image's author wrote it for a shell
 	}
-	out := p.Report.writer(m)
-	defer out.Close()
-	return m.Conn.Run(ctx, host.Command{
-		Argv: argv, Env: env, Dir: path.Join(rootfs, p.Artifact.Description.WorkingDir), Root: true, Stdout: out, Stderr: out,
-	})
+	return p.run(ctx, m, host.Command{Argv: argv, Env: env, Dir: path.Join(rootfs, p.Artifact.Description.WorkingDir)})
 }

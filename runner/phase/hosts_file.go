@@ -3,6 +3,7 @@ package phase
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -40,10 +41,15 @@ func (p *hostsFile) names(m *member) []string {
 		api = m
 	}
 	lines := []string{api.String() + " " + endpointName, "127.0.0.1 " + registryDomain}
+	names := []string{}
 	for _, other := range p.members {
-		lines = append(lines, other.String()+" "+other.name())
+		names = append(names, other.String()+" "+other.name())
 	}
-	return lines
+	for _, other := range p.others() {
+		names = append(names, other.Address.String()+" "+other.Name)
+	}
+	slices.Sort(names)
+	return append(lines, names...)
 }
 
 // withBlock returns the hosts file with the cluster's lines between two marks, in the place where they were or at the end.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 )
 
@@ -21,11 +22,11 @@ const (
 
 func (p *kubeadmInit) Run(ctx context.Context) error {
 	m := p.first()
-	done, err := m.marked(ctx, initMarker, "done")
+	there, err := m.marked(ctx, initMarker, finished)
 	if err != nil {
 		return err
 	}
-	if done {
+	if there {
 		// A control plane that was complete once is never made anew, whatever its state: that is for a person to decide.
 		return p.await(ctx, m)
 	}
@@ -45,10 +46,11 @@ func (p *kubeadmInit) Run(ctx context.Context) error {
 		if err := p.resetHalf(ctx, m); err != nil {
 			return err
 		}
-		if err := p.run(ctx, m, "bin/kubeadm", "init", "--config", file, "--skip-token-print"); err != nil {
+		command := host.Command{Argv: []string{"bin/kubeadm", "init", "--config", file, "--skip-token-print"}}
+		if err := p.run(ctx, m, command); err != nil {
 			return err
 		}
-		return m.mark(ctx, initMarker, "done")
+		return m.mark(ctx, initMarker, finished)
 	})
 }
 
@@ -83,7 +85,7 @@ func (c *Cluster) resetHalf(ctx context.Context, m *member) error {
 		return err
 	}
 	c.Report.Line(m.String(), "clearing away an interrupted kubeadm")
-	return c.run(ctx, m, "bin/kubeadm", "reset", "--force")
+	return c.run(ctx, m, host.Command{Argv: []string{"bin/kubeadm", "reset", "--force"}})
 }
 
 // await waits until the API server of a master answers.

@@ -21,8 +21,8 @@ const joinMarker = "kubeadm-join.done"
 func (p *kubeadmJoin) Run(ctx context.Context) error {
 	join := sync.OnceValues(func() (kubeadm.Join, error) { return p.invite(ctx) })
 	return p.each(ctx, p.nodes(), func(ctx context.Context, m *member) error {
-		done, err := m.marked(ctx, joinMarker, "done")
-		if err != nil || done {
+		there, err := m.marked(ctx, joinMarker, finished)
+		if err != nil || there {
 			return err
 		}
 		return p.Do(ctx, m, "kubeadm join", func(ctx context.Context) error {
@@ -52,18 +52,12 @@ func (p *kubeadmJoin) join(ctx context.Context, m *member, site kubeadm.Join) er
 	if _, err := p.kubectl(ctx, "delete", "node", m.name(), "--ignore-not-found"); err != nil {
 		return err
 	}
-	out := p.Report.writer(m)
-	defer out.Close()
-	err = m.Conn.Run(ctx, host.Command{
-		// The token is on the standard input: in no argument, in no file.
-		Argv:  []string{"bin/kubeadm", "join", "--config", "/dev/stdin"},
-		Stdin: bytes.NewReader(config),
-		Env:   p.environment(m), Dir: m.path("rootfs"), Root: true, Stdout: out, Stderr: out,
-	})
-	if err != nil {
+	// The token is on the standard input: in no argument, in no file.
+	command := host.Command{Argv: []string{"bin/kubeadm", "join", "--config", "/dev/stdin"}, Stdin: bytes.NewReader(config)}
+	if err := p.run(ctx, m, command); err != nil {
 		return err
 	}
-	return m.mark(ctx, joinMarker, "done")
+	return m.mark(ctx, joinMarker, finished)
 }
 
 // invite makes a token with which hosts may join for half an hour.

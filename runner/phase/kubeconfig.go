@@ -1,13 +1,20 @@
 package phase
 
-import "context"
+import (
+	"context"
+	"path"
+)
 
 // kubeconfig lets root's kubectl work on every master. A file that is there already is somebody's and stays.
 type kubeconfig struct{ *Cluster }
 
 func (*kubeconfig) Title() string { return "Give kubectl to the masters" }
 
-const rootConfig = "/root/.kube/config"
+const (
+	rootConfig = "/root/.kube/config"
+	// cacheMarker is there when kubectl's cache beside rootConfig is of this cluster only.
+	cacheMarker = "kubectl-cache.ours"
+)
 
 func (p *kubeconfig) Run(ctx context.Context) error {
 	return p.each(ctx, p.masters(), func(ctx context.Context, m *member) error {
@@ -17,6 +24,13 @@ func (p *kubeconfig) Run(ctx context.Context) error {
 		}
 		return p.Do(ctx, m, "write "+rootConfig, func(ctx context.Context) error {
 			content, err := m.ask(ctx, "cat", adminConfig)
+			if err != nil {
+				return err
+			}
+			used, err := m.holds(ctx, "test", "-e", path.Dir(rootConfig))
+			if err == nil && !used {
+				err = m.mark(ctx, cacheMarker, "")
+			}
 			if err != nil {
 				return err
 			}

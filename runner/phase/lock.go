@@ -5,29 +5,41 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/user"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kubefile/kubefile/runner/host"
 )
 
-// ErrLocked says that another run works on the cluster.
-var ErrLocked = errors.New("another sealer-run is working on this cluster: wait until it is done")
+var (
+	// ErrLocked says that another run works on the cluster.
+	ErrLocked = errors.New("another sealer-run is working on this cluster: wait until it is done")
+	// ErrLockLost says that the lock was lost while the work went on, as when the delivery machine slept.
+	ErrLockLost = errors.New("the lock on the cluster is lost: run the same command again")
+)
 
-// lock keeps two runs from working on a cluster at once. The first master holds a flock(1) as long as our session lives, so a run that
-// was killed leaves nothing to clear away.
+// lock keeps two runs from working on a cluster at once. The first master holds a flock(1) as long as our session lives and is heard
+// of, so that neither a run that was killed nor a delivery machine that went away leaves anything to clear away.
 type lock struct {
 	*Cluster
 	release io.Closer
-	held    chan error
+	held    chan struct{} // closed once the lock is gone
 }
 
 func (*lock) Title() string { return "Lock the cluster" }
 
-// lockScript says that it has the lock and keeps it until its input ends.
-const lockScript = "echo locked; exec cat >/dev/null"
-
-// busy is the exit code for a lock that somebody else has.
-const busy = 75
+const (
+	// lockScript writes $1, who holds it, to the locked file $2, says so, and keeps the lock as long as it hears something every $3 seconds.
+	lockScript = `printf '%s\n' "$1" > "$2"; echo locked; while [ -n "$(timeout "$3" head -c 1)" ]; do :; done`
+	// heartbeat is how often the lock's holder is heard of; it is given up after several that are missing.
+	heartbeat      = 10 * time.Second
+	heartbeatLimit = 60
+	// maxOwner bounds what is repeated of the note in a locked file, in bytes.
+	maxOwner = 200
+)
 
 func (c *Cluster) lockFile() string { return "/run/kubefile-" + c.Name + ".lock" }
 
@@ -37,27 +49,65 @@ func (p *lock) Run(ctx context.Context) error {
 	}
 	input, release := io.Pipe()
 	said, say := io.Pipe()
-	p.release, p.held = release, make(chan error, 1)
+	p.release, p.held = release, make(chan struct{})
+	var ended error
 	go func() {
-		err := p.first().Conn.Run(ctx, host.Command{
-			Argv:  []string{"flock", "-n", "-E", fmt.Sprint(busy), p.lockFile(), "sh", "-c", lockScript},
+		ended = p.first().Conn.Run(ctx, host.Command{
+			Argv: []string{"flock", "--nonblock", "--close", "--conflict-exit-code", strconv.Itoa(busy), p.lockFile(),
+				"sh", "-c", lockScript, "sh", owner(), p.lockFile(), strconv.Itoa(heartbeatLimit)},
 			Stdin: input, Stdout: say, Root: true,
 		})
-		say.CloseWithError(errors.Join(err, io.EOF))
-		p.held <- err
+		say.Close()
+		close(p.held)
 	}()
-	line := make([]byte, len("locked"))
-	if _, err := io.ReadFull(said, line); err == nil && strings.HasPrefix(string(line), "locked") {
+	if _, err := io.ReadFull(said, make([]byte, len("locked"))); err == nil {
 		go io.Copy(io.Discard, said)
+		go p.keep(release)
 		return nil
 	}
-	err := <-p.held
+	<-p.held
 	p.release = nil
 	var exit *host.ExitError
-	if errors.As(err, &exit) && exit.Code == busy {
-		return fmt.Errorf("%s: %w", p.first(), ErrLocked)
+	if errors.As(ended, &exit) && exit.Code == busy {
+		return fmt.Errorf("%s: %w%s", p.first(), ErrLocked, p.holder(ctx))
 	}
-	return err
+	return ended
+}
+
+// keep lets the host hear of us until the lock is gone, and ends all work then: nobody else may be at work beside us.
+func (p *lock) keep(w io.Writer) {
+	ticker := time.NewTicker(heartbeat)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-p.held:
+			p.abandon(ErrLockLost)
+			return
+		case <-ticker.C:
+			w.Write([]byte(".")) // fails when the lock is gone
+		}
+	}
+}
+
+// owner is who we are, for those whom the lock keeps out.
+func owner() string {
+	name, machine := "somebody", "an unknown machine"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if h, err := os.Hostname(); err == nil {
+		machine = h
+	}
+	return fmt.Sprintf("%s on %s, process %d, since %s", name, machine, os.Getpid(), time.Now().UTC().Format(time.RFC3339))
+}
+
+// holder says who has the lock, as far as the note in the file tells.
+func (p *lock) holder(ctx context.Context) string {
+	note, err := p.first().ask(ctx, "head", "-c", strconv.Itoa(maxOwner), p.lockFile())
+	if err != nil || len(note) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%q)", strings.TrimSpace(string(note)))
 }
 
 // Close gives the lock back.

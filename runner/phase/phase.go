@@ -55,10 +55,12 @@ func Removal(c *Cluster) []Phase {
 }
 
 // Perform runs the phases in order and stops at the first that fails.
-func Perform(ctx context.Context, c *Cluster, phases []Phase) (err error) {
+func Perform(ctx context.Context, c *Cluster, phases []Phase) error {
+	ctx, c.abandon = context.WithCancelCause(ctx)
+	defer c.abandon(nil)
 	for i, p := range phases {
-		if err := ctx.Err(); err != nil {
-			return err
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		if held, ok := p.(closer); ok {
 			defer held.Close()

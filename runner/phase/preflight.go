@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
@@ -19,8 +20,8 @@ var (
 	masterPorts = []uint16{6443, 2379, 2380, 10257, 10259}
 )
 
-// hostCommands are what scripts, kubeadm and the kubelet call.
-var hostCommands = []string{"iptables", "mount", "conntrack"}
+// hostCommands are what scripts, kubeadm, the kubelet and the phases call.
+var hostCommands = []string{"iptables", "mount", "conntrack", "flock", "sha256sum", "timeout"}
 
 func (p *preflight) Run(ctx context.Context) error {
 	reports := host.Connect(ctx, p.Dialer, p.Hosts, p.DataRoot)
@@ -30,7 +31,7 @@ func (p *preflight) Run(ctx context.Context) error {
 			continue
 		}
 		m := p.join(r)
-		ours, err := m.holds(ctx, "test", "-d", p.dir())
+		ours, err := m.holds(ctx, "sh", "-c", `test -x "$1" && test -d "$2"`, "sh", agent.Path, p.dir())
 		if err != nil {
 			return err
 		}

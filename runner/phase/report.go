@@ -25,8 +25,14 @@ type Action struct {
 	What  string `json:"what"`
 }
 
-// NewReport returns a report that writes progress to out and everything to log.
-func NewReport(out, log io.Writer) *Report { return &Report{out: out, log: log} }
+// NewReport returns a report that writes progress to out.
+func NewReport(out io.Writer) *Report { return &Report{out: out, log: io.Discard} }
+
+// Log lets everything be written to log too.
+func (r *Report) Log(log io.Writer) { r.log = log }
+
+// Write prints to the person. It implements [io.Writer].
+func (r *Report) Write(p []byte) (int, error) { return r.out.Write(p) }
 
 // Actions returns every change that was made, or in a dry run would be made, in order.
 func (r *Report) Actions() []Action {

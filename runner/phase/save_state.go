@@ -2,8 +2,10 @@ package phase
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -20,10 +22,12 @@ const stateSecret = "kubefile-state"
 func (p *saveState) Run(ctx context.Context) error {
 	p.state.Image, p.state.Digest = p.Artifact.Name, p.Artifact.Digest
 	p.state.KubernetesVersion = p.Artifact.Description.KubernetesVersion
-	p.state.Hosts = nil
+	hosts := p.others()
 	for _, m := range p.members {
-		p.state.Hosts = append(p.state.Hosts, state.Host{Address: m.host.Address, Name: m.name(), Role: string(m.host.Role)})
+		hosts = append(hosts, state.Host{Address: m.host.Address, Name: m.name(), Role: string(m.host.Role)})
 	}
+	slices.SortFunc(hosts, func(a, b state.Host) int { return cmp.Or(cmp.Compare(a.Role, b.Role), a.Address.Compare(b.Address)) })
+	p.state.Hosts = hosts
 	data, err := p.state.Encode()
 	if err != nil {
 		return err

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+
+	"github.com/kubefile/kubefile/runner/host"
 )
 
 // scripts runs the base image's hooks on every host: all checks first, then the installation.
@@ -30,6 +32,9 @@ func (p *scripts) Run(ctx context.Context) error {
 	return nil
 }
 
+// ifThere runs the script $1 if the image has it.
+const ifThere = `[ ! -e "$1" ] || exec sh "$1"`
+
 // script runs one hook on one host, if it is there and has not run for the same rootfs and environment.
 func (p *scripts) script(ctx context.Context, m *member, script string) error {
 	key := p.key(m)
@@ -37,22 +42,12 @@ func (p *scripts) script(ctx context.Context, m *member, script string) error {
 	if err != nil || done {
 		return err
 	}
-	there := m.isNew && p.DryRun
-	if !there {
-		if there, err = m.holds(ctx, "test", "-f", m.path("rootfs", script)); err != nil {
+	return p.Do(ctx, m, "run "+script, func(ctx context.Context) error {
+		if err := p.run(ctx, m, host.Command{Argv: []string{"sh", "-c", ifThere, "sh", script}}); err != nil || script != initScript {
 			return err
 		}
-	}
-	if there {
-		err := p.Do(ctx, m, "run "+script, func(ctx context.Context) error { return p.run(ctx, m, "sh", script) })
-		if err != nil {
-			return err
-		}
-	}
-	if script != initScript || p.DryRun {
-		return nil
-	}
-	return m.mark(ctx, scriptsMarker, key)
+		return m.mark(ctx, scriptsMarker, key)
+	})
 }
 
 // key stands for everything that the scripts depend on.

@@ -5,7 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
+	"sync"
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/host"
@@ -17,43 +17,57 @@ type templates struct{ *Cluster }
 
 func (*templates) Title() string { return "Render templates" }
 
+const templatesMarker = "templates.done"
+
 func (p *templates) Run(ctx context.Context) error {
-	if p.DryRun {
-		return nil // what is to be rendered is known once the rootfs is on a host
+	var mu sync.Mutex
+	var due []*member
+	err := p.each(ctx, p.members, func(ctx context.Context, m *member) error {
+		done, err := m.marked(ctx, templatesMarker, p.key(m))
+		if err != nil || done {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		due = append(due, m)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	for _, check := range []bool{true, false} {
-		err := p.each(ctx, p.members, func(ctx context.Context, m *member) error {
-			files, err := p.render(ctx, m, check)
-			if err != nil {
-				return fmt.Errorf("%s: %w", m, err)
-			}
-			if len(files) > 0 {
-				p.Report.action(m, "render "+strings.Join(files, ", "))
-			}
-			return nil
-		})
+	if !p.DryRun { // what there is to render is known once the rootfs is on a host
+		err := p.each(ctx, due, func(ctx context.Context, m *member) error { return p.render(ctx, m, "--check") })
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return p.each(ctx, due, func(ctx context.Context, m *member) error {
+		return p.Do(ctx, m, "render the templates", func(ctx context.Context) error {
+			if err := p.render(ctx, m); err != nil {
+				return err
+			}
+			return m.mark(ctx, templatesMarker, p.key(m))
+		})
+	})
 }
 
-func (p *templates) render(ctx context.Context, m *member, check bool) (files []string, err error) {
+// render lets the agent render, and prints which files that changed.
+func (p *templates) render(ctx context.Context, m *member, flags ...string) error {
 	env, err := json.Marshal(p.environment(m))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	argv := []string{agent.Path, "render"}
-	if check {
-		argv = append(argv, "--check")
-	}
+	argv := append([]string{agent.Path, "render"}, flags...)
 	out, err := host.Output(ctx, m.Conn, host.Command{Argv: append(argv, m.path("rootfs")), Stdin: bytes.NewReader(env), Root: true})
 	if err != nil {
-		return nil, err
+		return err
 	}
+	var files []string
 	if err := json.Unmarshal(out, &files); err != nil {
-		return nil, fmt.Errorf("reading the agent's answer: %w", err)
+		return fmt.Errorf("%s: reading the agent's answer: %w", m, err)
 	}
-	return files, nil
+	for _, name := range files {
+		p.Report.Line(m.String(), fmt.Sprintf("rendered %q", name))
+	}
+	return nil
 }

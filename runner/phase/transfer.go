@@ -2,7 +2,10 @@ package phase
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,14 +20,18 @@ type transfer struct{ *Cluster }
 
 func (*transfer) Title() string { return "Transfer" }
 
+// unpackedMarker says of which layers the rootfs and the image store are.
+const unpackedMarker = "unpacked.done"
+
 func (p *transfer) Run(ctx context.Context) error {
 	var targets []agent.Target
+	var sending []change
 	for _, m := range p.members {
-		if !p.DryRun || !m.isNew {
-			targets = append(targets, agent.Target{Client: m.Client, Images: m.isMaster()})
+		if p.DryRun && m.isNew { // nothing is there, not even an agent that could say so
+			sending = append(sending, change{m, "send " + bytesText(p.all(m))})
 			continue
 		}
-		p.Report.action(m, "send "+bytesText(p.all(m)))
+		targets = append(targets, agent.Target{Client: m.Client, Images: m.isMaster()})
 	}
 	plans, err := agent.Plan(ctx, p.Artifact, targets)
 	if err != nil {
@@ -32,18 +39,18 @@ func (p *transfer) Run(ctx context.Context) error {
 	}
 	var send []agent.Target
 	for i, plan := range plans {
-		if plan.Need > 0 || len(plan.Rootfs)+len(plan.Images) > 0 {
-			send = append(send, targets[i])
-			p.Report.action(p.member(plan.Host), fmt.Sprintf("send %s (%s are there)", bytesText(plan.Need), bytesText(plan.Present)))
+		if len(plan.Rootfs)+len(plan.Images) == 0 {
+			continue
 		}
-	}
-	if p.DryRun {
-		return nil
-	}
-	if len(send) > 0 {
-		if err := p.send(ctx, send); err != nil {
-			return err
+		send = append(send, targets[i])
+		what := "send " + bytesText(plan.Need)
+		if plan.Present > 0 {
+			what += " (" + bytesText(plan.Present) + " are there)"
 		}
+		sending = append(sending, change{p.member(plan.Host), what})
+	}
+	if err := p.doTogether(ctx, sending, func(ctx context.Context) error { return p.send(ctx, send) }); err != nil {
+		return err
 	}
 	return p.each(ctx, p.members, p.unpack)
 }
@@ -62,29 +69,44 @@ func (p *transfer) send(ctx context.Context, targets []agent.Target) error {
 }
 
 func (p *transfer) unpack(ctx context.Context, m *member) error {
-	changed, err := m.UnpackRootfs(ctx, p.Artifact.RootfsLayers)
-	if err != nil {
-		return fmt.Errorf("%s: %w", m, err)
+	key := p.layersKey(m)
+	done, err := m.marked(ctx, unpackedMarker, key)
+	if err != nil || done {
+		return err
 	}
-	if changed {
-		p.Report.action(m, "unpack the rootfs")
+	return p.Do(ctx, m, "unpack the rootfs", func(ctx context.Context) error {
+		if _, err := m.UnpackRootfs(ctx, p.Artifact.RootfsLayers); err != nil {
+			return err
+		}
+		if m.isMaster() {
+			if _, err := m.CommitImages(ctx, p.Artifact.ImageLayers); err != nil {
+				return err
+			}
+		}
+		return m.mark(ctx, unpackedMarker, key)
+	})
+}
+
+// layers are those that a host gets.
+func (p *transfer) layers(m *member) []imagespec.Layer {
+	layers := slices.Clone(p.Artifact.RootfsLayers)
+	if m.isMaster() {
+		layers = append(layers, p.Artifact.ImageLayers...)
 	}
-	if !m.isMaster() {
-		return nil
+	return layers
+}
+
+func (p *transfer) layersKey(m *member) string {
+	hash := sha256.New()
+	for _, layer := range p.layers(m) {
+		fmt.Fprintln(hash, layer.Descriptor.Digest)
 	}
-	_, err = m.CommitImages(ctx, p.Artifact.ImageLayers)
-	return err
+	return hex.EncodeToString(hash.Sum(nil))
 }
 
 func (p *transfer) all(m *member) (bytes int64) {
-	layers := [][]imagespec.Layer{p.Artifact.RootfsLayers}
-	if m.isMaster() {
-		layers = append(layers, p.Artifact.ImageLayers)
-	}
-	for _, list := range layers {
-		for _, layer := range list {
-			bytes += layer.Descriptor.Size
-		}
+	for _, layer := range p.layers(m) {
+		bytes += layer.Descriptor.Size
 	}
 	return bytes
 }
