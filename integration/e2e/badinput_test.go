@@ -26,7 +26,8 @@ func (r *road) badInput(t *testing.T) {
 	}{
 		{"unknown flag", []string{r.source, "-m", masters, "--mastres", "x"}, "", []string{"mastres"}, 2},
 		{"no master", []string{r.source, "-n", nodes}, "", []string{"-m"}, 2},
-		{"address twice", append([]string{r.source, "-m", masters, "-n", "10.77.0.12,10.77.0.11"}, key...), "", []string{"10.77.0.11", "twice"}, 2},
+		{"address twice", append([]string{r.source, "-m", masters, "-n", "10.77.0.12,10.77.0.12"}, key...), "", []string{"10.77.0.12", "twice"}, 2},
+		{"master and node", append([]string{r.source, "-m", masters, "-n", masters}, key...), "", []string{"10.77.0.11", "one role"}, 2},
 		{"no such image", append([]string{filepath.Dir(r.source) + "/nothing:v1", "-m", masters}, key...), "", []string{"nothing:v1", "not found"}, 1},
 		{"no such file", append([]string{"./none.tar", "-m", masters}, key...), "", []string{"none.tar", "not found"}, 1},
 		{"not a cluster image", append([]string{r.plainLayout(t), "-m", masters}, key...), "", []string{"not a cluster image"}, 1},

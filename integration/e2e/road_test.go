@@ -90,7 +90,7 @@ func prepare(t *testing.T) *road {
 		t.Fatal(err)
 	}
 	r.local(t, "go", "build", "-o", r.runner, "./cmd/sealer-run")
-	t.Log(r.local(t, filepath.Join(top, "integration/lab/examples.sh")))
+	r.local(t, filepath.Join(top, "integration/lab/examples.sh"))
 	if r.lab, err = hosts.Up(t.Context(), top, 3); err != nil {
 		t.Fatal(err)
 	}

@@ -26,9 +26,16 @@ alive() { [ -d "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status" 2> /dev/n
 is() { grep -qs -- "$2" "/proc/$1/cmdline"; } # a pid is killed only while it is what it was
 numbers() { find "$out" -maxdepth 1 -name 'h*.img' -printf '%f\n' 2> /dev/null | sed 's/^h//; s/\.img$//' | sort -n; }
 
+# The names in the kernel (namespaces, cgroups, bridge addresses) are one lab's at a time. A clone whose hosts were killed, as
+# when a CI job ends, has lost them: what it left is cleared away first.
 claim() {
-  if [ -f "$owner" ] && [ "$(cat "$owner")" != "$top" ] && [ -d "$(cat "$owner")" ]; then
-    die "lab $lab belongs to $(cat "$owner"): stop it there (make hosts-down), or choose another name (LAB_NAME=...)"
+  local other
+  other=$(cat "$owner" 2> /dev/null) || true
+  if [ -n "$other" ] && [ "$other" != "$top" ] && [ -x "$other/integration/hosts/hosts.sh" ]; then
+    if "$other/integration/hosts/hosts.sh" status | grep -q ' up$'; then
+      die "lab $lab belongs to $other: stop it there (make hosts-down), or choose another name (LAB_NAME=...)"
+    fi
+    "$other/integration/hosts/hosts.sh" down
   fi
   echo "$top" > "$owner"
 }
