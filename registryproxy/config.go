@@ -9,6 +9,7 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // Unit is the name of the systemd unit that runs the proxy on a host.
@@ -67,7 +68,7 @@ func (c Config) check() error {
 		if err := l.check(); err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}
-		if addresses[l.Address] && portOf(l.Address) != "0" {
+		if addresses[l.Address] && !strings.HasSuffix(l.Address, ":0") {
 			return fmt.Errorf("listen: %s twice", l.Address)
 		}
 		addresses[l.Address] = true
@@ -120,9 +121,4 @@ func checkAddress(address string) error {
 		return fmt.Errorf("%q is not host:port", address)
 	}
 	return nil
-}
-
-func portOf(address string) string {
-	_, port, _ := net.SplitHostPort(address)
-	return port
 }
