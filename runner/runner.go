@@ -75,8 +75,8 @@ func Delete(ctx context.Context, site Site, opts Options, out io.Writer) error {
 }
 
 // perform runs phases with a log, and prints what they did if that was asked for.
-func perform(ctx context.Context, c *phase.Cluster, phases []phase.Phase, opts Options, out io.Writer) (err error) {
-	defer func() { err = errors.Join(err, c.Close()) }()
+func perform(ctx context.Context, c *phase.Cluster, phases []phase.Phase, opts Options, out io.Writer) error {
+	defer c.Close()
 	c.DryRun = opts.DryRun
 	if !opts.DryRun {
 		log, err := openLog(c.Name)

@@ -61,6 +61,7 @@ type member struct {
 	agent.Client
 	facts *host.Facts
 	host  host.Host
+	index int // place in the list of members
 	// isNew says that the host has no agent and none of the cluster's files yet, so that there is nothing to ask it.
 	isNew bool
 }

@@ -21,7 +21,7 @@ var (
 )
 
 // hostCommands are what scripts, kubeadm, the kubelet and the phases call.
-var hostCommands = []string{"iptables", "mount", "conntrack", "flock", "sha256sum", "timeout"}
+var hostCommands = []string{"iptables", "mount", "conntrack", "flock", "sha256sum"}
 
 func (p *preflight) Run(ctx context.Context) error {
 	reports := host.Connect(ctx, p.Dialer, p.Hosts, p.DataRoot)
@@ -52,7 +52,7 @@ func (p *preflight) Run(ctx context.Context) error {
 
 // join takes a host that was reached among the members.
 func (c *Cluster) join(r host.Report) *member {
-	m := &member{facts: r.Facts, host: r.Host}
+	m := &member{facts: r.Facts, host: r.Host, index: len(c.members)}
 	m.Conn, m.Dir = r.Conn, c.dir()
 	c.members = append(c.members, m)
 	return m

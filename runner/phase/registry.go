@@ -130,13 +130,16 @@ func (p *registry) authority(ctx context.Context) (*registryproxy.Authority, err
 	return authority, err
 }
 
-// certificates are the authority's for every host and, for a master without one, its own.
+// certificates are the authority's for every host but the one that it was made on and, for a master without one, its own.
 func (p *registry) certificates(ctx context.Context, m *member, authority *registryproxy.Authority) ([]file, error) {
 	own, err := authority.Pair()
 	if err != nil {
 		return nil, err
 	}
-	files := []file{{path: m.path("pki", "authority.crt"), mode: 0o644, content: own.Certificate, restart: true}}
+	var files []file
+	if m != p.first() {
+		files = append(files, file{path: m.path("pki", "authority.crt"), mode: 0o644, content: own.Certificate, restart: true})
+	}
 	if !m.isMaster() {
 		return files, nil
 	}

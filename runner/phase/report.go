@@ -2,9 +2,11 @@ package phase
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 )
@@ -14,6 +16,7 @@ type Report struct {
 	out     io.Writer // lines for the person
 	log     io.Writer // everything, with what the hosts printed
 	mu      sync.Mutex
+	number  int // of the phase
 	title   string
 	actions []Action
 }
@@ -23,6 +26,9 @@ type Action struct {
 	Phase string `json:"phase"`
 	Host  string `json:"host"`
 	What  string `json:"what"`
+
+	number int // of the phase
+	member int // place of the host in the list
 }
 
 // NewReport returns a report that writes progress to out.
@@ -34,11 +40,15 @@ func (r *Report) Log(log io.Writer) { r.log = log }
 // Write prints to the person. It implements [io.Writer].
 func (r *Report) Write(p []byte) (int, error) { return r.out.Write(p) }
 
-// Actions returns every change that was made, or in a dry run would be made, in order.
+// Actions returns every change that was made, or in a dry run would be made: by phase, by host, and in the order they were made there.
 func (r *Report) Actions() []Action {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]Action{}, r.actions...)
+	actions := append([]Action{}, r.actions...)
+	slices.SortStableFunc(actions, func(a, b Action) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.member, b.member))
+	})
+	return actions
 }
 
 // WritePlan prints the actions as text or JSON.
@@ -67,14 +77,14 @@ func (r *Report) WritePlan(w io.Writer, asJSON bool) error {
 
 func (r *Report) phase(n, of int, title string) {
 	r.mu.Lock()
-	r.title = title
+	r.number, r.title = n, title
 	r.mu.Unlock()
 	r.printf("[%d/%d] %s\n", n, of, title)
 }
 
 func (r *Report) action(m *member, what string) {
 	r.mu.Lock()
-	r.actions = append(r.actions, Action{Phase: r.title, Host: m.String(), What: what})
+	r.actions = append(r.actions, Action{Phase: r.title, Host: m.String(), What: what, number: r.number, member: m.index})
 	r.mu.Unlock()
 	r.Line(m.String(), what)
 }
