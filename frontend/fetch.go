@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/containerd/platforms"
+	"github.com/distribution/reference"
 	bkllb "github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/frontend/dockerui"
 	"github.com/moby/buildkit/identity"
@@ -100,7 +101,8 @@ func (p *platformBuild) fetchStep(ctx context.Context, images []wanted, attempt 
 			continue
 		}
 		e := embedded{wanted: images[i], Image: image}
-		e.blobs, err = p.blobs(e, func(d digest.Digest, size int64) (llb.Blob, error) { return llb.FetchedBlob(st, d, size), nil }, blobs)
+		fetched := func(d digest.Digest, size int64) (llb.Blob, error) { return llb.FetchedBlob(st, d, size), nil }
+		e.blobs, err = blobsOf(e, fetched, blobs)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -109,15 +111,23 @@ func (p *platformBuild) fetchStep(ctx context.Context, images []wanted, attempt 
 	return done, failed, nil
 }
 
-// blobs names all blobs of an image. manifest says where those of manifests come from; configs and layers come from there too if all
-// is true, else from BuildKit's own source.
-func (p *platformBuild) blobs(e embedded, manifest func(digest.Digest, int64) (llb.Blob, error), all bool) ([]llb.Blob, error) {
-	content := func(d digest.Digest, size int64) (llb.Blob, error) { return llb.RegistryBlob(e.name, d, size) }
+// origin says where the bytes of a blob come from.
+type origin func(digest.Digest, int64) (llb.Blob, error)
+
+// inRegistry is BuildKit's own source of blobs.
+func inRegistry(name reference.Named) origin {
+	return func(d digest.Digest, size int64) (llb.Blob, error) { return llb.RegistryBlob(name, d, size) }
+}
+
+// blobsOf names all blobs of an image. manifest is the origin of manifests, and of configs and layers too if all is true; else they come
+// from BuildKit's own source.
+func blobsOf(e embedded, manifest origin, all bool) ([]llb.Blob, error) {
+	content := inRegistry(e.name)
 	if all {
 		content = manifest
 	}
 	var blobs []llb.Blob
-	add := func(from func(digest.Digest, int64) (llb.Blob, error), desc ocispec.Descriptor) error {
+	add := func(from origin, desc ocispec.Descriptor) error {
 		blob, err := from(desc.Digest, desc.Size)
 		blobs = append(blobs, blob)
 		return err
@@ -159,7 +169,7 @@ func (p *platformBuild) lastResort(ctx context.Context, w wanted) (embedded, err
 	if err != nil {
 		return embedded{}, err
 	}
-	source := func(d digest.Digest, size int64) (llb.Blob, error) { return llb.RegistryBlob(w.name, d, size) }
+	source := inRegistry(w.name)
 	desc := ocispec.Descriptor{MediaType: mediaTypeOf(body), Digest: w.digest, Size: int64(len(body))}
 	candidates := []ocispec.Descriptor{desc}
 	e := embedded{wanted: w}
@@ -180,7 +190,7 @@ func (p *platformBuild) lastResort(ctx context.Context, w wanted) (embedded, err
 			return embedded{}, err
 		}
 		if e.Config.Digest == w.config {
-			e.blobs, err = p.blobs(e, source, true)
+			e.blobs, err = blobsOf(e, source, true)
 			return e, err
 		}
 	}

@@ -171,7 +171,7 @@ func (c *curl) request(ctx context.Context, address string) (*http.Request, erro
 	}
 	req, err := newRequest(ctx, c.last("request", method), address, append(headers, c.all("header")...), body)
 	if err != nil {
-		return nil, errURL{err}
+		return nil, err
 	}
 	if user, password, _ := strings.Cut(c.last("user", ""), ":"); user != "" {
 		req.SetBasicAuth(user, password)
@@ -266,19 +266,14 @@ func (c *curl) writeOut(res *http.Response) {
 	).Replace(format))
 }
 
-// errURL marks a URL that cannot be read.
-type errURL struct{ error }
-
 func curlCode(err error) int {
 	var status *statusError
-	var address errURL
-	switch {
-	case errors.As(err, &status):
+	if errors.As(err, &status) {
 		return curlStatus
-	case errors.As(err, &address):
-		return curlURL
 	}
 	switch causeOf(err) {
+	case causeURL:
+		return curlURL
 	case causeLookup:
 		return curlLookup
 	case causeConnect:

@@ -26,6 +26,9 @@ import (
 // errTLS is why neither program has its option to trust anyone.
 var errTLS = errors.New("the toolbox always verifies TLS; to trust a CA of your own, COPY its certificate to /etc/ssl/certs or set SSL_CERT_FILE")
 
+// errURL says that an operand is no URL, or one with another scheme.
+var errURL = errors.New("only http and https URLs can be fetched")
+
 // maxRedirects is wget's default; curl's is 50.
 const maxRedirects = 20
 
@@ -117,10 +120,10 @@ func newRequest(ctx context.Context, method, address string, headers []string, b
 	}
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errURL, err)
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("%s: only http and https URLs can be fetched", u.Redacted())
+		return nil, errURL
 	}
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {
@@ -198,6 +201,7 @@ type cause int
 
 const (
 	causeOther cause = iota
+	causeURL
 	causeLookup
 	causeConnect
 	causeTimeout
@@ -222,13 +226,15 @@ func causeOf(err error) cause {
 		timeout     interface{ Timeout() bool }
 	)
 	switch {
+	case errors.Is(err, errURL):
+		return causeURL
 	case errors.Is(err, errRedirects):
 		return causeRedirects
 	case errors.As(err, &dns):
 		return causeLookup
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &certificate):
 		return causeCertificate
-	case errors.As(err, &record), errors.As(err, &alert):
+	case errors.As(err, &record), errors.As(err, &alert), errors.Is(err, http.ErrSchemeMismatch):
 		return causeTLS
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return causeTimeout
@@ -272,7 +278,7 @@ func final(err error) bool {
 		return status.code < 500 && status.code != http.StatusRequestTimeout && status.code != http.StatusTooManyRequests
 	}
 	switch causeOf(err) {
-	case causeLookup, causeCertificate, causeTLS, causeRedirects, causeFile:
+	case causeURL, causeLookup, causeCertificate, causeTLS, causeRedirects, causeFile:
 		return true
 	}
 	return false
