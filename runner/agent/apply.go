@@ -21,34 +21,15 @@ type unpacker struct {
 }
 
 func (u *unpacker) layer(reader *tar.Reader) error {
-	for count := 0; ; count++ {
-		header, err := reader.Next()
-		if err == io.EOF {
+	return eachEntry(reader, func(header *tar.Header, name string) error {
+		switch name {
+		case unpackedFile:
+			return fmt.Errorf("%w: the name is reserved", ErrInvalid)
+		case ".":
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-		if count == maxEntries {
-			return fmt.Errorf("%w: more than %d files", ErrInvalid, maxEntries)
-		}
-		if header.Typeflag == tar.TypeXGlobalHeader {
-			continue
-		}
-		name, err := imagespec.SafePath(header.Name)
-		if err != nil {
-			return err
-		}
-		if name == unpackedFile {
-			return fmt.Errorf("%s: %w: the name is reserved", name, ErrInvalid)
-		}
-		if name == "." {
-			continue
-		}
-		if err := u.entry(header, name, reader); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
+		return u.entry(header, name, reader)
+	})
 }
 
 const (

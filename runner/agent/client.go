@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,7 +25,12 @@ type Client struct {
 	// Dir is the cluster's directory on the host, <data root>/<cluster>. Every
 	// path of the agent is below it, but for the runner and for WriteFile.
 	Dir string
+
+	path string // of the agent; default Path, tests have another
 }
+
+// agent is where the runner is on the host.
+func (c Client) agent() string { return cmp.Or(c.path, Path) }
 
 // Binary is a runner for a host's platform, on the delivery machine. It is what
 // [source.Artifact.Runner] extracts.
@@ -69,16 +75,16 @@ const checkScript = `printf '%s  %s\n' "$2" "$1" | sha256sum -c >/dev/null 2>&1`
 // Ensure makes the runner at [Path] on the host be b, and the cluster's directory
 // exist. Both are in the journal. It does nothing when they are right already.
 func (c Client) Ensure(ctx context.Context, b Binary) (bool, error) {
-	request := installRequest{Dir: c.Dir, Path: Path, Digest: b.Digest}
-	runner := Path
-	check := host.Command{Argv: []string{"sh", "-c", checkScript, "sh", Path, b.Digest.Encoded()}, Root: true}
+	runner := c.agent()
+	request := installRequest{Dir: c.Dir, Path: runner, Digest: b.Digest}
+	check := host.Command{Argv: []string{"sh", "-c", checkScript, "sh", runner, b.Digest.Encoded()}, Root: true}
 	err := c.Conn.Run(ctx, check)
 	var exit *host.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		return false, err
 	}
 	if err != nil {
-		request.Temp = Path + ".new-" + b.Digest.Encoded()[:12]
+		request.Temp = runner + ".new-" + b.Digest.Encoded()[:12]
 		runner = request.Temp
 		if err := c.upload(ctx, b, request.Temp); err != nil {
 			return false, fmt.Errorf("copying the runner: %w", err)
@@ -120,7 +126,7 @@ func (c Client) Missing(ctx context.Context, rootfs, images []imagespec.Layer) (
 		request.Layers = append(request.Layers, layer.Descriptor.Digest)
 	}
 	var answer haveAnswer
-	if err := c.call(ctx, Path, verbHave, request, nil, &answer); err != nil {
+	if err := c.call(ctx, c.agent(), verbHave, request, nil, &answer); err != nil {
 		return nil, nil, fmt.Errorf("asking what is there: %w", err)
 	}
 	lacks := func(present []digest.Digest, layers []imagespec.Layer) []imagespec.Layer {
@@ -132,7 +138,7 @@ func (c Client) Missing(ctx context.Context, rootfs, images []imagespec.Layer) (
 // PutBlob sends a rootfs layer, as it is.
 func (c Client) PutBlob(ctx context.Context, layer imagespec.Layer, content io.Reader) error {
 	request := blobRequest{Dir: c.Dir, blob: blob{layer.Descriptor.Digest, layer.Descriptor.Size}}
-	if err := c.call(ctx, Path, verbBlob, request, content, new(struct{})); err != nil {
+	if err := c.call(ctx, c.agent(), verbBlob, request, content, new(struct{})); err != nil {
 		return fmt.Errorf("sending rootfs layer %s: %w", layer.Descriptor.Digest, err)
 	}
 	return nil
@@ -141,7 +147,7 @@ func (c Client) PutBlob(ctx context.Context, layer imagespec.Layer, content io.R
 // PutLayer sends a layer of embedded images, which is taken apart into the
 // host's image store as it arrives.
 func (c Client) PutLayer(ctx context.Context, layer imagespec.Layer, content io.Reader) error {
-	if err := c.call(ctx, Path, verbLayer, c.layer(layer), content, new(struct{})); err != nil {
+	if err := c.call(ctx, c.agent(), verbLayer, c.layer(layer), content, new(struct{})); err != nil {
 		return fmt.Errorf("sending image layer %s: %w", layer.Descriptor.Digest, err)
 	}
 	return nil
@@ -159,7 +165,7 @@ func (c Client) CommitImages(ctx context.Context, images []imagespec.Layer) (boo
 		request.Layers = append(request.Layers, layer.Descriptor.Digest)
 	}
 	var answer changed
-	if err := c.call(ctx, Path, verbCommit, request, nil, &answer); err != nil {
+	if err := c.call(ctx, c.agent(), verbCommit, request, nil, &answer); err != nil {
 		return false, fmt.Errorf("completing the image store: %w", err)
 	}
 	return answer.Changed, nil
@@ -176,7 +182,7 @@ func (c Client) UnpackRootfs(ctx context.Context, rootfs []imagespec.Layer) (boo
 		request.Layers = append(request.Layers, l)
 	}
 	var answer changed
-	if err := c.call(ctx, Path, verbUnpack, request, nil, &answer); err != nil {
+	if err := c.call(ctx, c.agent(), verbUnpack, request, nil, &answer); err != nil {
 		return false, fmt.Errorf("unpacking the rootfs: %w", err)
 	}
 	return answer.Changed, nil
@@ -189,7 +195,7 @@ func (c Client) UnpackRootfs(ctx context.Context, rootfs []imagespec.Layer) (boo
 func (c Client) WriteFile(ctx context.Context, path string, mode fs.FileMode, content []byte) (bool, error) {
 	var answer changed
 	request := fileRequest{Dir: c.Dir, Path: path, Mode: mode.Perm()}
-	if err := c.call(ctx, Path, verbWrite, request, bytes.NewReader(content), &answer); err != nil {
+	if err := c.call(ctx, c.agent(), verbWrite, request, bytes.NewReader(content), &answer); err != nil {
 		return false, fmt.Errorf("writing %s: %w", path, err)
 	}
 	return answer.Changed, nil
@@ -201,7 +207,7 @@ func (c Client) WriteFile(ctx context.Context, path string, mode fs.FileMode, co
 // the reason.
 func (c Client) RemoveCreated(ctx context.Context) ([]string, error) {
 	var answer removeAnswer
-	if err := c.call(ctx, Path, verbRemove, removeRequest{Dir: c.Dir}, nil, &answer); err != nil {
+	if err := c.call(ctx, c.agent(), verbRemove, removeRequest{Dir: c.Dir}, nil, &answer); err != nil {
 		return nil, fmt.Errorf("removing what was created: %w", err)
 	}
 	for i, line := range answer.Left {

@@ -31,7 +31,7 @@ func writeFile(r fileRequest, content io.Reader) (changed, error) {
 	if err != nil {
 		return changed{}, err
 	}
-	path, err := target(r.Path)
+	path, err := followLink(r.Path)
 	if err != nil {
 		return changed{}, err
 	}
@@ -49,9 +49,9 @@ func writeFile(r fileRequest, content io.Reader) (changed, error) {
 	return changed{true}, putFile(path, bytes.NewReader(data), r.Mode, os.Geteuid(), os.Getegid())
 }
 
-// target follows a symbolic link that is there already, such as
+// followLink follows a symbolic link that is there already, such as
 // /etc/resolv.conf: it is the file that is meant, not the link.
-func target(path string) (string, error) {
+func followLink(path string) (string, error) {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return path, nil

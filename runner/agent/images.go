@@ -104,32 +104,15 @@ func putLayer(r layerRequest, content io.Reader) (struct{}, error) {
 
 // read takes in the files of the layer.
 func (c *layerContent) read(root *os.Root, dir string, reader *tar.Reader) error {
-	for count := 0; ; count++ {
-		header, err := reader.Next()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if count == maxEntries {
-			return fmt.Errorf("%w: more than %d files", ErrInvalid, maxEntries)
-		}
-		name, err := imagespec.SafePath(header.Name)
-		if err != nil {
-			return err
-		}
+	return eachEntry(reader, func(header *tar.Header, name string) error {
 		switch header.Typeflag {
-		case tar.TypeDir, tar.TypeXGlobalHeader:
-			continue
+		case tar.TypeDir:
+			return nil
 		case tar.TypeReg:
-		default:
-			return fmt.Errorf("%s: %w: it is neither file nor directory", name, ErrInvalid)
+			return c.file(root, dir, name, header.Size, reader)
 		}
-		if err := c.file(root, dir, name, header.Size, reader); err != nil {
-			return err
-		}
-	}
+		return fmt.Errorf("%w: it is neither file nor directory", ErrInvalid)
+	})
 }
 
 // file takes in one file of the layer.
@@ -154,7 +137,7 @@ func (c *layerContent) file(root *os.Root, dir, name string, size int64, content
 	case inStore == ocispec.ImageLayoutFile:
 		return nil // written by commitImages
 	}
-	return fmt.Errorf("%s: %w: not a file of an embedded store", name, ErrInvalid)
+	return fmt.Errorf("%w: not a file of an embedded store", ErrInvalid)
 }
 
 // blobOf is the blob whose file is called so.
@@ -162,7 +145,7 @@ func blobOf(name string, size int64) (blob, error) {
 	algorithm, hash := path.Split(strings.TrimPrefix(name, "blobs/"))
 	b := blob{digest.NewDigestFromEncoded(digest.Algorithm(path.Clean(algorithm)), hash), size}
 	if file, err := b.at(""); err != nil || file != name {
-		return b, fmt.Errorf("%s: %w: not the name of a blob", name, ErrInvalid)
+		return b, fmt.Errorf("%w: not the name of a blob", ErrInvalid)
 	}
 	return b, nil
 }
@@ -181,7 +164,7 @@ func (c *layerContent) ref(name string, content io.Reader) error {
 	}
 	var descriptor ocispec.Descriptor
 	if err := json.Unmarshal(data, &descriptor); err != nil {
-		return fmt.Errorf("%s: %w: %w", name, ErrInvalid, err)
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	c.Refs[name] = descriptor
 	return nil

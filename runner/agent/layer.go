@@ -1,17 +1,45 @@
 package agent
 
 import (
+	"archive/tar"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/source"
 )
 
 // maxEntries bounds the files of one layer.
 const maxEntries = 1 << 20
+
+// eachEntry calls visit for every entry of a layer, with its name made safe.
+func eachEntry(reader *tar.Reader, visit func(header *tar.Header, name string) error) error {
+	for count := 0; ; count++ {
+		header, err := reader.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		if count == maxEntries {
+			return fmt.Errorf("%w: more than %d files", ErrInvalid, maxEntries)
+		}
+		if header.Typeflag == tar.TypeXGlobalHeader {
+			continue
+		}
+		name, err := imagespec.SafePath(header.Name)
+		if err != nil {
+			return err
+		}
+		if err := visit(header, name); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+}
 
 // layerStream is the tar of a layer, with everything it is to be checked against.
 type layerStream struct {

@@ -445,9 +445,7 @@ func TestRegistryThatLies(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "big.tar")
-	sourcetest.Layout(t, filepath.Join(dir, "big"), []string{"amd64"}, sourcetest.Layer{
-		Tar: sourcetest.Tar(t, sourcetest.Entry{Name: "big", Content: strings.Repeat("x", 100<<20)}),
-	})
+	sourcetest.Layout(t, filepath.Join(dir, "big"), []string{"amd64"}, sourcetest.Layer{Big: 100 << 20})
 	sourcetest.Archive(t, filepath.Join(dir, "big"), file)
 	runtime.GC()
 	var before, after runtime.MemStats

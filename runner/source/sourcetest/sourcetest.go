@@ -7,8 +7,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path"
 	"path/filepath"
@@ -27,6 +27,7 @@ import (
 // Layer is one layer of an image.
 type Layer struct {
 	Tar         []byte // uncompressed; see [Tar]
+	Big         int64  // instead of Tar: one file "big" of so many bytes that do not compress
 	Compression string // "", "gzip" or "zstd"
 	Images      bool   // marked as holding embedded images only
 }
@@ -145,53 +146,67 @@ func writeImage(tb testing.TB, dir, architecture string, layers []Layer) ocispec
 	}
 	manifest := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest}
 	for _, layer := range layers {
-		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromBytes(layer.Tar))
+		descriptor, diffID := writeLayer(tb, dir, layer)
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, diffID)
 		history := ocispec.History{CreatedBy: "test"}
 		if layer.Images {
 			history.Comment = imagespec.HistoryImages
 		}
 		config.History = append(config.History, history)
-		mediaType, data := compress(tb, layer)
-		manifest.Layers = append(manifest.Layers, writeBlob(tb, dir, mediaType, data))
+		manifest.Layers = append(manifest.Layers, descriptor)
 	}
 	manifest.Config = writeBlob(tb, dir, ocispec.MediaTypeImageConfig, encode(tb, config))
 	return writeBlob(tb, dir, ocispec.MediaTypeImageManifest, encode(tb, manifest))
 }
 
-// compress returns a layer as it is shipped.
-func compress(tb testing.TB, layer Layer) (mediaType string, data []byte) {
-	var buffer bytes.Buffer
-	var w io.WriteCloser
+// writeLayer writes a layer as it is shipped.
+func writeLayer(tb testing.TB, dir string, layer Layer) (ocispec.Descriptor, digest.Digest) {
+	f, err := os.CreateTemp(dir, "layer")
+	must(tb, err)
+	defer f.Close()
+	sum, diffID := digest.Canonical.Digester(), digest.Canonical.Digester()
+	d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer}
+	var w io.WriteCloser = nopCloser{io.MultiWriter(f, sum.Hash())}
 	switch layer.Compression {
 	case "gzip":
-		mediaType, w = ocispec.MediaTypeImageLayerGzip, gzip.NewWriter(&buffer)
+		d.MediaType, w = ocispec.MediaTypeImageLayerGzip, gzip.NewWriter(w)
 	case "zstd":
-		encoder, err := zstd.NewWriter(&buffer)
+		d.MediaType = ocispec.MediaTypeImageLayerZstd
+		w, err = zstd.NewWriter(w)
 		must(tb, err)
-		mediaType, w = ocispec.MediaTypeImageLayerZstd, encoder
-	default:
-		return ocispec.MediaTypeImageLayer, layer.Tar
 	}
-	_, err := w.Write(layer.Tar)
-	must(tb, err)
+	plain := io.MultiWriter(w, diffID.Hash())
+	if layer.Big > 0 {
+		t := tar.NewWriter(plain)
+		must(tb, t.WriteHeader(&tar.Header{Name: "big", Mode: 0o644, Size: layer.Big, Typeflag: tar.TypeReg}))
+		_, err = io.CopyN(t, rand.NewChaCha8([32]byte{}), layer.Big)
+		must(tb, err)
+		must(tb, t.Close())
+	} else {
+		_, err = plain.Write(layer.Tar)
+		must(tb, err)
+	}
 	must(tb, w.Close())
-	return mediaType, buffer.Bytes()
+	info, err := f.Stat()
+	must(tb, err)
+	d.Digest, d.Size = sum.Digest(), info.Size()
+	must(tb, os.Rename(f.Name(), filepath.Join(dir, "blobs", "sha256", d.Digest.Encoded())))
+	return d, diffID.Digest()
 }
+
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }
 
 // Archive packs a layout directory into an OCI archive.
 func Archive(tb testing.TB, dir, file string) {
 	tb.Helper()
-	var entries []Entry
-	must(tb, filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		relative, err := filepath.Rel(dir, name)
-		must(tb, err)
-		entries = append(entries, Entry{Name: relative, Content: string(read(tb, name))})
-		return nil
-	}))
-	write(tb, file, Tar(tb, entries...))
+	f, err := os.Create(file)
+	must(tb, err)
+	w := tar.NewWriter(f)
+	must(tb, w.AddFS(os.DirFS(dir)))
+	must(tb, w.Close())
+	must(tb, f.Close())
 }
 
 // DockerArchive packs the image of a layout directory the way `docker save` did

@@ -1,0 +1,234 @@
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// machine is one with nothing but a file, and where the cluster is going to be.
+func machine(t *testing.T) (root, cluster string) {
+	root = t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(root, "etc", "hosts"), "127.0.0.1 localhost\n")
+	if err := os.Chmod(filepath.Join(root, "etc", "hosts"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	return root, filepath.Join(root, "var", "lib", "sealer", "data", "default")
+}
+
+func put(t *testing.T, cluster, path, content string, mode fs.FileMode) bool {
+	t.Helper()
+	did, err := writeFile(fileRequest{Dir: cluster, Path: path, Mode: mode}, strings.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return did.Changed
+}
+
+func undo(t *testing.T, cluster string) []string {
+	t.Helper()
+	answer, err := removeCreated(removeRequest{cluster})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.Left
+}
+
+func TestEverythingIsUndone(t *testing.T) {
+	root, cluster := machine(t)
+	before := tree(t, root)
+	in := func(name string) string { return filepath.Join(root, name) }
+	if !put(t, cluster, in("etc/systemd/system/a.service"), "[Unit]", 0o644) ||
+		!put(t, cluster, in("etc/secret"), "token", 0o600) ||
+		!put(t, cluster, in("etc/hosts"), "127.0.0.1 localhost\n10.0.0.1 x\n", 0o644) ||
+		!put(t, cluster, in("etc/hosts"), "127.0.0.1 localhost\n10.0.0.2 x\n", 0o644) ||
+		!put(t, cluster, filepath.Join(cluster, "pki/ca.crt"), "inside", 0o644) {
+		t.Fatal("a write changed nothing")
+	}
+	if put(t, cluster, in("etc/secret"), "token", 0o600) {
+		t.Error("the same write changed something")
+	}
+	if !put(t, cluster, in("etc/secret"), "token", 0o400) || read(t, in("etc/secret")) != "token" {
+		t.Error("another mode is no change")
+	}
+	if info, err := os.Stat(in("etc/secret")); err != nil || info.Mode() != 0o400 {
+		t.Error(info.Mode(), err)
+	}
+	for _, name := range []string{journalFile, previousDir} {
+		if info, err := os.Stat(filepath.Join(cluster, name)); err != nil || name == journalFile && info.Mode() != 0o600 {
+			t.Error(info, err)
+		}
+	}
+	if strings.Contains(read(t, filepath.Join(cluster, journalFile)), "token") {
+		t.Error("content is in the journal")
+	}
+	if left := undo(t, cluster); len(left) != 0 {
+		t.Error(left)
+	}
+	if after := tree(t, root); after != before {
+		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+	if info, err := os.Stat(in("etc/hosts")); err != nil || info.Mode() != 0o640 {
+		t.Error("mode of the restored file: ", info.Mode(), err)
+	}
+}
+
+func TestWhatOthersDidStays(t *testing.T) {
+	root, cluster := machine(t)
+	in := func(name string) string { return filepath.Join(root, name) }
+	put(t, cluster, in("etc/containerd/config.toml"), "ours", 0o644)
+	put(t, cluster, in("etc/hosts"), "ours", 0o644)
+	put(t, cluster, in("etc/gone"), "ours", 0o644)
+	put(t, cluster, in("etc/changed"), "ours", 0o644)
+	write(t, in("etc/containerd/theirs"), "x")
+	write(t, in("etc/hosts"), "ours and theirs")
+	write(t, in("etc/changed"), "theirs") // the file is ours all the same
+	if err := os.Remove(in("etc/gone")); err != nil {
+		t.Fatal(err)
+	}
+	left := strings.Join(undo(t, cluster), "\n")
+	if strings.Count(left, "\n") != 1 || !strings.Contains(left, "etc/hosts: changed by others since") || !strings.Contains(left, "etc/containerd: not empty") {
+		t.Errorf("%s", left)
+	}
+	if got := tree(t, root); got != "d etc\nd etc/containerd\n- etc/containerd/theirs x\n- etc/hosts ours and theirs" {
+		t.Errorf("%s", got)
+	}
+}
+
+// TestKilledBetweenJournalAndFile has the entry but not the file.
+func TestKilledBetweenJournalAndFile(t *testing.T) {
+	root, cluster := machine(t)
+	before := tree(t, root)
+	j, err := openJournal(cluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"etc/hosts", "etc/new/file"} {
+		if err := j.prepare(filepath.Join(root, name), "sha256:whatever"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left := undo(t, cluster); len(left) != 0 {
+		t.Error(left)
+	}
+	if after := tree(t, root); after != before {
+		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+}
+
+func TestFileThatIsRightAlreadyIsNotOurs(t *testing.T) {
+	root, cluster := machine(t)
+	hosts := filepath.Join(root, "etc/hosts")
+	if put(t, cluster, hosts, read(t, hosts), 0o640) {
+		t.Fatal("changed")
+	}
+	undo(t, cluster)
+	if _, err := os.Stat(hosts); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLinksAreFollowedNotReplaced(t *testing.T) {
+	root, cluster := machine(t)
+	before := tree(t, root)
+	linked := filepath.Join(root, "etc/linked")
+	if err := os.Symlink("hosts", linked); err != nil {
+		t.Fatal(err)
+	}
+	put(t, cluster, linked, "ours", 0o644)
+	if got := read(t, filepath.Join(root, "etc/hosts")); got != "ours" {
+		t.Fatal(got)
+	}
+	undo(t, cluster)
+	if err := os.Remove(linked); err != nil {
+		t.Fatal("the link was replaced: ", err)
+	}
+	if after := tree(t, root); after != before {
+		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+}
+
+func TestRefusedRequests(t *testing.T) {
+	root, cluster := machine(t)
+	for _, path := range []string{"", "relative", "/a/../b", filepath.Join(root, "etc"), "/dev/null"} {
+		if _, err := writeFile(fileRequest{Dir: cluster, Path: path, Mode: 0o644}, strings.NewReader("x")); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+	if _, err := writeFile(fileRequest{Dir: cluster, Path: filepath.Join(root, "big"), Mode: 0o644}, strings.NewReader(strings.Repeat("x", maxFile+1))); !errors.Is(err, ErrInvalid) {
+		t.Error(err)
+	}
+	for _, dir := range []string{"/", "/etc", filepath.Join(root, "etc"), "relative/dir/x"} {
+		if _, err := removeCreated(removeRequest{dir}); err == nil {
+			t.Errorf("%s was removed", dir)
+		}
+	}
+	if read(t, filepath.Join(root, "etc/hosts")) == "" {
+		t.Error("hosts is gone")
+	}
+	for _, args := range [][]string{nil, {verbHave}, {"unknown", "{}"}, {verbHave, "no JSON"}, {verbHave, "{}"}, {verbHave, "{}", "x"}} {
+		var out strings.Builder
+		if err := Main(t.Context(), args, strings.NewReader(""), &out); err == nil || out.Len() != 0 {
+			t.Errorf("%q: %v, %q", args, err, out.String())
+		}
+	}
+}
+
+func TestInstall(t *testing.T) {
+	root, cluster := machine(t)
+	before := tree(t, root)
+	temp, path := filepath.Join(root, "temp"), filepath.Join(root, "usr/local/bin/sealer-run")
+	for _, content := range []string{"runner 1", "runner 2"} {
+		write(t, temp, content)
+		sum, err := digestOf(temp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := install(installRequest{Dir: cluster, Path: path, Temp: temp, Digest: sum})
+		if err != nil || !answer.Changed || answer.Protocol != protocol {
+			t.Fatal(answer, err)
+		}
+		info, err := os.Stat(path)
+		if err != nil || read(t, path) != content || info.Mode() != 0o755 {
+			t.Fatal(info, err)
+		}
+		if answer, err = install(installRequest{Dir: cluster, Path: path, Digest: sum}); err != nil || answer.Changed {
+			t.Fatal(answer, err)
+		}
+	}
+	write(t, temp, "damaged")
+	if _, err := install(installRequest{Dir: cluster, Path: path, Temp: temp, Digest: "sha256:x"}); !errors.Is(err, ErrDamaged) || read(t, path) != "runner 2" {
+		t.Fatal(err)
+	}
+	if left := undo(t, cluster); len(left) != 0 {
+		t.Error(left)
+	}
+	if after := tree(t, root); after != before {
+		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+}
+
+func TestJournalOfALaterVersion(t *testing.T) {
+	_, cluster := machine(t)
+	if _, err := install(installRequest{Dir: cluster}); err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(map[string]any{"version": 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(cluster, journalFile), string(data))
+	if _, err := removeCreated(removeRequest{cluster}); err == nil || !strings.Contains(err.Error(), "version 2") {
+		t.Fatal(err)
+	}
+}
