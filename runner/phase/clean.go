@@ -17,7 +17,16 @@ type clean struct{ *Cluster }
 func (*clean) Title() string { return "Clean the hosts" }
 
 func (p *clean) Run(ctx context.Context) error {
-	return errors.Join(p.each(ctx, p.members, p.host), p.Unreached())
+	return errors.Join(p.each(ctx, p.members, p.host), p.forgetLock(ctx), p.Unreached())
+}
+
+// forgetLock removes the file that our own lock is on.
+func (p *clean) forgetLock(ctx context.Context) error {
+	if p.DryRun || len(p.masters()) == 0 {
+		return nil
+	}
+	_, err := p.first().ask(ctx, "rm", "-f", p.lockFile())
+	return err
 }
 
 func (p *clean) host(ctx context.Context, m *member) error {
@@ -54,12 +63,8 @@ func (p *clean) host(ctx context.Context, m *member) error {
 		for _, line := range left {
 			p.Report.Line(m.String(), "left: "+line)
 		}
-		for _, argv := range [][]string{{"systemctl", "daemon-reload"}, {"rm", "-f", p.lockFile()}} {
-			if _, err := m.ask(ctx, argv...); err != nil {
-				return err
-			}
-		}
-		return nil
+		_, err = m.ask(ctx, "systemctl", "daemon-reload")
+		return err
 	})
 }
 
