@@ -25,6 +25,9 @@ func (b *build) platform(ctx context.Context, platform *ocispec.Platform, idx in
 		return nil, nil, err
 	}
 	p := &platformBuild{build: b, platform: platforms.Normalize(b.target(platform)), image: df.Image, warn: idx == 0}
+	if df.Image.Architecture == "" { // a stage that a directory replaces has no config
+		df.Image.Platform = p.platform
+	}
 	if err := p.describe(); err != nil {
 		return nil, nil, err
 	}
