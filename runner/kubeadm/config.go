@@ -51,9 +51,10 @@ func InitConfig(image []byte, site Init) ([]byte, error) {
 	merge(documents.get("InitConfiguration"), map[string]any{
 		"apiVersion":       apiVersion,
 		"kind":             "InitConfiguration",
-		"localAPIEndpoint": map[string]any{"advertiseAddress": site.AdvertiseAddress},
 		"nodeRegistration": map[string]any{"name": site.NodeName, "criSocket": CRISocket},
 	})
+	// Whole: the endpoint's port is kubeadm's default.
+	documents["InitConfiguration"]["localAPIEndpoint"] = map[string]any{"advertiseAddress": site.AdvertiseAddress}
 	return documents.encode()
 }
 
@@ -77,12 +78,13 @@ func JoinConfig(image []byte, site Join) ([]byte, error) {
 		"apiVersion":       apiVersion,
 		"kind":             "JoinConfiguration",
 		"nodeRegistration": map[string]any{"name": site.NodeName, "criSocket": CRISocket},
-		"discovery": map[string]any{"bootstrapToken": map[string]any{
-			"apiServerEndpoint": site.Endpoint,
-			"token":             site.Token,
-			"caCertHashes":      []any{site.CAHash},
-		}},
 	})
+	// Whole: nothing that the image says here may weaken it.
+	join["discovery"] = map[string]any{"bootstrapToken": map[string]any{
+		"apiServerEndpoint": site.Endpoint,
+		"token":             site.Token,
+		"caCertHashes":      []any{site.CAHash},
+	}}
 	return byKind{"JoinConfiguration": join}.encode()
 }
 

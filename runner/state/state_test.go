@@ -1,0 +1,85 @@
+package state
+
+import (
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/kubefile/kubefile/imagespec"
+)
+
+func TestEncodeAndParse(t *testing.T) {
+	s := New("default")
+	s.Image, s.Digest, s.KubernetesVersion = "app:v1", digest.FromString("app"), "v1.34.4"
+	s.Hosts = []Host{{Address: netip.MustParseAddr("fd00::1"), Name: "m1", Role: "master"}}
+	s.Commands = []string{"x"}
+	data, err := s.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(s, again) {
+		t.Errorf("%+v became %+v", s, again)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for name, data := range map[string]string{
+		"empty":         ``,
+		"cut off":       `{"version":1,"clus`,
+		"newer":         `{"version":2}`,
+		"unknown field": `{"version":1,"colour":"red"}`,
+		"bad address":   `{"version":1,"hosts":[{"address":"nowhere"}]}`,
+	} {
+		if s, err := Parse([]byte(data)); err == nil || !strings.Contains(err.Error(), "state") {
+			t.Errorf("%s: got %+v, %v", name, s, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(`{"version":1,"cluster":"default","hosts":[{"address":"10.0.0.1","name":"a","role":"master"}],"commands":["x"]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := Parse(data)
+		if err != nil {
+			return
+		}
+		encoded, err := s.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Parse(encoded); err != nil {
+			t.Fatalf("its own encoding is refused: %v\n%s", err, encoded)
+		}
+	})
+}
+
+// A command runs again exactly when it, its place or the artifact is another one.
+func TestCommandKey(t *testing.T) {
+	one, other := digest.FromString("one"), digest.FromString("other")
+	keys := map[string]string{}
+	for name, key := range map[string]string{
+		"shell":    CommandKey(one, 0, imagespec.Command{Shell: "a b"}),
+		"place":    CommandKey(one, 1, imagespec.Command{Shell: "a b"}),
+		"artifact": CommandKey(other, 0, imagespec.Command{Shell: "a b"}),
+		"exec":     CommandKey(one, 0, imagespec.Command{Exec: []string{"a b"}}),
+		"words":    CommandKey(one, 0, imagespec.Command{Exec: []string{"a", "b"}}),
+		"quoted":   CommandKey(one, 0, imagespec.Command{Exec: []string{`a" "b`}}),
+	} {
+		if keys[key] != "" {
+			t.Errorf("%s and %s have the same key", name, keys[key])
+		}
+		keys[key] = name
+	}
+	s := New("default")
+	s.Commands = []string{CommandKey(one, 0, imagespec.Command{Shell: "a b"})}
+	if !s.Ran(CommandKey(one, 0, imagespec.Command{Shell: "a b"})) || s.Ran(CommandKey(one, 1, imagespec.Command{Shell: "a b"})) {
+		t.Error("the ledger does not tell commands apart")
+	}
+}
