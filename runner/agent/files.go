@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,9 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxState bounds the agent's own JSON files.
@@ -112,4 +116,30 @@ func replace(root *os.Root, name string, data []byte, mode fs.FileMode, sync boo
 		return err
 	}
 	return syncDir(root, dir)
+}
+
+// WorkLock is the file in a cluster's directory that whoever works in its rootfs holds with flock(2), so that what an interrupted run
+// left running is over before the same work begins anew.
+const WorkLock = "work.lock"
+
+// lockWork takes the lock as soon as it is free. Closing the file gives it back.
+func lockWork(ctx context.Context, root *os.Root) (*os.File, error) {
+	f, err := root.OpenFile(WorkLock, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, errors.Join(fmt.Errorf("locking %s: %w", WorkLock, err), f.Close())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), f.Close())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }

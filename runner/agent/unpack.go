@@ -45,6 +45,11 @@ func unpackRootfs(ctx context.Context, r unpackRequest) (changed, error) {
 		return changed{}, err
 	}
 	defer root.Close()
+	lock, err := lockWork(ctx, root)
+	if err != nil {
+		return changed{}, err
+	}
+	defer lock.Close()
 	var want []digest.Digest
 	for _, layer := range r.Layers {
 		want = append(want, layer.Digest)

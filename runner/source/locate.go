@@ -3,6 +3,7 @@ package source
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 )
@@ -16,6 +17,9 @@ func findPath(image string) (path, selector string, isDir bool, err error) {
 	}
 	if err == nil {
 		return image, "", info.IsDir(), nil
+	}
+	if startsAsPath(image) && !errors.Is(err, fs.ErrNotExist) {
+		return "", "", false, err
 	}
 	if i := strings.LastIndexAny(image, ":@"); i > 0 {
 		head, rest := image[:i], image[i+1:]

@@ -92,7 +92,7 @@ func candidates(ctx context.Context, from content.Fetcher, d ocispec.Descriptor,
 // image is a manifest as a candidate. The platform of one that stands alone is
 // in its config.
 func image(ctx context.Context, from content.Fetcher, d ocispec.Descriptor) ([]candidate, error) {
-	if d.ArtifactType != "" || d.Annotations["vnd.docker.reference.type"] != "" {
+	if d.ArtifactType != "" && !isImageConfig(d.ArtifactType) || d.Annotations["vnd.docker.reference.type"] != "" {
 		return nil, nil
 	}
 	if d.Platform != nil {
@@ -102,7 +102,7 @@ func image(ctx context.Context, from content.Fetcher, d ocispec.Descriptor) ([]c
 	if err := fetchJSON(ctx, from, d, &manifest); err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
-	if t := manifest.Config.MediaType; t != ocispec.MediaTypeImageConfig && t != mediaTypeDockerConfig {
+	if !isImageConfig(manifest.Config.MediaType) {
 		return nil, nil // a chart, a signature
 	}
 	var config ocispec.Image
@@ -110,6 +110,10 @@ func image(ctx context.Context, from content.Fetcher, d ocispec.Descriptor) ([]c
 		return nil, fmt.Errorf("image config: %w", err)
 	}
 	return []candidate{{descriptor: d, platform: config.Platform}}, nil
+}
+
+func isImageConfig(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageConfig || mediaType == mediaTypeDockerConfig
 }
 
 // matches says whether an image for one platform runs on another. A variant

@@ -2,15 +2,10 @@ package source_test
 
 import (
 	"archive/tar"
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/http/httptest"
 	"os"
-	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -22,7 +17,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	oras "oras.land/oras-go/v2"
 	"oras.land/oras-go/v2/content/oci"
-	"oras.land/oras-go/v2/registry/remote"
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/source"
@@ -69,22 +63,6 @@ func forms(t *testing.T) map[string]string {
 		"registry":             host + "/app:single",
 		"registry, index":      host + "/app:multi",
 		"registry, digest":     host + "/app:other@" + index.Digest.String(),
-	}
-}
-
-func push(t *testing.T, dir, name string, root ocispec.Descriptor, tag string) {
-	t.Helper()
-	from, err := oci.NewFromFS(t.Context(), os.DirFS(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	to, err := remote.NewRepository(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	to.PlainHTTP = true
-	if _, err := oras.Copy(t.Context(), from, root.Digest.String(), to, tag, oras.DefaultCopyOptions); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -256,191 +234,6 @@ func notCluster(t *testing.T, dir string) {
 	}
 }
 
-// TestTruncatedAnywhere cuts every kind of archive at many places.
-func TestTruncatedAnywhere(t *testing.T) {
-	for form, image := range forms(t) {
-		whole, err := os.ReadFile(image)
-		if err != nil || !strings.HasSuffix(image, ".tar") {
-			continue
-		}
-		t.Run(form, func(t *testing.T) {
-			cut := filepath.Join(t.TempDir(), "cut.tar")
-			for _, size := range offsets(len(whole)) {
-				if err := os.WriteFile(cut, whole[:size], 0o644); err != nil {
-					t.Fatal(err)
-				}
-				if err := openAndVerify(t, cut); !errors.Is(err, source.ErrDamaged) || !strings.Contains(err.Error(), cut) {
-					t.Fatalf("cut to %d of %d bytes: %v", size, len(whole), err)
-				}
-			}
-		})
-	}
-}
-
-// TestFlippedBits changes one bit of an archive at many places. What no digest
-// covers (names in headers that nobody asks for, padding) may pass; then what is
-// read must be what was written.
-func TestFlippedBits(t *testing.T) {
-	for form, image := range forms(t) {
-		whole, err := os.ReadFile(image)
-		if err != nil || !strings.HasSuffix(image, ".tar") {
-			continue
-		}
-		want := open(t, image)
-		t.Run(form, func(t *testing.T) {
-			flipped := filepath.Join(t.TempDir(), "flipped.tar")
-			found := 0
-			places := offsets(len(whole))
-			for i, at := range places {
-				data := bytes.Clone(whole)
-				data[at] ^= 1 << (i % 8)
-				if err := os.WriteFile(flipped, data, 0o644); err != nil {
-					t.Fatal(err)
-				}
-				if err := openAndVerify(t, flipped); err != nil {
-					found++
-					if !strings.Contains(err.Error(), flipped) {
-						t.Fatalf("bit flipped in byte %d: %v", at, err)
-					}
-					continue
-				}
-				got := open(t, flipped)
-				if got.Digest != want.Digest {
-					t.Fatalf("bit flipped in byte %d: digest %s instead of %s", at, got.Digest, want.Digest)
-				}
-			}
-			if found < len(places)/4 {
-				t.Errorf("only %d of %d flipped bits were found", found, len(places))
-			}
-		})
-	}
-}
-
-// offsets are some 200 places in a file, the last bytes among them.
-func offsets(size int) []int {
-	var all []int
-	for at := 0; at < size; at += max(1, size/199) {
-		all = append(all, at)
-	}
-	return append(all, size-1, size-2, size-511, size-512, size-1000)
-}
-
-func openAndVerify(t *testing.T, image string) error {
-	artifact, err := source.Open(t.Context(), image, source.Options{Platform: platform})
-	if err != nil {
-		return err
-	}
-	defer artifact.Close()
-	return artifact.Verify(t.Context(), nil)
-}
-
-// TestLayoutWithChangedBlob changes each blob of a layout directory in turn.
-func TestLayoutWithChangedBlob(t *testing.T) {
-	dir := t.TempDir()
-	sourcetest.Layout(t, dir, []string{"amd64"}, layers(t)...)
-	blobs, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", "*"))
-	if err != nil || len(blobs) == 0 {
-		t.Fatal(blobs, err)
-	}
-	for _, blob := range blobs {
-		whole, err := os.ReadFile(blob)
-		if err != nil {
-			t.Fatal(err)
-		}
-		changes := map[string][]byte{"longer": append(bytes.Clone(whole), 'x'), "shorter": whole[:len(whole)-1], "other": bytes.Clone(whole)}
-		changes["other"][len(whole)/2] ^= 4
-		for name, data := range changes {
-			if err := os.WriteFile(blob, data, 0o644); err != nil {
-				t.Fatal(err)
-			}
-			if err := openAndVerify(t, dir); !errors.Is(err, source.ErrDamaged) {
-				t.Errorf("%s blob %s: %v", name, filepath.Base(blob), err)
-			}
-		}
-		if err := os.WriteFile(blob, whole, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// TestRegistryThatBreaksOff has a registry end every answer early: the download
-// goes on where it broke.
-func TestRegistryThatBreaksOff(t *testing.T) {
-	dir := t.TempDir()
-	big := sourcetest.Layer{Tar: sourcetest.Tar(t, sourcetest.Entry{Name: "big", Content: strings.Repeat("0123456789abcdef", 20_000)})}
-	root := sourcetest.Layout(t, dir, []string{"amd64"}, big)
-	registry := ociserver.New(ocimem.New(), nil)
-	broken := 0
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
-			w = &shortWriter{ResponseWriter: w, left: 100_000, broken: &broken}
-			http.ServeFile(w, r, filepath.Join(dir, "blobs", "sha256", strings.TrimPrefix(path.Base(r.URL.Path), "sha256:")))
-			return
-		}
-		registry.ServeHTTP(w, r)
-	}))
-	defer server.Close()
-	name := strings.TrimPrefix(server.URL, "http://") + "/app"
-	push(t, dir, name, root, "v1")
-	artifact := open(t, name+":v1")
-	r, err := artifact.OpenBlob(t.Context(), artifact.RootfsLayers[0].Descriptor)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if n, err := io.Copy(io.Discard, r); err != nil || n != int64(len(big.Tar)) {
-		t.Fatalf("%d of %d bytes: %v", n, len(big.Tar), err)
-	}
-	if broken < 3 {
-		t.Fatalf("the registry broke off %d times", broken)
-	}
-}
-
-// shortWriter ends an answer after some bytes, as a lost connection does.
-type shortWriter struct {
-	http.ResponseWriter
-	left   int
-	broken *int
-}
-
-func (s *shortWriter) Write(p []byte) (int, error) {
-	if len(p) > s.left {
-		s.ResponseWriter.Write(p[:s.left])
-		*s.broken++
-		panic(http.ErrAbortHandler)
-	}
-	s.left -= len(p)
-	return s.ResponseWriter.Write(p)
-}
-
-func TestRegistryThatLies(t *testing.T) {
-	dir := t.TempDir()
-	root := sourcetest.Layout(t, dir, []string{"amd64"}, layers(t)...)
-	registry := ociserver.New(ocimem.New(), nil)
-	lie := ""
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if lie != "" && strings.Contains(r.URL.Path, lie) {
-			io.WriteString(w, "other bytes")
-			return
-		}
-		registry.ServeHTTP(w, r)
-	}))
-	defer server.Close()
-	name := strings.TrimPrefix(server.URL, "http://") + "/app"
-	push(t, dir, name, root, "v1")
-	artifact := open(t, name+":v1")
-	layer := artifact.RootfsLayers[0].Descriptor
-	lie = layer.Digest.String()
-	r, err := artifact.OpenBlob(t.Context(), layer)
-	if err == nil {
-		defer r.Close()
-		_, err = io.Copy(io.Discard, r)
-	}
-	if err == nil || !strings.Contains(err.Error(), name) {
-		t.Fatalf("other bytes were taken for layer %s: %v", layer.Digest, err)
-	}
-}
-
 // TestMemoryIsBounded reads an archive that is larger than the memory allowed.
 func TestMemoryIsBounded(t *testing.T) {
 	dir := t.TempDir()
@@ -456,15 +249,5 @@ func TestMemoryIsBounded(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if grown := after.TotalAlloc - before.TotalAlloc; grown > 10<<20 {
 		t.Fatalf("verifying 100 MiB allocated %d MiB", grown>>20)
-	}
-}
-
-func TestOpenStopsWithItsContext(t *testing.T) {
-	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
-	defer silent.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	go cancel()
-	if _, err := source.Open(ctx, strings.TrimPrefix(silent.URL, "http://")+"/app", source.Options{}); !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
 	}
 }

@@ -112,6 +112,7 @@ func Layout(tb testing.TB, dir string, architectures []string, layers ...Layer) 
 		manifests = append(manifests, d)
 	}
 	root := manifests[0]
+	root.ArtifactType = ocispec.MediaTypeImageConfig // as crane does it
 	if len(manifests) > 1 {
 		// As BuildKit does it, with an attestation beside the images.
 		attestation := writeBlob(tb, dir, ocispec.MediaTypeImageManifest, encode(tb, ocispec.Manifest{
@@ -129,7 +130,7 @@ func Layout(tb testing.TB, dir string, architectures []string, layers ...Layer) 
 	write(tb, filepath.Join(dir, ocispec.ImageIndexFile), encode(tb, ocispec.Index{
 		Versioned: specs.Versioned{SchemaVersion: 2}, Manifests: []ocispec.Descriptor{root},
 	}))
-	root.Annotations = nil
+	root.Annotations, root.ArtifactType = nil, ""
 	return root
 }
 
