@@ -78,12 +78,13 @@ func (p *clean) cache(ctx context.Context, m *member) error {
 	return err
 }
 
+// inRootfs runs the script $1 in the rootfs, if both are there.
+const inRootfs = `if cd rootfs 2>/dev/null && [ -e "$1" ]; then exec sh "$1"; fi`
+
 func (p *clean) script(ctx context.Context, m *member) error {
-	there, err := m.holds(ctx, "test", "-f", m.path("rootfs", cleanScript))
-	if err != nil || !there {
-		return err
-	}
-	return p.Do(ctx, m, "run "+cleanScript, func(ctx context.Context) error { return p.run(ctx, m, host.Command{Argv: []string{"sh", cleanScript}}) })
+	return p.Do(ctx, m, "run "+cleanScript, func(ctx context.Context) error {
+		return p.run(ctx, m, host.Command{Argv: []string{"sh", "-c", inRootfs, "sh", cleanScript}, Dir: m.Dir})
+	})
 }
 
 func (p *clean) stopRegistry(ctx context.Context, m *member) error {

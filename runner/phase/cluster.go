@@ -172,7 +172,7 @@ func (c *Cluster) run(ctx context.Context, m *member, cmd host.Command) error {
 	out := c.Report.writer(m)
 	defer out.Close()
 	cmd.Argv = append([]string{
-		"flock", "--close", "--wait", strconv.Itoa(orphanPatience), "--conflict-exit-code", strconv.Itoa(busy), m.path("work.lock"),
+		"flock", "--close", "--wait", strconv.Itoa(orphanPatience), "--conflict-exit-code", strconv.Itoa(busy), m.path(agent.WorkLock),
 	}, cmd.Argv...)
 	cmd.Root, cmd.Stdout, cmd.Stderr = true, out, out
 	if cmd.Dir == "" {
