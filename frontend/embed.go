@@ -72,7 +72,7 @@ func (p *platformBuild) layers(ctx context.Context, rootfs bkllb.State, images [
 	budget := min(llb.MaxNewLayers-added, llb.MaxLayers-below-added) - 2 // without runner and lock file
 	if budget < 1 {
 		return nil, fmt.Errorf("the image would have more than %d layers, or more than %d new ones: %d come from its base and %d from this Kubefile. "+
-			"Join instructions, or make the base one layer (FROM scratch, COPY --from=base / /)", llb.MaxLayers, llb.MaxNewLayers, below, added)
+			"Join instructions into fewer", llb.MaxLayers, llb.MaxNewLayers, below, added)
 	}
 	layers, err := p.runner(ctx)
 	if err != nil {

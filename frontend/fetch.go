@@ -71,6 +71,10 @@ func (p *platformBuild) fetchStep(ctx context.Context, images []wanted, attempt 
 		return nil, nil, nil
 	}
 	blobs := !p.supports(pb.CapSourceImageBlob)
+	if blobs {
+		p.warnf(ctx, "this BuildKit cannot fetch image blobs itself (0.28 and later can): your registry logins and the mirrors set up in it do not apply; "+
+			"use --secret id=%s and --build-arg %s", llb.DockerConfigSecret, mirrorsArg)
+	}
 	request := step.FetchRequest{Platform: p.platform, Mirrors: p.mirrors, Blobs: blobs, Attempt: attempt}
 	for _, w := range images {
 		request.Images = append(request.Images, step.Wanted{Reference: w.name.String(), Digest: w.digest, Config: w.config})
@@ -151,7 +155,9 @@ type unfetched struct {
 
 func (u unfetched) explain() error {
 	if !u.image.Denied {
-		return fmt.Errorf("fetching its manifest: %s", u.image.Error)
+		return fmt.Errorf("fetching its manifest: %s\n"+
+			"    This step does not know the mirrors that are set up in BuildKit. If the registry is behind one, name it:\n"+
+			"    --build-arg %s=%s=https://MIRROR", u.image.Error, mirrorsArg, reference.Domain(u.name))
 	}
 	return fmt.Errorf("fetching its manifest: %s\n"+
 		"    BuildKit cannot lend its credentials for manifests. Add them to the build:\n"+

@@ -87,7 +87,7 @@ func (p *platformBuild) rootfs(ctx context.Context, st bkllb.State) (bkllb.State
 	if err != nil || !p.canMerge() {
 		return st, err
 	}
-	return llb.Linked(ctx, st, p.source.Data, p.file.Unlinked)
+	return llb.Linked(ctx, st, p.gateway.isCluster, p.source.Data, p.file.Unlinked)
 }
 
 func (p *platformBuild) withToolbox(ctx context.Context, st bkllb.State) (bkllb.State, error) {

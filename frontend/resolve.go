@@ -18,7 +18,7 @@ import (
 )
 
 // resolveLimit is how many references are resolved at once.
-const resolveLimit = 8
+const resolveLimit = 16
 
 // wanted is a reference to embed, with the digests that the gateway resolved it to.
 type wanted struct {

@@ -7,7 +7,7 @@ import (
 	"github.com/moby/buildkit/client/llb"
 )
 
-func TestCopiesOntoAnImageAreLinked(t *testing.T) {
+func TestCopiesOntoAClusterImageAreLinked(t *testing.T) {
 	for name, dockerfile := range map[string]string{
 		"linked-copies": `FROM kubernetes:v1
 WORKDIR /opt/app
@@ -31,6 +31,7 @@ func TestCopiesStayPlain(t *testing.T) {
 	const from = "FROM kubernetes:v1\n"
 	for name, dockerfile := range map[string]string{
 		"scratch":                "FROM scratch\nCOPY a /\nCOPY b /\n",
+		"ordinary image":         "FROM debian\nCOPY a /\nCOPY b /\n",
 		"RUN below":              from + "RUN true\nCOPY a /\n",
 		"directory in the base?": from + "COPY a manifests\n",
 		"wildcard":               from + "COPY *.yml manifests\n",

@@ -12,12 +12,12 @@ import (
 )
 
 // Linked returns st with its COPY, ADD and WORKDIR steps as layers of their own (as COPY --link does), if that spares BuildKit
-// pulling the base image: when st begins at an image, every step of it can be linked, and linking changes nothing. source is
-// the text of the Kubefile; plain says of a line in it that the user asked for a plain copy there.
+// pulling the base: when st begins at a cluster image and every step of it can be linked. source is the text of the Kubefile; plain says
+// of a line in it that the user asked for a plain copy there.
 //
 // A copy to a path without a trailing slash means a directory if the base has one there, which nobody can know without
 // pulling it; such a step keeps st as it is, unless the path says by itself what it is.
-func Linked(ctx context.Context, st llb.State, source []byte, plain func(line int) bool) (llb.State, error) {
+func Linked(ctx context.Context, st llb.State, isCluster func(image string) bool, source []byte, plain func(line int) bool) (llb.State, error) {
 	g, err := readGraph(ctx, st)
 	if err != nil {
 		return st, err
@@ -26,7 +26,7 @@ func Linked(ctx context.Context, st llb.State, source []byte, plain func(line in
 	if len(chain) < 2 {
 		return st, nil
 	}
-	if _, ok := g.root().image(); !ok {
+	if image, ok := g.root().image(); !ok || !isCluster(image) {
 		return st, nil
 	}
 	steps := chain[:len(chain)-1]

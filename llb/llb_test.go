@@ -72,7 +72,7 @@ func withToolbox(t *testing.T, st llb.State) llb.State {
 
 func linked(t *testing.T, dockerfile string, plain func(int) bool) llb.State {
 	t.Helper()
-	st, err := Linked(t.Context(), compile(t, dockerfile), []byte(dockerfile), plain)
+	st, err := Linked(t.Context(), compile(t, dockerfile), isCluster, []byte(dockerfile), plain)
 	if err != nil {
 		t.Fatal(err)
 	}

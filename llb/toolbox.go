@@ -22,14 +22,13 @@ const (
 	defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
 
-// Bare says whether the file system that comes from an image needs the toolbox. It is asked with the image's reference as it stands in the
-// build graph: with a digest, unless the image was given as a named context.
-type Bare func(image string) bool
-
 // WithToolbox returns st with the toolbox mounted, read-only, into every RUN step whose root begins at scratch, at a
-// directory, or at a cluster image, because such a rootfs need not have a shell. toolbox gives the frontend's image for the
-// platform a step runs on. The rootfs's own programs come first: its /bin/sh where there is one, its directories in PATH.
-func WithToolbox(ctx context.Context, st llb.State, bare Bare, toolbox func(*ocispec.Platform) (llb.State, error)) (llb.State, error) {
+// directory, or at a cluster image, because such a rootfs need not have a shell. The rootfs's own programs come first: its /bin/sh where
+// there is one, its directories in PATH.
+//
+// isCluster is asked with an image's reference as it stands in the build graph: with a digest, unless the image was given as a named
+// context. toolbox gives the frontend's image for the platform that a step runs on.
+func WithToolbox(ctx context.Context, st llb.State, isCluster func(image string) bool, toolbox func(*ocispec.Platform) (llb.State, error)) (llb.State, error) {
 	g, err := readGraph(ctx, st)
 	if err != nil {
 		return st, err
@@ -37,7 +36,7 @@ func WithToolbox(ctx context.Context, st llb.State, bare Bare, toolbox func(*oci
 	edited := false
 	out, err := g.rewrite(func(out *graph, old string, v *vertex) (*pb.Input, error) {
 		exec := v.op.GetExec()
-		if exec == nil || !g.bareRoot(old, bare) {
+		if exec == nil || !g.bareRoot(old, isCluster) {
 			return nil, nil
 		}
 		edited = true
@@ -50,10 +49,10 @@ func WithToolbox(ctx context.Context, st llb.State, bare Bare, toolbox func(*oci
 }
 
 // bareRoot reports whether the root file system of the exec begins at something that needs the toolbox.
-func (g *graph) bareRoot(exec string, bare Bare) bool {
+func (g *graph) bareRoot(exec string, isCluster func(image string) bool) bool {
 	root := g.at(&pb.Input{Digest: exec}).root()
 	image, ok := root.image()
-	return !ok || bare(image)
+	return !ok || isCluster(image)
 }
 
 func mountToolbox(ctx context.Context, out *graph, op *pb.Op, toolbox func(*ocispec.Platform) (llb.State, error)) error {

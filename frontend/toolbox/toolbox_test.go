@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -263,4 +264,27 @@ func TestOwnCA(t *testing.T) {
 		t.Fatal(err)
 	}
 	again(t, "TestOwnCA", "SSL_CERT_FILE="+ca, "TOOLBOX_TEST_URL="+server.URL+"/file.yaml")
+}
+
+// FuzzParseLine: any command line is read or refused, and an option never gets more values than there are words.
+func FuzzParseLine(f *testing.F) {
+	f.Add("-fsSL -o- --retry=3 -- url")
+	f.Add("-qO- -nv --header a:b u")
+	f.Fuzz(func(t *testing.T, text string) {
+		args := strings.Split(text, " ")
+		for _, options := range [][]option{wgetOptions, curlOptions} {
+			l, err := parseLine(options, wgetShorthands, args)
+			if err != nil {
+				continue
+			}
+			if len(l.operands) > len(args) {
+				t.Errorf("%d operands of %d words", len(l.operands), len(args))
+			}
+			for name := range l.values {
+				if !slices.ContainsFunc(options, func(o option) bool { return o.long == name }) && name != "no-verbose" && name != "no-clobber" {
+					t.Errorf("the option %q does not exist", name)
+				}
+			}
+		}
+	})
 }
