@@ -12,6 +12,7 @@ import (
 
 // TestOddBases: whatever the base says of itself, every layer is accounted for and only those with images are marked.
 func TestOddBases(t *testing.T) {
+	t.Parallel()
 	redis := files{"a.yaml": pod("docker.io/library/redis:8")}
 	kubefile := func(text string) files { return files{"Kubefile": text, "a.yaml": redis["a.yaml"]} }
 
@@ -66,6 +67,7 @@ func TestOddBases(t *testing.T) {
 
 // TestNoLayersOfItsOwn: a Kubefile may add nothing but a command.
 func TestNoLayersOfItsOwn(t *testing.T) {
+	t.Parallel()
 	alone, _ := build(t, files{"Kubefile": "FROM scratch\nCMD kubectl run x --image=docker.io/library/redis:8\n"})
 	pull(t, alone, "linux/amd64").checkStore(t, "docker.io/library/redis:8")
 	onBase, _ := build(t, files{"Kubefile": "FROM " + base(t) + "\nCMD kubectl run x --image=docker.io/library/redis:8\n"})
@@ -73,6 +75,7 @@ func TestNoLayersOfItsOwn(t *testing.T) {
 }
 
 func TestBaseOfEveryPlatform(t *testing.T) {
+	t.Parallel()
 	base, _ := build(t, files{
 		"Kubefile": "FROM scratch\nLABEL io.kubefile.kubernetes.version=v1.34.4\nCOPY a.yaml /\nCMD first\n",
 		"a.yaml":   pod("docker.io/library/redis:8"),
@@ -94,6 +97,7 @@ func TestBaseOfEveryPlatform(t *testing.T) {
 
 // TestAppBecomesCluster: the kind follows the Kubernetes version, also when the base had none.
 func TestAppBecomesCluster(t *testing.T) {
+	t.Parallel()
 	app, _ := build(t, files{"Kubefile": "FROM scratch\nCMD a\n"})
 	ref, _ := build(t, files{"Kubefile": "FROM " + app + "\nLABEL io.kubefile.kubernetes.version=v1.34.4\n"})
 	if d := pull(t, ref, "linux/amd64").describe(t); d.Kind != imagespec.KindCluster || d.KubernetesVersion != "v1.34.4" {
@@ -102,6 +106,7 @@ func TestAppBecomesCluster(t *testing.T) {
 }
 
 func TestProblemsOfDiscoveryFailTheBuild(t *testing.T) {
+	t.Parallel()
 	output := fails(t, files{
 		"Kubefile":                       "FROM scratch\nCOPY charts /charts\nCMD helm install x charts/needy\n",
 		"charts/needy/Chart.yaml":        "apiVersion: v2\nname: needy\nversion: 1.0.0\n",

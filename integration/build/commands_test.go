@@ -16,6 +16,7 @@ func commandsOf(t *testing.T, ref string) []string {
 }
 
 func TestCommandsAddUp(t *testing.T) {
+	t.Parallel()
 	first, output := build(t, files{"Kubefile": `FROM scratch AS common
 LABEL io.kubefile.kubernetes.version=v1.34.4
 CMD echo "in a stage, with $VARIABLE"

@@ -54,6 +54,7 @@ func dashboard(t *testing.T, base string) image {
 }
 
 func TestDashboard(t *testing.T) {
+	t.Parallel()
 	image := dashboard(t, base(t))
 	image.checkStore(t, append(dashboardImages, "quay.io/lab/cni:v1")...)
 
@@ -74,6 +75,7 @@ func TestDashboard(t *testing.T) {
 }
 
 func TestLayersAreMarkedByWhatTheyHold(t *testing.T) {
+	t.Parallel()
 	image := dashboard(t, base(t))
 	rootfs, images := image.split(t)
 	if len(images) != 2 { // small images: one packed layer of base and example each
@@ -100,6 +102,7 @@ func TestLayersAreMarkedByWhatTheyHold(t *testing.T) {
 }
 
 func TestToolboxLeavesNothing(t *testing.T) {
+	t.Parallel()
 	image := dashboard(t, base(t))
 	var layers [][]string
 	for _, l := range image.manifest.Layers {

@@ -72,6 +72,7 @@ func tarball(t *testing.T, name, content string) string {
 
 // TestOrdinaryImagesAreLeftAlone: a stage on any other image runs as with a Dockerfile. The lab's images for the toolbox's programs run.
 func TestOrdinaryImagesAreLeftAlone(t *testing.T) {
+	t.Parallel()
 	ref, output := build(t, files{"Kubefile": `FROM docker.io/library/busybox:latest AS tools
 RUN echo $PATH > /path && ls -d /.kubefile 2>/dev/null >> /path || true
 FROM scratch
@@ -83,6 +84,7 @@ COPY --from=tools /path /result
 }
 
 func TestSubrequests(t *testing.T) {
+	t.Parallel()
 	content := files{"Kubefile": `FROM scratch AS tools
 ARG EXTRA=x
 CMD one
@@ -104,6 +106,7 @@ COPY . /
 }
 
 func TestLintPointsAtTheLine(t *testing.T) {
+	t.Parallel()
 	content := files{"Kubefile": "FROM scratch\nCMD one\nCMD two\nENTRYPOINT a\nENTRYPOINT b\nENV PASSWORD=x\nrun true\n"}
 	output, err := buildx(t, content.write(t), "--call", "check")
 	if err == nil {
@@ -118,6 +121,7 @@ func TestLintPointsAtTheLine(t *testing.T) {
 }
 
 func TestErrorOnWarnings(t *testing.T) {
+	t.Parallel()
 	build(t, files{"Kubefile": "# check=error=true\nFROM scratch\nCMD one\nCMD two\n"})
 	output := fails(t, files{"Kubefile": "# check=error=true\nFROM scratch\nENV PASSWORD=x\n"})
 	contains(t, output, "SecretsUsedInArgOrEnv")

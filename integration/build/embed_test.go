@@ -14,6 +14,7 @@ import (
 const big = "registry.k8s.io/etcd:3.6.5-0"
 
 func TestReferencesAreKeptAsWritten(t *testing.T) {
+	t.Parallel()
 	byTag := "docker.io/library/nginx:1.29"
 	first, _ := build(t, files{"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": pod("nginx:1.29")})
 	top := pull(t, first, "linux/amd64").describe(t).Lock.Images[0].Digest.String()
@@ -32,12 +33,14 @@ func TestReferencesAreKeptAsWritten(t *testing.T) {
 }
 
 func TestKindsOfManifests(t *testing.T) {
+	t.Parallel()
 	references := []string{"docker.io/lab-docker/a:v1", "quay.io/lab-single/b:v1", "gcr.io/index/c:v1"}
 	ref, _ := build(t, files{"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": pod(references...)})
 	pull(t, ref, "linux/amd64").checkStore(t, references...)
 }
 
 func TestImageLayersAreTheSameOnEveryBuilder(t *testing.T) {
+	t.Parallel()
 	content := files{"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": pod("docker.io/library/redis:8", big)}
 	var layers [2][]digest.Digest
 	for i := range layers {
@@ -106,6 +109,7 @@ func accessLog(t *testing.T) string {
 }
 
 func TestImagesOfTheBaseAreNotEmbeddedAgain(t *testing.T) {
+	t.Parallel()
 	base, _ := build(t, files{
 		"Kubefile": "FROM scratch\nLABEL io.kubefile.kubernetes.version=v1.34.4\nCOPY a.yaml manifests/\n",
 		"a.yaml":   pod("docker.io/library/redis:8"),
@@ -131,6 +135,7 @@ func TestImagesOfTheBaseAreNotEmbeddedAgain(t *testing.T) {
 }
 
 func TestPlatforms(t *testing.T) {
+	t.Parallel()
 	ref, _ := build(t, files{"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": pod("nginx:1.29")},
 		"--platform", "linux/amd64,linux/arm64")
 	runners := map[string]string{}
@@ -151,6 +156,7 @@ func TestPlatforms(t *testing.T) {
 // TestLayerBudget: an image with more blobs of 4 MiB than layers may be added is not what the lab has; what counts is that many small images
 // make one layer.
 func TestManyImagesMakeFewLayers(t *testing.T) {
+	t.Parallel()
 	var references []string
 	for _, tag := range strings.Fields("v1 v2 v3 v4 v5 v6 v7 v8 v9 v10 v11 v12 v13 v14 v15 v16 v17 v18 v19 v20") {
 		references = append(references, "quay.io/lab/many:"+tag, "gcr.io/lab/other:"+tag)

@@ -6,6 +6,7 @@ import (
 )
 
 func TestUnresolvableReferences(t *testing.T) {
+	t.Parallel()
 	output := fails(t, files{
 		"Kubefile":         "FROM scratch\nCOPY . /\n",
 		".dockerignore":    "Kubefile\n",
@@ -24,6 +25,7 @@ func TestUnresolvableReferences(t *testing.T) {
 }
 
 func TestWrongPlatform(t *testing.T) {
+	t.Parallel()
 	for _, reference := range []string{"docker.io/lab-arm64/app:v1", "docker.io/lab-single/app:v1"} {
 		platform := "linux/amd64"
 		if strings.Contains(reference, "single") {
@@ -35,11 +37,13 @@ func TestWrongPlatform(t *testing.T) {
 }
 
 func TestCredentialsAreMissing(t *testing.T) {
+	t.Parallel()
 	output := fails(t, files{"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": pod("docker.io/lab-private/app:v1")})
 	contains(t, output, "a.yaml:8: docker.io/lab-private/app:v1", "docker login")
 }
 
 func TestErrorsPointAtTheKubefile(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		kubefile string
 		want     []string
@@ -57,6 +61,7 @@ func TestErrorsPointAtTheKubefile(t *testing.T) {
 }
 
 func TestMirrorsAreChecked(t *testing.T) {
+	t.Parallel()
 	output := fails(t, files{"Kubefile": "FROM scratch\n"}, "--build-arg", "KUBEFILE_MIRRORS=docker.io")
 	contains(t, output, "KUBEFILE_MIRRORS", `"docker.io" is not of the form`)
 }

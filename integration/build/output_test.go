@@ -11,6 +11,7 @@ import (
 var small = files{"Kubefile": "FROM scratch\nCOPY a.yaml manifests/\nCMD x\n", "a.yaml": pod("docker.io/library/redis:8")}
 
 func TestOutputLocal(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if output, err := buildx(t, small.write(t), "--output", "type=local,dest="+dir); err != nil {
 		t.Fatalf("%v\n%s", err, output)
@@ -34,6 +35,7 @@ func TestOutputLocal(t *testing.T) {
 }
 
 func TestOutputArchives(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	archive := filepath.Join(dir, "app.tar")
 	if output, err := buildx(t, small.write(t), "-t", "app:v1", "--output", "type=oci,dest="+archive); err != nil {
@@ -58,6 +60,7 @@ func TestOutputArchives(t *testing.T) {
 
 // TestOutputCompressed: the README's command lines ask for zstd.
 func TestOutputCompressed(t *testing.T) {
+	t.Parallel()
 	ref := newName(t)
 	if output, err := buildx(t, small.write(t), "--output", "type=image,push=true,compression=zstd,name="+ref); err != nil {
 		t.Fatalf("%v\n%s", err, output)
@@ -67,6 +70,7 @@ func TestOutputCompressed(t *testing.T) {
 
 // TestSyntaxLine: the frontend is found by the Kubefile itself, and a plain docker buildx plugin needs nothing else.
 func TestSyntaxLine(t *testing.T) {
+	t.Parallel()
 	ref := newName(t)
 	dir := files{"Kubefile": "# syntax=" + lab.Frontend + "\n" + small["Kubefile"], "a.yaml": small["a.yaml"]}.write(t)
 	output, err := run(t, filepath.Join(lab.DockerConfig, "cli-plugins", "docker-buildx"), "build", "--builder", lab.BuildxBuilder,
@@ -78,6 +82,7 @@ func TestSyntaxLine(t *testing.T) {
 }
 
 func TestProvenanceNamesTheBlobs(t *testing.T) {
+	t.Parallel()
 	ref, _ := build(t, small, "--provenance=mode=max")
 	repo, tag := repository(t, ref)
 	attestation := provenance(t, repo, tag)

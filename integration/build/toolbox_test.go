@@ -5,6 +5,7 @@ import (
 )
 
 func TestTheRootfsComesBeforeTheToolbox(t *testing.T) {
+	t.Parallel()
 	ref, _ := build(t, files{
 		"Kubefile": `FROM scratch
 COPY --chmod=755 tar wget /bin/
@@ -19,6 +20,7 @@ RUN (tar; wget; command -v awk) > result
 }
 
 func TestTheRootfsHasItsOwnShell(t *testing.T) {
+	t.Parallel()
 	ref, _ := build(t, files{"Kubefile": `FROM scratch
 COPY --from=docker.io/library/busybox:latest /bin /bin
 RUN readlink /proc/$$/exe > result
@@ -33,6 +35,7 @@ E
 }
 
 func TestToolsOfTheToolbox(t *testing.T) {
+	t.Parallel()
 	ref, _ := build(t, files{"Kubefile": `FROM scratch
 ARG URL
 RUN set -e; \
