@@ -1,6 +1,6 @@
 #!/bin/sh
 # snapshot.sh: everything on a host that a cluster could leave behind, as text that can be compared. Run on the host by sh -s.
-# Left out is what changes by itself: the kernel's file systems, logs of running services, and the lab's own directory.
+# Left out is what changes by itself: the kernel's file systems, logs of running services, and sudo's note that somebody used it.
 set -u
 echo "== units"
 systemctl list-units --all --plain --no-legend --type=service,socket,timer,path | awk '{print $1, $2, $3, $4}' |
@@ -9,7 +9,7 @@ echo "== unit files"
 systemctl list-unit-files --no-legend | awk '{print $1, $2}' | sort
 echo "== files"
 find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/tmp -o -path /var/log -o -path /var/cache -o -path /run -o -path /root/.ssh \
-  -o -path /var/lib/systemd -o -path /var/lib/private -o -path /var/lib/sudo \) -prune -o ! -type d -printf '%p %y %m %U:%G %s\n' | sort
+  -o -path /var/lib/systemd -o -path /var/lib/private -o -path /var/lib/sudo \) -prune -o ! -type d ! -name .sudo_as_admin_successful -printf '%p %y %m %U:%G %s\n' | sort
 find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/tmp -o -path /run -o -path /var/lib/systemd -o -path /var/lib/private \) -prune -o -type d -printf '%p d\n' | sort
 find /etc -xdev -type f ! -path '/etc/ssh/ssh_host_*' -exec sha256sum {} + | sort -k2
 find /run -mindepth 1 -maxdepth 1 ! -name 'user' -printf '%p %y\n' | sort
