@@ -56,3 +56,13 @@ e2e: up
 	go test -count=1 -timeout 30m -tags e2e ./integration/e2e/...
 
 .PHONY: hosts hosts-down test lint unit integration e2e
+
+# A three-host cluster with the dashboard example on it, from nothing.
+demo: up
+	@integration/demo/demo.sh
+
+# The figures of the README, as ratios within one run. It wants the hosts for itself.
+bench: up
+	@integration/bench/bench.sh
+
+.PHONY: demo bench
