@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/containerd/platforms"
-	bkllb "github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/frontend/dockerfile/dockerfile2llb"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -55,7 +54,7 @@ func (e embedded) top() ocispec.Descriptor {
 }
 
 // layers are what the image has on top of its rootfs: the runner, the embedded images, the lock file.
-func (p *platformBuild) layers(ctx context.Context, rootfs bkllb.State, images []embedded, lock *imagespec.Lock) ([]llb.Layer, error) {
+func (p *platformBuild) layers(ctx context.Context, images []embedded, lock *imagespec.Lock) ([]llb.Layer, error) {
 	blobs, files, err := p.store(images)
 	if err != nil {
 		return nil, err
@@ -64,15 +63,11 @@ func (p *platformBuild) layers(ctx context.Context, rootfs bkllb.State, images [
 	if err != nil {
 		return nil, err
 	}
-	added, err := llb.Depth(ctx, rootfs)
-	if err != nil {
-		return nil, err
-	}
 	below := len(p.image.RootFS.DiffIDs)
-	budget := min(llb.MaxNewLayers-added, llb.MaxLayers-below-added) - 2 // without runner and lock file
+	budget := min(llb.MaxNewLayers-p.depth, llb.MaxLayers-below-p.depth) - 2 // without runner and lock file
 	if budget < 1 {
 		return nil, fmt.Errorf("the image would have more than %d layers, or more than %d new ones: %d come from its base and %d from this Kubefile. "+
-			"Join instructions into fewer", llb.MaxLayers, llb.MaxNewLayers, below, added)
+			"Join instructions into fewer", llb.MaxLayers, llb.MaxNewLayers, below, p.depth)
 	}
 	layers, err := p.runner(ctx)
 	if err != nil {
@@ -160,7 +155,7 @@ func refFiles(e embedded) ([]llb.File, error) {
 }
 
 // configure writes what the image says of itself: labels, command, and a history in which every layer has its entry.
-func (p *platformBuild) configure(ctx context.Context, df *dockerfile2llb.Result, rootfs bkllb.State, lock *imagespec.Lock, layers []llb.Layer) error {
+func (p *platformBuild) configure(df *dockerfile2llb.Result, lock *imagespec.Lock, layers []llb.Layer) error {
 	commands, err := json.Marshal(p.commands)
 	if err != nil {
 		return err
@@ -180,15 +175,11 @@ func (p *platformBuild) configure(ctx context.Context, df *dockerfile2llb.Result
 	if n := len(p.commands); n > 0 {
 		config.Cmd = commandLine(p.commands[n-1], config.Shell)
 	}
-	added, err := llb.Depth(ctx, rootfs)
-	if err != nil {
-		return err
-	}
 	inherited := 0
 	if df.BaseImage != nil {
 		inherited = len(df.BaseImage.History)
 	}
-	p.image.History = align(p.image.History, inherited, len(p.image.RootFS.DiffIDs)+added)
+	p.image.History = align(p.image.History, inherited, len(p.image.RootFS.DiffIDs)+p.depth)
 	for _, l := range layers {
 		entry := ocispec.History{CreatedBy: createdBy + l.Name, Created: df.Epoch}
 		if l.Images {

@@ -18,6 +18,17 @@ import (
 	"github.com/kubefile/kubefile/llb"
 )
 
+// platformBuild is the build of one platform.
+type platformBuild struct {
+	*build
+	platform ocispec.Platform
+	image    *dockerspec.DockerOCIImage // becomes the result's config
+	base     *imagespec.Description     // of the image that this build is derived from; empty if that is no cluster image
+	commands []imagespec.Command        // of base and Kubefile
+	depth    int                        // layers that the Kubefile's instructions make
+	warn     bool                       // warnings are printed for one platform only
+}
+
 // platform builds the image of one platform.
 func (b *build) platform(ctx context.Context, platform *ocispec.Platform, idx int) (*dockerui.BuildResult, *scanTargets, error) {
 	df, err := dockerfile2llb.Dockerfile2LLB(ctx, b.file.Dockerfile(), b.convertOpt(ctx, platform, idx))
@@ -52,11 +63,11 @@ func (b *build) platform(ctx context.Context, platform *ocispec.Platform, idx in
 	if err != nil {
 		return nil, nil, err
 	}
-	layers, err := p.layers(ctx, rootfs, embedded, lock)
+	layers, err := p.layers(ctx, embedded, lock)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := p.configure(ctx, df, rootfs, lock, layers); err != nil {
+	if err := p.configure(df, lock, layers); err != nil {
 		return nil, nil, err
 	}
 	ref, err := b.solve(ctx, llb.Assemble(rootfs, layers, b.canMerge()), p.platform)
@@ -84,10 +95,16 @@ func (b *build) canDiff() bool  { return b.canMerge() && b.supports(pb.CapDiffOp
 // rootfs is what the Dockerfile's instructions build, with what a cluster rootfs needs beyond them.
 func (p *platformBuild) rootfs(ctx context.Context, st bkllb.State) (bkllb.State, error) {
 	st, err := p.withToolbox(ctx, st)
-	if err != nil || !p.canMerge() {
+	if err != nil {
 		return st, err
 	}
-	return llb.Linked(ctx, st, p.gateway.isCluster, p.source.Data, p.file.Unlinked)
+	if p.canMerge() {
+		if st, err = llb.Linked(ctx, st, p.gateway.isCluster, p.source.Data, p.file.Unlinked); err != nil {
+			return st, err
+		}
+	}
+	p.depth, err = llb.Depth(ctx, st)
+	return st, err
 }
 
 func (p *platformBuild) withToolbox(ctx context.Context, st bkllb.State) (bkllb.State, error) {
@@ -109,16 +126,6 @@ func (p *platformBuild) sbomTargets(ctx context.Context, targets *scanTargets, r
 		targets.Extras[name] = st
 	}
 	return nil
-}
-
-// platformBuild is the build of one platform.
-type platformBuild struct {
-	*build
-	platform ocispec.Platform
-	image    *dockerspec.DockerOCIImage // becomes the result's config
-	base     *imagespec.Description     // of the image that this build is derived from; empty if that is no cluster image
-	commands []imagespec.Command        // of base and Kubefile
-	warn     bool                       // warnings are printed for one platform only
 }
 
 // describe reads what the base image's config says, which the compiler carried over, and adds the commands of this Kubefile.

@@ -17,6 +17,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/kubefile/kubefile/imagespec"
 )
 
 const (
@@ -159,8 +161,8 @@ func (i *Image) ReadManifest(body []byte) error {
 		return fmt.Errorf("the manifest lists %d layers, more than %d", len(m.Layers), maxLayers)
 	}
 	for _, d := range append([]ocispec.Descriptor{m.Config}, m.Layers...) {
-		if err := d.Digest.Validate(); err != nil {
-			return fmt.Errorf("reading the manifest: %q: %w", d.Digest, err)
+		if _, err := imagespec.BlobPath(d.Digest); err != nil {
+			return fmt.Errorf("reading the manifest: %w", err)
 		}
 		if d.Size < 0 {
 			return fmt.Errorf("reading the manifest: %s has the size %d", d.Digest, d.Size)
@@ -179,11 +181,12 @@ func (f *fetcher) write(dgst digest.Digest, body []byte) error {
 }
 
 func (f *fetcher) blobPath(dgst digest.Digest) (string, error) {
-	dir := filepath.Join(f.out, "blobs", dgst.Algorithm().String())
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	name, err := imagespec.BlobPath(dgst)
+	if err != nil {
 		return "", err
 	}
-	return filepath.Join(dir, dgst.Encoded()), nil
+	path := filepath.Join(f.out, name)
+	return path, os.MkdirAll(filepath.Dir(path), 0o755)
 }
 
 // blob writes a blob to the output, checked against its digest and size.

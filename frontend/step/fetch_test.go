@@ -11,6 +11,8 @@ import (
 	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/kubefile/kubefile/imagespec"
 )
 
 const (
@@ -122,7 +124,7 @@ func TestFetchReportsEachImage(t *testing.T) {
 	index, _ := r.index(t, ocispec.MediaTypeImageIndex, ocispec.MediaTypeImageManifest)
 	forged := r.document(t, ocispec.MediaTypeImageManifest, ocispec.Manifest{})
 	r.bytes[forged.Digest] = []byte("{}")
-	large := r.document(t, ocispec.MediaTypeImageManifest, map[string]string{"annotation": strings.Repeat("x", maxManifest)})
+	large := r.document(t, ocispec.MediaTypeImageManifest, map[string]string{"annotation": strings.Repeat("x", imagespec.MaxManifestSize)})
 	odd := r.document(t, ocispec.MediaTypeImageManifest, ocispec.Manifest{Config: ocispec.Descriptor{Digest: "sha256:../../x"}})
 	long := r.document(t, ocispec.MediaTypeImageManifest, ocispec.Manifest{Config: config, Layers: slices.Repeat([]ocispec.Descriptor{config}, maxLayers+1)})
 	broken := r.blob("no JSON")

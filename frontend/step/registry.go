@@ -20,10 +20,8 @@ import (
 	"oras.land/oras-go/v2/registry/remote/retry"
 
 	"github.com/kubefile/kubefile/frontend/transport"
+	"github.com/kubefile/kubefile/imagespec"
 )
-
-// maxManifest is the most a manifest or an index may have, in bytes (the distribution spec asks registries for 4 MiB).
-const maxManifest = 4 << 20
 
 // registries reads from registries and their mirrors.
 type registries struct {
@@ -61,12 +59,12 @@ func (r *registries) manifest(ctx context.Context, name reference.Named, dgst di
 			return err
 		}
 		defer rc.Close()
-		body, err = io.ReadAll(io.LimitReader(rc, maxManifest+1))
+		body, err = io.ReadAll(io.LimitReader(rc, imagespec.MaxManifestSize+1))
 		if err != nil {
 			return err
 		}
-		if len(body) > maxManifest {
-			return fmt.Errorf("the manifest %s is larger than %d bytes", dgst, maxManifest)
+		if len(body) > imagespec.MaxManifestSize {
+			return fmt.Errorf("the manifest %s is larger than %d bytes", dgst, imagespec.MaxManifestSize)
 		}
 		if dgst.Algorithm().FromBytes(body) != dgst {
 			return fmt.Errorf("the registry sent other bytes than %s", dgst)
