@@ -7,6 +7,7 @@
 set -eu
 
 tools=_out/bin
+host=$(go env GOHOSTARCH)
 mkdir -p _out/frontend
 exec 9>_out/frontend/.lock
 flock 9
@@ -26,7 +27,7 @@ for arch in amd64 arm64; do
 	# verify TLS, so its name goes (and stays in the order that busybox looks names up by); ours is found in PATH.
 	LC_ALL=C sed 's/\x00wget\x00/\x00wge_\x00/' $tools/busybox-$arch >"$out.new/toolbox/bin/busybox"
 	chmod 755 "$out.new/toolbox/launch" "$out.new/toolbox/bin/busybox"
-	for program in $($tools/busybox-amd64 --list); do
+	for program in $("$tools/busybox-$host" --list); do
 		[ -e "$out.new/toolbox/bin/$program" ] || ln -s busybox "$out.new/toolbox/bin/$program"
 	done
 	ln -sf bash "$out.new/toolbox/bin/sh" # busybox's shell prefers its own programs, too

@@ -271,8 +271,8 @@ func (i image) embedded(t *testing.T, reference string) []ocispec.Descriptor {
 	return append(manifest.Layers, manifest.Config)
 }
 
-// provenance is the text of an image's first attestation.
-func provenance(t *testing.T, repo *remote.Repository, tag string) string {
+// attestation is the text of an image's first attestation.
+func attestation(t *testing.T, repo *remote.Repository, tag string) string {
 	t.Helper()
 	_, dt, err := oras.FetchBytes(t.Context(), repo, tag, oras.DefaultFetchBytesOptions)
 	if err != nil {
