@@ -1,12 +1,15 @@
 package agent
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -215,6 +218,36 @@ func TestInstall(t *testing.T) {
 	}
 	if after := tree(t, root); after != before {
 		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+}
+
+// TestUmaskOfTheLogin does not show in what is made.
+func TestUmaskOfTheLogin(t *testing.T) {
+	root, cluster := machine(t)
+	defer syscall.Umask(syscall.Umask(0o077))
+	path := filepath.Join(root, "etc", "made", "file")
+	request, err := json.Marshal(fileRequest{Dir: cluster, Path: path, Mode: 0o644})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Main(t.Context(), []string{verbWrite, string(request)}, strings.NewReader("x"), io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]fs.FileMode{path: 0o644, filepath.Dir(path): fs.ModeDir | 0o755, cluster: fs.ModeDir | 0o755} {
+		if info, err := os.Stat(path); err != nil || info.Mode() != want {
+			t.Errorf("%s: %v, %v", path, info.Mode(), err)
+		}
+	}
+}
+
+// TestMainEndsWithItsContext though nothing comes on its input.
+func TestMainEndsWithItsContext(t *testing.T) {
+	stuck, w := io.Pipe()
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Main(ctx, []string{verbWrite, `{"path":"/x"}`}, stuck, io.Discard); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
 	}
 }
 

@@ -41,16 +41,16 @@ func eachEntry(reader *tar.Reader, visit func(header *tar.Header, name string) e
 	}
 }
 
-// layerStream is the tar of a layer, with everything it is to be checked against.
+// layerStream is the tar of a layer, with all that it is to be checked against.
 type layerStream struct {
-	io.ReadCloser // decompressed
-	want          blob
-	diffID        digest.Digest
-	raw           io.Reader // what is left of the blob
-	rawSum        digest.Verifier
-	rawSize       *counter
-	sum           digest.Verifier
-	tee           io.Reader
+	io.Closer           // of the decompressor
+	plain     io.Reader // the tar, which sum sees
+	sum       digest.Verifier
+	diffID    digest.Digest
+	raw       io.Reader // the blob, which rawSum and rawSize see
+	rawSum    digest.Verifier
+	rawSize   counter
+	want      blob
 }
 
 // openLayer starts reading a layer's blob.
@@ -58,29 +58,29 @@ func openLayer(content io.Reader, want blob, diffID digest.Digest) (*layerStream
 	if err := errors.Join(want.Digest.Validate(), diffID.Validate()); err != nil {
 		return nil, fmt.Errorf("layer %q, diff ID %q: %w: %w", want.Digest, diffID, ErrInvalid, err)
 	}
-	s := &layerStream{want: want, diffID: diffID, rawSum: want.Digest.Verifier(), rawSize: new(counter), sum: diffID.Verifier()}
-	s.raw = io.TeeReader(io.LimitReader(content, want.Size+1), io.MultiWriter(s.rawSum, s.rawSize))
+	s := &layerStream{want: want, diffID: diffID, rawSum: want.Digest.Verifier(), sum: diffID.Verifier()}
+	s.raw = io.TeeReader(io.LimitReader(content, want.Size+1), io.MultiWriter(s.rawSum, &s.rawSize))
 	stream, err := source.Decompress(s.raw)
 	if err != nil {
 		return nil, fmt.Errorf("layer %s: %w: %w", want.Digest, ErrDamaged, err)
 	}
-	s.ReadCloser, s.tee = stream, io.TeeReader(stream, s.sum)
+	s.Closer, s.plain = stream, io.TeeReader(stream, s.sum)
 	return s, nil
 }
 
-func (s *layerStream) Read(p []byte) (int, error) { return s.tee.Read(p) }
+func (s *layerStream) Read(p []byte) (int, error) { return s.plain.Read(p) }
 
 // verify reads to the end and checks size and both digests.
 func (s *layerStream) verify() error {
-	// The limit of a tar is its end mark; what follows belongs to the digests.
-	if _, err := io.Copy(io.Discard, s.tee); err != nil {
+	// A tar reader stops at the end mark; what follows it counts for the digests.
+	if _, err := io.Copy(io.Discard, s.plain); err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if _, err := io.Copy(io.Discard, s.raw); err != nil {
 		return err
 	}
-	if int64(*s.rawSize) != s.want.Size || !s.rawSum.Verified() {
-		return fmt.Errorf("%w: %d bytes of %d arrived, or other bytes than announced", ErrDamaged, *s.rawSize, s.want.Size)
+	if int64(s.rawSize) != s.want.Size || !s.rawSum.Verified() {
+		return fmt.Errorf("%w: %d bytes of %d arrived, or other bytes than announced", ErrDamaged, s.rawSize, s.want.Size)
 	}
 	if !s.sum.Verified() {
 		return fmt.Errorf("%w: its content is not that of its diff ID %s", ErrDamaged, s.diffID)

@@ -42,14 +42,24 @@ const (
 )
 
 // Main serves one request on the host: args are VERB and REQUEST. It is not for
-// people; see [Client].
+// people; see [Client]. When ctx ends it returns at once, and the process is
+// expected to end: what is half-done is found by the next request.
 func Main(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	if len(args) != 2 || len(args[1]) > maxRequest {
 		return errors.New(requestUsage)
 	}
-	// A connection that dies must not leave this process writing for ever.
-	stdin = untilDone{ctx, stdin}
-	verb, request := args[0], []byte(args[1])
+	syscall.Umask(0o022) // whatever the login has: modes are meant as they are written
+	ended := make(chan error, 1)
+	go func() { ended <- do(ctx, args[0], []byte(args[1]), stdin, stdout) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func do(ctx context.Context, verb string, request []byte, stdin io.Reader, stdout io.Writer) error {
 	switch verb {
 	case verbInstall:
 		return serve(stdout, request, install)
@@ -87,19 +97,6 @@ func serve[Request, Answer any](stdout io.Writer, raw []byte, do func(Request) (
 // changed is the answer of verbs that may find nothing to do.
 type changed struct {
 	Changed bool `json:"changed"`
-}
-
-// untilDone is a reader that fails once its context has ended.
-type untilDone struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (u untilDone) Read(p []byte) (int, error) {
-	if err := u.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return u.r.Read(p)
 }
 
 // checkDir refuses a cluster directory that a mistake could make harmful: it is

@@ -60,7 +60,7 @@ func unpackRootfs(ctx context.Context, r unpackRequest) (changed, error) {
 			return changed{}, root.RemoveAll(rootfsNewDir)
 		}
 	}
-	if err := buildTree(ctx, root, r, want); err != nil {
+	if err := buildTree(root, r, want); err != nil {
 		return changed{}, err
 	}
 	if err := exchange(root, rootfsNewDir, rootfsDir); err != nil {
@@ -70,7 +70,7 @@ func unpackRootfs(ctx context.Context, r unpackRequest) (changed, error) {
 }
 
 // buildTree unpacks the layers that rootfs.new does not have yet.
-func buildTree(ctx context.Context, root *os.Root, r unpackRequest, want []digest.Digest) error {
+func buildTree(root *os.Root, r unpackRequest, want []digest.Digest) error {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func buildTree(ctx context.Context, root *os.Root, r unpackRequest, want []diges
 	}
 	defer tree.Close()
 	for _, layer := range r.Layers[len(state.Layers):] {
-		if err := unpackLayer(ctx, root, tree, r.Dir, layer); err != nil {
+		if err := unpackLayer(root, tree, r.Dir, layer); err != nil {
 			return fmt.Errorf("rootfs layer %s: %w", layer.Digest, err)
 		}
 		state.Layers = append(state.Layers, layer.Digest)
@@ -120,7 +120,7 @@ func openTree(root *os.Root, name string) (*os.Root, unpacked, error) {
 }
 
 // unpackLayer unpacks one received blob.
-func unpackLayer(ctx context.Context, root, tree *os.Root, dir string, layer layerRequest) error {
+func unpackLayer(root, tree *os.Root, dir string, layer layerRequest) error {
 	b := blob{layer.Digest, layer.Size}
 	file, err := b.at("")
 	if err != nil {
@@ -131,7 +131,7 @@ func unpackLayer(ctx context.Context, root, tree *os.Root, dir string, layer lay
 		return err
 	}
 	defer f.Close()
-	stream, err := openLayer(untilDone{ctx, f}, b, layer.DiffID)
+	stream, err := openLayer(f, b, layer.DiffID)
 	if err != nil {
 		return err
 	}

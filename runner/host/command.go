@@ -56,10 +56,18 @@ func (p privilege) argv() []string {
 // a shell's children.
 const runID = "SEALER_RUN_ID"
 
-// endScript tells the processes whose runID is $1 to terminate.
-const endScript = `for file in $(grep -lsF "` + runID + `=$1" /proc/[0-9]*/environ); do
-  pid=${file%/environ}
-  kill -TERM "${pid#/proc/}" 2>/dev/null
+// endScript tells the processes whose runID is $1 to terminate, until there are
+// none; for a few seconds it also waits for the first to appear.
+const endScript = `seen=
+for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+  files=$(grep -lsF "` + runID + `=$1" /proc/[0-9]*/environ)
+  if [ -z "$files" ] && [ -n "$seen" ]; then break; fi
+  for file in $files; do
+    seen=1
+    pid=${file%/environ}
+    kill -TERM "${pid#/proc/}" 2>/dev/null
+  done
+  sleep 0.2
 done
 exit 0`
 

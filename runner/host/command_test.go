@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/netip"
 	"os/exec"
 	"strings"
@@ -123,12 +125,13 @@ func testCommands(t *testing.T, conn Conn) {
 	t.Run("its context ends a command", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 		defer cancel()
-		script := "sleep 12345; true" // a child, which a signal to the shell alone would leave behind
+		seconds := fmt.Sprint(10_000_000 + rand.IntN(10_000_000))
+		script := "sleep " + seconds + "; true" // a child, which a signal to the shell alone would leave behind
 		if err := conn.Run(ctx, Command{Argv: []string{"sh", "-c", script}, Root: true}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatal(err)
 		}
 		out, err := exec.Command("ps", "-eo", "args").Output()
-		if err != nil || strings.Contains(string(out), "12345") {
+		if err != nil || strings.Contains(string(out), seconds) {
 			t.Fatalf("it runs on: %v", err)
 		}
 	})

@@ -23,7 +23,8 @@ type Conn interface {
 	Host() Host
 	// Run runs cmd and waits for it. A command that ran and failed gives an
 	// *ExitError; a connection that died gives [ErrConnectionLost]. When ctx
-	// ends, the command is told to terminate and ctx's error is returned.
+	// ends, the command and its children are told to terminate, and its cause is
+	// returned.
 	Run(ctx context.Context, cmd Command) error
 	// Close ends the connection and every command on it.
 	Close() error
@@ -39,7 +40,9 @@ type Command struct {
 	Env map[string]string
 	// Dir is the working directory; default is the login's own.
 	Dir string
-	// Stdin is what the command reads; default nothing.
+	// Stdin is what the command reads; default nothing. Run may return before it
+	// was read to its end. When it fails, the command is ended as by ctx, and Run
+	// returns the failure.
 	Stdin io.Reader
 	// Stdout and Stderr receive what the command writes; default nowhere.
 	Stdout, Stderr io.Writer

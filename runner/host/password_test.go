@@ -36,7 +36,7 @@ func startPasswordSSHD(t *testing.T, options ...string) *sshd {
 		passwd.WriteString(name + ":x:" + uid + ":" + uid + "::/:" + shell + "\n")
 		shadow.WriteString(name + ":" + secret + ":19000:0:99999:7:::\n")
 	}
-	sudoers := "Defaults lecture=always\nroot ALL=(ALL) ALL\nadmin ALL=(ALL) ALL\ntrusted ALL=(ALL) NOPASSWD: ALL\n"
+	sudoers := "Defaults lecture=always\nDefaults use_pty\nDefaults env_reset\nroot ALL=(ALL) ALL\nadmin ALL=(ALL) ALL\ntrusted ALL=(ALL) NOPASSWD: ALL\n"
 	dir := t.TempDir()
 	script := ""
 	for name, content := range map[string]string{"passwd": passwd.String(), "shadow": shadow.String(), "sudoers": sudoers} {

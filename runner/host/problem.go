@@ -1,9 +1,6 @@
 package host
 
-import (
-	"errors"
-	"strings"
-)
+import "errors"
 
 // Problem is one thing that is wrong with one host, and how to mend it.
 type Problem struct {
@@ -33,14 +30,11 @@ type Problems []Problem
 // Err returns the problems that are not warnings as one error, a line each, or
 // nil when there is none.
 func (ps Problems) Err() error {
-	var lines []string
+	var errs []error
 	for _, p := range ps {
 		if !p.Warning {
-			lines = append(lines, p.Error())
+			errs = append(errs, &p)
 		}
 	}
-	if lines == nil {
-		return nil
-	}
-	return errors.New(strings.Join(lines, "\n"))
+	return errors.Join(errs...)
 }
