@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# bench.sh: the README's figures, each as a ratio of two things that were measured in this run. Hosts are made anew.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+top=$PWD
+out=$top/_out/bench
+mkdir -p "$out"
+set -a
+# shellcheck disable=SC1091 # made by make up
+. _out/lab.env
+set +a
+export XDG_CONFIG_HOME=$out/config XDG_STATE_HOME=$out/state
+rm -rf "${out:?}/config"
+log=$out/log
+: > "$log"
+
+seconds() { # seconds COMMAND...: how long it takes, to the hundredth
+  local from to
+  from=$(date +%s.%N)
+  "$@" >> "$log" 2>&1 || { tail -20 "$log" >&2; exit 1; }
+  to=$(date +%s.%N)
+  echo "$to - $from" | bc
+}
+row() { # row WHAT A UNIT B: A against B
+  printf '%-66s %8.2f   %s %s against %s %s\n' "$1" "$(echo "scale=4; $2 / $4" | bc)" "$2" "$3" "$4" "$3"
+}
+# shellcheck source-path=SCRIPTDIR/../hosts
+. integration/hosts/packages.sh
+need bc
+
+# --- the build against the same steps in a plain Dockerfile, which embeds nothing ----------------------------------------
+base=$REGISTRY/kubernetes:v1.34.4
+integration/lab/examples.sh >> "$log" 2>&1
+printf 'FROM %s\nADD http://%s/files/dashboard/recommended.yaml recommended.yaml\n' "$base" "$UPSTREAM" > "$out/Dockerfile"
+plain() {
+  docker buildx build --builder "$BUILDX_BUILDER" -f "$out/Dockerfile" --output "type=image,name=$REGISTRY/bench:plain,push=true,compression=zstd" "$@" "$out"
+}
+kubefile() {
+  docker buildx build --builder "$BUILDX_BUILDER" -f examples/dashboard/Kubefile --build-arg BUILDKIT_SYNTAX="$FRONTEND" --build-arg KUBEFILE_MIRRORS \
+    --build-context "kubernetes:v1.34.4=docker-image://$base" --build-arg "URL=http://$UPSTREAM/files/dashboard/recommended.yaml" \
+    --output "type=image,name=$REGISTRY/bench:kubefile,push=true,compression=zstd" "$@" examples/dashboard
+}
+plain_cold=$(seconds plain --no-cache)
+kubefile_cold=$(seconds kubefile --no-cache)
+plain_warm=$(seconds plain)
+kubefile_warm=$(seconds kubefile)
+
+# --- bytes and time on bare hosts -----------------------------------------------------------------------------------------
+CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o _out/sealer-run ./cmd/sealer-run
+rm -rf "$out/layout"
+_out/bin/oras cp --no-tty --from-plain-http "$REGISTRY/dashboard:v2.2.0" --to-oci-layout "$out/layout:v2.2.0" >> "$log"
+integration/hosts/hosts.sh up 3 >> "$log"
+for i in 1 2 3; do integration/hosts/hosts.sh fresh $i >> "$log"; done
+run() { integration/hosts/lan _out/sealer-run "$@" --pk _out/hosts/id_lab; }
+received() { integration/hosts/on "$1" cat /sys/class/net/eth0/statistics/rx_bytes; }
+before1=$(received 1)
+before2=$(received 2)
+sealer=$(seconds run "$out/layout:v2.2.0" -m 10.77.0.11 -n 10.77.0.12-10.77.0.13 -e CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true)
+after1=$(received 1)
+after2=$(received 2)
+need_of() { _out/sealer-run inspect "$out/layout:v2.2.0" --output json | tr -d ' ,"' | awk -F: -v key="$1" '$1 == key {print $2}'; }
+rootfs=$(need_of rootfsBytes)
+images=$(need_of imageBytes)
+again=$(seconds run "$out/layout:v2.2.0" -m 10.77.0.11 -n 10.77.0.12-10.77.0.13 -e CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true)
+
+# --- the same cluster by hand: kubeadm alone, on the same hosts, with everything installed and the same registry ----------------
+dir=/var/lib/sealer/data/default
+by_hand() {
+  local i join
+  integration/hosts/on 1 "cd $dir/rootfs && bin/kubeadm init --config ../kubeadm-init.yaml --skip-token-print"
+  join=$(integration/hosts/on 1 "$dir/rootfs/bin/kubeadm token create --print-join-command")
+  for i in 2 3; do integration/hosts/on $i "$join" & done
+  wait
+  integration/hosts/on 1 "export KUBECONFIG=/etc/kubernetes/admin.conf; cd $dir/rootfs && kubectl apply -f manifests/kube-flannel.yml -f recommended.yaml &&
+    kubectl wait --for=condition=Ready nodes --all --timeout=300s"
+}
+for i in 3 2 1; do
+  integration/hosts/on $i "$dir/rootfs/bin/kubeadm reset -f && rm -rf /etc/cni/net.d/* && { ip link delete cni0; ip link delete flannel.1; crictl rmi --all; } || :" >> "$log" 2>&1
+done
+hand=$(seconds by_hand)
+
+echo
+row "build of examples/dashboard, cold, against a plain Dockerfile" "$kubefile_cold" s "$plain_cold"
+row "the same, nothing changed (2 s over BuildKit's own is the bar)" "$kubefile_warm" s "$plain_warm"
+row "bytes a worker received, against its layers" "$((after2 - before2))" B "$rootfs"
+row "bytes the master received, against its layers" "$((after1 - before1))" B "$((rootfs + images))"
+row "sealer-run from bare hosts to Ready, against kubeadm alone" "$sealer" s "$hand"
+row "the same command again, against the first time" "$again" s "$sealer"
