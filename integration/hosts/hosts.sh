@@ -43,12 +43,12 @@ claim() {
 # --- network: a bridge inside a namespace of its own; nothing reaches the machine's network -----------------------------
 network() {
   local lan=$lab-lan i=$1 n=$lab-h$1
-  ip netns list | grep -qw "$lan" || ip netns add "$lan"
+  [ -e "/run/netns/$lan" ] || ip netns add "$lan"
   ip -n "$lan" link set lo up
   ip -n "$lan" link show br0 > /dev/null 2>&1 || ip -n "$lan" link add br0 type bridge
   ip -n "$lan" addr replace 10.77.0.1/24 dev br0
   ip -n "$lan" link set br0 up
-  ip netns list | grep -qw "$n" && return
+  [ ! -e "/run/netns/$n" ] || return 0
   ip netns add "$n"
   ip -n "$lan" link add "v$i" type veth peer name eth0 netns "$n"
   ip -n "$lan" link set "v$i" master br0 up
