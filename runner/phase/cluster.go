@@ -54,6 +54,7 @@ type Cluster struct {
 	unreached []host.Report
 	state     *state.State
 	abandon   context.CancelCauseFunc // ends the work that is under way
+	lockDir   string                  // default /run
 }
 
 // member is a host that was reached.

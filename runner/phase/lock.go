@@ -1,12 +1,14 @@
 package phase
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/user"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -41,7 +43,10 @@ const (
 	maxOwner = 200
 )
 
-func (c *Cluster) lockFile() string { return "/run/kubefile-" + c.Name + ".lock" }
+// lockFile is below /run: no reboot leaves it behind.
+func (c *Cluster) lockFile() string {
+	return path.Join(cmp.Or(c.lockDir, "/run"), "kubefile-"+c.Name+".lock")
+}
 
 func (p *lock) Run(ctx context.Context) error {
 	if p.DryRun || len(p.masters()) == 0 {

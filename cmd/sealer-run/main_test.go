@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/source/sourcetest"
+)
+
+// call runs the program as main does.
+func call(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = run(t.Context(), append([]string{"sealer-run"}, args...), strings.NewReader(stdin), &out, &err)
+	return out.String(), err.String(), code
+}
+
+// layout is a cluster image in an OCI layout.
+func layout(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	sourcetest.Layout(t, dir, []string{"amd64", "arm64"},
+		sourcetest.Layer{Tar: sourcetest.Tar(t, sourcetest.Entry{Name: imagespec.RunnerPath, Content: "x", Mode: 0o755})})
+	return dir
+}
+
+func TestWrongCalls(t *testing.T) {
+	image := layout(t)
+	cases := []struct {
+		name, line, want string
+		code             int
+	}{
+		{"nothing", "", "no IMAGE", exitUsage},
+		{"no master", "IMAGE", "-m", exitUsage},
+		{"only nodes", "IMAGE -n 10.0.0.1", "-m", exitUsage},
+		{"two images", "IMAGE IMAGE -m 10.0.0.1", "one IMAGE, not 2", exitUsage},
+		{"a flag that looks like another", "IMAGE -m 10.0.0.1 --mastres x", "no flag --mastres: did you mean --masters?", exitUsage},
+		{"a flag before the image", "--nodse x IMAGE", "did you mean --nodes?", exitUsage},
+		{"a flag of a command", "delete --al", "did you mean --all?", exitUsage},
+		{"a short flag", "IMAGE -x", "no flag -x", exitUsage},
+		{"twice", "IMAGE -m 10.0.0.1 -n 10.0.0.1", "10.0.0.1", exitUsage},
+		{"twice in a range", "IMAGE -m 10.0.0.1-10.0.0.3,10.0.0.2", "10.0.0.2", exitUsage},
+		{"not an address", "IMAGE -m 10.0.0.256", "10.0.0.256", exitUsage},
+		{"port", "IMAGE -m 10.0.0.1 --port 70000", "port", exitUsage},
+		{"output", "IMAGE -m 10.0.0.1 --output yaml", "neither text nor json", exitUsage},
+		{"several masters", "IMAGE -m 10.0.0.1,10.0.0.2", "one master", exitFailed},
+		{"environment", "IMAGE -m 10.0.0.1 -e =s3cret", "name=value", exitFailed},
+		{"cluster name", "IMAGE -m 10.0.0.1 --cluster-name ../x", "cluster name", exitFailed},
+		{"data root", "IMAGE -m 10.0.0.1 --data-root x/../..", "absolute path", exitFailed},
+		{"no such file", "./nowhere.tar -m 10.0.0.1", "nowhere.tar", exitFailed},
+		{"delete what", "delete -m 10.0.0.1", "--all", exitUsage},
+		{"delete without asking", "delete --all -m 10.0.0.1", "--yes", exitUsage},
+		{"an unknown output of inspect", "inspect IMAGE --output x", "neither", exitUsage},
+		{"why not", "images IMAGE --why nothing:v1", "nothing:v1 is not in the artifact", exitFailed},
+		{"why what", "images IMAGE --why A::b", "A::b", exitUsage},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			stdout, stderr, code := call(t, "", strings.Fields(strings.ReplaceAll(c.line, "IMAGE", image))...)
+			if code != c.code || !strings.Contains(stderr, c.want) {
+				t.Errorf("exit code %d, want %d, with %q in:\n%s", code, c.code, c.want, stderr)
+			}
+			if stdout != "" || strings.Contains(stderr, "s3cret") || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("prints %q and\n%s", stdout, stderr)
+			}
+		})
+	}
+}
+
+func TestInspect(t *testing.T) {
+	image := layout(t)
+	stdout, stderr, code := call(t, "", "inspect", image, "--output", "json")
+	var s summary
+	if err := json.Unmarshal([]byte(stdout), &s); err != nil || code != 0 {
+		t.Fatal(err, code, stderr)
+	}
+	if s.Kind != imagespec.KindCluster || s.KubernetesVersion != "v1.34.4" || s.RootfsLayers != 1 || s.ImageLayers != 0 || s.Source != "OCI layout" {
+		t.Errorf("got %+v", s)
+	}
+	if stdout, _, code := call(t, "", "inspect", image); code != 0 || !strings.Contains(stdout, "v1.34.4") {
+		t.Errorf("exit code %d:\n%s", code, stdout)
+	}
+	if stdout, _, code := call(t, "", "images", image); code != 0 || stdout != "" {
+		t.Errorf("an image without images lists %q", stdout)
+	}
+	if stdout, _, code := call(t, "", "version"); code != 0 || stdout != version+"\n" {
+		t.Errorf("the version is %q", stdout)
+	}
+}
+
+func TestPasswords(t *testing.T) {
+	t.Setenv("SEALER_PASSWD", "")
+	dir := t.TempDir()
+	t.Setenv("HOME", dir)
+	t.Setenv("XDG_STATE_HOME", dir)
+	t.Setenv("XDG_CONFIG_HOME", dir)
+	image := layout(t)
+	// Nothing listens at this address' port 1: what counts is what is said before and with it.
+	args := []string{image, "-m", "127.0.0.1", "--port", "1", "--dry-run"}
+	_, stderr, _ := call(t, "", append(args, "-p", "s3cret")...)
+	if !strings.Contains(stderr, "SEALER_PASSWD") || strings.Contains(stderr, "s3cret") {
+		t.Errorf("a password in the arguments gives\n%s", stderr)
+	}
+	if _, stderr, code := call(t, "", append(args, "-p", "-")...); code != exitFailed || !strings.Contains(stderr, "nothing there") {
+		t.Errorf("no password on the standard input gives %d\n%s", code, stderr)
+	}
+	if _, stderr, code := call(t, "s3cret\n", append(args, "-p", "-")...); code != exitFailed || !strings.Contains(stderr, "127.0.0.1") {
+		t.Errorf("a host that does not answer gives %d\n%s", code, stderr)
+	}
+}
+
+func TestRenderOnAHost(t *testing.T) {
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "etc", "a.tmpl"), []byte("{{ .A }}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args, want string
+	}{{"render --check", "[]\n"}, {"render", `["etc/a"]` + "\n"}, {"render", "[]\n"}} {
+		stdout, stderr, code := call(t, `{"A":"1"}`, append(strings.Fields(c.args), root)...)
+		if code != 0 || stdout != c.want {
+			t.Errorf("%s: exit code %d, %q, want %q: %s", c.args, code, stdout, c.want, stderr)
+		}
+	}
+	if _, stderr, code := call(t, `{}`, "render", root); code != exitFailed || !strings.Contains(stderr, "etc/a.tmpl") {
+		t.Errorf("a value that is missing gives %d: %s", code, stderr)
+	}
+	if _, _, code := call(t, `{"A":`, "render", root); code != exitFailed {
+		t.Error("an environment that is cut off is taken")
+	}
+}

@@ -1,0 +1,57 @@
+package phase
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+)
+
+func TestLogOfAHost(t *testing.T) {
+	var log bytes.Buffer
+	c := site(t, 0, bare(t))
+	c.Report.Log(&log)
+	w := c.Report.writer(c.first())
+	for _, part := range []string{"one\r\ntw", "o\n", "\n", strings.Repeat("x", maxLine+3), "\nlast"} {
+		if n, err := io.WriteString(w, part); n != len(part) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"one", "two", "", strings.Repeat("x", maxLine), "xxx", "last"}
+	for i := range want {
+		want[i] = "10.0.0.1 | " + want[i] + "\n"
+	}
+	if got := log.String(); got != strings.Join(want, "") {
+		t.Errorf("the log is\n%.300s", got)
+	}
+}
+
+func TestBytesText(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 132_700_000: "132.7 MB", 5e15: "5000.0 TB"} {
+		if got := bytesText(n); got != want {
+			t.Errorf("%d is %s, want %s", n, got, want)
+		}
+	}
+}
+
+// What is printed does not depend on which host was faster.
+func TestOrderOfActions(t *testing.T) {
+	c := site(t, 1, bare(t))
+	c.Report.phase(1, 2, "one")
+	c.Report.action(c.members[1], "a")
+	c.Report.action(c.members[0], "b")
+	c.Report.action(c.members[1], "c")
+	c.Report.phase(2, 2, "two")
+	c.Report.action(c.members[0], "d")
+	var got []string
+	for _, a := range c.Report.Actions() {
+		got = append(got, fmt.Sprint(a.Phase, a.Host, a.What))
+	}
+	if want := "one10.0.0.1b one10.0.0.2a one10.0.0.2c two10.0.0.1d"; strings.Join(got, " ") != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,250 @@
+package phase
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/source/sourcetest"
+	"github.com/kubefile/kubefile/runner/state"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// golden compares with testdata/name.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("not as in %s:\n%s", file, got)
+	}
+}
+
+// answers is a host that answers commands from a function, and remembers them.
+type answers struct {
+	host   host.Host
+	answer func(cmd host.Command) (stdout string, code int)
+
+	mu    sync.Mutex
+	asked []string
+}
+
+func (a *answers) Host() host.Host { return a.host }
+func (a *answers) Close() error    { return nil }
+
+func (a *answers) Run(ctx context.Context, cmd host.Command) error {
+	a.mu.Lock()
+	a.asked = append(a.asked, strings.Join(cmd.Argv, " "))
+	a.mu.Unlock()
+	stdout, code := a.answer(cmd)
+	if code != 0 {
+		return &host.ExitError{Host: a.host.String(), Name: cmd.Argv[0], Code: code, Stderr: "as the test wants it"}
+	}
+	if cmd.Stdout == nil {
+		return ctx.Err()
+	}
+	_, err := io.WriteString(cmd.Stdout, stdout)
+	return errors.Join(err, ctx.Err())
+}
+
+// site is a cluster of one master, 10.0.0.1, and nodes.
+func site(t *testing.T, nodes int, answer func(cmd host.Command) (string, int)) *Cluster {
+	t.Helper()
+	c := &Cluster{Name: "default", DataRoot: DefaultDataRoot, Env: environment.Set{}, Report: NewReport(io.Discard), state: state.New("default")}
+	for i := range nodes + 1 {
+		h := host.Host{Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), Role: host.RoleNode}
+		if i == 0 {
+			h.Role = host.RoleMaster
+		}
+		m := c.join(host.Report{Host: h, Conn: &answers{host: h, answer: answer}, Facts: &host.Facts{Hostname: "H" + string(rune('1'+i))}})
+		m.isNew = true
+		c.Hosts = append(c.Hosts, h)
+	}
+	return c
+}
+
+// artifact is a small cluster image with two commands.
+func artifact(t *testing.T) *source.Artifact {
+	t.Helper()
+	dir := t.TempDir()
+	sourcetest.Layout(t, dir, []string{"amd64"},
+		sourcetest.Layer{Tar: sourcetest.Tar(t,
+			sourcetest.Entry{Name: ".kubefile/sealer-run", Content: "the runner", Mode: 0o755},
+			sourcetest.Entry{Name: "scripts/init.sh", Content: "true"})},
+		sourcetest.Layer{Images: true, Tar: sourcetest.Tar(t, sourcetest.Embedded(t, map[string]string{"quay.io/a/b:1": "content"})...)},
+	)
+	a, err := source.Open(t.Context(), dir, source.Options{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	a.Name = "app:v1"
+	a.Description.Env = []string{"A=image", "B=image", "HOST_IP=image"}
+	a.Description.Commands = []imagespec.Command{{Shell: "kubectl apply -f first.yaml"}, {Exec: []string{"helm", "install", "second"}}}
+	a.Description.Lock = imagespec.NewLock("linux/amd64")
+	a.Description.Lock.Images = []imagespec.LockedImage{{Reference: "quay.io/a/b:1", Digest: digest.FromString("b")}}
+	return a
+}
+
+// bare answers as a host on which there is nothing, and is told of what would change it.
+func bare(t *testing.T) func(cmd host.Command) (string, int) {
+	return func(cmd host.Command) (string, int) {
+		switch {
+		case cmd.Argv[0] == "cat" && cmd.Argv[1] == hostsPath:
+			return "127.0.0.1 localhost\n", 0
+		case cmd.Argv[0] == "test", cmd.Argv[0] == "systemctl" && cmd.Argv[1] == "is-active",
+			cmd.Argv[0] == "sh" && (strings.HasPrefix(cmd.Argv[2], "test ") || strings.Contains(cmd.Argv[2], "sha256sum -c")):
+			return "", 1
+		}
+		t.Errorf("called %q", cmd.Argv)
+		return "", 1
+	}
+}
+
+func TestDryRunOnBareHosts(t *testing.T) {
+	c := site(t, 2, bare(t))
+	c.Artifact, c.DryRun = artifact(t), true
+	phases := Bringup(c)
+	if err := Perform(t.Context(), c, append(phases[:1:1], phases[2:]...)); err != nil { // but for what reaches the hosts
+		t.Fatal(err)
+	}
+	var text, encoded bytes.Buffer
+	if err := errors.Join(c.Report.WritePlan(&text, false), c.Report.WritePlan(&encoded, true)); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "plan.txt", text.Bytes())
+	golden(t, "plan.json", encoded.Bytes())
+}
+
+func TestNothingToDo(t *testing.T) {
+	var text, encoded bytes.Buffer
+	report := NewReport(io.Discard)
+	if err := errors.Join(report.WritePlan(&text, false), report.WritePlan(&encoded, true)); err != nil {
+		t.Fatal(err)
+	}
+	if text.String() != "nothing to do\n" || encoded.String() != "[]\n" {
+		t.Errorf("got %q and %q", &text, &encoded)
+	}
+}
+
+func TestEnvironmentPrecedence(t *testing.T) {
+	c := site(t, 1, bare(t))
+	c.Artifact, c.Env = artifact(t), environment.Set{"B": "site", "docker-dir": "/d"}
+	env := c.environment(c.nodes()[0])
+	for name, want := range map[string]string{
+		"A": "image", "B": "site", "docker_dir": "/d", "docker-dir": "/d",
+		"HOST_IP": "10.0.0.2", "HOST_NAME": "h2", "HOST_ROLE": "node", "KUBEFILE_CLUSTER": "default",
+		"KUBEFILE_ROOTFS": "/var/lib/sealer/data/default/rootfs", "API_ENDPOINT": "apiserver.cluster.local:6443",
+		"REGISTRY_DOMAIN": "sea.hub", "REGISTRY_PORT": "5000",
+	} {
+		if env[name] != want {
+			t.Errorf("%s is %q, want %q", name, env[name], want)
+		}
+	}
+}
+
+// A command that has run does not run again; the one that failed, and those after it, do.
+func TestCommandsRunOnce(t *testing.T) {
+	broken := true
+	var ran []string
+	c := site(t, 0, func(cmd host.Command) (string, int) {
+		line := strings.Join(cmd.Argv, " ")
+		if cmd.Argv[0] == agent.Path {
+			return `{"changed":true}`, 0
+		}
+		ran = append(ran, line[strings.Index(line, agent.WorkLock)+len(agent.WorkLock)+1:])
+		if cmd.Env["KUBECONFIG"] != adminConfig || cmd.Dir != "/var/lib/sealer/data/default/rootfs" {
+			t.Errorf("%s runs in %s with KUBECONFIG=%s", line, cmd.Dir, cmd.Env["KUBECONFIG"])
+		}
+		if broken && strings.Contains(line, "helm") {
+			return "", 1
+		}
+		return "", 0
+	})
+	c.Artifact = artifact(t)
+	run := &commands{c}
+	err := run.Run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "10.0.0.1: run helm install second") || !strings.Contains(err.Error(), "as the test wants it") {
+		t.Fatalf("the error is %v", err)
+	}
+	broken = false
+	for range 2 {
+		if err := run.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"sh -c kubectl apply -f first.yaml", "helm install second", "helm install second"}
+	if strings.Join(ran, "\n") != strings.Join(want, "\n") {
+		t.Errorf("ran %q, want %q", ran, want)
+	}
+}
+
+func TestMembersOtherThanTheState(t *testing.T) {
+	cases := []struct {
+		name  string
+		known state.Host
+		want  string
+	}{
+		{"as known", state.Host{Address: netip.MustParseAddr("10.0.0.2"), Name: "h2", Role: "node"}, ""},
+		{"not named now", state.Host{Address: netip.MustParseAddr("10.0.0.9"), Name: "h9", Role: "node"}, ""},
+		{"another role", state.Host{Address: netip.MustParseAddr("10.0.0.2"), Name: "h2", Role: "master"}, "10.0.0.2 is a master"},
+		{"another name", state.Host{Address: netip.MustParseAddr("10.0.0.2"), Name: "old", Role: "node"}, "hostnamectl hostname old"},
+		{"a taken name", state.Host{Address: netip.MustParseAddr("10.0.0.9"), Name: "h2", Role: "node"}, "10.0.0.9"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			cluster := site(t, 1, bare(t))
+			cluster.state.Hosts = []state.Host{c.known}
+			err := errors.Join((&remember{cluster}).mismatches()...)
+			if (err == nil) != (c.want == "") || (err != nil && !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("error is %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// Nodes that have joined a cluster of another master are not taken for this one's.
+func TestNodesOfAnotherMaster(t *testing.T) {
+	c := site(t, 1, func(host.Command) (string, int) { return "", 0 })
+	c.nodes()[0].isNew = false
+	if err := (&remember{c}).foreign(t.Context()); err == nil || !strings.Contains(err.Error(), "10.0.0.2 has joined a cluster") {
+		t.Errorf("error is %v", err)
+	}
+	c.first().isNew = false
+	if err := (&remember{c}).foreign(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNotReady(t *testing.T) {
+	c := site(t, 3, bare(t))
+	got := (&ready{c}).notReady("h1   Ready                      control-plane   1d   v1.34.4\nh2   Ready,SchedulingDisabled   <none>\nh3   NotReady   <none>\n")
+	if strings.Join(got, " ") != "h3 h4" {
+		t.Errorf("waits for %v", got)
+	}
+}
