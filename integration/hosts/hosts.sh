@@ -48,8 +48,8 @@ network() {
   ip -n "$lan" link show br0 > /dev/null 2>&1 || ip -n "$lan" link add br0 type bridge
   ip -n "$lan" addr replace 10.77.0.1/24 dev br0
   ip -n "$lan" link set br0 up
-  [ ! -e "/run/netns/$n" ] || return 0
-  ip netns add "$n"
+  [ -e "/run/netns/$n" ] || ip netns add "$n"
+  if ip -n "$lan" link show "v$i" > /dev/null 2>&1; then return; fi
   ip -n "$lan" link add "v$i" type veth peer name eth0 netns "$n"
   ip -n "$lan" link set "v$i" master br0 up
   ip -n "$n" link set lo up
@@ -176,6 +176,7 @@ fresh() {
   power_cut "$1"
   unmount "$1"
   remove_cgroups "h$1"
+  ip -n "$lab-lan" link del "v$1" # at once; with its namespace it would go some time later, and block the name
   ip netns del "$lab-h$1"
   rm -f "$out/h$1.img"
   start "$1"
