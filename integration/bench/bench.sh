@@ -52,7 +52,7 @@ _out/bin/oras cp --no-tty --from-plain-http "$REGISTRY/dashboard:v2.2.0" --to-oc
 integration/hosts/hosts.sh up 3 >> "$log"
 for i in 1 2 3; do integration/hosts/hosts.sh fresh $i >> "$log"; done
 run() { integration/hosts/lan _out/sealer-run "$@" --pk _out/hosts/id_lab; }
-received() { integration/hosts/on "$1" cat /sys/class/net/eth0/statistics/rx_bytes; }
+received() { integration/hosts/on "$1" ip -s link show eth0 | awk '/RX:/ {getline; print $1}'; }
 before1=$(received 1)
 before2=$(received 2)
 sealer=$(seconds run "$out/layout:v2.2.0" -m 10.77.0.11 -n 10.77.0.12-10.77.0.13 -e CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true)
@@ -66,11 +66,14 @@ again=$(seconds run "$out/layout:v2.2.0" -m 10.77.0.11 -n 10.77.0.12-10.77.0.13 
 # --- the same cluster by hand: kubeadm alone, on the same hosts, with everything installed and the same registry ----------------
 dir=/var/lib/sealer/data/default
 by_hand() {
-  local i join
-  integration/hosts/on 1 "cd $dir/rootfs && bin/kubeadm init --config ../kubeadm-init.yaml --skip-token-print"
-  join=$(integration/hosts/on 1 "$dir/rootfs/bin/kubeadm token create --print-join-command")
-  for i in 2 3; do integration/hosts/on $i "$join" & done
-  wait
+  local i join joins=()
+  integration/hosts/on 1 "cd $dir/rootfs && bin/kubeadm init --config ../kubeadm-init.yaml --skip-token-print" || return
+  join=$(integration/hosts/on 1 "kubeadm token create --print-join-command --kubeconfig /etc/kubernetes/admin.conf") || return
+  for i in 2 3; do
+    integration/hosts/on $i "$join" &
+    joins+=($!)
+  done
+  for i in "${joins[@]}"; do wait "$i" || return; done
   integration/hosts/on 1 "export KUBECONFIG=/etc/kubernetes/admin.conf; cd $dir/rootfs && kubectl apply -f manifests/kube-flannel.yml -f recommended.yaml &&
     kubectl wait --for=condition=Ready nodes --all --timeout=300s"
 }
