@@ -39,8 +39,9 @@ func (p *commands) Run(ctx context.Context) error {
 func (p *commands) command(ctx context.Context, m *member, command imagespec.Command) error {
 	rootfs := m.path("rootfs")
 	env := environment.Merge(p.environment(m), environment.Set{
-		"KUBECONFIG": adminConfig,
-		"PATH":       path.Join(rootfs, "bin") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"KUBECONFIG":   adminConfig,
+		"KUBECACHEDIR": m.path(kubectlCache),
+		"PATH":         path.Join(rootfs, "bin") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 	})
 	argv := command.Exec
 	if command.Shell != "" {

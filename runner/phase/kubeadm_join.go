@@ -78,6 +78,9 @@ func (p *kubeadmJoin) invite(ctx context.Context) (kubeadm.Join, error) {
 	return kubeadm.Join{Endpoint: endpoint, Token: strings.TrimSpace(string(token)), CAHash: hash}, nil
 }
 
+// kubectlCache is where our own calls of kubectl keep what they learn, in the cluster's directory.
+const kubectlCache = "kubectl-cache"
+
 // kubectl runs the packed kubectl on the first master and returns what it prints.
 func (c *Cluster) kubectl(ctx context.Context, args ...string) ([]byte, error) {
 	return c.kubectlInput(ctx, nil, args...)
@@ -85,6 +88,6 @@ func (c *Cluster) kubectl(ctx context.Context, args ...string) ([]byte, error) {
 
 func (c *Cluster) kubectlInput(ctx context.Context, input []byte, args ...string) ([]byte, error) {
 	m := c.first()
-	argv := append([]string{m.path("rootfs", "bin", "kubectl"), "--kubeconfig", adminConfig}, args...)
+	argv := append([]string{m.path("rootfs", "bin", "kubectl"), "--kubeconfig", adminConfig, "--cache-dir", m.path(kubectlCache)}, args...)
 	return host.Output(ctx, m.Conn, host.Command{Argv: argv, Stdin: bytes.NewReader(input), Root: true})
 }

@@ -34,14 +34,21 @@ shims() {
 
 # --- mounts, interfaces, rules ------------------------------------------------------------------------------------------
 unmount_all() {
-  # the deepest first
-  awk '{print $5}' /proc/self/mountinfo | grep -E '^/(var/lib/kubelet|var/lib/containerd|run/containerd|run/netns/cni-)' | sort -r |
+  # The deepest first. A disk that somebody mounted at one of these directories itself stays.
+  awk '{print $5}' /proc/self/mountinfo | grep -E '^/(var/lib/kubelet|var/lib/containerd|run/containerd)/' | sort -r |
     while read -r dir; do umount -l "$dir" 2> /dev/null; done
-  rm -f /run/netns/cni-*
+  for ns in /run/netns/cni-*; do
+    if [ -e "$ns" ] && ! grep -q -x -F "netns $ns" "$record"; then
+      umount -l "$ns" 2> /dev/null
+      rm -f "$ns"
+    fi
+  done
 }
 
 remove_interfaces() {
-  for link in cni0 flannel.1 flannel-v6.1 kube-ipvs0 nodelocaldns; do ip link delete "$link" 2> /dev/null; done
+  for link in $made_links; do
+    grep -q -x -F "link $link" "$record" || ip link delete "$link" 2> /dev/null
+  done
 }
 
 # Only chains of Kubernetes and of the network plugins go; rules of others stay where they are.
@@ -67,12 +74,13 @@ clean_rules() {
 restore_files() {
   while read -r what name rest; do
     case $what in
-      file) rm -f "$name" ;;
-      kept) cp -p "$record_in/$rest" "$name" ;;
+      file) rm -f "$name" "$name.new" ;;
+      kept) cp -p "$record_in/$rest" "$name" && rm -f "$name.new" ;;
       dir) rm -rf --one-file-system "$name" ;;
+      empty) content "$name" | while read -r inside; do rm -rf --one-file-system "$inside"; done ;;
     esac
   done < "$record"
-  rm -f /etc/cni/net.d/10-flannel.conflist /opt/cni/bin/flannel /run/flannel/subnet.env /run/xtables.lock
+  sed -n 's/^shared //p' "$record" | while read -r name; do rmdir "$name" 2> /dev/null; done
 }
 
 restore_sysctls() {

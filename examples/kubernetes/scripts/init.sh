@@ -11,9 +11,14 @@ start_record
 
 record_dir /etc/containerd /etc/cni /opt/cni /etc/kubernetes /var/lib/containerd /var/lib/kubelet /var/lib/etcd /var/lib/cni \
   /run/containerd /run/flannel /var/log/pods /var/log/containers /usr/libexec/kubernetes /etc/systemd/system/kubelet.service.d \
-  /run/netns /run/nri /opt/containerd /var/run/kubernetes /etc/modules-load.d
+  /run/nri /opt/containerd /var/run/kubernetes
+record_shared_dir /etc/modules-load.d /run/netns
 
-# put SOURCE TARGET MODE: one file in its place, at once. Fails before it overwrites what somebody else put there.
+# Written by flannel's pods.
+record_file /etc/cni/net.d/10-flannel.conflist /opt/cni/bin/flannel /run/flannel/subnet.env /run/xtables.lock
+record_names
+
+# put SOURCE TARGET MODE: one file in its place, at once.
 changed=
 put() {
   if cmp -s "$1" "$2"; then return 0; fi
@@ -33,7 +38,11 @@ put etc/10-kubeadm.conf /etc/systemd/system/kubelet.service.d/10-kubeadm.conf 64
 put etc/crictl.yaml /etc/crictl.yaml 644
 put etc/sysctl.conf /etc/sysctl.d/99-kubernetes.conf 644
 
-sed "s/restrict_oom_score_adj = .*/restrict_oom_score_adj = ${CONTAINERD_RESTRICT_OOM_SCORE_ADJ:-false}/" etc/containerd.toml > ../containerd.toml
+case ${CONTAINERD_RESTRICT_OOM_SCORE_ADJ:=false} in
+  true | false) ;;
+  *) echo "CONTAINERD_RESTRICT_OOM_SCORE_ADJ is neither true nor false" >&2; exit 1 ;;
+esac
+sed "s/restrict_oom_score_adj = .*/restrict_oom_score_adj = $CONTAINERD_RESTRICT_OOM_SCORE_ADJ/" etc/containerd.toml > ../containerd.toml
 put ../containerd.toml /etc/containerd/config.toml 644
 rm ../containerd.toml
 
@@ -48,7 +57,6 @@ rm ../modules.conf
 record_sysctls
 while read -r name _ value; do sysctl -q -w "$name=$value"; done < etc/sysctl.conf
 
-record_tables
 if [ -n "$changed" ]; then
   systemctl daemon-reload
   if systemctl is-active --quiet containerd; then systemctl restart containerd; fi

@@ -19,4 +19,12 @@ for unit in docker.service crio.service; do
     complain "$unit runs here: another container runtime's rules and interfaces would mix with the cluster's; stop and disable it"
   fi
 done
+# Not on the cluster's own hosts, where init.sh has installed them.
+if [ ! -e ../init-record ]; then
+  for unit in containerd.service kubelet.service; do
+    if systemctl cat "$unit" > /dev/null 2>&1; then
+      complain "$unit is installed here: the image brings its own; remove the package that has it"
+    fi
+  done
+fi
 exit $wrong

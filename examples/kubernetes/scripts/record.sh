@@ -1,12 +1,16 @@
 # shellcheck shell=sh
 # record.sh: what was on the host before init.sh, one fact a line, for clean.sh. Sourced by both, in the rootfs.
 #
-#   dir PATH          was not there: everything in it is the cluster's
+#   dir PATH          was not there: it is the cluster's
+#   empty PATH        was there, and everything in it is the cluster's: it may be a disk of its own
+#   shared PATH       was not there: it goes if nothing is in it
 #   file PATH         was not there
 #   kept PATH COPY    was there with other content, of which COPY is in the record's directory
 #   sysctl NAME VALUE had this value
 #   table FAMILY NAME the nftables table was there
-#   began             the record is complete up to the first change
+#   link NAME         the network interface was there
+#   netns NAME        the network namespace was there
+#   began WHAT        this part of the record is complete
 record_in=$(cd .. && pwd)
 record=$record_in/init-record
 
@@ -19,20 +23,36 @@ noted() { grep -q -F "$1" "$record"; }
 
 record_dir() {
   noted "began dirs" && return
-  for d in "$@"; do [ -e "$d" ] || note "dir $d"; done
+  for d in "$@"; do
+    if [ ! -e "$d" ]; then
+      note "dir $d"
+    elif [ -z "$(content "$d")" ]; then
+      note "empty $d"
+    fi
+  done
   note "began dirs"
 }
 
+record_shared_dir() {
+  noted "began shared" && return
+  for d in "$@"; do [ -e "$d" ] || note "shared $d"; done
+  note "began shared"
+}
+
+# content DIR: what is in a directory, but for what every file system has.
+content() { find "$1" -xdev -mindepth 1 -maxdepth 1 ! -name lost+found; }
+
 record_file() {
-  grep -q -x -F "file $1" "$record" && return
-  grep -q -F "kept $1 " "$record" && return
-  if [ -e "$1" ]; then
-    copy=previous-$(grep -c '^kept ' "$record" || :)
-    cp -p "$1" "$record_in/$copy"
-    note "kept $1 $copy"
-  else
-    note "file $1"
-  fi
+  for f in "$@"; do
+    if grep -q -x -F "file $f" "$record" || noted "kept $f "; then continue; fi
+    if [ -e "$f" ]; then
+      copy=previous-$(grep -c '^kept ' "$record" || :)
+      cp -p "$f" "$record_in/$copy"
+      note "kept $f $copy"
+    else
+      note "file $f"
+    fi
+  done
 }
 
 # Forwarding and conntrack settings that kube-proxy, the kubelet and the network plugin change too.
@@ -46,10 +66,18 @@ record_sysctls() {
   note "began sysctls"
 }
 
-record_tables() {
-  noted "began tables" && return
+# record_names: what the cluster makes more of, by name.
+record_names() {
+  noted "began names" && return
   if command -v nft > /dev/null; then
     nft list tables | while read -r _ family name; do note "table $family $name"; done
   fi
-  note "began tables"
+  for link in $made_links; do
+    if ip link show "$link" > /dev/null 2>&1; then note "link $link"; fi
+  done
+  for ns in /run/netns/cni-*; do [ ! -e "$ns" ] || note "netns $ns"; done
+  note "began names"
 }
+
+# The interfaces that network plugins and kube-proxy make.
+made_links="cni0 flannel.1 flannel-v6.1 kube-ipvs0 nodelocaldns"
