@@ -44,7 +44,11 @@ test: lint unit integration e2e
 lint: tools
 	@integration/repository/lint.sh
 
-unit: tools
+# What the tests use of the machine: a real sshd and sudo with their helpers.
+packages:
+	@bash -c '. integration/hosts/packages.sh; need openssh-server openssh-client sudo openssl procps curl iproute2 kmod e2fsprogs bc'
+
+unit: tools packages
 	go test ./imagespec/... ./frontend/... ./llb/... ./runner/... ./registryproxy/... ./cmd/... ./integration/repository/... ./integration/upstream/... ./integration/lab/...
 	go test -race ./registryproxy/... ./runner/agent/... ./runner/phase/...
 	go -C integration/tools test ./...
@@ -52,10 +56,10 @@ unit: tools
 integration: up
 	go test -count=1 -timeout 20m ./integration/build/...
 
-e2e: up
+e2e: up packages
 	go test -count=1 -timeout 30m -tags e2e ./integration/e2e/...
 
-.PHONY: hosts hosts-down test lint unit integration e2e
+.PHONY: hosts hosts-down test lint packages unit integration e2e
 
 # A three-host cluster with the dashboard example on it, from nothing.
 demo: up

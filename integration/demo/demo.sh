@@ -21,7 +21,7 @@ for i in 1 2 3; do
 done
 
 say "Build kubernetes:v1.34.4 and dashboard:v2.2.0 with docker buildx build"
-integration/lab/examples.sh 2>&1 | grep --line-buffered -E '^#[0-9]+ \[|^127\.|ERROR|error:' || true
+integration/lab/examples.sh 2>&1 | tee "$out/build.log" | grep --line-buffered -E '^#[0-9]+ \[|^127\.|ERROR|error:'
 
 say "Ship the dashboard's image as one file"
 archive=$out/dashboard.tar

@@ -5,14 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"path"
 	"slices"
 
-	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/agent"
 )
@@ -180,9 +179,12 @@ func (p *registry) files(m *member) ([]file, error) {
 		{path: configFile, mode: 0o644, content: append(encoded, '\n'), restart: true},
 		{path: unitFile, mode: 0o644, content: fmt.Appendf(nil, unit, agent.Path, configFile), restart: true},
 	}
-	hosts := registryproxy.HostsTOML(loopback, p.seeds(nil), m.path("pki", "authority.crt"))
-	for _, name := range p.registries() {
-		files = append(files, file{path: path.Join(containerdDir, name, "hosts.toml"), mode: 0o644, content: []byte(hosts)})
+	mirrors, err := registryproxy.HostsFiles(p.Artifact.Description.Lock, loopback, p.seeds(nil), m.path("pki", "authority.crt"))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(mirrors)) {
+		files = append(files, file{path: path.Join(containerdDir, name), mode: 0o644, content: mirrors[name]})
 	}
 	return files, nil
 }
@@ -215,16 +217,4 @@ func (c *Cluster) seeds(except *member) []string {
 		}
 	}
 	return seeds
-}
-
-// registries are the names under which containerd looks for its configuration: every registry of the lock, and the rest.
-func (c *Cluster) registries() []string {
-	names := []string{registryproxy.DefaultHostsDir}
-	for _, image := range c.Artifact.Description.Lock.Images {
-		if ref, err := imagespec.ParseReference(image.Reference); err == nil {
-			names = append(names, reference.Domain(ref))
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
