@@ -120,14 +120,18 @@ func (s *Store) BlobPath(d ocispec.Descriptor) string {
 	return name
 }
 
-// Write writes any file of the store.
+// Write writes any file of the store. It appears whole, as the agent's files do, so that a store may grow while it is served.
 func (s *Store) Write(name string, content []byte) {
 	s.tb.Helper()
 	file := filepath.Join(s.Dir, name)
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		s.tb.Fatal(err)
 	}
-	if err := os.WriteFile(file, content, 0o644); err != nil {
+	partial := filepath.Join(s.Dir, ".partial")
+	if err := os.WriteFile(partial, content, 0o644); err != nil {
+		s.tb.Fatal(err)
+	}
+	if err := os.Rename(partial, file); err != nil {
 		s.tb.Fatal(err)
 	}
 }
