@@ -9,9 +9,11 @@ import (
 	"slices"
 
 	bkllb "github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerui"
 	"github.com/moby/buildkit/frontend/gateway/client"
 
+	"github.com/kubefile/kubefile/frontend/application"
 	"github.com/kubefile/kubefile/frontend/discovery"
 	"github.com/kubefile/kubefile/frontend/step"
 	"github.com/kubefile/kubefile/imagespec"
@@ -30,11 +32,10 @@ func (p *platformBuild) discover(ctx context.Context, rootfs bkllb.State) ([]fou
 	if err != nil {
 		return nil, err
 	}
-	opts := discovery.Options{KubernetesVersion: p.base.KubernetesVersion}
-	for _, c := range p.commands {
-		opts.Commands = append(opts.Commands, c.String())
-	}
-	request, err := json.Marshal(opts)
+	request, err := json.Marshal(step.ScanRequest{
+		Discovery:   discovery.Options{KubernetesVersion: p.base.KubernetesVersion},
+		Application: p.applications(),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("asking for images: %w", err)
 	}
@@ -46,14 +47,34 @@ func (p *platformBuild) discover(ctx context.Context, rootfs bkllb.State) ([]fou
 	if err != nil {
 		return nil, fmt.Errorf("reading what was discovered: %w", err)
 	}
-	var result discovery.Result
-	if err := json.Unmarshal(dt, &result); err != nil {
+	var answer step.Scanned
+	if err := json.Unmarshal(dt, &answer); err != nil {
 		return nil, fmt.Errorf("reading what was discovered: %w", err)
 	}
-	if err := p.report(ctx, result.Problems); err != nil {
+	if f := answer.Application.Failure; f != nil && f.Step >= 0 && f.Step < len(p.content.Steps) {
+		return nil, parser.WithLocation(errors.New(f.Message), p.content.Steps[f.Step].Location)
+	}
+	p.planned = answer.Application
+	if err := p.report(ctx, answer.Discovery.Problems); err != nil {
 		return nil, err
 	}
-	return group(result.Findings), nil
+	return group(answer.Discovery.Findings), nil
+}
+
+// applications is what base and Kubefile want to run, for the step that sees the files.
+func (p *platformBuild) applications() application.Request {
+	r := application.Request{BaseApps: p.base.Apps, Commands: p.base.Commands, WorkingDir: p.image.Config.WorkingDir}
+	for _, a := range p.content.Apps {
+		r.Apps = append(r.Apps, application.App{Name: a.Name, Role: a.Role})
+	}
+	for _, s := range p.content.Steps {
+		wanted := application.Step{Command: s.Command}
+		if l := s.Launch; l != nil {
+			wanted.Launch = &application.Launch{App: l.App, Namespace: l.Namespace, Values: l.Values, Set: l.Set}
+		}
+		r.Steps = append(r.Steps, wanted)
+	}
+	return r
 }
 
 // added is what this build puts on its base. The base's images are in it already, and so it need not even be pulled.

@@ -156,7 +156,11 @@ func refFiles(e embedded) ([]llb.File, error) {
 
 // configure writes what the image says of itself: labels, command, and a history in which every layer has its entry.
 func (p *platformBuild) configure(df *dockerfile2llb.Result, lock *imagespec.Lock, layers []llb.Layer) error {
-	commands, err := json.Marshal(p.commands)
+	commands, err := json.Marshal(p.planned.Commands)
+	if err != nil {
+		return err
+	}
+	apps, err := json.Marshal(p.planned.Apps)
 	if err != nil {
 		return err
 	}
@@ -171,9 +175,12 @@ func (p *platformBuild) configure(df *dockerfile2llb.Result, lock *imagespec.Loc
 	config.Labels[imagespec.LabelVersion] = imagespec.Version
 	config.Labels[imagespec.LabelKind] = kindOf(config.Labels)
 	config.Labels[imagespec.LabelCommands] = string(commands)
+	if len(p.planned.Apps) > 0 {
+		config.Labels[imagespec.LabelApps] = string(apps)
+	}
 	config.Labels[imagespec.LabelImages] = images
-	if n := len(p.commands); n > 0 {
-		config.Cmd = commandLine(p.commands[n-1], config.Shell)
+	if n := len(p.planned.Commands); n > 0 {
+		config.Cmd = commandLine(p.planned.Commands[n-1], config.Shell)
 	}
 	inherited := 0
 	if df.BaseImage != nil {

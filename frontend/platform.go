@@ -3,7 +3,6 @@ package frontend
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/containerd/platforms"
 	bkllb "github.com/moby/buildkit/client/llb"
@@ -13,6 +12,7 @@ import (
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/kubefile/kubefile/frontend/application"
 	"github.com/kubefile/kubefile/frontend/kubefile"
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/llb"
@@ -24,7 +24,8 @@ type platformBuild struct {
 	platform ocispec.Platform
 	image    *dockerspec.DockerOCIImage // becomes the result's config
 	base     *imagespec.Description     // of the image that this build is derived from; empty if that is no cluster image
-	commands []imagespec.Command        // of base and Kubefile
+	content  *kubefile.Content          // of the Kubefile
+	planned  application.Result         // what base and Kubefile run
 	depth    int                        // layers that the Kubefile's instructions make
 	warn     bool                       // warnings are printed for one platform only
 }
@@ -94,8 +95,11 @@ func (b *build) canDiff() bool  { return b.canMerge() && b.supports(pb.CapDiffOp
 
 // rootfs is what the Dockerfile's instructions build, with what a cluster rootfs needs beyond them.
 func (p *platformBuild) rootfs(ctx context.Context, st bkllb.State) (bkllb.State, error) {
-	st, err := p.withToolbox(ctx, st)
+	st, err := llb.InRootfs(ctx, st)
 	if err != nil {
+		return st, err
+	}
+	if st, err = p.withToolbox(ctx, st); err != nil {
 		return st, err
 	}
 	if p.canMerge() {
@@ -128,9 +132,9 @@ func (p *platformBuild) sbomTargets(ctx context.Context, targets *scanTargets, r
 	return nil
 }
 
-// describe reads what the base image's config says, which the compiler carried over, and adds the commands of this Kubefile.
-func (p *platformBuild) describe() error {
-	own, reset, err := p.file.Commands(kubefile.Scope{
+// describe reads what the base image's config says, which the compiler carried over, and what the Kubefile says beyond a Dockerfile.
+func (p *platformBuild) describe() (err error) {
+	p.content, err = p.file.Content(kubefile.Scope{
 		Target:    p.ui.Target,
 		Platform:  platformArgs(p.ui.BuildPlatforms[0], p.platform),
 		BuildArgs: p.ui.BuildArgs,
@@ -149,13 +153,12 @@ func (p *platformBuild) describe() error {
 		config := p.image.Image
 		config.Config = p.image.Config.ImageConfig
 		if p.base, err = imagespec.Describe(config); err != nil {
-			return fmt.Errorf("reading the base image: %w", err)
+			return fmt.Errorf("reading what base image and labels say: %w", err)
 		}
 	}
-	if !reset {
-		own = append(slices.Clone(p.base.Commands), own...)
+	if p.content.Reset {
+		p.base.Commands = nil
 	}
-	p.commands = own
 	return nil
 }
 

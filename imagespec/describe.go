@@ -7,13 +7,16 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/Masterminds/semver/v3"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Command is one CMD of a Kubefile: a line for the shell, or an argument vector.
+// Command is one CMD of a Kubefile, or what starts an application: a line for the shell, or an argument vector.
 type Command struct {
 	Shell string   `json:"shell,omitempty"`
 	Exec  []string `json:"exec,omitempty"`
+	// App is the application that the command starts; empty for a CMD.
+	App string `json:"app,omitempty"`
 }
 
 // String returns the command as it would be typed.
@@ -28,11 +31,14 @@ func (c Command) String() string {
 type Description struct {
 	Kind              string // KindCluster or KindApp
 	KubernetesVersion string // "v1.34.4"; empty for an app
-	Commands          []Command
-	Lock              *Lock
-	Env               []string // "key=value" as ENV set them, without PATH: the default environment of the cluster
-	WorkingDir        string   // of the commands, relative to the rootfs; "." is the rootfs itself
-	Platform          ocispec.Platform
+	// SupportedKubernetes is the range of Kubernetes versions that the image is meant for; nil means any.
+	SupportedKubernetes *semver.Constraints
+	Apps                []App
+	Commands            []Command
+	Lock                *Lock
+	Env                 []string // "key=value" as ENV set them, without PATH: the default environment of the cluster
+	WorkingDir          string   // of the commands, relative to the rootfs; "." is the rootfs itself
+	Platform            ocispec.Platform
 }
 
 // versionGrammar is a Kubernetes version: "v1.34.4", "v1.35.0-rc.1", "v1.34.4+vendor.2" (Semantic Versioning 2.0.0 after the v).
@@ -70,6 +76,17 @@ func Describe(config ocispec.Image) (*Description, error) {
 		}
 	}
 	var err error
+	if d.SupportedKubernetes, err = parseRange(labels[LabelSupportedKubernetes]); err != nil {
+		return nil, err
+	}
+	if d.KubernetesVersion != "" {
+		if err := CheckKubernetes(d.SupportedKubernetes, d.KubernetesVersion); err != nil {
+			return nil, err
+		}
+	}
+	if d.Apps, err = parseApps(labels[LabelApps]); err != nil {
+		return nil, err
+	}
 	if d.Commands, err = parseCommands(labels[LabelCommands]); err != nil {
 		return nil, err
 	}
@@ -101,15 +118,22 @@ func parseCommands(label string) ([]Command, error) {
 	if err := json.Unmarshal([]byte(label), &commands); err != nil {
 		return nil, fmt.Errorf("label %s: %w: %w", LabelCommands, ErrInvalid, err)
 	}
+	if err := checkCommands(commands); err != nil {
+		return nil, fmt.Errorf("label %s: %w", LabelCommands, err)
+	}
+	return commands, nil
+}
+
+func checkCommands(commands []Command) error {
 	if len(commands) > maxCommands {
-		return nil, fmt.Errorf("label %s: %w: %d commands", LabelCommands, ErrInvalid, len(commands))
+		return fmt.Errorf("%w: %d commands", ErrInvalid, len(commands))
 	}
 	for i, c := range commands {
 		if (c.Shell == "") == (len(c.Exec) == 0) {
-			return nil, fmt.Errorf("label %s: %w: command %d has to be either shell or exec", LabelCommands, ErrInvalid, i+1)
+			return fmt.Errorf("%w: command %d has to be either shell or exec", ErrInvalid, i+1)
 		}
 	}
-	return commands, nil
+	return nil
 }
 
 func lockLabel(labels map[string]string) (*Lock, error) {

@@ -51,6 +51,25 @@ func TestKubernetesVersions(t *testing.T) {
 	}
 }
 
+func TestSupportedKubernetes(t *testing.T) {
+	for text, versions := range map[string]map[string]bool{
+		"":                  {"v1.19.8": true},
+		">=1.28, <1.35":     {"v1.28.0": true, "v1.34.4": true, "v1.35.0": false, "v1.27.9": false, "v1.34.4-rc.1": true, "v1.34.4+vendor.2": true},
+		"v1.19.8":           {"v1.19.8": true, "v1.19.9": false},
+		"1.33.x || ~1.34.2": {"v1.33.9": true, "v1.34.1": false, "v1.34.9": true},
+	} {
+		d, err := imagespec.Describe(configOf(map[string]string{imagespec.LabelSupportedKubernetes: text}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for version, ok := range versions {
+			if err := imagespec.CheckKubernetes(d.SupportedKubernetes, version); ok != (err == nil) || !ok && !errors.Is(err, imagespec.ErrInvalid) {
+				t.Errorf("%s with %q: %v", version, text, err)
+			}
+		}
+	}
+}
+
 func TestDescribeRefuses(t *testing.T) {
 	for name, test := range map[string]struct {
 		labels map[string]string
@@ -69,6 +88,14 @@ func TestDescribeRefuses(t *testing.T) {
 		"command, both":      {labels: map[string]string{imagespec.LabelCommands: `[{"shell":"a","exec":["a"]}]`}, want: imagespec.ErrInvalid},
 		"command, empty":     {labels: map[string]string{imagespec.LabelCommands: `[{"exec":[]}]`}, want: imagespec.ErrInvalid},
 		"too many commands":  {labels: map[string]string{imagespec.LabelCommands: "[" + strings.Repeat(`{"shell":"a"},`, 4096) + `{"shell":"a"}]`}, want: imagespec.ErrInvalid},
+		"no range":           {labels: map[string]string{imagespec.LabelSupportedKubernetes: "new ones"}, want: imagespec.ErrInvalid},
+		"out of its range":   {labels: map[string]string{imagespec.LabelKind: "cluster", imagespec.LabelKubernetesVersion: "v1.34.4", imagespec.LabelSupportedKubernetes: "<1.30"}, want: imagespec.ErrInvalid},
+		"apps, no JSON":      {labels: map[string]string{imagespec.LabelApps: "{}"}, want: imagespec.ErrInvalid},
+		"app without a name": {labels: map[string]string{imagespec.LabelApps: `[{}]`}, want: imagespec.ErrInvalid},
+		"app, name a path":   {labels: map[string]string{imagespec.LabelApps: `[{"name":"../x"}]`}, want: imagespec.ErrInvalid},
+		"app, twice":         {labels: map[string]string{imagespec.LabelApps: `[{"name":"a"},{"name":"a"}]`}, want: imagespec.ErrInvalid},
+		"app, other role":    {labels: map[string]string{imagespec.LabelApps: `[{"name":"a","role":"x"}]`}, want: imagespec.ErrInvalid},
+		"app, bad command":   {labels: map[string]string{imagespec.LabelApps: `[{"name":"a","launch":[{}]}]`}, want: imagespec.ErrInvalid},
 		"images, no JSON":    {labels: map[string]string{imagespec.LabelImages: "[]"}, want: imagespec.ErrInvalid},
 		"images, version":    {labels: map[string]string{imagespec.LabelImages: `{"version":9}`}, want: imagespec.ErrVersion},
 		"images, too large":  {labels: map[string]string{imagespec.LabelImages: strings.Repeat(" ", imagespec.MaxLockSize+1)}, want: imagespec.ErrInvalid},

@@ -19,6 +19,10 @@ const (
 	LabelKind = "io.kubefile.kind"
 	// LabelKubernetesVersion is the packed Kubernetes version ("v1.34.4"). A Kubefile sets it by LABEL; derived images inherit it.
 	LabelKubernetesVersion = "io.kubefile.kubernetes.version"
+	// LabelSupportedKubernetes is the range of Kubernetes versions that an image is meant for (">=1.28, <1.35"), as KUBEVERSION says it.
+	LabelSupportedKubernetes = "io.kubefile.kubernetes.supported"
+	// LabelApps is the JSON list of the applications in the image, the base image's first.
+	LabelApps = "io.kubefile.apps"
 	// LabelCommands is the JSON list of commands that bring the applications up, the base image's first.
 	LabelCommands = "io.kubefile.commands"
 	// LabelImages is the whole lock as compact JSON.
@@ -33,6 +37,14 @@ const (
 	KindApp = "app"
 )
 
+// Roles of applications that a cluster needs before all others.
+const (
+	// RoleCNI is the network: its commands run first.
+	RoleCNI = "cni"
+	// RoleCSI is the storage: its commands run after those of the network.
+	RoleCSI = "csi"
+)
+
 // HistoryImages is the comment of a history entry whose layer holds embedded images and nothing else, so that a worker node
 // never receives it (SPEC.md, section 5).
 const HistoryImages = "io.kubefile.layer=images"
@@ -43,6 +55,8 @@ const (
 	RegistryDir = "registry"
 	// LockPath is the lock file.
 	LockPath = RegistryDir + "/images.lock.json"
+	// ApplicationsDir has a directory for each application.
+	ApplicationsDir = "applications"
 	// RunnerPath is the static runner of the image's platform.
 	RunnerPath = ".kubefile/sealer-run"
 )
@@ -61,6 +75,7 @@ const (
 
 	maxRefSize  = 64 << 10
 	maxCommands = 4096
+	maxApps     = 1024
 )
 
 var (

@@ -59,6 +59,11 @@ func TestExamplesDescribeAnImage(t *testing.T) {
 		t.Errorf("the example is\n%+v, not\n%+v", description, want)
 	}
 
+	config.Config.Labels[imagespec.LabelApps] = string(example["apps"])
+	if description, err = imagespec.Describe(config); err != nil || !reflect.DeepEqual(description.Apps, decode[[]imagespec.App](t, example["apps"])) {
+		t.Errorf("the example's apps are %+v (%v)", description, err)
+	}
+
 	manifest := decode[ocispec.Manifest](t, example["manifest"])
 	if d := digest.FromBytes(example["config"]); manifest.Config.Digest != d || manifest.Config.Size != int64(len(example["config"])) {
 		t.Errorf("the manifest's config is not the example, %s of %d bytes", d, len(example["config"]))

@@ -23,7 +23,7 @@ const (
 )
 
 // WithToolbox returns st with the toolbox mounted, read-only, into every RUN step whose root begins at scratch, at a
-// directory, or at a cluster image, because such a rootfs need not have a shell. The rootfs's own programs come first: its /bin/sh where
+// directory, or at a cluster image, because such a rootfs need not have a shell, and into every step that runs one of its programs. The rootfs's own programs come first: its /bin/sh where
 // there is one, its directories in PATH.
 //
 // isCluster is asked with an image's reference as it stands in the build graph: with a digest, unless the image was given as a named
@@ -36,7 +36,7 @@ func WithToolbox(ctx context.Context, st llb.State, isCluster func(image string)
 	edited := false
 	out, err := g.rewrite(func(out *graph, old string, v *vertex) (*pb.Input, error) {
 		exec := v.op.GetExec()
-		if exec == nil || !g.bareRoot(old, isCluster) {
+		if exec == nil || !g.bareRoot(old, isCluster) && !strings.HasPrefix(exec.Meta.Args[0], ToolboxDir+"/") {
 			return nil, nil
 		}
 		edited = true

@@ -1,5 +1,5 @@
 // Command kubefile-frontend is the BuildKit frontend for Kubefiles. BuildKit starts it without arguments; its subcommands are the steps
-// that the frontend runs inside a build, and what a person may run by hand. Called wget or curl, it is that.
+// that the frontend runs inside a build, and what a person may run by hand. Called wget, curl or chart, it is that.
 package main
 
 import (
@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/kubefile/kubefile/frontend"
+	"github.com/kubefile/kubefile/frontend/chart"
 	"github.com/kubefile/kubefile/frontend/step"
 	"github.com/kubefile/kubefile/frontend/toolbox"
 	"github.com/kubefile/kubefile/llb"
@@ -67,4 +68,4 @@ func fetch() *cli.Command {
 }
 
 // tools are the programs that the binary is when it is called so.
-var tools = map[string]func(context.Context, []string) int{"wget": toolbox.Wget, "curl": toolbox.Curl}
+var tools = map[string]func(context.Context, []string) int{"wget": toolbox.Wget, "curl": toolbox.Curl, "chart": chart.Run}

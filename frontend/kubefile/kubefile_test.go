@@ -3,14 +3,12 @@ package kubefile
 import (
 	"bytes"
 	"errors"
-	"reflect"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
-
-	"github.com/kubefile/kubefile/imagespec"
 )
 
 func parse(t *testing.T, text string) *File {
@@ -24,7 +22,7 @@ func parse(t *testing.T, text string) *File {
 
 func noContexts(string) bool { return false }
 
-func TestCommands(t *testing.T) {
+func TestContent(t *testing.T) {
 	const stages = `ARG BASE=a
 FROM scratch AS a
 CMD one
@@ -33,52 +31,85 @@ CMD two
 FROM ${BASE}
 CMD three
 `
-	sh := func(lines ...string) (all []imagespec.Command) {
-		for _, line := range lines {
-			all = append(all, imagespec.Command{Shell: line})
-		}
-		return all
-	}
 	for name, tt := range map[string]struct {
 		text  string
 		scope Scope
-		want  []imagespec.Command
+		want  string // a step a line
+		apps  string
 		reset bool
 	}{
 		"none":                {text: "FROM scratch\n"},
-		"in order":            {text: "FROM scratch\nCMD a\nENV X=y\nCMD b $X\n", want: sh("a", "b $X")},
-		"exec form":           {text: "FROM scratch\nCMD [\"a\", \"b c\"]\n", want: []imagespec.Command{{Exec: []string{"a", "b c"}}}},
-		"continued":           {text: "FROM scratch\nCMD a \\\n  # why\n  b\n", want: sh("a   b")},
-		"taken back":          {text: "FROM scratch\nCMD a\nCMD []\nCMD b\n", want: sh("b"), reset: true},
-		"stage by variable":   {text: stages, want: sh("one", "three")},
-		"build argument":      {text: stages, scope: Scope{BuildArgs: map[string]string{"BASE": "b"}}, want: sh("two", "three")},
-		"target":              {text: stages, scope: Scope{Target: "B"}, want: sh("two")},
-		"other base":          {text: stages, scope: Scope{BuildArgs: map[string]string{"BASE": "debian"}}, want: sh("three")},
-		"platform variable":   {text: "FROM scratch AS x-arm64\nCMD a\nFROM x-$TARGETARCH\n", scope: Scope{Platform: map[string]string{"TARGETARCH": "arm64"}}, want: sh("a")},
-		"stage replaced":      {text: stages, scope: Scope{IsReplaced: func(stage string) bool { return stage == "a" }}, want: sh("three")},
-		"later of two stages": {text: "FROM scratch AS a\nCMD old\nFROM scratch AS a\nCMD new\nFROM a\n", want: sh("new")},
-		"own name":            {text: "FROM debian AS debian\nCMD a\n", want: sh("a")},
+		"in order":            {text: "FROM scratch\nCMD a\nENV X=y\nCMD b $X\n", want: "sh a\nsh b $X"},
+		"exec form":           {text: "FROM scratch\nCMD [\"a\", \"b c\"]\n", want: `exec ["a","b c"]`},
+		"list of lines":       {text: "FROM scratch\nCMD [\"bash a.sh\", \"b\"]\n", want: "sh bash a.sh\nsh b"},
+		"one line in a list":  {text: "FROM scratch\nCMD [\"bash entrypoint.sh\"]\n", want: "sh bash entrypoint.sh"},
+		"continued":           {text: "FROM scratch\nCMD a \\\n  # why\n  b\n", want: "sh a   b"},
+		"taken back":          {text: "FROM scratch\nCMD a\nLAUNCH x\nCMD []\nCMD b\nLAUNCH y\n", want: "sh b\nlaunch y", reset: true},
+		"CMDS":                {text: "FROM scratch\nCMDS [\"a b\", \"c\"]\nCMDS d e\n", want: "sh a b\nsh c\nsh d e"},
+		"LAUNCH":              {text: "FROM scratch\nCMD a\nLAUNCH x y\nlaunch [\"z\"]\nCMD b\n", want: "sh a\nlaunch x\nlaunch y\nlaunch z\nsh b"},
+		"LAUNCH with flags":   {text: "FROM scratch\nLAUNCH --namespace=n --values=a.yaml --values=b.yaml --set=a=b x\n", want: "launch x n [a.yaml b.yaml] [a=b]"},
+		"APP":                 {text: "FROM scratch\nAPP web local://a\nAPP web https://x/y\nAPP db ./c\n", apps: "web db"},
+		"CNI":                 {text: "FROM scratch\nCMD a\nCNI calico.yaml\nCSI rook local://r local://s\nCSI rook local://t\n", want: "sh a\nlaunch cni\nlaunch rook", apps: "cni:cni rook:csi"},
+		"stage by variable":   {text: stages, want: "sh one\nsh three"},
+		"build argument":      {text: stages, scope: Scope{BuildArgs: map[string]string{"BASE": "b"}}, want: "sh two\nsh three"},
+		"target":              {text: stages, scope: Scope{Target: "B"}, want: "sh two"},
+		"other base":          {text: stages, scope: Scope{BuildArgs: map[string]string{"BASE": "debian"}}, want: "sh three"},
+		"platform variable":   {text: "FROM scratch AS x-arm64\nCMD a\nFROM x-$TARGETARCH\n", scope: Scope{Platform: map[string]string{"TARGETARCH": "arm64"}}, want: "sh a"},
+		"stage replaced":      {text: stages, scope: Scope{IsReplaced: func(stage string) bool { return stage == "a" }}, want: "sh three"},
+		"later of two stages": {text: "FROM scratch AS a\nCMD old\nFROM scratch AS a\nCMD new\nFROM a\n", want: "sh new"},
+		"own name":            {text: "FROM debian AS debian\nCMD a\n", want: "sh a"},
+		"other stage's":       {text: "FROM scratch AS a\nAPP x y\nLAUNCH x\nFROM scratch\nAPP z y\n", apps: "z"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tt.scope.IsReplaced == nil {
 				tt.scope.IsReplaced = noContexts
 			}
-			got, reset, err := parse(t, tt.text).Commands(tt.scope)
-			if err != nil || reset != tt.reset || !reflect.DeepEqual(got, tt.want) {
-				t.Errorf("commands %+v, reset %v (%v); want %+v, %v", got, reset, err, tt.want, tt.reset)
+			content, err := parse(t, tt.text).Content(tt.scope)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var steps, apps []string
+			for _, s := range content.Steps {
+				steps = append(steps, stepText(s))
+			}
+			for _, a := range content.Apps {
+				apps = append(apps, strings.TrimSuffix(a.Name+":"+a.Role, ":"))
+			}
+			if got := strings.Join(steps, "\n"); got != tt.want || content.Reset != tt.reset || strings.Join(apps, " ") != tt.apps {
+				t.Errorf("steps\n%s\nreset %v, apps %v; want\n%s\n%v, %v", got, content.Reset, apps, tt.want, tt.reset, tt.apps)
 			}
 		})
 	}
 }
 
+func stepText(s Step) string {
+	switch {
+	case s.Launch != nil && s.Launch.Namespace != "":
+		return fmt.Sprintf("launch %s %s %v %v", s.Launch.App, s.Launch.Namespace, s.Launch.Values, s.Launch.Set)
+	case s.Launch != nil:
+		return "launch " + s.Launch.App
+	case s.Command.Shell != "":
+		return "sh " + s.Command.Shell
+	}
+	return "exec " + list(s.Command.Exec)
+}
+
 func TestDockerfile(t *testing.T) {
 	for name, tt := range map[string]struct{ text, want string }{
-		"untouched":     {"# c\nFROM scratch\nRUN <<E\nCMD x\nE\n", "# c\nFROM scratch\nRUN <<E\nCMD x\nE\n"},
-		"last one":      {"FROM scratch\nCMD a\nRUN b\nCMD c \"d\"\n", "FROM scratch\n#\nRUN b\nCMD [\"/bin/sh\",\"-c\",\"c \\\"d\\\"\"]\n"},
-		"every stage":   {"FROM scratch AS a\nCMD a\nFROM a\nCMD b\n", "FROM scratch AS a\nCMD [\"/bin/sh\",\"-c\",\"a\"]\nFROM a\nCMD [\"/bin/sh\",\"-c\",\"b\"]\n"},
-		"long ones":     {"FROM scratch\nCMD a \\\n  b\nCMD c \\\n  d\n", "FROM scratch\n#\n#\nCMD [\"/bin/sh\",\"-c\",\"c   d\"]\n#\n"},
-		"exec form":     {"FROM scratch\ncmd [\"a\", \"b\"]\n", "FROM scratch\ncmd [\"a\",\"b\"]\n"},
-		"empty":         {"FROM scratch\nCMD []\n", "FROM scratch\nCMD []\n"},
+		"untouched":   {"# c\nFROM scratch\nRUN <<E\nCMD x\nE\n", "# c\nFROM scratch\nRUN <<E\nCMD x\nE\n"},
+		"last one":    {"FROM scratch\nCMD a\nRUN b\nCMD c \"d\"\n", "FROM scratch\n#\nRUN b\nCMD [\"/bin/sh\",\"-c\",\"c \\\"d\\\"\"]\n"},
+		"every stage": {"FROM scratch AS a\nCMD a\nFROM a\nCMD b\n", "FROM scratch AS a\nCMD [\"/bin/sh\",\"-c\",\"a\"]\nFROM a\nCMD [\"/bin/sh\",\"-c\",\"b\"]\n"},
+		"long ones":   {"FROM scratch\nCMD a \\\n  b\nCMD c \\\n  d\n", "FROM scratch\n#\n#\nCMD [\"/bin/sh\",\"-c\",\"c   d\"]\n#\n"},
+		"exec form":   {"FROM scratch\ncmd [\"a\", \"b\"]\n", "FROM scratch\ncmd [\"a\",\"b\"]\n"},
+		"empty":       {"FROM scratch\nCMD []\n", "FROM scratch\nCMD []\n"},
+		"APP, files":  {"FROM scratch\nAPP a local://b c \\\n  local:///d\n", "FROM scratch\nCOPY [\"b\",\"c\",\"d\",\"/applications/a/\"]\n#\n"},
+		"APP, URL":    {"FROM scratch\nAPP --checksum=sha256:1 a https://x/y.tgz\n", "FROM scratch\nADD --unpack=false --checksum=sha256:1 [\"https://x/y.tgz\",\"/applications/a/\"]\n"},
+		"APP, chart": {"FROM scratch\napp a helm://x/y@1 oci://z:$V\n", "FROM scratch\nrun --mount=type=secret,id=kubefile.dockerconfig,target=/run/secrets/kubefile.dockerconfig " +
+			"[\"/.kubefile/toolbox/bin/chart\",\"helm://x/y@1\",\"oci://z:$V\",\"/applications/a/\"]\n"},
+		"CNI":           {"FROM scratch\nCNI https://x/y.yaml\n", "FROM scratch\nADD --unpack=false [\"https://x/y.yaml\",\"/applications/cni/\"]\n"},
+		"CSI":           {"FROM scratch\nCSI rook a b\n", "FROM scratch\nCOPY [\"a\",\"b\",\"/applications/rook/\"]\n"},
+		"no traces":     {"FROM scratch\nLAUNCH a\nCMDS [\"b\"]\n", "FROM scratch\n#\n#\n"},
+		"KUBEVERSION":   {"FROM scratch\nKUBEVERSION \">=1.28, <1.35\"\n", "FROM scratch\nLABEL io.kubefile.kubernetes.supported=\">=1.28, <1.35\"\n"},
 		"split keyword": {"FROM scratch\nCM\\\nD a\n", "FROM scratch\nCMD [\"/bin/sh\",\"-c\",\"a\"]\n#\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -100,11 +131,27 @@ func TestUnlinked(t *testing.T) {
 
 func TestErrorsHaveAPlace(t *testing.T) {
 	for text, line := range map[string]int{
-		"FROM scratch\nNONE x\n":     2,
-		"RUN a\nFROM scratch\n":      1,
-		"FROM scratch\nRUN <<E\nx":   2,
-		"FROM a b c d\n":             1,
-		"FROM scratch\n\nCOPY one\n": 3,
+		"FROM scratch\nNONE x\n":                               2,
+		"RUN a\nFROM scratch\n":                                1,
+		"FROM scratch\nRUN <<E\nx":                             2,
+		"FROM a b c d\n":                                       1,
+		"FROM scratch\n\nCOPY one\n":                           3,
+		"APP a b\nFROM scratch\n":                              1,
+		"FROM scratch\nAPP a\n":                                2,
+		"FROM scratch\nAPP A b\n":                              2,
+		"FROM scratch\nAPP a ftp://b/c\n":                      2,
+		"FROM scratch\nAPP a helm://b/c d\n":                   2,
+		"FROM scratch\nAPP --checksum=1 a b c\n":               2,
+		"FROM scratch\nAPP --checksum a b\n":                   2,
+		"FROM scratch\nAPP --other=1 a b\n":                    2,
+		"FROM scratch\nCNI\n":                                  2,
+		"FROM scratch\nLAUNCH\n":                               2,
+		"FROM scratch\nLAUNCH $A\n":                            2,
+		"FROM scratch\nLAUNCH --namespace=a --namespace=b c\n": 2,
+		"FROM scratch\nCMDS [\"\"]\n":                          2,
+		"FROM scratch\nCMDS --a=b c\n":                         2,
+		"FROM scratch\nKUBEVERSION new\n":                      2,
+		"FROM scratch\nKUBEVERSION\n":                          2,
 	} {
 		_, err := Parse([]byte(text))
 		var at *parser.LocationError
@@ -118,6 +165,7 @@ func TestErrorsHaveAPlace(t *testing.T) {
 func FuzzDockerfile(f *testing.F) {
 	f.Add("FROM scratch\nCMD a\nCMD b \\\n  c\n")
 	f.Add("# escape=`\nFROM a AS b\nCMD [\"x\"]\nFROM b\nCMD x `\n y\nONBUILD CMD z\n")
+	f.Add("FROM scratch\nAPP a helm://b/c@1\nCNI d \\\n  e\nLAUNCH --set=x=y a\nCMDS [\"f g\"]\nKUBEVERSION >1\n")
 	f.Add("FROM scratch\nRUN <<CMD\nCMD\nCMD\nCMD x\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		file, err := Parse([]byte(text))
@@ -128,7 +176,7 @@ func FuzzDockerfile(f *testing.F) {
 		if strings.Count(text, "\n") != bytes.Count(out, []byte("\n")) {
 			t.Fatalf("other lines: %q", out)
 		}
-		if _, _, err := file.Commands(Scope{IsReplaced: noContexts}); err != nil {
+		if _, err := file.Content(Scope{IsReplaced: noContexts}); err != nil {
 			return // a variable that cannot be read
 		}
 		again, err := parser.Parse(bytes.NewReader(out))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,9 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
-	"oras.land/oras-go/v2/registry/remote/credentials"
 	"oras.land/oras-go/v2/registry/remote/errcode"
-	"oras.land/oras-go/v2/registry/remote/retry"
 
 	"github.com/kubefile/kubefile/frontend/transport"
 	"github.com/kubefile/kubefile/imagespec"
@@ -31,22 +28,11 @@ type registries struct {
 
 // newRegistries takes credentials from a config.json of Docker, where there is one; without, it asks anonymously.
 func newRegistries(dockerConfig string, mirrors map[string][]string) (*registries, error) {
-	store, err := credentials.NewFileStore(dockerConfig)
-	if err != nil {
-		return nil, fmt.Errorf("reading the credentials in %s: %w", dockerConfig, err)
-	}
-	rt, err := transport.New()
+	client, err := transport.Registry(dockerConfig)
 	if err != nil {
 		return nil, err
 	}
-	return &registries{
-		client: &auth.Client{
-			Client:     &http.Client{Transport: retry.NewTransport(rt)},
-			Cache:      auth.NewCache(),
-			Credential: credentials.Credential(store),
-		},
-		mirrors: mirrors,
-	}, nil
+	return &registries{client: client, mirrors: mirrors}, nil
 }
 
 // manifest returns the exact bytes of a manifest or index, checked against its digest.
@@ -118,14 +104,9 @@ func (r *registries) repository(base, path string) (*remote.Repository, error) {
 	return repo, nil
 }
 
-// originOf is a registry's own address. Loopback ones speak plain HTTP, as for Docker and BuildKit.
+// originOf is a registry's own address.
 func originOf(host string) string {
-	name := host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		name = h
-	}
-	ip := net.ParseIP(name)
-	if name == "localhost" || ip != nil && ip.IsLoopback() {
+	if transport.PlainHTTP(host) {
 		return "http://" + host
 	}
 	return "https://" + host

@@ -4,13 +4,27 @@ import (
 	"context"
 	"os"
 
+	"github.com/kubefile/kubefile/frontend/application"
 	"github.com/kubefile/kubefile/frontend/discovery"
 )
 
-// Scan looks for images in the directory in, as the request (a [discovery.Options]) says, and writes a [discovery.Result].
+// ScanRequest asks what a rootfs runs and which images it needs for it. The commands to look at are those that the application part of
+// the answer has.
+type ScanRequest struct {
+	Discovery   discovery.Options   `json:"discovery"`
+	Application application.Request `json:"application"`
+}
+
+// Scanned is the answer to a [ScanRequest].
+type Scanned struct {
+	Discovery   discovery.Result   `json:"discovery"`
+	Application application.Result `json:"application"`
+}
+
+// Scan reads the directory in, as the request says, and writes a [Scanned].
 func Scan(ctx context.Context, request, in, out string) error {
-	var opts discovery.Options
-	if err := readRequest(request, &opts); err != nil {
+	var r ScanRequest
+	if err := readRequest(request, &r); err != nil {
 		return err
 	}
 	root, err := os.OpenRoot(in)
@@ -18,9 +32,16 @@ func Scan(ctx context.Context, request, in, out string) error {
 		return err
 	}
 	defer root.Close()
-	result, err := discovery.Discover(ctx, root.FS(), opts)
+	planned, err := application.Plan(root.FS(), r.Application)
 	if err != nil {
 		return err
 	}
-	return writeAnswer(out, Findings, result)
+	for _, c := range planned.Commands {
+		r.Discovery.Commands = append(r.Discovery.Commands, c.String())
+	}
+	found, err := discovery.Discover(ctx, root.FS(), r.Discovery)
+	if err != nil {
+		return err
+	}
+	return writeAnswer(out, Findings, Scanned{Discovery: *found, Application: *planned})
 }

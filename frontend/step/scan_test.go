@@ -5,8 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/kubefile/kubefile/frontend/discovery"
 )
 
 func TestScan(t *testing.T) {
@@ -21,7 +19,7 @@ func TestScan(t *testing.T) {
 		t.Fatal(err)
 	}
 	request := filepath.Join(t.TempDir(), "request.json")
-	write(request, `{"commands":["kubectl apply -f a.yaml"],"kubernetesVersion":"v1.34.4"}`)
+	write(request, `{"discovery":{"kubernetesVersion":"v1.34.4"},"application":{"steps":[{"command":{"shell":"kubectl run b --image=busybox:1"}}]}}`)
 	if err := Scan(t.Context(), request, in, out); err != nil {
 		t.Fatal(err)
 	}
@@ -29,11 +27,15 @@ func TestScan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var result discovery.Result
-	if err := json.Unmarshal(dt, &result); err != nil {
+	var answer Scanned
+	if err := json.Unmarshal(dt, &answer); err != nil {
 		t.Fatal(err)
 	}
-	if len(result.Findings) != 1 || result.Findings[0].Reference != "docker.io/library/nginx:1" || result.Findings[0].Line != 3 {
-		t.Errorf("%+v", result)
+	found := answer.Discovery.Findings
+	if len(found) != 2 || found[0].Reference != "docker.io/library/busybox:1" || found[1].Reference != "docker.io/library/nginx:1" || found[1].Line != 3 {
+		t.Errorf("%+v", answer)
+	}
+	if len(answer.Application.Commands) != 1 {
+		t.Errorf("commands %+v", answer.Application.Commands)
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// Findings is the scan step's answer: a discovery.Result.
+	// Findings is the scan step's answer: a [Scanned].
 	Findings = "findings.json"
 	// Fetched is the fetch step's answer: a list of [Image].
 	Fetched = "fetched.json"

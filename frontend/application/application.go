@@ -1,0 +1,174 @@
+// Package application finds out what a cluster has to run: how the applications of an image are started, by what they consist of, and in
+// which order all its commands stand.
+package application
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"github.com/kubefile/kubefile/imagespec"
+)
+
+// App is an application that a build adds.
+type App struct {
+	Name string `json:"name"`
+	Role string `json:"role,omitempty"` // imagespec.RoleCNI, imagespec.RoleCSI, or empty
+}
+
+// Launch starts an application. Namespace, Values and Set are for charts; manifests know the namespace only.
+type Launch struct {
+	App       string   `json:"app"`
+	Namespace string   `json:"namespace,omitempty"`
+	Values    []string `json:"values,omitempty"` // files, relative to the rootfs
+	Set       []string `json:"set,omitempty"`    // NAME=VALUE
+}
+
+// Step is one thing to do: exactly one of both.
+type Step struct {
+	Command *imagespec.Command `json:"command,omitempty"`
+	Launch  *Launch            `json:"launch,omitempty"`
+}
+
+// Request is what base image and Kubefile say.
+type Request struct {
+	BaseApps   []imagespec.App     `json:"baseApps,omitempty"`
+	Commands   []imagespec.Command `json:"commands,omitempty"` // that the base image runs
+	Apps       []App               `json:"apps,omitempty"`
+	Steps      []Step              `json:"steps,omitempty"`
+	WorkingDir string              `json:"workingDir,omitempty"` // of commands, relative to the rootfs; empty is the rootfs itself
+}
+
+// Result is what the image will say of itself.
+type Result struct {
+	Apps     []imagespec.App     `json:"apps,omitempty"`
+	Commands []imagespec.Command `json:"commands,omitempty"`
+	// Failure says that a step cannot be done; the rest is empty then.
+	Failure *Failure `json:"failure,omitempty"`
+}
+
+// Failure is what is wrong with a step.
+type Failure struct {
+	Step    int    `json:"step"` // its number in the request
+	Message string `json:"message"`
+}
+
+// Plan reads the applications that the build adds in fsys, a cluster rootfs or what is new in it. Order is: what the network needs, what
+// the storage needs, the commands of the base, those of the Kubefile. A network or storage of the Kubefile's own replaces the base's, and an
+// application that is launched again is launched only there.
+func Plan(fsys fs.FS, r Request) (*Result, error) {
+	p := &plan{fsys: fsys, dir: path.Clean("/" + r.WorkingDir)}
+	own := map[string]bool{}
+	for _, a := range r.Apps {
+		own[a.Name] = true
+		commands, err := p.commands(a.Name)
+		if err != nil {
+			return nil, fmt.Errorf("reading application %s: %w", a.Name, err)
+		}
+		p.apps = append(p.apps, imagespec.App{Name: a.Name, Role: a.Role, Launch: commands})
+	}
+	replaced := map[string]bool{}
+	for _, a := range slices.Backward(r.BaseApps) {
+		if a.Role != "" && slices.ContainsFunc(r.Apps, func(o App) bool { return o.Role == a.Role }) {
+			replaced[a.Name] = true
+			continue
+		}
+		if !own[a.Name] {
+			p.apps = slices.Insert(p.apps, 0, a)
+		}
+	}
+	for _, s := range r.Steps {
+		if s.Launch != nil {
+			replaced[s.Launch.App] = true
+		}
+	}
+	commands := slices.DeleteFunc(slices.Clone(r.Commands), func(c imagespec.Command) bool { return c.App != "" && replaced[c.App] })
+	for n, s := range r.Steps {
+		if s.Command != nil {
+			commands = append(commands, *s.Command)
+			continue
+		}
+		launched, err := p.launch(*s.Launch)
+		if err != nil {
+			return &Result{Failure: &Failure{Step: n, Message: err.Error()}}, nil
+		}
+		commands = append(commands, launched...)
+	}
+	slices.SortStableFunc(commands, func(a, b imagespec.Command) int { return p.rank(a) - p.rank(b) })
+	return &Result{Apps: p.apps, Commands: commands}, nil
+}
+
+type plan struct {
+	fsys fs.FS
+	dir  string // where commands run, from the root
+	apps []imagespec.App
+}
+
+func (p *plan) rank(c imagespec.Command) int {
+	for _, a := range p.apps {
+		if a.Name == c.App && a.Role != "" {
+			return slices.Index([]string{imagespec.RoleCNI, imagespec.RoleCSI}, a.Role)
+		}
+	}
+	return 2
+}
+
+// relative is a path of the rootfs as commands name it.
+func (p *plan) relative(name string) string {
+	rel, err := filepath.Rel(p.dir, path.Join("/", name))
+	if err != nil {
+		return path.Join("/", name)
+	}
+	return rel
+}
+
+// launch returns the commands that start an application as l says.
+func (p *plan) launch(l Launch) ([]imagespec.Command, error) {
+	at := slices.IndexFunc(p.apps, func(a imagespec.App) bool { return a.Name == l.App })
+	if at < 0 {
+		return nil, fmt.Errorf("there is no application %s: add it with APP %s …, or take a base image that has it", l.App, l.App)
+	}
+	if len(p.apps[at].Launch) == 0 {
+		return nil, fmt.Errorf("nothing in %s/%s can be started: a chart, a kustomization, a .sh or a manifest can. Say how with CMD", imagespec.ApplicationsDir, l.App)
+	}
+	var commands []imagespec.Command
+	charts, scripts := false, false
+	for _, c := range p.apps[at].Launch {
+		argv := slices.Clone(c.Exec)
+		switch argv[0] {
+		case helm:
+			charts = true
+			argv = append(argv, p.chartFlags(l)...)
+		case kubectl:
+			if l.Namespace != "" {
+				argv = append(argv, "--namespace", l.Namespace)
+			}
+		default:
+			scripts = true
+		}
+		commands = append(commands, imagespec.Command{Exec: argv, App: l.App})
+	}
+	if (len(l.Values) > 0 || len(l.Set) > 0) && !charts {
+		return nil, fmt.Errorf("--values and --set are for charts, and application %s has none", l.App)
+	}
+	if l.Namespace != "" && scripts {
+		return nil, fmt.Errorf("--namespace is for charts and manifests, and application %s is started by a script", l.App)
+	}
+	return commands, nil
+}
+
+func (p *plan) chartFlags(l Launch) []string {
+	var flags []string
+	if l.Namespace != "" {
+		flags = append(flags, "--namespace", l.Namespace, "--create-namespace")
+	}
+	for _, name := range l.Values {
+		flags = append(flags, "--values", p.relative(name))
+	}
+	for _, value := range l.Set {
+		flags = append(flags, "--set", value)
+	}
+	return flags
+}

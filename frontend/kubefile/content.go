@@ -1,0 +1,113 @@
+package kubefile
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+
+	"github.com/kubefile/kubefile/imagespec"
+)
+
+// Step is one thing that is done on the cluster: a command, or an application that is started.
+type Step struct {
+	Command  *imagespec.Command
+	Launch   *Launch
+	Location []parser.Range
+}
+
+// Content is what the target stage, and the stages that it continues, say beyond a Dockerfile.
+type Content struct {
+	Apps  []App
+	Steps []Step // in order
+	Reset bool   // CMD [] takes back what the base image runs
+}
+
+// Content reads the stages that a build takes. Docker expands no variables in CMD, so neither is done here. An empty list, CMD [],
+// takes back everything before it, the base image's commands too.
+func (f *File) Content(scope Scope) (*Content, error) {
+	chain, err := f.chain(scope)
+	if err != nil {
+		return nil, err
+	}
+	content := &Content{}
+	for _, at := range chain {
+		steps := map[int][]Step{} // by line
+		reset := 0
+		for _, c := range commandsOf(f.stages[at]) {
+			line := c.Location()[0].Start.Line
+			if len(c.CmdLine) == 0 {
+				reset, content.Reset = line, true
+			}
+			steps[line] = append(steps[line], stepsOf(c)...)
+		}
+		for _, s := range f.own {
+			line := s.location[0].Start.Line
+			if f.stageAt(line) != at {
+				continue
+			}
+			if s.app != nil {
+				content.add(*s.app)
+				if s.app.Role != "" && !launches(steps, s.app.Name) {
+					steps[line] = append(steps[line], Step{Launch: &Launch{App: s.app.Name}, Location: s.location})
+				}
+			}
+			for _, c := range s.commands {
+				steps[line] = append(steps[line], Step{Command: &c, Location: s.location})
+			}
+			for _, l := range s.launch {
+				steps[line] = append(steps[line], Step{Launch: &l, Location: s.location})
+			}
+		}
+		if reset > 0 {
+			content.Steps = nil
+		}
+		for _, line := range slices.Sorted(maps.Keys(steps)) {
+			if line > reset {
+				content.Steps = append(content.Steps, steps[line]...)
+			}
+		}
+	}
+	return content, nil
+}
+
+// add puts an application into the list. Several instructions may make up one.
+func (c *Content) add(app App) {
+	if !slices.ContainsFunc(c.Apps, func(a App) bool { return a.Name == app.Name }) {
+		c.Apps = append(c.Apps, app)
+	}
+}
+
+func launches(steps map[int][]Step, app string) bool {
+	for _, list := range steps {
+		if slices.ContainsFunc(list, func(s Step) bool { return s.Launch != nil && s.Launch.App == app }) {
+			return true
+		}
+	}
+	return false
+}
+
+// stepsOf reads a CMD. A list whose first element is a whole command line, as files of the old tool have it, is a list of command lines:
+// no program has a space in its name.
+func stepsOf(c *instructions.CmdCommand) []Step {
+	switch {
+	case c.PrependShell:
+		return []Step{{Command: &imagespec.Command{Shell: strings.Join(c.CmdLine, " ")}, Location: c.Location()}}
+	case len(c.CmdLine) == 0:
+		return nil
+	case !IsCommandList(c.CmdLine):
+		return []Step{{Command: &imagespec.Command{Exec: c.CmdLine}, Location: c.Location()}}
+	}
+	var steps []Step
+	for _, line := range c.CmdLine {
+		steps = append(steps, Step{Command: &imagespec.Command{Shell: line}, Location: c.Location()})
+	}
+	return steps
+}
+
+// IsCommandList reports whether the list form of a CMD is not one command but a list of command lines.
+func IsCommandList(words []string) bool {
+	return len(words) > 0 && strings.ContainsAny(words[0], " \t")
+}

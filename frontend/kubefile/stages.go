@@ -1,0 +1,94 @@
+package kubefile
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/buildkit/frontend/dockerfile/shell"
+)
+
+// Scope is what decides which stages a build takes.
+type Scope struct {
+	Target     string                  // empty: the last stage
+	Platform   map[string]string       // BUILDPLATFORM, TARGETARCH, … as they stand before the first FROM
+	BuildArgs  map[string]string       // --build-arg
+	IsReplaced func(stage string) bool // by a named context (--build-context)
+}
+
+// chain returns the numbers of the target stage and of the stages it continues by FROM, the first one first.
+func (f *File) chain(scope Scope) ([]int, error) {
+	at := len(f.stages) - 1
+	if scope.Target != "" {
+		at = f.find(len(f.stages), strings.ToLower(scope.Target))
+	}
+	var chain []int
+	for at >= 0 {
+		stage := f.stages[at]
+		if stage.Name != "" && scope.IsReplaced(stage.Name) {
+			break
+		}
+		chain = append(chain, at)
+		base, err := f.expand(stage.BaseName, scope)
+		if err != nil {
+			return nil, parser.WithLocation(fmt.Errorf("reading %q: %w", stage.BaseName, err), stage.Location)
+		}
+		at = f.find(at, base)
+	}
+	slices.Reverse(chain)
+	return chain, nil
+}
+
+// find returns the last of the first n stages with the name, or -1.
+func (f *File) find(n int, name string) int {
+	for i := n - 1; i >= 0; i-- {
+		if f.stages[i].Name == name && name != "" {
+			return i
+		}
+	}
+	return -1
+}
+
+// stageAt returns the number of the stage that the line belongs to.
+func (f *File) stageAt(line int) int {
+	at := slices.IndexFunc(f.stages, func(s instructions.Stage) bool { return s.Location[0].Start.Line > line })
+	if at < 0 {
+		at = len(f.stages)
+	}
+	return at - 1
+}
+
+// expand replaces the variables in a FROM line as BuildKit does: platform arguments, then ARGs before the first FROM with
+// their defaults, then what the user gave.
+func (f *File) expand(word string, scope Scope) (string, error) {
+	lex := shell.NewLex(f.escape)
+	env := maps.Clone(scope.Platform)
+	if env == nil {
+		env = map[string]string{}
+	}
+	environ := func() shell.EnvGetter {
+		var list []string
+		for k, v := range env {
+			list = append(list, k+"="+v)
+		}
+		return shell.EnvsFromSlice(list)
+	}
+	for _, arg := range f.args {
+		for _, kv := range arg.Args {
+			if given, ok := scope.BuildArgs[kv.Key]; ok {
+				env[kv.Key] = given
+			} else if kv.Value != nil {
+				value, _, err := lex.ProcessWord(*kv.Value, environ())
+				if err != nil {
+					return "", err
+				}
+				env[kv.Key] = value
+			}
+		}
+	}
+	result, _, err := lex.ProcessWord(word, environ())
+	return result, err
+}
