@@ -7,6 +7,7 @@ import (
 	"github.com/containerd/platforms"
 	bkllb "github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/frontend/dockerfile/dockerfile2llb"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerui"
 	"github.com/moby/buildkit/solver/pb"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
@@ -148,6 +149,9 @@ func (p *platformBuild) describe() (err error) {
 	}
 	labels := p.image.Config.Labels
 	p.base = &imagespec.Description{KubernetesVersion: labels[imagespec.LabelKubernetesVersion], Lock: imagespec.NewLock()}
+	if err := p.checkSupported(); err != nil {
+		return err
+	}
 	if labels[imagespec.LabelVersion] != "" {
 		labels[imagespec.LabelKind] = kindOf(labels) // this Kubefile may add Kubernetes to an app
 		config := p.image.Image
@@ -160,6 +164,22 @@ func (p *platformBuild) describe() (err error) {
 		p.base.Commands = nil
 	}
 	return nil
+}
+
+// checkSupported refuses a KUBEVERSION that the packed Kubernetes is not in.
+func (p *platformBuild) checkSupported() error {
+	text := p.image.Config.Labels[imagespec.LabelSupportedKubernetes]
+	if text == "" || p.base.KubernetesVersion == "" {
+		return nil
+	}
+	supported, err := imagespec.ParseRange(text)
+	if err == nil {
+		err = imagespec.CheckKubernetes(supported, p.base.KubernetesVersion)
+	}
+	if err != nil && p.content.Supported != nil {
+		return parser.WithLocation(err, p.content.Supported)
+	}
+	return err
 }
 
 func kindOf(labels map[string]string) string {

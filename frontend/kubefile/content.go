@@ -23,6 +23,8 @@ type Content struct {
 	Apps  []App
 	Steps []Step // in order
 	Reset bool   // CMD [] takes back what the base image runs
+	// Supported is where KUBEVERSION stands; nil: nowhere.
+	Supported []parser.Range
 }
 
 // Content reads the stages that a build takes. Docker expands no variables in CMD, so neither is done here. An empty list, CMD [],
@@ -47,6 +49,9 @@ func (f *File) Content(scope Scope) (*Content, error) {
 			line := s.location[0].Start.Line
 			if f.stageAt(line) != at {
 				continue
+			}
+			if s.name == "KUBEVERSION" {
+				content.Supported = s.location
 			}
 			if s.app != nil {
 				content.add(*s.app)

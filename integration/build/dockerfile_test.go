@@ -2,9 +2,9 @@ package build
 
 import (
 	"archive/tar"
-	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -55,16 +55,21 @@ func TestDockerfileFeatures(t *testing.T) {
 	}
 }
 
-// tarball is an archive with one file.
-func tarball(t *testing.T, name, content string) string {
+// tarball is an archive of files, given by name and content.
+func tarball(t *testing.T, pairs ...string) string {
 	t.Helper()
 	var b strings.Builder
 	w := tar.NewWriter(&b)
-	err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content))})
-	if err == nil {
-		_, err = w.Write([]byte(content))
+	for pair := range slices.Chunk(pairs, 2) {
+		err := w.WriteHeader(&tar.Header{Name: pair[0], Mode: 0o644, Size: int64(len(pair[1]))})
+		if err == nil {
+			_, err = w.Write([]byte(pair[1]))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := errors.Join(err, w.Close()); err != nil {
+	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
