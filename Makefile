@@ -69,4 +69,8 @@ demo: up
 bench: up
 	@integration/bench/bench.sh
 
-.PHONY: demo bench
+# Kubefiles of other people, which integration/corpus/fetch.sh fetches.
+corpus:
+	go test -tags corpus ./integration/corpus
+
+.PHONY: demo bench corpus

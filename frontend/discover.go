@@ -63,7 +63,7 @@ func (p *platformBuild) discover(ctx context.Context, rootfs bkllb.State) ([]fou
 
 // applications is what base and Kubefile want to run, for the step that sees the files.
 func (p *platformBuild) applications() application.Request {
-	r := application.Request{BaseApps: p.base.Apps, Commands: p.base.Commands, WorkingDir: p.image.Config.WorkingDir}
+	r := application.Request{BaseApps: p.base.Apps, Commands: p.base.Commands, WorkingDir: p.image.Config.WorkingDir, Env: p.image.Config.Env}
 	for _, a := range p.content.Apps {
 		r.Apps = append(r.Apps, application.App{Name: a.Name, Role: a.Role})
 	}

@@ -39,6 +39,7 @@ type Request struct {
 	Apps       []App               `json:"apps,omitempty"`
 	Steps      []Step              `json:"steps,omitempty"`
 	WorkingDir string              `json:"workingDir,omitempty"` // of commands, relative to the rootfs; empty is the rootfs itself
+	Env        []string            `json:"env,omitempty"`        // NAME=VALUE, as ENV says
 }
 
 // Result is what the image will say of itself.
@@ -87,7 +88,9 @@ func Plan(fsys fs.FS, r Request) (*Result, error) {
 	commands := slices.DeleteFunc(slices.Clone(r.Commands), func(c imagespec.Command) bool { return c.App != "" && replaced[c.App] })
 	for n, s := range r.Steps {
 		if s.Command != nil {
-			commands = append(commands, *s.Command)
+			c := *s.Command
+			c.Shell = references(c.Shell, r.Env)
+			commands = append(commands, c)
 			continue
 		}
 		launched, err := p.launch(*s.Launch)

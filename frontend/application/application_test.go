@@ -150,3 +150,11 @@ func TestOrder(t *testing.T) {
 		})
 	}
 }
+
+func TestReferences(t *testing.T) {
+	r := Request{Env: []string{"NAME=web", "PATH=/bin"}, Steps: []Step{sh("helm upgrade -i $(NAME) $(CHART) -n ${NAME} --set h=$(hostname),n=$(NAME)")}}
+	result, err := Plan(files(), r)
+	if want := "helm upgrade -i ${NAME} $(CHART) -n ${NAME} --set h=$(hostname),n=${NAME}"; err != nil || text(result) != want {
+		t.Errorf("got %s (%v), want %s", text(result), err, want)
+	}
+}
