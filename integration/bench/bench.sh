@@ -74,7 +74,7 @@ by_hand() {
     joins+=($!)
   done
   for i in "${joins[@]}"; do wait "$i" || return; done
-  integration/hosts/on 1 "export KUBECONFIG=/etc/kubernetes/admin.conf; cd $dir/rootfs && kubectl apply -f manifests/kube-flannel.yml -f recommended.yaml &&
+  integration/hosts/on 1 "export KUBECONFIG=/etc/kubernetes/admin.conf; cd $dir/rootfs && kubectl apply -f applications/flannel/kube-flannel.yml -f recommended.yaml &&
     kubectl wait --for=condition=Ready nodes --all --timeout=300s"
 }
 for i in 3 2 1; do

@@ -29,14 +29,14 @@ func chart(t *testing.T, name, image string) []byte {
 	return packed.Bytes()
 }
 
-// chartSite is a Helm repository at /charts and a place for files.
-func chartSite(t *testing.T, packed []byte) string {
+// chartSite is a Helm repository at /stable with one chart, and a place for files.
+func chartSite(t *testing.T, name string, packed []byte) string {
 	t.Helper()
 	mux := http.NewServeMux()
-	mux.HandleFunc("/charts/index.yaml", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, "entries: {stored: [{version: 1.0.0, urls: [stored-1.0.0.tgz], digest: %s}]}\n", digest.FromBytes(packed).Encoded())
+	mux.HandleFunc("/stable/index.yaml", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "entries: {%[1]s: [{version: 1.0.0, urls: [%[1]s-1.0.0.tgz], digest: %[2]s}]}\n", name, digest.FromBytes(packed).Encoded())
 	})
-	mux.HandleFunc("/charts/stored-1.0.0.tgz", func(w http.ResponseWriter, _ *http.Request) { w.Write(packed) })
+	mux.HandleFunc("/stable/"+name+"-1.0.0.tgz", func(w http.ResponseWriter, _ *http.Request) { w.Write(packed) })
 	mux.HandleFunc("/db.yaml", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, pod("docker.io/kubefile/db:1")) })
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -47,7 +47,7 @@ func chartSite(t *testing.T, packed []byte) string {
 func TestInstructions(t *testing.T) {
 	t.Parallel()
 	packed := chart(t, "stored", "docker.io/kubefile/stored:1")
-	site := chartSite(t, packed)
+	site := chartSite(t, "stored", packed)
 	first, output := build(t, files{
 		"Kubefile": `FROM scratch
 ARG VERSION=1.0.0
@@ -57,7 +57,7 @@ CMD first
 APP web local://web
 APP web local://web-values.yaml
 APP --checksum=` + digest.FromString(pod("docker.io/kubefile/db:1")).String() + ` db ` + site + `/db.yaml
-APP stored helm+` + site + `/charts/stored@$VERSION
+APP stored helm+` + site + `/stable/stored@$VERSION
 APP script local://install.sh
 CNI net.yaml
 CSI disk local://disk.yaml
@@ -156,8 +156,8 @@ func TestInstructionsRefused(t *testing.T) {
 // TestApplicationInAnyStage: a chart is fetched in a rootfs with a shell of its own, too.
 func TestApplicationInAnyStage(t *testing.T) {
 	t.Parallel()
-	site := chartSite(t, chart(t, "stored", "docker.io/kubefile/stored:1"))
-	ref, _ := build(t, files{"Kubefile": "FROM docker.io/library/busybox:latest\nAPP stored helm+" + site + "/charts/stored\nLAUNCH stored\n"})
+	site := chartSite(t, "stored", chart(t, "stored", "docker.io/kubefile/stored:1"))
+	ref, _ := build(t, files{"Kubefile": "FROM docker.io/library/busybox:latest\nAPP stored helm+" + site + "/stable/stored\nLAUNCH stored\n"})
 	if got := commandsOf(t, ref); !slices.Equal(got, []string{"helm upgrade --install stored ./applications/stored/stored-1.0.0.tgz"}) {
 		t.Errorf("commands %q", got)
 	}
