@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/containerd/platforms"
 	"github.com/moby/buildkit/frontend/dockerfile/dockerfile2llb"
@@ -53,7 +54,8 @@ func (e embedded) top() ocispec.Descriptor {
 	return e.Manifest
 }
 
-// layers are what the image has on top of its rootfs: the runner, the embedded images, the lock file.
+// layers are what the image has on top of what the instructions build: runner and lock file, which are of its rootfs, and above them the
+// image layers, the base's first.
 func (p *platformBuild) layers(ctx context.Context, images []embedded, lock *imagespec.Lock) ([]llb.Layer, error) {
 	blobs, files, err := p.store(images)
 	if err != nil {
@@ -73,8 +75,8 @@ func (p *platformBuild) layers(ctx context.Context, images []embedded, lock *ima
 	if err != nil {
 		return nil, err
 	}
-	layers = append(layers, llb.Layers(blobs, files, budget)...)
-	return append(layers, llb.Content(llb.File{Path: imagespec.LockPath, Data: lockFile}, "lock file")), nil
+	layers = append(layers, llb.Content(llb.File{Path: imagespec.LockPath, Data: lockFile}, "lock file"))
+	return slices.Concat(layers, p.images, llb.Layers(blobs, files, budget)), nil
 }
 
 // runner is the layer with the runner of the platform, or none if the base has the same one.
@@ -187,14 +189,33 @@ func (p *platformBuild) configure(df *dockerfile2llb.Result, lock *imagespec.Loc
 		inherited = len(df.BaseImage.History)
 	}
 	p.image.History = align(p.image.History, inherited, len(p.image.RootFS.DiffIDs)+p.depth)
+	p.image.History = history(p.image.History, layers, df.Epoch)
+	return nil
+}
+
+// history is the given one with an entry for each new layer. The base's image layers keep the entries that they have, and take these along.
+func history(below []ocispec.History, layers []llb.Layer, created *time.Time) []ocispec.History {
+	var images, all []ocispec.History
+	moved := slices.ContainsFunc(layers, func(l llb.Layer) bool { return l.Inherited })
+	for _, entry := range below {
+		if moved && entry.Comment == imagespec.HistoryImages {
+			images = append(images, entry)
+		} else {
+			all = append(all, entry)
+		}
+	}
 	for _, l := range layers {
-		entry := ocispec.History{CreatedBy: createdBy + l.Name, Created: df.Epoch}
+		if l.Inherited {
+			all = append(all, images...)
+			continue
+		}
+		entry := ocispec.History{CreatedBy: createdBy + l.Name, Created: created}
 		if l.Images {
 			entry.Comment = imagespec.HistoryImages
 		}
-		p.image.History = append(p.image.History, entry)
+		all = append(all, entry)
 	}
-	return nil
+	return all
 }
 
 // commandLine is what a container of the image would run; the label has all commands.

@@ -28,6 +28,7 @@ type platformBuild struct {
 	content  *kubefile.Content          // of the Kubefile
 	planned  application.Result         // what base and Kubefile run
 	depth    int                        // layers that the Kubefile's instructions make
+	images   []llb.Layer                // of the base, which the instructions do without
 	warn     bool                       // warnings are printed for one platform only
 }
 
@@ -100,7 +101,7 @@ func (p *platformBuild) rootfs(ctx context.Context, st bkllb.State) (bkllb.State
 	if err != nil {
 		return st, err
 	}
-	if st, err = p.withToolbox(ctx, st); err != nil {
+	if st, p.images, err = p.prepare(ctx, st); err != nil {
 		return st, err
 	}
 	if p.canMerge() {
@@ -110,6 +111,15 @@ func (p *platformBuild) rootfs(ctx context.Context, st bkllb.State) (bkllb.State
 	}
 	p.depth, err = llb.Depth(ctx, st)
 	return st, err
+}
+
+// prepare makes a stage's RUN steps run: with the toolbox, and on the rootfs layers of a cluster image alone. The image layers are returned.
+func (p *platformBuild) prepare(ctx context.Context, st bkllb.State) (bkllb.State, []llb.Layer, error) {
+	st, err := p.withToolbox(ctx, st)
+	if err != nil || !p.canDiff() || !p.supports(pb.CapSourceImageLayerLimit) {
+		return st, nil, err
+	}
+	return llb.WithoutImages(ctx, st, p.gateway.rootfsLayers)
 }
 
 func (p *platformBuild) withToolbox(ctx context.Context, st bkllb.State) (bkllb.State, error) {
@@ -124,7 +134,7 @@ func (p *platformBuild) withToolbox(ctx context.Context, st bkllb.State) (bkllb.
 func (p *platformBuild) sbomTargets(ctx context.Context, targets *scanTargets, rootfs bkllb.State) error {
 	targets.Core = rootfs
 	for name, st := range targets.Extras {
-		st, err := p.withToolbox(ctx, st)
+		st, _, err := p.prepare(ctx, st)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/containerd/platforms"
 	"github.com/moby/buildkit/client/llb/sourceresolver"
 	"github.com/moby/buildkit/frontend/gateway/client"
 	"github.com/moby/buildkit/util/flightcontrol"
@@ -17,13 +18,14 @@ import (
 )
 
 // resolver asks the gateway for each image once per build, however many stages and platforms name it, and remembers which
-// of them are cluster images.
+// of them are cluster images, and how many layers of those are below the embedded images.
 type resolver struct {
 	client.Client
 	group flightcontrol.CachedGroup[*resolved]
 
 	mu      sync.Mutex
 	cluster map[string]bool // by digest and by reference
+	rootfs  map[string]int  // by those and the platform
 }
 
 type resolved struct {
@@ -37,6 +39,7 @@ func newResolver(c client.Client) *resolver {
 		Client:  c,
 		group:   flightcontrol.CachedGroup[*resolved]{CacheError: true},
 		cluster: map[string]bool{},
+		rootfs:  map[string]int{},
 	}
 }
 
@@ -53,7 +56,7 @@ func (r *resolver) ResolveImageConfig(ctx context.Context, ref string, opt sourc
 		if err != nil {
 			return nil, err
 		}
-		r.remember(ref, dgst, config)
+		r.remember(ref, dgst, config, opt)
 		return &resolved{ref, dgst, config}, nil
 	})
 	if err != nil {
@@ -62,7 +65,7 @@ func (r *resolver) ResolveImageConfig(ctx context.Context, ref string, opt sourc
 	return res.ref, res.digest, res.config, nil
 }
 
-func (r *resolver) remember(ref string, dgst digest.Digest, config []byte) {
+func (r *resolver) remember(ref string, dgst digest.Digest, config []byte, opt sourceresolver.Opt) {
 	var image ocispec.Image
 	if json.Unmarshal(config, &image) != nil {
 		return // whoever asked reports it
@@ -71,6 +74,13 @@ func (r *resolver) remember(ref string, dgst digest.Digest, config []byte) {
 	defer r.mu.Unlock()
 	isCluster := image.Config.Labels[imagespec.LabelVersion] != ""
 	r.cluster[ref], r.cluster[dgst.String()] = isCluster, isCluster
+	if n, ok := imagespec.RootfsFirst(image); ok && isCluster {
+		on := onPlatform(&image.Platform)
+		if opt.ImageOpt != nil && opt.ImageOpt.Platform != nil {
+			on = onPlatform(opt.ImageOpt.Platform)
+		}
+		r.rootfs[ref+on], r.rootfs[dgst.String()+on] = n, n
+	}
 }
 
 // isCluster reports whether the image is a cluster image, as far as this build has seen its config.
@@ -79,4 +89,24 @@ func (r *resolver) isCluster(ref string) bool {
 	defer r.mu.Unlock()
 	_, dgst, _ := strings.Cut(ref, "@")
 	return r.cluster[ref] || r.cluster[dgst]
+}
+
+// rootfsLayers is an [llb.RootfsLayers] of the images that this build has seen.
+func (r *resolver) rootfsLayers(ref string, platform *ocispec.Platform) (int, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, dgst, _ := strings.Cut(ref, "@")
+	on := onPlatform(platform)
+	n, ok := r.rootfs[ref+on]
+	if !ok {
+		n, ok = r.rootfs[dgst+on]
+	}
+	return n, ok
+}
+
+func onPlatform(p *ocispec.Platform) string {
+	if p == nil {
+		return ""
+	}
+	return " on " + platforms.FormatAll(platforms.Normalize(*p))
 }

@@ -45,6 +45,28 @@ func ImageLayers(manifest ocispec.Manifest, config ocispec.Image) (rootfs, image
 	return rootfs, images, nil
 }
 
+// RootfsFirst returns how many layers an image has below its image layers, by its config alone. It is false if there is a rootfs layer
+// above one of those, if there are none of either class, and if history and layers disagree.
+func RootfsFirst(config ocispec.Image) (int, bool) {
+	layers, rootfs := 0, 0
+	for _, entry := range config.History {
+		if entry.EmptyLayer {
+			continue
+		}
+		if entry.Comment != HistoryImages {
+			if rootfs < layers {
+				return 0, false
+			}
+			rootfs++
+		}
+		layers++
+	}
+	if layers != len(config.RootFS.DiffIDs) || rootfs == 0 || rootfs == layers {
+		return 0, false
+	}
+	return rootfs, true
+}
+
 func (l Layer) validate() error {
 	if err := checkDescriptor(l.Descriptor); err != nil {
 		return err

@@ -72,8 +72,8 @@ func TestExamplesDescribeAnImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(rootfs) != 3 || len(images) != 1 || images[0].Descriptor.Digest != manifest.Layers[2].Digest {
-		t.Errorf("the third of four layers is for images, not %v of %v", images, rootfs)
+	if len(rootfs) != 3 || len(images) != 1 || images[0].Descriptor.Digest != manifest.Layers[3].Digest {
+		t.Errorf("the last of four layers is for images, not %v of %v", images, rootfs)
 	}
 }
 

@@ -190,6 +190,14 @@ func marshalOp(op *pb.Op) ([]byte, error) {
 // below returns the input whose file system v continues: the root of an exec, what a file operation writes onto, the lowest
 // layer of a merge. It is nil for scratch, and for a source, which continues nothing.
 func (v *vertex) below() *pb.Input {
+	if i := v.belowIndex(); i >= 0 {
+		return v.op.Inputs[i]
+	}
+	return nil
+}
+
+// belowIndex is the number of that input; -1 for none.
+func (v *vertex) belowIndex() int {
 	number := int64(pb.Empty)
 	switch op := v.op.Op.(type) {
 	case *pb.Op_Exec:
@@ -208,9 +216,9 @@ func (v *vertex) below() *pb.Input {
 		}
 	}
 	if number < 0 || number >= int64(len(v.op.Inputs)) {
-		return nil
+		return -1
 	}
-	return v.op.Inputs[number]
+	return int(number)
 }
 
 // chain returns the digests from the head down to the root of its file system: the last one is a source, or an operation that
