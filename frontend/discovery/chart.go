@@ -1,13 +1,17 @@
 package discovery
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io/fs"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/sync/errgroup"
 	"helm.sh/helm/v4/pkg/chart/loader/archive"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
@@ -18,87 +22,191 @@ import (
 // Charts are rendered as Helm renders them when they are installed. What lies in a chart is read through the chart only: its raw
 // templates, test values and CI files are not what gets installed, and its subcharts only as far as it enables them.
 
-// location is where a chart lies.
-type location struct {
-	name   string                    // the directory or archive
-	prefix string                    // of the names of its files in findings
-	mend   func(value string) string // how to give it a value, for people
+// packedChart is a chart of the rootfs, in a directory or an archive.
+type packedChart struct {
+	name     string                  // the directory or archive
+	prefix   string                  // of the names of its files in findings
+	files    []*archive.BufferedFile // nil if it could not be read
+	installs []install
 }
 
-// installation is one way in which a chart gets installed.
-type installation struct {
-	release, namespace string
-	values             map[string]any // over the chart's own
-}
-
-// installations are the ways in which the chart gets installed.
-func installations(ch *chart.Chart) []installation {
-	return []installation{{release: ch.Name(), namespace: "default"}}
-}
-
-// readChart searches what the files of a chart render to.
-func (c *collector) readChart(ctx context.Context, at location, files []*archive.BufferedFile) error {
-	ch, err := loader.LoadFiles(files)
+// readCharts renders all charts for all their installations.
+func readCharts(ctx context.Context, c *collector, t *tree) error {
+	kustomizations := t.dirs("kustomization.yaml")
+	charts, err := c.chartsIn(ctx, t)
 	if err != nil {
-		c.problem(at.name, 0, true, "the chart cannot be loaded: %v", err)
-		return nil
+		return err
 	}
-	if ch.Metadata.Type == "library" {
-		return nil
+	var renders []*rendering
+	for _, packed := range charts {
+		ch, err := loader.LoadFiles(packed.files)
+		if err != nil {
+			c.problem(packed.name, 0, true, "the chart cannot be loaded: %v", err)
+			continue
+		}
+		if ch.Metadata.Type == "library" {
+			continue
+		}
+		for _, in := range c.installations(packed.name, ch) {
+			doubtful := in.at.File == "" && (len(c.usage.installs) > 0 || inside(kustomizations, packed.name))
+			renders = append(renders, &rendering{packed: packed, install: in, doubtful: doubtful})
+		}
 	}
-	for _, install := range installations(ch) {
-		// Rendering works on the chart itself: what its conditions disable is gone afterwards.
-		ch, err := loader.LoadFiles(files)
-		if err != nil {
-			return fmt.Errorf("loading chart %s: %w", at.name, err)
-		}
-		r := rendering{chart: ch, install: install, capabilities: c.capabilities}
-		rendered, failures, err := r.run(ctx)
-		if err != nil {
-			return fmt.Errorf("rendering chart %s: %w", at.name, err)
-		}
-		s := chartSearch{c: c, at: at, chart: ch, marks: r.marks}
-		for _, f := range failures {
-			s.failed(f)
-		}
-		for _, name := range slices.Sorted(maps.Keys(rendered)) {
-			s.search(name, []byte(rendered[name]))
-		}
+	capabilities := c.capabilities
+	forks := make([]*collector, len(renders))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, r := range renders {
+		fork := c.fork()
+		forks[i], r.capabilities = fork, capabilities
+		group.Go(func() error { return fork.readRendered(ctx, r) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, fork := range forks {
+		c.join(fork)
 	}
 	return nil
 }
 
+// chartsIn takes the charts out of the tree and reads them.
+func (c *collector) chartsIn(ctx context.Context, t *tree) ([]packedChart, error) {
+	names := slices.DeleteFunc(t.takeDirs("Chart.yaml"), c.aside)
+	archives := slices.DeleteFunc(t.take(isArchive), c.aside)
+	for _, in := range c.usage.installs {
+		if info, err := fs.Stat(c.fsys, in.chart); err != nil || slices.Contains(names, in.chart) || slices.Contains(archives, in.chart) {
+			continue
+		} else if info.IsDir() {
+			names = append(names, in.chart)
+		} else {
+			archives = append(archives, in.chart)
+		}
+	}
+	var charts []packedChart
+	add := func(read func(context.Context, string) (packedChart, error)) func(name string) error {
+		return func(name string) error {
+			packed, err := read(ctx, name)
+			if packed.files != nil {
+				charts = append(charts, packed)
+			}
+			return err
+		}
+	}
+	if err := each(ctx, names, add(c.readChartDir)); err != nil {
+		return nil, err
+	}
+	return charts, each(ctx, archives, add(c.readChartArchive))
+}
+
+// aside tells what lies among documentation or tests, and is used only if a command says so.
+func (c *collector) aside(name string) bool {
+	return isAside(name) && !slices.ContainsFunc(c.usage.installs, func(in install) bool { return in.chart == name })
+}
+
+// isAside tells directories of documentation and tests.
+func isAside(name string) bool {
+	return slices.ContainsFunc(strings.Split(name, "/"), func(element string) bool {
+		return slices.Contains([]string{"doc", "docs", "test", "tests", "testdata", "e2e"}, element)
+	})
+}
+
+// installations are the ways in which a chart gets installed: those of the commands and those that the options add, or else with its
+// own values.
+func (c *collector) installations(name string, ch *chart.Chart) []install {
+	var all []install
+	for _, in := range c.usage.installs {
+		if in.chart == name {
+			all = append(all, in)
+		}
+	}
+	sets, ok := c.values[name]
+	if !ok {
+		sets = c.values[EveryChart]
+	}
+	for _, set := range sets {
+		all = append(all, install{chart: name, release: set.Release, namespace: set.Namespace, values: set})
+	}
+	if all == nil {
+		all = []install{{chart: name}}
+	}
+	for i := range all {
+		all[i].release = cmp.Or(all[i].release, ch.Name())
+		all[i].namespace = cmp.Or(all[i].namespace, "default")
+	}
+	return all
+}
+
+// readRendered searches what a chart renders to for one installation.
+func (c *collector) readRendered(ctx context.Context, r *rendering) error {
+	given, err := c.given(r.install)
+	if err != nil {
+		file, line := r.packed.name, 0
+		if r.install.at.File != "" {
+			file, line = r.install.at.File, r.install.at.Line
+		}
+		known := !strings.Contains(err.Error(), "$")
+		c.problem(file, line, known, "the chart %s is searched with its own values only: %v", r.packed.name, err)
+	}
+	r.given = given
+	// Rendering works on the chart itself: what its conditions disable is gone afterwards.
+	if r.chart, err = loader.LoadFiles(r.packed.files); err != nil {
+		return fmt.Errorf("loading chart %s: %w", r.packed.name, err)
+	}
+	rendered, failures, err := r.run(ctx)
+	if err != nil {
+		return fmt.Errorf("rendering chart %s: %w", r.packed.name, err)
+	}
+	s := chartSearch{c: c, rendering: r}
+	for _, f := range failures {
+		s.failed(f)
+	}
+	for _, name := range slices.Sorted(maps.Keys(rendered)) {
+		s.search(name, []byte(rendered[name]))
+	}
+	return nil
+}
+
+// mend says how to give the chart a value.
+func (r *rendering) mend(value string) string {
+	switch {
+	case r.install.at.File != "":
+		return fmt.Sprintf("give it by --set %s=... or a values file in the command at %s:%d", value, r.install.at.File, r.install.at.Line)
+	case strings.Contains(r.packed.prefix, "!"):
+		return fmt.Sprintf("give it by --set %s=... or a values file in a command that installs the chart", value)
+	}
+	return fmt.Sprintf("set %s in %svalues.yaml, or by a command that installs the chart", value, r.packed.prefix)
+}
+
 // chartSearch searches what one chart renders to. Templates are named as Helm names them: the chart's name and the path in it.
 type chartSearch struct {
-	c     *collector
-	at    location
-	chart *chart.Chart
-	marks map[string]map[int]mark
+	c *collector
+	*rendering
 }
 
 // file is the name of a template in findings.
 func (s *chartSearch) file(template string) string {
 	_, inside, _ := strings.Cut(template, "/")
-	return s.at.prefix + inside
+	return s.packed.prefix + inside
 }
 
 // maxMessage bounds what a chart may say of a failure, in bytes: templates that call themselves fail at length.
 const maxMessage = 400
 
 func (s *chartSearch) failed(f failure) {
-	file, line := s.at.name, 0
+	file, line := s.packed.name, 0
 	if f.template != "" {
 		file, line = s.file(f.template), f.line
 	}
 	mend := ""
 	if f.value != "" {
-		mend = ": " + s.at.mend(f.value)
+		mend = ": " + s.mend(f.value)
 	}
 	message := f.message
 	if len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage], "") + " ..."
 	}
-	s.c.problem(file, line, true, "the chart %s cannot be rendered: %s%s", s.chart.Name(), message, mend)
+	s.c.problem(file, line, !(f.incomplete && s.doubtful), "the chart %s cannot be rendered: %s%s", s.chart.Name(), message, mend)
 }
 
 func (s *chartSearch) search(template string, data []byte) {
@@ -110,7 +218,7 @@ func (s *chartSearch) search(template string, data []byte) {
 			s.c.problem(file, 0, true, "what it renders to is no valid YAML: %s", message)
 		}
 		for _, root := range roots {
-			if isTest(root) {
+			if hooks := hooksOf(root); hooks.test || s.install.noHooks && hooks.any {
 				continue
 			}
 			err := search(root, func(n *yaml.Node, rule string, class imagespec.Class) {
@@ -140,7 +248,14 @@ func (s *chartSearch) finding(template string, line int) imagespec.Finding {
 // chain names the chart and the subcharts that a template is in.
 func (s *chartSearch) chain(template string) []string {
 	ch := s.chart
-	chain := []string{fmt.Sprintf("chart %s (%s %s)", s.at.name, ch.Name(), ch.Metadata.Version)}
+	var chain []string
+	if at := s.install.at; at.File != "" {
+		chain = slices.Clone(at.Chain)
+		if at.File != commandFile {
+			chain = append(chain, fmt.Sprintf("helm in %s:%d", at.File, at.Line))
+		}
+	}
+	chain = append(chain, fmt.Sprintf("chart %s (%s %s)", s.packed.name, ch.Name(), ch.Metadata.Version))
 	inside := func(sub *chart.Chart) bool { return strings.HasPrefix(template, sub.ChartFullPath()+"/") }
 	for {
 		i := slices.IndexFunc(ch.Dependencies(), inside)
@@ -152,14 +267,23 @@ func (s *chartSearch) chain(template string) []string {
 	}
 }
 
-// isTest tells resources that only "helm test" makes (https://helm.sh/docs/topics/chart_tests/).
-func isTest(root *yaml.Node) bool {
+// hooks are the moments at which Helm makes a resource (https://helm.sh/docs/topics/charts_hooks/).
+type hooks struct {
+	any  bool
+	test bool // made by "helm test" only
+}
+
+func hooksOf(root *yaml.Node) (h hooks) {
 	var resource struct {
 		Metadata struct {
 			Annotations map[string]string `yaml:"annotations"`
 		} `yaml:"metadata"`
 	}
-	_ = root.Decode(&resource) // what has other types there is no test
-	hooks := strings.Split(resource.Metadata.Annotations["helm.sh/hook"], ",")
-	return slices.ContainsFunc(hooks, func(hook string) bool { return strings.HasPrefix(strings.TrimSpace(hook), "test") })
+	_ = root.Decode(&resource) // what has other types there is no hook
+	moments := resource.Metadata.Annotations["helm.sh/hook"]
+	h.any = moments != ""
+	for moment := range strings.SplitSeq(moments, ",") {
+		h.test = h.test || strings.HasPrefix(strings.TrimSpace(moment), "test")
+	}
+	return h
 }

@@ -13,40 +13,39 @@ import (
 	"helm.sh/helm/v4/pkg/chart/loader/archive"
 )
 
-func readChartArchives(ctx context.Context, c *collector, t *tree) error {
-	names := t.take(func(name string) bool { return path.Ext(name) == ".tgz" })
-	return each(ctx, names, func(name string) error { return c.readChartArchive(ctx, name) })
+// isArchive tells the names that packed charts have.
+func isArchive(name string) bool {
+	return path.Ext(name) == ".tgz"
 }
 
-// readChartArchive reads a packed chart. A .tgz that is no chart, such as a release of binaries, is left alone.
-func (c *collector) readChartArchive(ctx context.Context, name string) error {
+// readChartArchive reads a packed chart. An archive that is no chart, such as a release of binaries, is left alone.
+func (c *collector) readChartArchive(ctx context.Context, name string) (packed packedChart, err error) {
 	file, err := c.fsys.Open(name)
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", name, err)
+		return packed, fmt.Errorf("reading %s: %w", name, err)
 	}
 	top, err := chartIn(ctx, file)
 	file.Close()
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return packed, ctx.Err()
 	}
 	if err != nil {
 		c.problem(name, 0, false, "not searched, for it cannot be unpacked: %v", err)
-		return nil
+		return packed, nil
 	}
 	if top == "" {
-		return nil
+		return packed, nil
 	}
 	if file, err = c.fsys.Open(name); err != nil {
-		return fmt.Errorf("reading %s: %w", name, err)
+		return packed, fmt.Errorf("reading %s: %w", name, err)
 	}
 	defer file.Close()
 	files, err := archive.LoadArchiveFiles(file)
 	if err != nil {
 		c.problem(name, 0, true, "the chart cannot be unpacked: %v", err)
-		return nil
+		return packed, nil
 	}
-	mend := func(value string) string { return fmt.Sprintf("unpack it and set %s in its values.yaml", value) }
-	return c.readChart(ctx, location{name: name, prefix: name + "!" + top + "/", mend: mend}, files)
+	return packedChart{name: name, prefix: name + "!" + top + "/", files: files}, nil
 }
 
 // chartIn returns the directory in an archive that has a Chart.yaml, or nothing if it is no chart as Helm

@@ -12,25 +12,20 @@ import (
 	"helm.sh/helm/v4/pkg/ignore"
 )
 
-func readChartDirs(ctx context.Context, c *collector, t *tree) error {
-	return each(ctx, t.takeDirs("Chart.yaml"), func(name string) error { return c.readChartDir(ctx, name) })
-}
-
-func (c *collector) readChartDir(ctx context.Context, name string) error {
+func (c *collector) readChartDir(ctx context.Context, name string) (packedChart, error) {
 	r := chartReader{fsys: c.fsys, root: name, budget: maxChart}
 	if err := r.read(ctx); err != nil {
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return packedChart{}, ctx.Err()
 		}
 		c.problem(name, 0, true, "the chart cannot be read: %v", err)
-		return nil
+		return packedChart{}, nil
 	}
 	prefix := ""
 	if name != "." {
 		prefix = name + "/"
 	}
-	mend := func(value string) string { return fmt.Sprintf("set %s in %svalues.yaml", value, prefix) }
-	return c.readChart(ctx, location{name: name, prefix: prefix, mend: mend}, r.files)
+	return packedChart{name: name, prefix: prefix, files: r.files}, nil
 }
 
 const (

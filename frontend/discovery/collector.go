@@ -22,8 +22,23 @@ const maxFile = 8 << 20
 type collector struct {
 	fsys         fs.FS
 	capabilities *common.Capabilities // of the cluster that charts are rendered for
+	values       map[string][]ValueSet
+	usage        usage
 	findings     []Finding
 	problems     []Problem
+}
+
+// fork returns a collector that others may not see yet.
+func (c *collector) fork() *collector {
+	fork := *c
+	fork.findings, fork.problems = nil, nil
+	return &fork
+}
+
+// join takes what a fork has collected.
+func (c *collector) join(fork *collector) {
+	c.findings = append(c.findings, fork.findings...)
+	c.problems = append(c.problems, fork.problems...)
 }
 
 // placeholder is what people write where a script or a person puts the image in later.

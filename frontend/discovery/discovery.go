@@ -19,7 +19,13 @@ type Options struct {
 	Commands []string `json:"commands,omitempty"`
 	// KubernetesVersion is what charts are rendered for ("v1.34.4"); empty means the newest that the Helm library knows.
 	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
+	// Values are value sets that charts are rendered with beside those that commands give them, by the path of the chart in the
+	// rootfs; those of [EveryChart] are for the charts that have none of their own. A chart that has neither is rendered with its defaults.
+	Values map[string][]ValueSet `json:"values,omitempty"`
 }
+
+// EveryChart stands for the path of a chart in [Options].
+const EveryChart = "*"
 
 // Finding is one place that needs an image.
 type Finding struct {
@@ -47,7 +53,7 @@ type Result struct {
 type source func(ctx context.Context, c *collector, t *tree) error
 
 func sources() []source {
-	return []source{readChartDirs, readChartArchives, readImageLists, readDocuments}
+	return []source{readCharts, readImageLists, readDocuments}
 }
 
 // Discover reads the whole of fsys, a cluster rootfs or a part of one, once. Whoever opens fsys decides what a symbolic link may reach:
@@ -60,12 +66,12 @@ func Discover(ctx context.Context, fsys fs.FS, opts Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &collector{fsys: fsys, capabilities: capabilities}
-	readCommands(c, opts.Commands)
+	c := &collector{fsys: fsys, capabilities: capabilities, values: opts.Values}
 	t, err := walk(ctx, fsys)
 	if err != nil {
 		return nil, err
 	}
+	readCommands(c, t, opts.Commands)
 	for _, read := range sources() {
 		if err := read(ctx, c, t); err != nil {
 			return nil, err

@@ -14,6 +14,8 @@ type failure struct {
 	line     int    // 0 when not known
 	message  string
 	value    string // the missing value, such as "ingress.host"; empty when not known
+	// incomplete charts lack a dependency: they cannot be installed by anyone.
+	incomplete bool
 }
 
 // errorPlace is where the engine's errors name the outermost template: "... at (web/templates/a.yaml:3:5): ...", or at the beginning.

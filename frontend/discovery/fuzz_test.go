@@ -88,6 +88,22 @@ func FuzzCommands(f *testing.F) {
 	})
 }
 
+// FuzzScripts follows a script that is called and one that is not, beside a chart that they may install.
+func FuzzScripts(f *testing.F) {
+	seed(f, ".sh", "commands.txt")
+	f.Add([]byte(`f() { f; f; }; f; for i in {1..9999999} $((2**99)); do a=$a$a$i; done; helm install x web --set "$a"`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		fsys := chartFS("spec: {containers: [{image: example.com/web:1}]}")
+		fsys["called.sh"] = &fstest.MapFile{Data: data}
+		fsys["alone.sh"] = &fstest.MapFile{Data: data}
+		r, err := Discover(t.Context(), fsys, Options{Commands: []string{"bash called.sh a b"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		valid(t, r)
+	})
+}
+
 // FuzzChartArchive mutates the archive below its compression, where it would get nowhere.
 func FuzzChartArchive(f *testing.F) {
 	for _, dir := range []string{"testdata/chart/input/charts", "testdata/chart-subcharts/input", "testdata/chart-failing/input"} {

@@ -35,8 +35,11 @@ func capabilitiesOf(kubernetesVersion string) (*common.Capabilities, error) {
 
 // rendering renders one chart for one installation, as Helm's install does.
 type rendering struct {
+	packed       packedChart
+	install      install
+	doubtful     bool           // commands install other charts, or a kustomization is made of it
+	given        map[string]any // values over the chart's own
 	chart        *chart.Chart
-	install      installation
 	capabilities *common.Capabilities
 
 	sources  map[string][]byte       // templates and values, by the names that Helm gives them
@@ -64,7 +67,7 @@ func (r *rendering) run(ctx context.Context) (map[string]string, []failure, erro
 }
 
 func (r *rendering) render(ctx context.Context) map[string]string {
-	if err := chartutil.ProcessDependencies(r.chart, r.install.values); err != nil {
+	if err := chartutil.ProcessDependencies(r.chart, r.given); err != nil {
 		r.failures = append(r.failures, failure{message: err.Error()})
 		return nil
 	}
@@ -74,7 +77,7 @@ func (r *rendering) render(ctx context.Context) map[string]string {
 	release := common.ReleaseOptions{Name: r.install.release, Namespace: r.install.namespace, Revision: 1, IsInstall: true}
 	// Schemas are not consulted: they may refer to others on the network.
 	const skipSchemas = true
-	values, err := util.ToRenderValuesWithSchemaValidation(r.chart, r.install.values, release, r.capabilities, skipSchemas)
+	values, err := util.ToRenderValuesWithSchemaValidation(r.chart, r.given, release, r.capabilities, skipSchemas)
 	if err != nil {
 		r.failures = append(r.failures, failure{message: err.Error()})
 		return nil
@@ -98,7 +101,7 @@ func (r *rendering) checkDependencies() {
 	for _, dependency := range r.chart.Metadata.Dependencies {
 		packed := func(sub *chart.Chart) bool { return sub.Name() == dependency.Name }
 		if !slices.ContainsFunc(r.chart.Dependencies(), packed) {
-			r.failures = append(r.failures, failure{message: fmt.Sprintf("its dependency %s %s is not in charts/: run helm dependency build", dependency.Name, dependency.Version)})
+			r.failures = append(r.failures, failure{incomplete: true, message: fmt.Sprintf("its dependency %s %s is not in charts/: run helm dependency build", dependency.Name, dependency.Version)})
 		}
 	}
 }

@@ -52,26 +52,34 @@ func (t *tree) take(match func(name string) bool) []string {
 	return taken
 }
 
-// takeDirs removes the directories that have a file of the given name, with all that is in them, and returns the outermost.
-func (t *tree) takeDirs(has string) []string {
+// dirs returns the outermost directories that have a file of the given name.
+func (t *tree) dirs(has string) []string {
 	var all, outermost []string
 	for _, name := range t.files {
 		if path.Base(name) == has {
 			all = append(all, path.Dir(name))
 		}
 	}
-	within := func(name string) bool {
-		return slices.ContainsFunc(outermost, func(dir string) bool { return dir == "." || strings.HasPrefix(name, dir+"/") })
-	}
 	// What is around a directory has a shorter name.
 	slices.SortStableFunc(all, func(a, b string) int { return cmp.Compare(len(a), len(b)) })
 	for _, dir := range all {
-		if dir == "." || !within(dir) {
+		if dir == "." || !inside(outermost, dir) {
 			outermost = append(outermost, dir)
 		}
 	}
-	t.take(within)
 	return outermost
+}
+
+// takeDirs removes the directories that have a file of the given name, with all that is in them, and returns the outermost.
+func (t *tree) takeDirs(has string) []string {
+	outermost := t.dirs(has)
+	t.take(func(name string) bool { return inside(outermost, name) })
+	return outermost
+}
+
+// inside reports whether a file is in one of the directories.
+func inside(dirs []string, name string) bool {
+	return slices.ContainsFunc(dirs, func(dir string) bool { return dir == "." || strings.HasPrefix(name, dir+"/") })
 }
 
 // each calls read for the files until one fails or ctx ends.

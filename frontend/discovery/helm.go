@@ -1,0 +1,94 @@
+package discovery
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/kubefile/kubefile/imagespec"
+)
+
+// install is one way in which a command installs a chart.
+type install struct {
+	chart     string // directory or archive in the rootfs
+	release   string
+	namespace string
+	noHooks   bool
+	values    ValueSet
+	dir       string            // where the command runs
+	input     string            // its standard input
+	at        imagespec.Finding // of the command; without a file for none
+}
+
+// helm notes the chart that a helm command installs (https://helm.sh/docs/helm/helm_install/, and the same of upgrade and template).
+func (c *collector) helm(p program) {
+	in := install{dir: p.dir, input: p.input, at: p.at, namespace: "default"}
+	flags := helmFlags(&in)
+	if err := flags.Parse(p.words[1:]); err != nil {
+		if !errors.Is(err, pflag.ErrHelp) {
+			c.problem(p.at.File, p.at.Line, false, "helm command not followed: %v", err)
+		}
+		return
+	}
+	args := flags.Args()
+	if len(args) < 2 || !slices.Contains([]string{"install", "upgrade", "template"}, args[0]) {
+		return
+	}
+	chart := args[len(args)-1]
+	if len(args) > 2 {
+		in.release, chart = args[1], args[2]
+	}
+	if repo, _ := flags.GetString("repo"); repo != "" || strings.Contains(chart, "://") {
+		c.problem(p.at.File, p.at.Line, false, "the chart %s is not in the rootfs, and what it needs is not known: add it to the rootfs (helm pull) and install it from there", chart)
+		return
+	}
+	in.chart = within(p.dir, chart)
+	if _, err := fs.Stat(c.fsys, in.chart); err != nil {
+		c.problem(p.at.File, p.at.Line, false, "the chart %s is not in what is searched: if no base image has it, add it to the rootfs (helm pull) and install it from there", chart)
+		return
+	}
+	same := func(other install) bool { return other.equal(in) }
+	if !slices.ContainsFunc(c.usage.installs, same) {
+		c.usage.installs = append(c.usage.installs, in)
+	}
+}
+
+func (in install) equal(other install) bool {
+	return in.chart == other.chart && in.release == other.release && in.namespace == other.namespace && in.noHooks == other.noHooks &&
+		in.dir == other.dir && in.input == other.input && in.values.equal(other.values)
+}
+
+// helmFlags are the flags that change what is installed, and those without a value, so that what follows them is not taken for one.
+func helmFlags(in *install) *pflag.FlagSet {
+	f := pflag.NewFlagSet("helm", pflag.ContinueOnError)
+	f.ParseErrorsAllowlist.UnknownFlags = true
+	f.StringVarP(&in.namespace, "namespace", "n", "default", "")
+	f.StringSliceVarP(&in.values.Files, "values", "f", nil, "")
+	f.StringArrayVar(&in.values.Set, "set", nil, "")
+	f.StringArrayVar(&in.values.SetString, "set-string", nil, "")
+	f.StringArrayVar(&in.values.SetFile, "set-file", nil, "")
+	f.StringArrayVar(&in.values.SetJSON, "set-json", nil, "")
+	f.StringArrayVar(&in.values.SetLiteral, "set-literal", nil, "")
+	f.StringVar(&in.release, "name", "", "") // Helm 2
+	f.BoolVar(&in.noHooks, "no-hooks", false, "")
+	f.String("repo", "", "")
+	f.BoolP("generate-name", "g", false, "")
+	f.BoolP("install", "i", false, "")
+	for _, name := range []string{
+		"atomic", "cleanup-on-fail", "create-namespace", "debug", "dependency-update", "devel", "disable-openapi-validation", "enable-dns",
+		"force", "force-conflicts", "force-replace", "hide-notes", "hide-secret", "include-crds", "insecure-skip-tls-verify", "is-upgrade",
+		"kube-insecure-skip-tls-verify", "pass-credentials", "plain-http", "render-subchart-notes", "replace", "reset-then-reuse-values",
+		"reset-values", "reuse-values", "rollback-on-failure", "skip-crds", "skip-schema-validation", "skip-tests", "take-ownership",
+		"validate", "verify", "wait-for-jobs",
+	} {
+		f.Bool(name, false, "")
+	}
+	for _, name := range []string{"dry-run", "wait", "server-side"} {
+		f.String(name, "", "")
+		f.Lookup(name).NoOptDefVal = "true"
+	}
+	return f
+}

@@ -1,0 +1,2 @@
+MAJOR=2
+TAG=v${MAJOR}.0

@@ -1,0 +1,1 @@
+if then crictl pull example.com/never:1
