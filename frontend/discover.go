@@ -35,6 +35,7 @@ func (p *platformBuild) discover(ctx context.Context, rootfs bkllb.State) ([]fou
 	request, err := json.Marshal(step.ScanRequest{
 		Discovery:   discovery.Options{KubernetesVersion: p.base.KubernetesVersion},
 		Application: p.applications(),
+		BaseStore:   !p.canDiff(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("asking for images: %w", err)

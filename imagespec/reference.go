@@ -7,6 +7,7 @@ import (
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 const (
@@ -16,6 +17,16 @@ const (
 	digestsDir = "_digests"
 	refSuffix  = ".json"
 )
+
+// ReservedPaths returns the files and directories, relative to the root of an image, that only a writer of the format may fill: the embedded
+// store and the lock file (SPEC.md, section 2).
+func ReservedPaths() []string {
+	var paths []string
+	for _, name := range []string{ocispec.ImageLayoutFile, blobsDir, refsDir} {
+		paths = append(paths, path.Join(RegistryDir, name))
+	}
+	return append(paths, LockPath)
+}
 
 // ParseReference reads an image reference as container runtimes do and returns its full form: "nginx" is
 // docker.io/library/nginx:latest. A tag, a digest or both are kept as they were written.

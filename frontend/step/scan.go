@@ -2,10 +2,12 @@ package step
 
 import (
 	"context"
+	"io/fs"
 	"os"
 
 	"github.com/kubefile/kubefile/frontend/application"
 	"github.com/kubefile/kubefile/frontend/discovery"
+	"github.com/kubefile/kubefile/imagespec"
 )
 
 // ScanRequest asks what a rootfs runs and which images it needs for it. The commands to look at are those that the application part of
@@ -13,6 +15,8 @@ import (
 type ScanRequest struct {
 	Discovery   discovery.Options   `json:"discovery"`
 	Application application.Request `json:"application"`
+	// BaseStore says that the embedded store of the base is in the rootfs, because the daemon cannot tell what is of the base.
+	BaseStore bool `json:"baseStore,omitempty"`
 }
 
 // Scanned is the answer to a [ScanRequest].
@@ -43,5 +47,24 @@ func Scan(ctx context.Context, request, in, out string) error {
 	if err != nil {
 		return err
 	}
+	if !r.BaseStore {
+		found.Problems = append(found.Problems, inStore(root.FS())...)
+	}
 	return writeAnswer(out, Findings, Scanned{Discovery: *found, Application: *planned})
+}
+
+// inStore reports what the Kubefile itself put into the embedded store. Readers of the image would ignore it (SPEC.md, section 5).
+func inStore(fsys fs.FS) []discovery.Problem {
+	var problems []discovery.Problem
+	for _, name := range imagespec.ReservedPaths() {
+		if _, err := fs.Lstat(fsys, name); err == nil {
+			problems = append(problems, discovery.Problem{
+				File:  name,
+				Fatal: true,
+				Message: "the embedded images are kept here, and only the build itself adds to them; what a step writes here would reach no host. " +
+					"Write it elsewhere; name an image to embed in a manifest or an imageList; inherit images with FROM",
+			})
+		}
+	}
+	return problems
 }

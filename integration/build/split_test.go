@@ -1,10 +1,21 @@
 package build
 
 import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/kubefile/kubefile/imagespec"
 )
@@ -67,4 +78,229 @@ func isPrefix(prefix, layers []imagespec.Layer) bool {
 	return len(layers) >= len(prefix) && slices.EqualFunc(prefix, layers[:len(prefix)], func(a, b imagespec.Layer) bool {
 		return a.Descriptor.Digest == b.Descriptor.Digest && a.DiffID == b.DiffID
 	})
+}
+
+// rich is a base with a shell, files to change, and embedded images.
+func rich(t *testing.T) string {
+	t.Helper()
+	ref, _ := build(t, files{
+		"Kubefile": `FROM scratch
+LABEL io.kubefile.kubernetes.version=v1.34.4
+COPY --from=docker.io/library/busybox:latest /bin /bin
+COPY a.yaml manifests/
+RUN mkdir -p d/sub opaque/sub moved empty links && \
+    for f in d/gone d/kept d/sub/x opaque/old opaque/sub/old moved/a mode owner text links/a; do echo $f > $f; done && \
+    ln links/a links/b && ln -s ../text links/c && chmod 640 mode
+`,
+		"a.yaml": pod("docker.io/library/redis:8"),
+	})
+	return ref
+}
+
+// TestRunGivesWhatDockerGives: every kind of change that RUN can make to its base comes out as it does of a plain Dockerfile, which stands on
+// the whole base.
+func TestRunGivesWhatDockerGives(t *testing.T) {
+	t.Parallel()
+	base := rich(t)
+	for name, steps := range map[string]string{
+		"files":           "RUN rm d/gone && echo more >> text && echo new > d/new\n",
+		"directories":     "RUN rm -r d && rmdir empty && mkdir -p made/in/here\n",
+		"opaque":          "RUN rm -r opaque && mkdir -p opaque/sub && echo new > opaque/new\n",
+		"renamed":         "RUN mv moved renamed && mv d/kept opaque/old\n",
+		"metadata":        "RUN chmod 4755 mode && chown 12:34 owner && chmod 700 d\n",
+		"hard links":      "RUN ln text links/d && rm links/b && echo changed >> links/a\n",
+		"symbolic links":  "RUN ln -sf /d/kept links/c && ln -s d e\n",
+		"kinds":           "RUN rm text && mkdir text && echo x > text/in && rm -r moved && echo file > moved\n",
+		"devices, pipes":  "RUN mkfifo pipe\n",
+		"several":         "RUN rm -r d\nRUN mkdir d && echo again > d/gone\nRUN rm d/gone\n",
+		"mixed":           "COPY --link=false x d/\nRUN rm d/kept && mv d/x d/y\nCOPY --link x d/\nRUN cat d/x d/y > both\n",
+		"stage":           "RUN rm d/gone\nFROM base AS other\nRUN echo other > o\nFROM stage-0\nCOPY --from=other /o /o\nRUN cat o >> text\n",
+		"all of a stage":  "RUN rm d/gone\nFROM scratch\nCOPY --from=stage-0 /registry/refs /copied\nCOPY --from=stage-0 /d /d\n",
+		"images mounted":  "RUN --mount=from=base,target=/b find /b/registry/refs -type f > refs\n",
+		"all of the base": "COPY --from=base /registry/refs copied/\nRUN rm d/gone\n",
+		"no instruction":  "ENV A=b\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			content := files{"Kubefile": "FROM " + base + " AS base\nFROM base AS stage-0\n" + steps, "x": "x\n"}
+			ours, output := build(t, content)
+			if strings.Contains(strings.ToLower(output), "warning") {
+				t.Errorf("a warning in:\n%s", output)
+			}
+			docker := newName(t)
+			dir := content.write(t)
+			if output, err := run(t, tool("buildx"), "build", "--builder", lab.BuildxBuilder, "--provenance", "false", "--push", "-t", docker,
+				"-f", filepath.Join(dir, "Kubefile"), dir); err != nil {
+				t.Fatalf("%v\n%s", err, output)
+			}
+			if got, want := fileSystem(t, ours), fileSystem(t, docker); !maps.Equal(got, want) {
+				t.Errorf("ours differs:\n%s", difference(got, want))
+			}
+		})
+	}
+}
+
+// TestRunSeesTheLock: what embedded images there are can be read without them.
+func TestRunSeesTheLock(t *testing.T) {
+	t.Parallel()
+	ref, _ := build(t, files{"Kubefile": "FROM " + base(t) + "\nRUN find /registry -type f > seen && grep -o quay.io/lab/cni:v1 registry/images.lock.json | sort -u >> seen\n"})
+	if got := pull(t, ref, "linux/amd64").file(t, "seen"); got != "/registry/images.lock.json\nquay.io/lab/cni:v1\n" {
+		t.Errorf("RUN saw %q", got)
+	}
+}
+
+// TestTheStoreIsNotForKubefiles: it is the build that embeds images.
+func TestTheStoreIsNotForKubefiles(t *testing.T) {
+	t.Parallel()
+	for name, kubefile := range map[string]string{
+		"RUN":        "FROM " + base(t) + "\nRUN mkdir -p registry/blobs/sha256 && echo x > registry/blobs/sha256/x\n",
+		"COPY":       "FROM scratch\nCOPY x registry/refs/x\n",
+		"COPY of it": "FROM " + base(t) + " AS base\nFROM scratch\nCOPY --from=base / /\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			contains(t, fails(t, files{"Kubefile": kubefile, "x": "x"}), "registry/", "only the build itself adds to them")
+		})
+	}
+	t.Run("another registry's files", func(t *testing.T) {
+		build(t, files{"Kubefile": "FROM scratch\nCOPY x registry/docker/registry/v2/x\n", "x": "x"})
+	})
+	t.Run("removed", func(t *testing.T) {
+		ref, _ := build(t, files{"Kubefile": "FROM " + base(t) + "\nRUN rm -r /registry\n"})
+		pull(t, ref, "linux/amd64").checkStore(t, "quay.io/lab/cni:v1")
+	})
+}
+
+// TestRunIsCached: nothing runs and nothing is pulled the second time, also when what is above the RUN has changed.
+func TestRunIsCached(t *testing.T) {
+	base := base(t)
+	content := files{"Kubefile": "FROM " + base + "\nRUN echo a > a\nCOPY x /\n", "x": "x"}
+	build(t, content)
+	content["x"] = "y"
+	before := accessLog(t)
+	_, output := build(t, content)
+	log := accessLog(t)[len(before):]
+	if !regexp.MustCompile(`#(\d+) \[.*\] RUN echo a > a\n#\d+ CACHED`).MatchString(output) {
+		t.Errorf("RUN is not cached:\n%s", output)
+	}
+	for _, layer := range pull(t, base, "linux/amd64").manifest.Layers {
+		if downloaded(t, log, imagespec.Layer{Descriptor: layer}) > 0 {
+			t.Errorf("layer %s of the base was pulled", layer.Digest)
+		}
+	}
+}
+
+// TestPlainCopiesOfEveryPlatform: each platform's base has a height of its own below its images, and a plain copy stands on it as RUN does.
+func TestPlainCopiesOfEveryPlatform(t *testing.T) {
+	t.Parallel()
+	platforms := []string{"linux/amd64", "linux/arm64"}
+	base, _ := build(t, files{
+		"Kubefile": "FROM scratch AS amd64\nCOPY x one/\nFROM scratch AS arm64\nCOPY x one/\nCOPY x two/\nFROM $TARGETARCH\nCOPY a.yaml manifests/\n",
+		"x":        "x",
+		"a.yaml":   pod("docker.io/library/redis:8"),
+	}, "--platform", strings.Join(platforms, ","))
+	ref, _ := build(t, files{
+		"Kubefile": "FROM " + base + "\nCOPY --link=false b.yaml manifests/\n",
+		"b.yaml":   pod("quay.io/lab/app:v1"),
+	}, "--platform", strings.Join(platforms, ","))
+	heights := map[int]bool{}
+	for _, platform := range platforms {
+		rootfs, images := pull(t, base, platform).split(t)
+		image := pull(t, ref, platform)
+		image.checkStore(t, "docker.io/library/redis:8", "quay.io/lab/app:v1")
+		ownRootfs, ownImages := image.split(t)
+		if !isPrefix(rootfs, ownRootfs) || !isPrefix(images, ownImages) {
+			t.Errorf("%s has not the layers of its base", platform)
+		}
+		heights[len(rootfs)] = true
+	}
+	if len(heights) != 2 {
+		t.Error("the platforms' bases have the same height")
+	}
+}
+
+// TestBaseFromALayout: a base may be an OCI layout on the user's disk.
+func TestBaseFromALayout(t *testing.T) {
+	t.Parallel()
+	layout := filepath.Join(t.TempDir(), "layout")
+	if output, err := run(t, tool("oras"), "cp", "--from-plain-http", base(t), "--to-oci-layout", layout+":v1"); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	ref, _ := build(t, files{"Kubefile": "FROM base\nRUN echo a > a\nCOPY a.yaml manifests/\n", "a.yaml": pod("quay.io/lab/app:v1")},
+		"--build-context", "base=oci-layout://"+layout+":v1")
+	image := pull(t, ref, "linux/amd64")
+	image.checkStore(t, "quay.io/lab/cni:v1", "quay.io/lab/app:v1")
+	if !rootfsFirst(image.config) {
+		t.Error("a rootfs layer is above an image layer")
+	}
+}
+
+// TestBaseWithImagesInTheMiddle: another tool's RUN puts a layer above the images. The build stands on the whole of it, and all is there.
+func TestBaseWithImagesInTheMiddle(t *testing.T) {
+	t.Parallel()
+	dir := files{"Dockerfile": "FROM " + base(t) + "\nCOPY x /x\n", "x": "x"}.write(t)
+	middle := newName(t)
+	if output, err := run(t, tool("buildx"), "build", "--builder", lab.BuildxBuilder, "--provenance", "false", "--push", "-t", middle, dir); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	ref, _ := build(t, files{"Kubefile": "FROM " + middle + "\nRUN cat x > y && ls -d registry/refs >> y\nCOPY a.yaml manifests/\n", "a.yaml": pod("quay.io/lab/app:v1")})
+	image := pull(t, ref, "linux/amd64")
+	image.checkStore(t, "quay.io/lab/cni:v1", "quay.io/lab/app:v1")
+	if got := image.file(t, "y"); got != "xregistry/refs\n" {
+		t.Errorf("RUN saw %q", got)
+	}
+	if rootfsFirst(image.config) {
+		t.Error("the base's layers have changed places")
+	}
+}
+
+func rootfsFirst(config ocispec.Image) bool {
+	_, ok := imagespec.RootfsFirst(config)
+	return ok
+}
+
+// fileSystem says of each file of an image what it is. Our own files are not in it.
+func fileSystem(t *testing.T, ref string) map[string]string {
+	t.Helper()
+	archive := filepath.Join(t.TempDir(), "export.tar")
+	if output, err := run(t, tool("crane"), "export", "--insecure", "--platform", "linux/amd64", ref, archive); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	f, err := os.Open(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	all := map[string]string{}
+	for r := tar.NewReader(f); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		dt, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimSuffix(h.Name, "/")
+		if name != imagespec.RegistryDir && name != imagespec.LockPath && !strings.HasPrefix(name, ".kubefile") && !strings.HasPrefix(name, "bin/") {
+			all[name] = fmt.Sprintf("%c %o %d:%d %q %s", h.Typeflag, h.Mode, h.Uid, h.Gid, h.Linkname, digest.FromBytes(dt))
+		}
+	}
+}
+
+func difference(got, want map[string]string) string {
+	var text strings.Builder
+	for name, what := range got {
+		if want[name] != what {
+			fmt.Fprintf(&text, "%s is %s, Docker's is %s\n", name, what, want[name])
+		}
+	}
+	for name, what := range want {
+		if got[name] == "" {
+			fmt.Fprintf(&text, "%s is missing, Docker's is %s\n", name, what)
+		}
+	}
+	return text.String()
 }
