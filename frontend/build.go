@@ -11,10 +11,6 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/dockerfile2llb"
 	"github.com/moby/buildkit/frontend/dockerui"
 	"github.com/moby/buildkit/frontend/gateway/client"
-	"github.com/moby/buildkit/frontend/subrequests/convertllb"
-	"github.com/moby/buildkit/frontend/subrequests/lint"
-	"github.com/moby/buildkit/frontend/subrequests/outline"
-	"github.com/moby/buildkit/frontend/subrequests/targets"
 	"github.com/moby/buildkit/util/apicaps"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -53,14 +49,14 @@ func Build(ctx context.Context, c client.Client) (_ *client.Result, err error) {
 	if b.file, err = kubefile.Parse(source.Data); err != nil {
 		return nil, err
 	}
-	if res, ok, err := b.subrequest(ctx); ok || err != nil {
-		return res, err
-	}
 	if b.mirrors, err = parseMirrors(ui.BuildArgs[mirrorsArg]); err != nil {
 		return nil, err
 	}
 	if b.self, err = ownImage(c, ui.BuildPlatforms[0]); err != nil {
 		return nil, err
+	}
+	if res, ok, err := b.subrequest(ctx); ok || err != nil {
+		return res, err
 	}
 	scan, err := b.sbomScanner(ctx)
 	if err != nil {
@@ -102,33 +98,6 @@ func (b *build) convertOpt(ctx context.Context, platform *ocispec.Platform, idx 
 func (b *build) supports(capability apicaps.CapID) bool {
 	caps := b.ui.BuildOpts().LLBCaps
 	return caps.Supports(capability) == nil
-}
-
-// subrequest answers --call: it is true if there was one.
-func (b *build) subrequest(ctx context.Context) (*client.Result, bool, error) {
-	text, opt := b.file.Dockerfile(), b.convertOpt(ctx, nil, 0)
-	return b.ui.HandleSubrequest(ctx, dockerui.RequestHandler{
-		Outline: func(ctx context.Context) (*outline.Outline, error) {
-			o, err := dockerfile2llb.Dockerfile2Outline(ctx, text, opt)
-			if o != nil {
-				o.Sources = [][]byte{b.source.Data}
-			}
-			return o, err
-		},
-		ListTargets: func(ctx context.Context) (*targets.List, error) {
-			l, err := dockerfile2llb.ListTargets(ctx, text)
-			if l != nil {
-				l.Sources = [][]byte{b.source.Data}
-			}
-			return l, err
-		},
-		Lint: func(ctx context.Context) (*lint.LintResults, error) {
-			return dockerfile2llb.DockerfileLint(ctx, text, opt)
-		},
-		ConvertLLB: func(ctx context.Context) (*convertllb.Result, error) {
-			return dockerfile2llb.DockerfileConvertLLB(ctx, text, opt)
-		},
-	})
 }
 
 // solve builds st and returns its reference.

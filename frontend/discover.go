@@ -26,15 +26,28 @@ type found struct {
 	findings  []imagespec.Finding
 }
 
-// discover runs the scan step over what the build adds to its base.
+// discover looks for images in what the build adds to its base.
 func (p *platformBuild) discover(ctx context.Context, rootfs bkllb.State) ([]found, error) {
-	scanned, err := p.added(ctx, rootfs)
+	answer, err := p.scan(ctx, rootfs)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.report(ctx, answer.Discovery.Problems); err != nil {
+		return nil, err
+	}
+	p.planned = answer.Application
+	return group(answer.Discovery.Findings), nil
+}
+
+// scan runs the scan step over what the build adds to its base.
+func (p *platformBuild) scan(ctx context.Context, rootfs bkllb.State) (*step.Scanned, error) {
+	scanned, whole, err := p.added(ctx, rootfs)
 	if err != nil {
 		return nil, err
 	}
 	request, err := json.Marshal(step.ScanRequest{
 		Discovery:   discovery.Options{KubernetesVersion: p.base.KubernetesVersion},
-		Application: p.applications(),
+		Application: p.applications(whole),
 		BaseStore:   !p.canDiff(),
 	})
 	if err != nil {
@@ -55,16 +68,12 @@ func (p *platformBuild) discover(ctx context.Context, rootfs bkllb.State) ([]fou
 	if f := answer.Application.Failure; f != nil && f.Step >= 0 && f.Step < len(p.content.Steps) {
 		return nil, parser.WithLocation(errors.New(f.Message), p.content.Steps[f.Step].Location)
 	}
-	p.planned = answer.Application
-	if err := p.report(ctx, answer.Discovery.Problems); err != nil {
-		return nil, err
-	}
-	return group(answer.Discovery.Findings), nil
+	return &answer, nil
 }
 
 // applications is what base and Kubefile want to run, for the step that sees the files.
-func (p *platformBuild) applications() application.Request {
-	r := application.Request{BaseApps: p.base.Apps, Commands: p.base.Commands, WorkingDir: p.image.Config.WorkingDir, Env: p.image.Config.Env}
+func (p *platformBuild) applications(whole bool) application.Request {
+	r := application.Request{BaseApps: p.base.Apps, Commands: p.base.Commands, WorkingDir: p.image.Config.WorkingDir, Env: p.image.Config.Env, Whole: whole}
 	for _, a := range p.content.Apps {
 		r.Apps = append(r.Apps, application.App{Name: a.Name, Role: a.Role})
 	}
@@ -78,16 +87,18 @@ func (p *platformBuild) applications() application.Request {
 	return r
 }
 
-// added is what this build puts on its base. The base's images are in it already, and so it need not even be pulled.
-func (p *platformBuild) added(ctx context.Context, rootfs bkllb.State) (bkllb.State, error) {
+// added is what this build puts on its base. The base's images are in it already, and so it need not even be pulled. Without such a
+// base it is the whole rootfs.
+func (p *platformBuild) added(ctx context.Context, rootfs bkllb.State) (added bkllb.State, whole bool, err error) {
 	if p.image.Config.Labels[imagespec.LabelVersion] == "" || !p.canDiff() {
-		return rootfs, nil
+		return rootfs, true, nil
 	}
 	base, ok, err := llb.Base(ctx, rootfs)
 	if err != nil || !ok {
-		return rootfs, err
+		return rootfs, true, err
 	}
-	return llb.Added(ctx, base, rootfs)
+	added, err = llb.Added(ctx, base, rootfs)
+	return added, false, err
 }
 
 // report prints the problems that discovery had and fails for those that make its result incomplete.

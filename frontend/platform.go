@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubefile/kubefile/frontend/application"
 	"github.com/kubefile/kubefile/frontend/kubefile"
+	"github.com/kubefile/kubefile/frontend/lint"
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/llb"
 )
@@ -29,11 +30,12 @@ type platformBuild struct {
 	planned  application.Result         // what base and Kubefile run
 	depth    int                        // layers that the Kubefile's instructions make
 	images   []llb.Layer                // of the base, which the instructions do without
-	warn     bool                       // warnings are printed for one platform only
+	lint     *lint.Linter
+	warn     bool // warnings are printed for one platform only
 }
 
-// platform builds the image of one platform.
-func (b *build) platform(ctx context.Context, platform *ocispec.Platform, idx int) (*dockerui.BuildResult, *scanTargets, error) {
+// compile lets BuildKit's compiler read the Kubefile for a platform. Warnings are printed for the first one only.
+func (b *build) compile(ctx context.Context, platform *ocispec.Platform, idx int) (*platformBuild, *dockerfile2llb.Result, error) {
 	df, err := dockerfile2llb.Dockerfile2LLB(ctx, b.file.Dockerfile(), b.convertOpt(ctx, platform, idx))
 	if err != nil {
 		return nil, nil, err
@@ -42,7 +44,19 @@ func (b *build) platform(ctx context.Context, platform *ocispec.Platform, idx in
 	if df.Image.Architecture == "" { // a stage that a directory replaces has no config
 		df.Image.Platform = p.platform
 	}
-	if err := p.describe(); err != nil {
+	if p.lint, err = b.linter(p.warner(ctx)); err != nil {
+		return nil, nil, err
+	}
+	if err := p.lint.File(b.file, b.scope(p.platform)); err != nil {
+		return nil, nil, err
+	}
+	return p, df, p.describe()
+}
+
+// platform builds the image of one platform.
+func (b *build) platform(ctx context.Context, platform *ocispec.Platform, idx int) (*dockerui.BuildResult, *scanTargets, error) {
+	p, df, err := b.compile(ctx, platform, idx)
+	if err != nil {
 		return nil, nil, err
 	}
 	rootfs, err := p.rootfs(ctx, df.State)
@@ -54,6 +68,9 @@ func (b *build) platform(ctx context.Context, platform *ocispec.Platform, idx in
 		return nil, nil, err
 	}
 	known, found := p.known(found)
+	if err := p.lintBuilt(found); err != nil {
+		return nil, nil, err
+	}
 	images, err := p.resolve(ctx, found)
 	if err != nil {
 		return nil, nil, err
@@ -145,15 +162,7 @@ func (p *platformBuild) sbomTargets(ctx context.Context, targets *scanTargets, r
 
 // describe reads what the base image's config says, which the compiler carried over, and what the Kubefile says beyond a Dockerfile.
 func (p *platformBuild) describe() (err error) {
-	p.content, err = p.file.Content(kubefile.Scope{
-		Target:    p.ui.Target,
-		Platform:  platformArgs(p.ui.BuildPlatforms[0], p.platform),
-		BuildArgs: p.ui.BuildArgs,
-		IsReplaced: func(stage string) bool {
-			named, err := p.ui.NamedContext(stage, dockerui.ContextOpt{Platform: &p.platform})
-			return err == nil && named != nil
-		},
-	})
+	p.content, err = p.file.Content(p.scope(p.platform))
 	if err != nil {
 		return err
 	}
@@ -190,6 +199,19 @@ func (p *platformBuild) checkSupported() error {
 		return parser.WithLocation(err, p.content.Supported)
 	}
 	return err
+}
+
+// scope is what decides which stages the build of a platform takes.
+func (b *build) scope(target ocispec.Platform) kubefile.Scope {
+	return kubefile.Scope{
+		Target:    b.ui.Target,
+		Platform:  platformArgs(b.ui.BuildPlatforms[0], target),
+		BuildArgs: b.ui.BuildArgs,
+		IsReplaced: func(stage string) bool {
+			named, err := b.ui.NamedContext(stage, dockerui.ContextOpt{Platform: &target})
+			return err == nil && named != nil
+		},
+	}
 }
 
 func kindOf(labels map[string]string) string {

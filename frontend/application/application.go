@@ -40,12 +40,18 @@ type Request struct {
 	Steps      []Step              `json:"steps,omitempty"`
 	WorkingDir string              `json:"workingDir,omitempty"` // of commands, relative to the rootfs; empty is the rootfs itself
 	Env        []string            `json:"env,omitempty"`        // NAME=VALUE, as ENV says
+	// Whole says that the file system is all of the rootfs, and not only what is new in it.
+	Whole bool `json:"whole,omitempty"`
 }
 
 // Result is what the image will say of itself.
 type Result struct {
 	Apps     []imagespec.App     `json:"apps,omitempty"`
 	Commands []imagespec.Command `json:"commands,omitempty"`
+	// Missing are files that commands want; it is looked for if the request says that the whole rootfs is there.
+	Missing []Missing `json:"missing,omitempty"`
+	// Uninstalled are charts that nothing installs, by path.
+	Uninstalled []string `json:"uninstalled,omitempty"`
 	// Failure says that a step cannot be done; the rest is empty then.
 	Failure *Failure `json:"failure,omitempty"`
 }
@@ -100,7 +106,13 @@ func Plan(fsys fs.FS, r Request) (*Result, error) {
 		commands = append(commands, launched...)
 	}
 	slices.SortStableFunc(commands, func(a, b imagespec.Command) int { return p.rank(a) - p.rank(b) })
-	return &Result{Apps: p.apps, Commands: commands}, nil
+	result := &Result{Apps: p.apps, Commands: commands}
+	if r.Whole {
+		result.Missing = p.missing(commands)
+	}
+	var err error
+	result.Uninstalled, err = p.uninstalled(commands)
+	return result, err
 }
 
 type plan struct {

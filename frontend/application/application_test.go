@@ -158,3 +158,47 @@ func TestReferences(t *testing.T) {
 		t.Errorf("got %s (%v), want %s", text(result), err, want)
 	}
 }
+
+func TestMissing(t *testing.T) {
+	fsys := fstest.MapFS{"etc/a.yaml": {}, "etc/t.yaml.tmpl": {}, "run.sh": {}, "charts/c/Chart.yaml": {}, "srv/b.yaml": {}}
+	for line, want := range map[string]string{
+		"kubectl apply -f etc/a.yaml -f etc/b.yaml":                   "etc/b.yaml",
+		"kubectl apply --filename=x.yaml -k etc":                      "x.yaml",
+		"kubectl apply -f etc/t.yaml":                                 "",
+		"kubectl apply -f - -f https://x/y.yaml -f /tmp/x":            "",
+		"kubectl apply -f $FILE -f *.yaml":                            "",
+		"cd etc && kubectl apply -f z.yaml":                           "",
+		"helm upgrade -i c ./charts/c -f v.yaml --values w.yaml":      "v.yaml w.yaml",
+		"helm upgrade -i c bitnami/c":                                 "",
+		"bash run.sh && sh other.sh; ./third.sh":                      "other.sh ./third.sh",
+		"sh -c 'x'":                                                   "",
+		"kubectl get -o yaml x > y.yaml && kubectl apply -f ./y.yaml": "",
+	} {
+		result, err := Plan(fsys, Request{Steps: []Step{sh(line)}, Whole: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, m := range result.Missing {
+			got = append(got, m.File)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: missing %q, want %q", line, got, want)
+		}
+	}
+	result, err := Plan(fsys, Request{Steps: []Step{sh("kubectl apply -f b.yaml -f c.yaml")}, Whole: true, WorkingDir: "/srv"})
+	if err != nil || len(result.Missing) != 1 || result.Missing[0].File != "c.yaml" {
+		t.Errorf("in a directory: %+v (%v)", result, err)
+	}
+}
+
+func TestUninstalled(t *testing.T) {
+	fsys := fstest.MapFS{
+		"charts/one/Chart.yaml": {}, "charts/one/charts/sub/Chart.yaml": {}, "charts/two/Chart.yaml": {}, "charts/three/Chart.yaml": {},
+		"scripts/x.sh": {Data: []byte("helm upgrade -i three charts/three")},
+	}
+	result, err := Plan(fsys, Request{Steps: []Step{sh("helm upgrade -i x charts/one")}})
+	if err != nil || strings.Join(result.Uninstalled, " ") != "charts/two" {
+		t.Errorf("%+v (%v)", result, err)
+	}
+}

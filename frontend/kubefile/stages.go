@@ -92,3 +92,34 @@ func (f *File) expand(word string, scope Scope) (string, error) {
 	result, _, err := lex.ProcessWord(word, environ())
 	return result, err
 }
+
+// Base is what a FROM names.
+type Base struct {
+	Reference string // without variables
+	Location  []parser.Range
+}
+
+// Bases returns the images that the stages begin with, without scratch and other stages.
+func (f *File) Bases(scope Scope) ([]Base, error) {
+	var bases []Base
+	for at, stage := range f.stages {
+		name, err := f.expand(stage.BaseName, scope)
+		if err != nil {
+			return nil, parser.WithLocation(fmt.Errorf("reading %q: %w", stage.BaseName, err), stage.Location)
+		}
+		if name != "" && name != "scratch" && f.find(at, name) < 0 && !scope.IsReplaced(name) {
+			bases = append(bases, Base{Reference: name, Location: stage.Location})
+		}
+	}
+	return bases, nil
+}
+
+// Instructions returns those of the target stage, and of the stages it continues, in order.
+func (f *File) Instructions(scope Scope) ([]instructions.Command, error) {
+	chain, err := f.chain(scope)
+	var list []instructions.Command
+	for _, at := range chain {
+		list = append(list, f.stages[at].Commands...)
+	}
+	return list, err
+}

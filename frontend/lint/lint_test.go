@@ -1,0 +1,123 @@
+package lint
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+
+	"github.com/kubefile/kubefile/frontend/kubefile"
+)
+
+// warnings returns "Rule line" for each, and the messages.
+func warnings(t *testing.T, text string, built *Built) (got []string, messages string) {
+	t.Helper()
+	f, err := kubefile.Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := New([]byte(text), nil, func(rule, _, url, message string, at []parser.Range) {
+		line := 0
+		if len(at) > 0 {
+			line = at[0].Start.Line
+		}
+		got = append(got, fmt.Sprintf("%s %d", rule, line))
+		messages += message + "\n"
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.File(f, kubefile.Scope{IsReplaced: func(name string) bool { return name == "given" }}); err != nil {
+		t.Fatal(err)
+	}
+	if built != nil {
+		l.Built(*built)
+	}
+	if wantErr := strings.Contains(text, "error=true") && len(got) > 0; (l.Error() != nil) != wantErr {
+		t.Errorf("the error is %v", l.Error())
+	}
+	return got, messages
+}
+
+func TestFileRules(t *testing.T) {
+	for name, tt := range map[string]struct {
+		text string
+		want string
+		says string
+	}{
+		"clean":             {text: "FROM kubernetes:v1.34.4\nRUN true\nCMD helm upgrade --install a b && kubectl apply -f c\nCMD [\"kubectl\", \"get\", \"pods\"]\n"},
+		"base":              {text: "ARG TAG=latest\nFROM a AS x\nFROM b:1 AS y\nFROM c:$TAG\nFROM d@sha256:" + strings.Repeat("0", 64) + "\nFROM x\nFROM scratch\nFROM given\n", want: "UnpinnedBase 2,UnpinnedBase 4", says: `base image "c:latest"`},
+		"skipped":           {text: "# check=skip=UnpinnedBase\nFROM a\n"},
+		"all skipped":       {text: "# check=skip=all\nFROM a\nCMD helm install a b\n"},
+		"error":             {text: "# check=error=true\nFROM a\n", want: "UnpinnedBase 2"},
+		"ignored":           {text: "FROM scratch\nENTRYPOINT x\nEXPOSE 1\nHEALTHCHECK NONE\nSTOPSIGNAL 9\nVOLUME /a\nUSER 1\nONBUILD CMD x\nONBUILD RUN x\n", want: "IgnoredInstruction 2,IgnoredInstruction 3,IgnoredInstruction 4,IgnoredInstruction 5,IgnoredInstruction 6,IgnoredInstruction 7,IgnoredInstruction 8", says: "EXPOSE has no effect"},
+		"of other stages":   {text: "FROM b:1 AS tools\nUSER 1\nENTRYPOINT x\nFROM scratch\n"},
+		"list":              {text: "FROM scratch\nCMD [\"bash a.sh\"]\n", want: "CommandList 2", says: "CMDS"},
+		"helm install":      {text: "FROM scratch\nCMD a && helm install b c\n", want: "NonIdempotentCommand 2", says: "helm upgrade --install"},
+		"kubectl create":    {text: "FROM scratch\nCMD kubectl -n x create ns y\nCMD kubectl create -f x || true\nCMD kubectl create ns y --dry-run=client -o yaml | kubectl apply -f -\n", want: "", says: ""},
+		"kubectl run":       {text: "FROM scratch\nCMDS [\"kubectl run a --image=b\"]\n", want: "NonIdempotentCommand 2", says: "kubectl apply"},
+		"secret":            {text: "FROM scratch\nCMD helm upgrade -i a b --set adminPassword=hunter2 --set x.token=$TOKEN --set existingSecret=c --set password=false\n", want: "SecretInCommand 2", says: "adminPassword"},
+		"directory":         {text: "FROM scratch\nCOPY tidb .\nCMD kubectl apply -f tidb/crd.yaml\n", want: "CopiedDirectory 2", says: "COPY tidb tidb/"},
+		"no such directory": {text: "FROM scratch\nCOPY tidb tidb\nCOPY x .\nCOPY . .\nCMD kubectl apply -f tidb/crd.yaml\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, messages := warnings(t, tt.text, nil)
+			if strings.Join(got, ",") != tt.want || !strings.Contains(messages, tt.says) {
+				t.Errorf("warnings %q, want %q\n%s", got, tt.want, messages)
+			}
+			if strings.Contains(messages, "hunter2") {
+				t.Errorf("a secret is printed: %s", messages)
+			}
+		})
+	}
+}
+
+func TestBuiltRules(t *testing.T) {
+	at := []parser.Range{{Start: parser.Position{Line: 7}}}
+	got, messages := warnings(t, "FROM scratch\n", &Built{
+		Images:  []Image{{Reference: "docker.io/library/a:1", Place: "x"}, {Reference: "docker.io/library/b:latest", Place: "c.yaml:3"}, {Reference: "docker.io/library/d", Place: "CMD", Location: at}},
+		Missing: []Missing{{File: "e.yaml", Location: at}},
+		Charts:  []string{"charts/f"},
+	})
+	if want := []string{"UnpinnedImage 0", "UnpinnedImage 7", "MissingCommandFile 7", "ChartNotInstalled 0"}; !slices.Equal(got, want) {
+		t.Errorf("warnings %q, want %q", got, want)
+	}
+	for _, text := range []string{"docker.io/library/b:latest of c.yaml:3", "no file e.yaml", "the chart charts/f"} {
+		if !strings.Contains(messages, text) {
+			t.Errorf("%q is missing in\n%s", text, messages)
+		}
+	}
+}
+
+// TestPages: each rule has a page, and each page a rule.
+func TestPages(t *testing.T) {
+	entries, err := os.ReadDir("../../docs/rules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pages, want []string
+	for _, e := range entries {
+		pages = append(pages, e.Name())
+	}
+	for _, r := range Rules() {
+		want = append(want, r.Page())
+		text, err := os.ReadFile("../../docs/rules/" + r.Page())
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, part := range []string{"# " + r.Name + "\n", r.Description, "## Instead"} {
+			if !strings.Contains(string(text), part) {
+				t.Errorf("%s has no %q", r.Page(), part)
+			}
+		}
+	}
+	want = append(want, "README.md")
+	slices.Sort(want)
+	if !slices.Equal(pages, want) {
+		t.Errorf("pages %q, rules want %q", pages, want)
+	}
+}
