@@ -102,11 +102,11 @@ func nonIdempotent(c command.Simple) string {
 }
 
 // secretName finds settings that hold secrets; a variable or a reference to a Secret is none.
-var secretName = regexp.MustCompile(`(?i)(passw(or)?d|client_?secret|secret_?key|token|api_?key|private_?key)=["']?([^$"',\s{]+)`)
+var secretName = regexp.MustCompile(`(?i)[\w.-]*(passw(or)?d|client_?secret|secret_?key|token|api_?key|private_?key)=["']?([^$"',\s{]+)`)
 
 func secret(c command.Simple) string {
 	for _, word := range c.Words {
-		if m := secretName.FindStringSubmatch(word); m != nil && !slices.Contains([]string{"true", "false", "null"}, m[3]) {
+		if m := secretName.FindStringSubmatch(word); m != nil && !slices.Contains([]string{"true", "false", "null"}, m[len(m)-1]) {
 			name, _, _ := strings.Cut(m[0], "=")
 			return fmt.Sprintf("the value of %s is readable in the image: take it from the environment ($NAME), which sealer-run -e or a Clusterfile sets", name)
 		}

@@ -13,24 +13,11 @@ import (
 // example is a Kubefile of a document: a block "```dockerfile ARGUMENTS", and the commands of its image if a block "```commands" follows.
 var example = regexp.MustCompile("(?s)```dockerfile([^\n]*)\n(.*?)```\n(?:\n```commands\n(.*?)```\n)?")
 
-// TestDocumentsBuild builds every example of the reference, in a context with the files that they name, on the base of
-// examples/kubernetes.
-func TestDocumentsBuild(t *testing.T) {
-	t.Parallel()
-	if output, err := run(t, "../lab/examples.sh"); err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
-	text, err := os.ReadFile("../../docs/kubefile.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	examples := example.FindAllStringSubmatch(string(text), -1)
-	if len(examples) < 9 {
-		t.Fatalf("only %d examples: the pattern no longer fits the document", len(examples))
-	}
-	site := chartSite(t, "store", chart(t, "store", "docker.io/kubefile/store:1"))
+// documented are the files that the examples name.
+func documented(t *testing.T) files {
+	t.Helper()
 	context := files{}
-	err = fs.WalkDir(os.DirFS("testdata/docs"), ".", func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(os.DirFS("testdata/docs"), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -41,6 +28,33 @@ func TestDocumentsBuild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return context
+}
+
+// onExample makes FROM kubernetes:v1.34.4 the image of examples/kubernetes in the lab's registry.
+func onExample(t *testing.T) []string {
+	t.Helper()
+	if output, err := run(t, "../lab/examples.sh"); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	return []string{"--build-context", "kubernetes:v1.34.4=docker-image://" + lab.Registry + "/kubernetes:v1.34.4"}
+}
+
+// TestDocumentsBuild builds every example of the reference, in a context with the files that they name, on the base of
+// examples/kubernetes.
+func TestDocumentsBuild(t *testing.T) {
+	t.Parallel()
+	base := onExample(t)
+	text, err := os.ReadFile("../../docs/kubefile.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := example.FindAllStringSubmatch(string(text), -1)
+	if len(examples) < 9 {
+		t.Fatalf("only %d examples: the pattern no longer fits the document", len(examples))
+	}
+	site := chartSite(t, "store", chart(t, "store", "docker.io/kubefile/store:1"))
+	context := documented(t)
 	for n, e := range examples {
 		t.Run(fmt.Sprint(n+1), func(t *testing.T) {
 			arguments, kubefile, commands := e[1], e[2], e[3]
@@ -48,7 +62,7 @@ func TestDocumentsBuild(t *testing.T) {
 			own["Kubefile"] = strings.ReplaceAll(kubefile, "helm://charts.example.com/", "helm+"+site+"/")
 			dir := own.write(t)
 			ref := newName(t)
-			args := []string{"-t", ref, "--push", "--build-context", "kubernetes:v1.34.4=docker-image://" + lab.Registry + "/kubernetes:v1.34.4"}
+			args := append([]string{"-t", ref, "--push"}, base...)
 			for _, word := range strings.Fields(arguments) {
 				args = append(args, strings.ReplaceAll(word, "src=", "src="+dir+"/"))
 			}
