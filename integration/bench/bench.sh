@@ -45,6 +45,39 @@ kubefile_cold=$(seconds kubefile --no-cache)
 plain_warm=$(seconds plain)
 kubefile_warm=$(seconds kubefile)
 
+# --- RUN on a cluster image, by a BuildKit that has nothing yet, against the same line in a plain Dockerfile -----------------
+mkdir -p "$out/run"
+printf 'FROM %s\nRUN ["kubectl", "version", "--client"]\n' "$base" > "$out/run/Kubefile"
+clean() { # clean COMMAND...: runs it with a BuildKit of its own at $BUILDKIT_HOST
+  local dir daemon status=0
+  dir=$(mktemp -d)
+  sed "s|^root = .*|root = \"$dir/root\"|; s|^  address = .*|  address = [\"unix://$dir/s\"]|" _out/lab/buildkitd.toml > "$dir/buildkitd.toml"
+  _out/bin/buildkitd --config "$dir/buildkitd.toml" >> "$log" 2>&1 &
+  daemon=$!
+  export BUILDKIT_HOST=unix://$dir/s
+  until _out/bin/buildctl debug workers > /dev/null 2>&1 || ! kill -0 $daemon; do sleep 0.1; done
+  "$@" || status=$?
+  kill $daemon
+  wait $daemon || :
+  rm -rf "$dir"
+  return $status
+}
+run_of() { # run_of FRONTEND OPTION...: builds the two lines
+  _out/bin/buildctl build --local context="$out/run" --local dockerfile="$out/run" --opt filename=Kubefile \
+    --output "type=image,name=$REGISTRY/bench:run,push=true" --frontend "$@"
+}
+pulled() { # pulled OFFSET: bytes that the registry has sent of the base's layers since its log had OFFSET bytes
+  tail -c "+$(($1 + 1))" "$REGISTRY_ACCESS_LOG" | awk '$6 == "\"GET" && $7 ~ "^/v2/kubernetes/blobs/" {n += $10} END {print n + 0}'
+}
+run_plain() { clean run_of dockerfile.v0; }
+run_kubefile() { clean run_of gateway.v0 --opt source="$FRONTEND" --opt "build-arg:KUBEFILE_MIRRORS=$KUBEFILE_MIRRORS"; }
+at=$(stat -c %s "$REGISTRY_ACCESS_LOG")
+run_plain=$(seconds run_plain)
+run_plain_bytes=$(pulled "$at")
+at=$(stat -c %s "$REGISTRY_ACCESS_LOG")
+run_kubefile=$(seconds run_kubefile)
+run_kubefile_bytes=$(pulled "$at")
+
 # --- bytes and time on bare hosts -----------------------------------------------------------------------------------------
 CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o _out/sealer-run ./cmd/sealer-run
 rm -rf "$out/layout"
@@ -85,6 +118,8 @@ hand=$(seconds by_hand)
 echo
 row "build of examples/dashboard, cold, against a plain Dockerfile" "$kubefile_cold" s "$plain_cold"
 row "the same, nothing changed (2 s over BuildKit's own is the bar)" "$kubefile_warm" s "$plain_warm"
+row "bytes of the base that a RUN pulls, against a plain Dockerfile" "$run_kubefile_bytes" B "$run_plain_bytes"
+row "time of that build on an empty BuildKit, frontend included" "$run_kubefile" s "$run_plain"
 row "bytes a worker received, against its layers" "$((after2 - before2))" B "$rootfs"
 row "bytes the master received, against its layers" "$((after1 - before1))" B "$((rootfs + images))"
 row "sealer-run from bare hosts to Ready, against kubeadm alone" "$sealer" s "$hand"
