@@ -35,6 +35,9 @@ func Build(ctx context.Context, c client.Client) (_ *client.Result, err error) {
 	if err := checkCaps(c.BuildOpts().Opts["frontend.caps"]); err != nil {
 		return nil, err
 	}
+	if err := checkBuildKit(c.BuildOpts().LLBCaps); err != nil {
+		return nil, err
+	}
 	gateway := newResolver(c)
 	ui, err := dockerui.NewClient(gateway)
 	if err != nil {

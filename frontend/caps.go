@@ -1,9 +1,12 @@
 package frontend
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/moby/buildkit/solver/errdefs"
+	"github.com/moby/buildkit/solver/pb"
+	"github.com/moby/buildkit/util/apicaps"
 	"github.com/moby/buildkit/util/grpcerrors"
 	"google.golang.org/grpc/codes"
 )
@@ -14,6 +17,15 @@ var caps = map[string]bool{
 	"moby.buildkit.frontend.inputs":      true,
 	"moby.buildkit.frontend.subrequests": true,
 	"moby.buildkit.frontend.contexts":    true,
+}
+
+// checkBuildKit refuses a BuildKit that cannot make the layers that every other makes: before 0.11 it writes the names of owners into them.
+func checkBuildKit(caps apicaps.CapSet) error {
+	if caps.Supports(pb.CapSourceDateEpoch) != nil {
+		return errors.New("this BuildKit is too old for Kubefiles: 0.11 or later is needed, Docker Engine 24 or later has it. " +
+			"`docker buildx create --use` starts a new one beside an old engine")
+	}
+	return nil
 }
 
 // checkCaps refuses a request that needs what this frontend has not. "+forward" only says that a frontend may hand the request on.

@@ -34,6 +34,10 @@ type embedded struct {
 // fetch gets the manifests of all images, by one step with network for all of them. Configs and layers are named only; BuildKit
 // fetches them when the layers are made, or the step has done it where BuildKit cannot.
 func (p *platformBuild) fetch(ctx context.Context, images []wanted) ([]embedded, error) {
+	if len(images) > 0 && !p.fetchesBlobs() {
+		p.warnf(ctx, "this BuildKit is older than 0.28 and cannot fetch the blobs of images itself. The build works, second class: a step fetches them, "+
+			"for which your registry logins and BuildKit's mirrors do not hold, but --secret id=%s and --build-arg %s do", llb.DockerConfigSecret, mirrorsArg)
+	}
 	done, failed, err := p.fetchStep(ctx, images, "")
 	if err != nil {
 		return nil, err
@@ -65,15 +69,17 @@ func (p *platformBuild) fetch(ctx context.Context, images []wanted) ([]embedded,
 	return done, nil
 }
 
+// fetchesBlobs reports whether BuildKit itself fetches configs and layers.
+func (p *platformBuild) fetchesBlobs() bool { return p.supports(pb.CapSourceImageBlob) }
+
 // fetchStep runs the fetch step. attempt makes the request differ from earlier ones.
 func (p *platformBuild) fetchStep(ctx context.Context, images []wanted, attempt string) (done []embedded, failed []unfetched, err error) {
 	if len(images) == 0 {
 		return nil, nil, nil
 	}
-	blobs := !p.supports(pb.CapSourceImageBlob)
-	if blobs {
-		p.warnf(ctx, "this BuildKit cannot fetch image blobs itself (0.28 and later can): your registry logins and the mirrors set up in it do not apply; "+
-			"use --secret id=%s and --build-arg %s", llb.DockerConfigSecret, mirrorsArg)
+	blobs, name := false, "fetch the manifests of %d images"
+	if !p.fetchesBlobs() {
+		blobs, name = true, "fetch %d images"
 	}
 	request := step.FetchRequest{Platform: p.platform, Mirrors: p.mirrors, Blobs: blobs, Attempt: attempt}
 	for _, w := range images {
@@ -83,7 +89,7 @@ func (p *platformBuild) fetchStep(ctx context.Context, images []wanted, attempt 
 	if err != nil {
 		return nil, nil, fmt.Errorf("asking for manifests: %w", err)
 	}
-	st := llb.Fetch(p.self.state, dt, proxyOf(p.ui.BuildArgs), fmt.Sprintf("fetch the manifests of %d images", len(images)))
+	st := llb.Fetch(p.self.state, dt, proxyOf(p.ui.BuildArgs), fmt.Sprintf(name, len(images)))
 	ref, err := p.solve(ctx, st, p.self.platform)
 	if err != nil {
 		return nil, nil, err
@@ -168,7 +174,7 @@ func (u unfetched) explain() error {
 // lastResort gets manifests from BuildKit's blob source, which has the user's credentials and the daemon's mirrors. Many registries
 // refuse it, because it does not say which media types it accepts.
 func (p *platformBuild) lastResort(ctx context.Context, w wanted) (embedded, error) {
-	if !p.supports(pb.CapSourceImageBlob) {
+	if !p.fetchesBlobs() {
 		return embedded{}, errors.New("this BuildKit cannot fetch blobs")
 	}
 	body, err := p.readManifest(ctx, w, w.digest)

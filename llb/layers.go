@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/distribution/reference"
@@ -21,6 +22,8 @@ const (
 	// bigBlob is the size in bytes from which a blob is worth a layer of its own, which registries and sites then share
 	// between versions.
 	bigBlob = 4 << 20
+
+	registryDir = "/" + imagespec.RegistryDir
 )
 
 // Blob is one file of the embedded images: where its bytes come from and how they are called.
@@ -86,12 +89,20 @@ func Program(source llb.State, from, to, name string) Layer {
 
 // Content is a layer with one file that the build itself writes.
 func Content(f File, name string) Layer {
-	st := llb.Scratch().File(llb.Mkfile("/file", 0o644, f.Data), internal("write "+path.Base(f.Path)))
-	return layer(st, "/file", "/"+f.Path, name)
+	st := llb.Scratch().File(
+		llb.Mkdir(path.Dir("/"+f.Path), 0o755, llb.WithParents(true)).Mkfile("/"+f.Path, 0o644, f.Data),
+		internal("write "+path.Base(f.Path)))
+	top, _, _ := strings.Cut(f.Path, "/")
+	return layer(st, "/"+top, "/"+top, name)
 }
 
 func blobLayer(b Blob) Layer {
-	l := layer(b.Source, b.Path, blobPath(b.Digest), "image blob "+b.Digest.String())
+	from, to := b.Path, blobPath(b.Digest)
+	if dir, ok := strings.CutSuffix(from, to); ok {
+		// Before 0.17, BuildKit dates the directories that it creates for a file with the time of the build.
+		from, to = dir+registryDir, registryDir
+	}
+	l := layer(b.Source, from, to, "image blob "+b.Digest.String())
 	l.Images = true
 	return l
 }
@@ -99,7 +110,7 @@ func blobLayer(b Blob) Layer {
 func packedLayer(blobs []Blob, files []File) Layer {
 	slices.SortFunc(blobs, func(a, b Blob) int { return cmp.Compare(a.Digest, b.Digest) })
 	files = slices.SortedFunc(slices.Values(files), func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
-	action := llb.Mkdir("/registry", 0o755)
+	action := llb.Mkdir(registryDir, 0o755)
 	for _, b := range blobs {
 		action = action.Copy(b.Source, b.Path, blobPath(b.Digest), &llb.CopyInfo{CreateDestPath: true})
 	}
@@ -109,7 +120,7 @@ func packedLayer(blobs []Blob, files []File) Layer {
 			Mkfile("/"+f.Path, 0o644, f.Data)
 	}
 	packed := llb.Scratch().File(action, internal("collect small blobs and references"))
-	l := layer(packed, "/registry", "/registry", "images")
+	l := layer(packed, registryDir, registryDir, "images")
 	l.Images = true
 	return l
 }
@@ -129,7 +140,7 @@ func internal(name string) llb.ConstraintsOpt { return llb.WithCustomName("[kube
 
 // blobPath is where the store has a blob (imagespec.BlobPath; the digests are valid here).
 func blobPath(dgst digest.Digest) string {
-	return "/" + imagespec.RegistryDir + "/blobs/" + dgst.Algorithm().String() + "/" + dgst.Encoded()
+	return registryDir + "/blobs/" + dgst.Algorithm().String() + "/" + dgst.Encoded()
 }
 
 // Assemble puts the layers onto the rootfs: by a merge, which leaves every layer as it is, or by copies where the worker cannot

@@ -27,6 +27,7 @@ func TestAssembledImage(t *testing.T) {
 	fetched := llb.Scratch().File(llb.Mkfile("/fetched", 0o644, nil))
 	blobs := []Blob{
 		FetchedBlob(fetched, digest.FromString("manifest"), 1000),
+		FetchedBlob(fetched, digest.FromString("big fetched layer"), 9<<20),
 		blob(t, "config", 2000),
 		blob(t, "big layer", 10<<20),
 		blob(t, "small layer", 100),

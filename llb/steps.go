@@ -24,8 +24,6 @@ const (
 	DockerConfig = "/run/secrets/" + DockerConfigSecret
 	// DockerConfigSecret is the id of the build secret with a config.json of Docker.
 	DockerConfigSecret = "kubefile.dockerconfig"
-
-	blobsInOutput = "/blobs/"
 )
 
 // Scan is the step that looks for images in rootfs: no network, nothing written but the answer, cached by content.
@@ -61,9 +59,9 @@ func requestMount(request []byte) llb.RunOption {
 	return llb.AddMount("/request", st, llb.Readonly)
 }
 
-// FetchedBlob is a blob that the fetch step wrote.
+// FetchedBlob is a blob that the fetch step wrote: below a directory of its own, and there where the store has it.
 func FetchedBlob(fetched llb.State, dgst digest.Digest, size int64) Blob {
-	return Blob{Digest: dgst, Size: size, Source: fetched, Path: blobsInOutput + dgst.Algorithm().String() + "/" + dgst.Encoded()}
+	return Blob{Digest: dgst, Size: size, Source: fetched, Path: "/" + dgst.Encoded() + blobPath(dgst)}
 }
 
 // ForPlatform returns the image that st pulls, for another platform. It is false if st is anything but one image.

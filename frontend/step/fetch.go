@@ -185,7 +185,7 @@ func (f *fetcher) blobPath(dgst digest.Digest) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(f.out, name)
+	path := filepath.Join(f.out, dgst.Encoded(), imagespec.RegistryDir, name) // a layer is a copy of such a directory
 	return path, os.MkdirAll(filepath.Dir(path), 0o755)
 }
 

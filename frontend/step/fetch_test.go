@@ -56,17 +56,17 @@ func fetch(t *testing.T, req FetchRequest, dockerConfig string) ([]Image, string
 
 func blobsIn(t *testing.T, out string) []string {
 	t.Helper()
-	entries, err := os.ReadDir(filepath.Join(out, "blobs", "sha256"))
-	if err != nil && !os.IsNotExist(err) {
+	blobs, err := filepath.Glob(filepath.Join(out, "*", "registry", "blobs", "sha256", "*"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, e := range entries {
-		dt, err := os.ReadFile(filepath.Join(out, "blobs", "sha256", e.Name()))
-		if err != nil || digest.FromBytes(dt).Encoded() != e.Name() {
-			t.Errorf("%s has other bytes (%v)", e.Name(), err)
+	for _, blob := range blobs {
+		dt, err := os.ReadFile(blob)
+		if err != nil || digest.FromBytes(dt).Encoded() != filepath.Base(blob) {
+			t.Errorf("%s has other bytes (%v)", blob, err)
 		}
-		names = append(names, "sha256:"+e.Name())
+		names = append(names, "sha256:"+filepath.Base(blob))
 	}
 	return names
 }

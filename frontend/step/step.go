@@ -42,7 +42,7 @@ type Wanted struct {
 }
 
 // Image is what the fetch step found for a [Wanted]. Index is nil if the digest is the manifest's own. The bytes of index and
-// manifest are in blobs/<algorithm>/<hex>.
+// manifest are in <hex>/registry/blobs/<algorithm>/<hex>.
 type Image struct {
 	Reference string               `json:"reference"`
 	Index     *ocispec.Descriptor  `json:"index,omitempty"`

@@ -63,13 +63,23 @@ func TestPrivateRegistry(t *testing.T) {
 			t.Fatalf("%v\n%s", err, output)
 		}
 	})
-	t.Run("with the secret", func(t *testing.T) {
-		dir := files{"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": pod(oci)}.write(t)
-		ref := newName(t)
-		buildOn(t, lab.BuildKitHost, dir, ref, "--secret", "id=kubefile.dockerconfig,src="+config)
-		lock := pull(t, ref, "linux/amd64").describe(t).Lock
-		if len(lock.Images) != 1 || lock.Images[0].Reference != oci {
-			t.Errorf("embedded is %+v", lock.Images)
+	for name, host := range map[string]string{"with the secret": lab.BuildKitHost, "with the secret, on an older BuildKit": lab.OldBuildKitHost} {
+		t.Run(name, func(t *testing.T) {
+			dir := files{"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": pod(oci)}.write(t)
+			ref := newName(t)
+			buildOn(t, host, dir, ref, "--secret", "id=kubefile.dockerconfig,src="+config)
+			lock := pull(t, ref, "linux/amd64").describe(t).Lock
+			if len(lock.Images) != 1 || lock.Images[0].Reference != oci {
+				t.Errorf("embedded is %+v", lock.Images)
+			}
+		})
+	}
+	t.Run("without the secret, on an older BuildKit", func(t *testing.T) {
+		dir := files{"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": pod(docker)}.write(t)
+		output, err := buildctl(t, lab.OldBuildKitHost, dir)
+		if err == nil {
+			t.Fatal("the build did not fail")
 		}
+		contains(t, output, "a.yaml:8: "+docker, "--secret id=kubefile.dockerconfig,src=$HOME/.docker/config.json")
 	})
 }

@@ -101,6 +101,12 @@ func run(t *testing.T, program string, args ...string) (string, error) {
 // newBuilder starts a BuildKit that has built nothing yet, configured as the lab's, and returns its address.
 func newBuilder(t *testing.T) string {
 	t.Helper()
+	return startBuilder(t, "buildkitd")
+}
+
+// startBuilder is newBuilder for a BuildKit by the name of its program.
+func startBuilder(t *testing.T, program string) string {
+	t.Helper()
 	dir := t.TempDir()
 	config, err := os.ReadFile(filepath.Join(out, "lab", "buildkitd.toml"))
 	if err != nil {
@@ -117,7 +123,7 @@ func newBuilder(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(tool("buildkitd"), "--config", file)
+	cmd := exec.Command(tool(program), "--config", file)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
 	if err := cmd.Start(); err != nil {

@@ -69,7 +69,7 @@ func (l *testLab) environment(t *testing.T) *environment.Environment {
 func (l *testLab) pids(t *testing.T) map[string]int {
 	t.Helper()
 	pids := make(map[string]int)
-	for _, name := range []string{"registry", "upstream", "buildkitd"} {
+	for _, name := range []string{"registry", "upstream", buildkitd, oldBuildkitd} {
 		data, err := os.ReadFile(l.path("lab", name+".json"))
 		if err != nil {
 			t.Fatal(err)

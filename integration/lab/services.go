@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"text/template"
 	"time"
 
@@ -30,9 +31,9 @@ var mirrored = []string{
 //go:embed config
 var configs embed.FS
 
-// configure writes the configuration file name from its template and returns its path.
-func (l *lab) configure(name string, values any) (string, error) {
-	parsed, err := template.ParseFS(configs, "config/"+name)
+// configure writes the configuration file name from a template and returns its path.
+func (l *lab) configure(name, from string, values any) (string, error) {
+	parsed, err := template.ParseFS(configs, "config/"+from)
 	if err != nil {
 		return "", err
 	}
@@ -49,7 +50,7 @@ func (l *lab) service(name string) daemon.Daemon {
 }
 
 func (l *lab) registry(env *environment.Environment) (daemon.Daemon, error) {
-	config, err := l.configure("registry.yml", map[string]string{"Root": l.path("registry"), "Address": env.Registry})
+	config, err := l.configure("registry.yml", "registry.yml", map[string]string{"Root": l.path("registry"), "Address": env.Registry})
 	d := l.service("registry")
 	d.Argv = []string{l.tool("registry"), "serve", config}
 	d.Config = []string{config}
@@ -83,24 +84,43 @@ func (l *lab) upstream(env *environment.Environment) (daemon.Daemon, error) {
 	return d, nil
 }
 
+const (
+	buildkitd    = "buildkitd"
+	oldBuildkitd = "buildkitd-v0.17" // cannot fetch the blobs of images itself
+)
+
 func (l *lab) buildkit(env *environment.Environment) (daemon.Daemon, error) {
-	config, err := l.configure("buildkitd.toml", map[string]any{
-		"Root": l.path("buildkit"), "Socket": l.socket(), "Runc": l.tool("runc"),
+	return l.buildkitd(buildkitd, env)
+}
+
+func (l *lab) oldBuildkit(env *environment.Environment) (daemon.Daemon, error) {
+	return l.buildkitd(oldBuildkitd, env)
+}
+
+// buildkitd is the BuildKit whose program has the given name.
+func (l *lab) buildkitd(name string, env *environment.Environment) (daemon.Daemon, error) {
+	config, err := l.configure(name+".toml", "buildkitd.toml", map[string]any{
+		"Root": l.buildRoot(name), "Socket": l.socket(name), "Runc": l.tool("runc"),
 		"Registry": env.Registry, "Upstream": env.Upstream, "Mirrored": mirrored,
 	})
-	d := l.service("buildkitd")
-	d.Argv = []string{l.tool("buildkitd"), "--config", config}
+	d := l.service(name)
+	d.Argv = []string{l.tool(name), "--config", config}
 	d.Config = []string{config, l.tool("runc")}
 	d.Env = append(d.Env, "OTEL_TRACES_EXPORTER=none")
 	d.Ready = func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
-		return run(exec.CommandContext(ctx, l.tool("buildctl"), "--addr", env.BuildKitHost, "debug", "workers"))
+		return run(exec.CommandContext(ctx, l.tool("buildctl"), "--addr", l.address(name), "debug", "workers"))
 	}
 	return d, err
 }
 
-func (l *lab) socket() string { return l.path("lab", "buildkitd.sock") }
+// buildRoot is where a BuildKit keeps its state, and socket what it listens on.
+func (l *lab) buildRoot(buildkitd string) string {
+	return l.path(strings.Replace(buildkitd, "buildkitd", "buildkit", 1))
+}
+func (l *lab) socket(buildkitd string) string  { return l.path("lab", buildkitd+".sock") }
+func (l *lab) address(buildkitd string) string { return "unix://" + l.socket(buildkitd) }
 
 // answers reports whether a registry answers at address.
 func answers(ctx context.Context, address string) error {

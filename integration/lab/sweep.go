@@ -12,9 +12,8 @@ import (
 	"syscall"
 )
 
-// sweepBuildKit removes what a killed buildkitd leaves behind: the containers of running build steps and their mounts.
-func (l *lab) sweepBuildKit(ctx context.Context) error {
-	root := l.path("buildkit")
+// sweepBuildKit removes what a killed buildkitd leaves behind below its root: the containers of running build steps and their mounts.
+func (l *lab) sweepBuildKit(ctx context.Context, root string) error {
 	if _, err := os.Stat(root); errors.Is(err, os.ErrNotExist) {
 		return nil // it never ran
 	}

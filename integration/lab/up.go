@@ -17,10 +17,10 @@ import (
 
 // up starts the services that do not run, or not with this configuration, and writes lab.env.
 func (l *lab) up(ctx context.Context) error {
-	if longest := 107; len(l.socket()) > longest {
-		return fmt.Errorf("the socket's path %s is longer than the %d bytes that Linux allows; use a clone with a shorter path", l.socket(), longest)
+	if longest := 107; len(l.socket(oldBuildkitd)) > longest {
+		return fmt.Errorf("the socket's path %s is longer than the %d bytes that Linux allows; use a clone with a shorter path", l.socket(oldBuildkitd), longest)
 	}
-	for _, name := range []string{"registry", "buildkitd", "buildctl", "buildx", "runc"} {
+	for _, name := range []string{"registry", buildkitd, oldBuildkitd, "buildctl", "buildx", "runc"} {
 		if _, err := os.Stat(l.tool(name)); err != nil {
 			return fmt.Errorf("a tool is not compiled; run: make tools: %w", err)
 		}
@@ -29,7 +29,7 @@ func (l *lab) up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, describe := range []func(*environment.Environment) (daemon.Daemon, error){l.registry, l.upstream, l.buildkit} {
+	for _, describe := range []func(*environment.Environment) (daemon.Daemon, error){l.registry, l.upstream, l.buildkit, l.oldBuildkit} {
 		d, err := describe(env)
 		if err != nil {
 			return err
@@ -52,8 +52,8 @@ func (l *lab) up(ctx context.Context) error {
 func (l *lab) start(ctx context.Context, d daemon.Daemon) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
-	if d.Name == "buildkitd" && !d.Running() {
-		if err := l.sweepBuildKit(ctx); err != nil {
+	if strings.HasPrefix(d.Name, buildkitd) && !d.Running() {
+		if err := l.sweepBuildKit(ctx, l.buildRoot(d.Name)); err != nil {
 			return err
 		}
 	}
@@ -83,7 +83,7 @@ func (l *lab) environment() (*environment.Environment, error) {
 		}
 		*a.address = address
 	}
-	env.BuildKitHost = "unix://" + l.socket()
+	env.BuildKitHost, env.OldBuildKitHost = l.address(buildkitd), l.address(oldBuildkitd)
 	env.Frontend = env.Registry + "/kubefile/frontend:dev"
 	env.RegistryAccessLog = l.path("log", "registry-access.log")
 	env.UpstreamAccessLog = l.path("log", "upstream-access.jsonl")
@@ -93,7 +93,7 @@ func (l *lab) environment() (*environment.Environment, error) {
 	}
 	env.Mirrors = strings.Join(mirrors, ",")
 	env.DockerConfig = l.path("docker")
-	env.BuildxBuilder = "kubefile-lab"
+	env.BuildxBuilder, env.OldBuildxBuilder = "kubefile-lab", "kubefile-lab-old"
 	env.Bin = l.path("bin")
 	return env, nil
 }
@@ -107,13 +107,19 @@ func (l *lab) dockerConfig(ctx context.Context, env *environment.Environment) er
 	if err := os.Symlink(l.tool("buildx"), plugin); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	_, err := os.Stat(filepath.Join(env.DockerConfig, "buildx", "instances", env.BuildxBuilder))
-	if err == nil {
-		return nil
+	for builder, host := range map[string]string{env.BuildxBuilder: env.BuildKitHost, env.OldBuildxBuilder: env.OldBuildKitHost} {
+		if _, err := os.Stat(filepath.Join(env.DockerConfig, "buildx", "instances", builder)); err == nil {
+			continue
+		}
+		create := exec.CommandContext(ctx, plugin, "create", "--name", builder, "--driver", "remote", host)
+		create.Env = append(os.Environ(), "DOCKER_CONFIG="+env.DockerConfig)
+		if err := run(create); err != nil {
+			return err
+		}
 	}
-	create := exec.CommandContext(ctx, plugin, "create", "--use", "--name", env.BuildxBuilder, "--driver", "remote", env.BuildKitHost)
-	create.Env = append(os.Environ(), "DOCKER_CONFIG="+env.DockerConfig)
-	return run(create)
+	use := exec.CommandContext(ctx, plugin, "use", env.BuildxBuilder)
+	use.Env = append(os.Environ(), "DOCKER_CONFIG="+env.DockerConfig)
+	return run(use)
 }
 
 // publish builds the frontend image for both platforms from what `make frontend` compiled, and pushes it.
@@ -143,7 +149,7 @@ func (l *lab) publish(ctx context.Context) error {
 // down stops what up started. What was built and pushed stays.
 func (l *lab) down(ctx context.Context) error {
 	var failures []error
-	for _, name := range []string{"buildkitd", "upstream", "registry"} {
+	for _, name := range []string{oldBuildkitd, buildkitd, "upstream", "registry"} {
 		failures = append(failures, l.service(name).Stop(ctx))
 	}
 	if err := errors.Join(failures...); err != nil {
@@ -152,5 +158,8 @@ func (l *lab) down(ctx context.Context) error {
 	if err := os.Remove(l.path(environment.File)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return l.sweepBuildKit(ctx)
+	for _, name := range []string{oldBuildkitd, buildkitd} {
+		failures = append(failures, l.sweepBuildKit(ctx, l.buildRoot(name)))
+	}
+	return errors.Join(failures...)
 }

@@ -28,6 +28,13 @@ var programs = []program{
 	{name: "buildx", dir: "build", module: "github.com/docker/buildx",
 		packages: []string{"github.com/docker/buildx/cmd/buildx"},
 		set:      []string{"github.com/docker/buildx/version.Version={version}"}},
+	// BuildKits that people still have: one that cannot fetch blobs itself (0.28 and later can), and one that is refused (before 0.11).
+	{name: "buildkitd-v0.17", dir: "buildkit-v0.17", module: "github.com/moby/buildkit",
+		packages: []string{"github.com/moby/buildkit/cmd/buildkitd"},
+		set:      []string{"github.com/moby/buildkit/version.Version={version}"}},
+	{name: "buildkitd-v0.10", dir: "buildkit-v0.10", module: "github.com/moby/buildkit",
+		packages: []string{"github.com/moby/buildkit/cmd/buildkitd"},
+		set:      []string{"github.com/moby/buildkit/version.Version={version}"}},
 	{name: "staticcheck", dir: ".", module: "honnef.co/go/tools",
 		packages: []string{"honnef.co/go/tools/cmd/staticcheck"}},
 	// Helm 4, because it is the engine that the frontend renders charts with: what was discovered is what gets installed.

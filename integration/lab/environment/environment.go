@@ -19,6 +19,7 @@ const File = "lab.env"
 // in its tag. Shells read it with `set -a; . _out/lab.env; set +a`.
 type Environment struct {
 	BuildKitHost      string `env:"BUILDKIT_HOST"`       // buildkitd's address, unix://PATH
+	OldBuildKitHost   string `env:"OLD_BUILDKIT_HOST"`   // the address of an older one, which cannot fetch image blobs itself
 	Registry          string `env:"REGISTRY"`            // HOST:PORT of the registry, plain HTTP
 	RegistryAccessLog string `env:"REGISTRY_ACCESS_LOG"` // its access log, combined log format
 	Frontend          string `env:"FRONTEND"`            // reference of the frontend image in the registry
@@ -27,6 +28,7 @@ type Environment struct {
 	Mirrors           string `env:"KUBEFILE_MIRRORS"`    // the frontend's build argument of this name: the stand-in for every registry
 	DockerConfig      string `env:"DOCKER_CONFIG"`       // Docker's configuration directory, with buildx as a plugin
 	BuildxBuilder     string `env:"BUILDX_BUILDER"`      // the buildx builder that uses BuildKitHost
+	OldBuildxBuilder  string `env:"OLD_BUILDX_BUILDER"`  // the one that uses OldBuildKitHost
 	Bin               string `env:"LAB_BIN"`             // directory of the compiled tools
 }
 

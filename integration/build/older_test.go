@@ -1,0 +1,158 @@
+package build
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moby/buildkit/client"
+	gateway "github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/solver/pb"
+	"github.com/moby/buildkit/util/apicaps"
+	cappb "github.com/moby/buildkit/util/apicaps/pb"
+	"github.com/opencontainers/go-digest"
+	"github.com/tonistiigi/fsutil"
+
+	"github.com/kubefile/kubefile/frontend"
+)
+
+// fresh names an image that no BuildKit has fetched yet.
+func fresh(repository string) string { return fmt.Sprintf("%s:v%d", repository, time.Now().UnixNano()) }
+
+// imageLayers are what two builders have to agree upon: the layers with embedded images as they are in the registry.
+func imageLayers(t *testing.T, ref string) (blobs, ids []digest.Digest) {
+	t.Helper()
+	_, images := pull(t, ref, "linux/amd64").split(t)
+	for _, l := range images {
+		blobs = append(blobs, l.Descriptor.Digest)
+	}
+	return blobs, diffIDs(images)
+}
+
+func sameImageLayers(t *testing.T, one, other string) {
+	t.Helper()
+	blobs, ids := imageLayers(t, one)
+	otherBlobs, otherIDs := imageLayers(t, other)
+	if len(ids) < 2 || !slices.Equal(ids, otherIDs) {
+		t.Errorf("the image layers of\n%s are %q, of\n%s %q", one, ids, other, otherIDs)
+	}
+	if !slices.Equal(blobs, otherBlobs) {
+		t.Errorf("compressed, the image layers of\n%s are %q, of\n%s %q", one, blobs, other, otherBlobs)
+	}
+}
+
+// TestOlderBuildKit: where BuildKit cannot fetch blobs, a step does it, and the layers are the same.
+func TestOlderBuildKit(t *testing.T) {
+	t.Parallel()
+	references := []string{fresh("quay.io/lab/old"), fresh("docker.io/lab-docker/old"), big}
+	content := files{"Kubefile": "FROM scratch\nRUN echo hello >/hello\nCOPY a.yaml /\nCMD x\n", "a.yaml": pod(references...)}
+	current, output := build(t, content)
+	warning := "older than 0.28"
+	if strings.Contains(output, warning) {
+		t.Errorf("a current BuildKit is called old:\n%s", output)
+	}
+	older, output := build(t, content, "--builder", lab.OldBuildxBuilder)
+	contains(t, output, warning, "second class", "--secret id=kubefile.dockerconfig", "--build-arg KUBEFILE_MIRRORS", "fetch 3 images")
+	pull(t, older, "linux/amd64").checkStore(t, references...)
+	sameImageLayers(t, current, older)
+
+	t.Run("for two platforms", func(t *testing.T) {
+		reference := fresh("quay.io/lab/old")
+		ref, _ := build(t, files{"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": pod(reference)},
+			"--builder", lab.OldBuildxBuilder, "--platform", "linux/amd64,linux/arm64")
+		for _, platform := range []string{"linux/amd64", "linux/arm64"} {
+			pull(t, ref, platform).checkStore(t, reference)
+		}
+	})
+	t.Run("on a base", func(t *testing.T) {
+		added := fresh("quay.io/lab/added")
+		ref, _ := build(t, files{"Kubefile": "FROM " + current + "\nCOPY b.yaml /\n", "b.yaml": pod(added)}, "--builder", lab.OldBuildxBuilder)
+		pull(t, ref, "linux/amd64").checkStore(t, append(references, added)...)
+	})
+}
+
+// TestTooOldBuildKit: the last one that writes other layers is refused before anything is built.
+func TestTooOldBuildKit(t *testing.T) {
+	t.Parallel()
+	output, err := buildctl(t, startBuilder(t, "buildkitd-v0.10"), small.write(t))
+	if err == nil {
+		t.Fatal("BuildKit 0.10 was taken")
+	}
+	contains(t, output, "this BuildKit is too old for Kubefiles: 0.11 or later is needed")
+}
+
+// masked is a BuildKit without some of its capabilities, as Docker's own image store is one that can neither merge nor diff.
+type masked struct {
+	gateway.Client
+	without []apicaps.CapID
+}
+
+func (m masked) BuildOpts() gateway.BuildOpts {
+	opts := m.Client.BuildOpts()
+	var caps []*cappb.APICap
+	for _, c := range pb.Caps.All() {
+		if opts.LLBCaps.Supports(apicaps.CapID(c.ID)) == nil && !slices.Contains(m.without, apicaps.CapID(c.ID)) {
+			caps = append(caps, c)
+		}
+	}
+	opts.LLBCaps = pb.Caps.CapSet(caps)
+	return opts
+}
+
+// buildWithout builds a directory with the frontend in this process, which sees the lab's BuildKit without some capabilities.
+func buildWithout(t *testing.T, content files, ref string, without ...apicaps.CapID) {
+	t.Helper()
+	c, err := client.New(t.Context(), lab.BuildKitHost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	dir, err := fsutil.NewFS(content.write(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Build(t.Context(), client.SolveOpt{
+		Exports:       []client.ExportEntry{{Type: client.ExporterImage, Attrs: map[string]string{"name": ref, "push": "true"}}},
+		LocalMounts:   map[string]fsutil.FS{"context": dir, "dockerfile": dir},
+		FrontendAttrs: map[string]string{"source": lab.Frontend, "filename": "Kubefile", "build-arg:KUBEFILE_MIRRORS": lab.Mirrors},
+	}, "", func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
+		return frontend.Build(ctx, masked{c, without})
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWithoutMergeAndDiff: where layers cannot be merged they are copied one onto the other, and the image ones stay the same.
+func TestWithoutMergeAndDiff(t *testing.T) {
+	t.Parallel()
+	reference := fresh("quay.io/lab/copies")
+	content := files{
+		"Kubefile": "FROM scratch\nLABEL io.kubefile.kubernetes.version=v1.34.4\nCOPY a.yaml manifests/\nCOPY a.yaml registry/keep\nCMD first\n",
+		"a.yaml":   pod(reference, big),
+	}
+	merged, copied := newName(t), newName(t)
+	buildWithout(t, content, merged)
+	buildWithout(t, content, copied, pb.CapMergeOp, pb.CapDiffOp)
+	pull(t, copied, "linux/amd64").checkStore(t, reference, big)
+	sameImageLayers(t, merged, copied)
+
+	t.Run("on a base", func(t *testing.T) {
+		added, ref := fresh("quay.io/lab/added"), newName(t)
+		buildWithout(t, files{"Kubefile": "FROM " + copied + "\nCOPY b.yaml manifests/\nCMD second\n", "b.yaml": pod(added)}, ref,
+			pb.CapMergeOp, pb.CapDiffOp)
+		image := pull(t, ref, "linux/amd64")
+		image.checkStore(t, reference, big, added)
+		if n := len(image.describe(t).Commands); n != 2 {
+			t.Errorf("%d commands", n)
+		}
+	})
+	t.Run("nor fetch blobs", func(t *testing.T) {
+		ref := newName(t)
+		buildWithout(t, content, ref, pb.CapMergeOp, pb.CapDiffOp, pb.CapSourceImageBlob)
+		sameImageLayers(t, merged, ref)
+	})
+}
