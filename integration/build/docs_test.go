@@ -34,10 +34,8 @@ func documented(t *testing.T) files {
 // onExample makes FROM kubernetes:v1.34.4 the image of examples/kubernetes in the lab's registry.
 func onExample(t *testing.T) []string {
 	t.Helper()
-	if output, err := run(t, "../lab/examples.sh"); err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
-	return []string{"--build-context", "kubernetes:v1.34.4=docker-image://" + lab.Registry + "/kubernetes:v1.34.4"}
+	base := kubernetes(t)
+	return []string{"--build-context", "kubernetes:v1.34.4=docker-image://" + base}
 }
 
 // TestDocumentsBuild builds every example of the reference, in a context with the files that they name, on the base of
