@@ -32,7 +32,6 @@ type packedChart struct {
 
 // readCharts renders all charts for all their installations.
 func readCharts(ctx context.Context, c *collector, t *tree) error {
-	kustomizations := t.dirs("kustomization.yaml")
 	charts, err := c.chartsIn(ctx, t)
 	if err != nil {
 		return err
@@ -48,7 +47,7 @@ func readCharts(ctx context.Context, c *collector, t *tree) error {
 			continue
 		}
 		for _, in := range c.installations(packed.name, ch) {
-			doubtful := in.at.File == "" && (len(c.usage.installs) > 0 || inside(kustomizations, packed.name))
+			doubtful := in.at.File == "" && (len(c.usage.installs) > 0 || inside(c.kustomizations, packed.name))
 			renders = append(renders, &rendering{packed: packed, install: in, doubtful: doubtful})
 		}
 	}
@@ -127,18 +126,36 @@ func (c *collector) installations(name string, ch *chart.Chart) []install {
 	for _, set := range sets {
 		all = append(all, install{chart: name, release: set.Release, namespace: set.Namespace, values: set})
 	}
-	if all == nil {
+	if all == nil && !c.inflated[name] {
 		all = []install{{chart: name}}
 	}
 	for i := range all {
-		all[i].release = cmp.Or(all[i].release, ch.Name())
-		all[i].namespace = cmp.Or(all[i].namespace, "default")
+		all[i].complete(ch)
 	}
 	return all
 }
 
+// complete fills in what the installation leaves to Helm, and the release name.
+func (in *install) complete(ch *chart.Chart) {
+	in.release = cmp.Or(in.release, ch.Name())
+	in.namespace = cmp.Or(in.namespace, "default")
+}
+
 // readRendered searches what a chart renders to for one installation.
 func (c *collector) readRendered(ctx context.Context, r *rendering) error {
+	rendered, err := c.render(ctx, r)
+	if err != nil {
+		return err
+	}
+	s := chartSearch{c: c, rendering: r}
+	for _, name := range slices.Sorted(maps.Keys(rendered)) {
+		s.search(name, []byte(rendered[name]))
+	}
+	return nil
+}
+
+// render renders a chart for one installation, and notes what is wrong with it.
+func (c *collector) render(ctx context.Context, r *rendering) (map[string]string, error) {
 	given, err := c.given(r.install)
 	if err != nil {
 		file, line := r.packed.name, 0
@@ -151,20 +168,16 @@ func (c *collector) readRendered(ctx context.Context, r *rendering) error {
 	r.given = given
 	// Rendering works on the chart itself: what its conditions disable is gone afterwards.
 	if r.chart, err = loader.LoadFiles(r.packed.files); err != nil {
-		return fmt.Errorf("loading chart %s: %w", r.packed.name, err)
+		return nil, fmt.Errorf("loading chart %s: %w", r.packed.name, err)
 	}
 	rendered, failures, err := r.run(ctx)
 	if err != nil {
-		return fmt.Errorf("rendering chart %s: %w", r.packed.name, err)
+		return nil, fmt.Errorf("rendering chart %s: %w", r.packed.name, err)
 	}
-	s := chartSearch{c: c, rendering: r}
 	for _, f := range failures {
-		s.failed(f)
+		r.failed(c, f)
 	}
-	for _, name := range slices.Sorted(maps.Keys(rendered)) {
-		s.search(name, []byte(rendered[name]))
-	}
-	return nil
+	return rendered, nil
 }
 
 // mend says how to give the chart a value.
@@ -185,28 +198,28 @@ type chartSearch struct {
 }
 
 // file is the name of a template in findings.
-func (s *chartSearch) file(template string) string {
+func (r *rendering) file(template string) string {
 	_, inside, _ := strings.Cut(template, "/")
-	return s.packed.prefix + inside
+	return r.packed.prefix + inside
 }
 
 // maxMessage bounds what a chart may say of a failure, in bytes: templates that call themselves fail at length.
 const maxMessage = 400
 
-func (s *chartSearch) failed(f failure) {
-	file, line := s.packed.name, 0
+func (r *rendering) failed(c *collector, f failure) {
+	file, line := r.packed.name, 0
 	if f.template != "" {
-		file, line = s.file(f.template), f.line
+		file, line = r.file(f.template), f.line
 	}
 	mend := ""
 	if f.value != "" {
-		mend = ": " + s.mend(f.value)
+		mend = ": " + r.mend(f.value)
 	}
 	message := f.message
 	if len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage], "") + " ..."
 	}
-	s.c.problem(file, line, !(f.incomplete && s.doubtful), "the chart %s cannot be rendered: %s%s", s.chart.Name(), message, mend)
+	c.problem(file, line, !(f.incomplete && r.doubtful), "the chart %s cannot be rendered: %s%s", r.chart.Name(), message, mend)
 }
 
 func (s *chartSearch) search(template string, data []byte) {

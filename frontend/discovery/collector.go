@@ -24,8 +24,11 @@ type collector struct {
 	capabilities *common.Capabilities // of the cluster that charts are rendered for
 	values       map[string][]ValueSet
 	usage        usage
-	findings     []Finding
-	problems     []Problem
+	// kustomizations are the directories that kustomize can build.
+	kustomizations []string
+	inflated       map[string]bool // charts that kustomizations take in
+	findings       []Finding
+	problems       []Problem
 }
 
 // fork returns a collector that others may not see yet.

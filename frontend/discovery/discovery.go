@@ -53,7 +53,7 @@ type Result struct {
 type source func(ctx context.Context, c *collector, t *tree) error
 
 func sources() []source {
-	return []source{readCharts, readImageLists, readDocuments}
+	return []source{readKustomizations, readCharts, readImageLists, readDocuments}
 }
 
 // Discover reads the whole of fsys, a cluster rootfs or a part of one, once. Whoever opens fsys decides what a symbolic link may reach:
@@ -66,7 +66,7 @@ func Discover(ctx context.Context, fsys fs.FS, opts Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &collector{fsys: fsys, capabilities: capabilities, values: opts.Values}
+	c := &collector{fsys: fsys, capabilities: capabilities, values: opts.Values, inflated: map[string]bool{}}
 	t, err := walk(ctx, fsys)
 	if err != nil {
 		return nil, err

@@ -104,6 +104,18 @@ func FuzzScripts(f *testing.F) {
 	})
 }
 
+func FuzzKustomizations(f *testing.F) {
+	seed(f, "/kustomization.yaml")
+	f.Add([]byte("resources: [web.yaml]\nimages: [{name: example.com/web, newTag: '1'}]\nconfigMapGenerator: [{name: a, files: [web.yaml]}]"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		valid(t, discover(t, fstest.MapFS{
+			"kustomization.yaml":   {Data: data},
+			"web.yaml":             {Data: []byte("{apiVersion: v1, kind: Pod, metadata: {name: web}, spec: {containers: [{name: web, image: 'example.com/web:raw'}]}}")},
+			"b/kustomization.yaml": {Data: []byte("namePrefix: b-")},
+		}))
+	})
+}
+
 // FuzzChartArchive mutates the archive below its compression, where it would get nowhere.
 func FuzzChartArchive(f *testing.F) {
 	for _, dir := range []string{"testdata/chart/input/charts", "testdata/chart-subcharts/input", "testdata/chart-failing/input"} {

@@ -153,6 +153,41 @@ func TestTemplatesThatDoNotEndAreLeftWhenTheContextEnds(t *testing.T) {
 	}
 }
 
+func TestHostileKustomizations(t *testing.T) {
+	var aliases strings.Builder
+	aliases.WriteString("kind: A\napiVersion: v1\nmetadata: {name: a}\na0: &a0 [x, x, x, x, x, x, x, x]\n")
+	for i := 1; i < 12; i++ {
+		fmt.Fprintf(&aliases, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i, i-1, i-1, i-1, i-1, i-1, i-1)
+	}
+	for name, test := range map[string]struct {
+		kustomization string
+		message       string
+	}{
+		"aliases":           {"resources: [bomb.yaml]", "aliases and merge keys"},
+		"itself":            {"resources: [../a]", "cycle"},
+		"parent":            {"resources: [../../../..]", "cycle"},
+		"outside":           {"resources: [../../../../etc/passwd]", "not in the rootfs"},
+		"file on the net":   {"configMapGenerator: [{name: a, files: ['http://127.0.0.1:1/a']}]", "not in the rootfs"},
+		"patch on the net":  {"patches: [{path: 'https://127.0.0.1:1/a'}]", "not in the rootfs"},
+		"git":               {"resources: ['git@example.com:a/b']", "not in the rootfs"},
+		"program":           {"generators: [program.yaml]", "cannot be built"},
+		"builtin generator": {"generators: [builtin.yaml]", "not in the rootfs"},
+		"wrong type":        {"resources: {a: b}", "cannot be built"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := discover(t, fstest.MapFS{
+				"a/kustomization.yaml": {Data: []byte(test.kustomization)},
+				"a/bomb.yaml":          {Data: []byte(aliases.String())},
+				"a/program.yaml":       {Data: []byte("apiVersion: example.com/v1\nkind: Run\nmetadata: {name: run, annotations: {config.kubernetes.io/function: 'exec: {path: /bin/sh}'}}")},
+				"a/builtin.yaml":       {Data: []byte("apiVersion: builtin\nkind: ConfigMapGenerator\nmetadata: {name: a}\nfiles: ['http://127.0.0.1:1/a']")},
+			})
+			if len(r.Findings) > 0 || len(r.Problems) == 0 || !strings.Contains(r.Problems[0].Message, test.message) {
+				t.Errorf("found %v, problems %v", r.Findings, r.Problems)
+			}
+		})
+	}
+}
+
 func TestLinks(t *testing.T) {
 	dir := t.TempDir()
 	outside := filepath.Join(t.TempDir(), "secret.yaml")

@@ -6,7 +6,6 @@ import (
 	"path"
 	"slices"
 	"text/template"
-	"time"
 
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
@@ -14,11 +13,6 @@ import (
 	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
 	"helm.sh/helm/v4/pkg/engine"
 )
-
-// renderTimeout bounds the rendering of one chart; the largest known takes a second.
-const renderTimeout = 30 * time.Second
-
-var errRenderTime = fmt.Errorf("its templates do not end within %v", renderTimeout)
 
 // capabilitiesOf returns what charts are told of the cluster.
 func capabilitiesOf(kubernetesVersion string) (*common.Capabilities, error) {
@@ -49,21 +43,11 @@ type rendering struct {
 
 // run returns what the templates render to, by name. A template that fails does not hide what the others render to. The error is
 // that the search cannot go on: templates that run for ever cannot be stopped but by the end of the process.
-func (r *rendering) run(ctx context.Context) (map[string]string, []failure, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, renderTimeout, errRenderTime)
-	defer cancel()
-	var rendered map[string]string
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		rendered = r.render(ctx)
-	}()
-	select {
-	case <-done:
-		return rendered, r.failures, nil
-	case <-ctx.Done():
-		return nil, nil, context.Cause(ctx)
+func (r *rendering) run(ctx context.Context) (rendered map[string]string, failures []failure, err error) {
+	if err := watch(ctx, func() { rendered = r.render(ctx) }); err != nil {
+		return nil, nil, err
 	}
+	return rendered, r.failures, nil
 }
 
 func (r *rendering) render(ctx context.Context) map[string]string {
