@@ -1,0 +1,363 @@
+// Package control is what a build context says about the images of its cluster image beyond what is found in its files: .kubefile.yaml,
+// and the build arguments that stand for parts of it.
+package control
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/platforms"
+	"github.com/distribution/reference"
+	"github.com/moby/buildkit/util/suggest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/kubefile/kubefile/imagespec"
+)
+
+const (
+	// FileName is the file in the root of the build context.
+	FileName = ".kubefile.yaml"
+	// MaxSize is the most it may have, in bytes.
+	MaxSize = 1 << 20
+
+	// AddArg, IgnoreArg and LayersArg are build arguments: lists of references, separated by commas, and the layer budget.
+	AddArg    = "KUBEFILE_IMAGES_ADD"
+	IgnoreArg = "KUBEFILE_IMAGES_IGNORE"
+	LayersArg = "KUBEFILE_LAYERS"
+
+	// Rule is the rule of images that the file adds.
+	Rule = "control-file"
+)
+
+// ErrInvalid says that the file or an argument breaks a rule.
+var ErrInvalid = errors.New("invalid control file")
+
+// File is .kubefile.yaml.
+type File struct {
+	Images  Images  `yaml:"images"`
+	Charts  []Chart `yaml:"charts"`
+	Classes Classes `yaml:"classes"`
+	// Layers is how many layers the build may add; 0 means the default of 64.
+	Layers int `yaml:"layers"`
+}
+
+// Images is what happens to single images.
+type Images struct {
+	Add     []Add     `yaml:"add"`
+	Ignore  []Ignore  `yaml:"ignore"`
+	Rewrite []Rewrite `yaml:"rewrite"`
+}
+
+// Add is an image that nothing in the rootfs names.
+type Add struct {
+	Image  string `yaml:"image"`
+	Reason string `yaml:"reason"`
+	place  place
+}
+
+// Ignore is an image that is found and not embedded.
+type Ignore struct {
+	// Image is a reference, a repository (any tag of it), or a pattern in which * stands for any characters.
+	Image  string `yaml:"image"`
+	Reason string `yaml:"reason"`
+	// Platforms are those on which it is left out; empty means all.
+	Platforms []string `yaml:"platforms"`
+	place     place
+}
+
+// Rewrite says that images are fetched from elsewhere. They are embedded under their own names.
+type Rewrite struct {
+	From  string `yaml:"from"` // the beginning of a full reference, such as docker.io/library/
+	To    string `yaml:"to"`
+	place place
+}
+
+// Chart gives a chart values beside those that the commands give it.
+type Chart struct {
+	Path string `yaml:"path"` // in the rootfs; * stands for all charts that are not named
+	// Sets are sets of values; the images of all of them are embedded.
+	Sets  []ValueSet `yaml:"sets"`
+	place place
+}
+
+// ValueSet is what helm install would be given.
+type ValueSet struct {
+	Values    []string `yaml:"values"` // files of the rootfs
+	Set       []string `yaml:"set"`    // NAME=VALUE
+	Namespace string   `yaml:"namespace"`
+}
+
+// Strictness is what happens to an image that cannot be resolved.
+type Strictness string
+
+// The values of a Strictness. Ignore does not even try to resolve it.
+const (
+	Fail     Strictness = "error"
+	Warn     Strictness = "warn"
+	LeaveOut Strictness = "ignore"
+)
+
+// Classes is the strictness for each class. By default certain and strong findings fail the build, maybe ones are warned of.
+type Classes struct {
+	Certain Strictness `yaml:"certain"`
+	Strong  Strictness `yaml:"strong"`
+	Maybe   Strictness `yaml:"maybe"`
+}
+
+// place is where an entry stands.
+type place struct {
+	file string
+	line int
+}
+
+func (p place) String() string {
+	if p.line == 0 {
+		return p.file
+	}
+	return fmt.Sprintf("%s:%d", p.file, p.line)
+}
+
+// Parse reads the file strictly. Its errors name the line.
+func Parse(data []byte) (*File, error) {
+	f := &File{}
+	if len(data) > MaxSize {
+		return nil, fmt.Errorf("%s: %w: more than %d bytes", FileName, ErrInvalid, MaxSize)
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(f); err != nil && !errors.Is(err, io.EOF) {
+		return nil, readable(err)
+	}
+	if decoder.Decode(&yaml.Node{}) == nil {
+		return nil, fmt.Errorf("%s: %w: more than one document", FileName, ErrInvalid)
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		return nil, readable(err)
+	}
+	for i, line := range lines(&document, "images", "add") {
+		f.Images.Add[i].place = place{FileName, line}
+	}
+	for i, line := range lines(&document, "images", "ignore") {
+		f.Images.Ignore[i].place = place{FileName, line}
+	}
+	for i, line := range lines(&document, "images", "rewrite") {
+		f.Images.Rewrite[i].place = place{FileName, line}
+	}
+	for i, line := range lines(&document, "charts") {
+		f.Charts[i].place = place{FileName, line}
+	}
+	return f, f.validate()
+}
+
+// lines returns where the entries of a list stand. Aliases stand where they are used.
+func lines(node *yaml.Node, path ...string) []int {
+	if node.Kind == yaml.DocumentNode {
+		node = node.Content[0]
+	}
+	for _, key := range path {
+		if node.Kind == yaml.AliasNode {
+			node = node.Alias
+		}
+		at := -1
+		for i := 0; node.Kind == yaml.MappingNode && i < len(node.Content); i += 2 {
+			if node.Content[i].Value == key {
+				at = i + 1
+			}
+		}
+		if at < 0 {
+			return nil
+		}
+		node = node.Content[at]
+	}
+	if node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	if node.Kind != yaml.SequenceNode {
+		return nil
+	}
+	var at []int
+	for _, entry := range node.Content {
+		at = append(at, entry.Line)
+	}
+	return at
+}
+
+// fields are all keys of the file, for suggestions.
+func fields() []string {
+	return []string{"images", "charts", "classes", "layers", "add", "ignore", "rewrite", "image", "reason", "platforms", "from", "to", "path", "sets",
+		"values", "set", "namespace", "certain", "strong", "maybe"}
+}
+
+// messages of the decoder, which name Go types
+var (
+	unknownField = regexp.MustCompile(`line (\d+): field (\S+) not found in type \S+`)
+	wrongType    = regexp.MustCompile(`line (\d+): cannot unmarshal \S+ (.*)into \S+`)
+	anyLine      = regexp.MustCompile(`line (\d+): (.*)`)
+)
+
+// readable says what the decoder found in terms of the file.
+func readable(err error) error {
+	text := err.Error()
+	if m := unknownField.FindStringSubmatch(text); m != nil {
+		hint := ""
+		if known, ok := suggest.Search(m[2], fields(), true); ok {
+			hint = fmt.Sprintf(": did you mean %s?", known)
+		}
+		return fmt.Errorf("%s:%s: %w: unknown field %s%s", FileName, m[1], ErrInvalid, m[2], hint)
+	}
+	if m := wrongType.FindStringSubmatch(text); m != nil {
+		return fmt.Errorf("%s:%s: %w: %s has the wrong type", FileName, m[1], ErrInvalid, strings.TrimSpace(m[2]))
+	}
+	if m := anyLine.FindStringSubmatch(text); m != nil {
+		return fmt.Errorf("%s:%s: %w: %s", FileName, m[1], ErrInvalid, m[2])
+	}
+	return fmt.Errorf("%s: %w: %w", FileName, ErrInvalid, err)
+}
+
+func (p place) invalid(format string, args ...any) error {
+	return fmt.Errorf("%s: %w: %s", p, ErrInvalid, fmt.Sprintf(format, args...))
+}
+
+func (f *File) validate() error {
+	for _, a := range f.Images.Add {
+		if _, err := imagespec.ParseReference(a.Image); err != nil {
+			return a.place.invalid("%v", err)
+		}
+	}
+	for _, i := range f.Images.Ignore {
+		if i.Image == "" || strings.TrimSpace(i.Reason) == "" {
+			return i.place.invalid("an image that is ignored needs image and reason: whoever misses it at the site will read it")
+		}
+		for _, text := range i.Platforms {
+			if _, err := platforms.Parse(text); err != nil {
+				return i.place.invalid("platform %q is none like linux/arm64", text)
+			}
+		}
+	}
+	for _, r := range f.Images.Rewrite {
+		if r.From == "" || r.To == "" {
+			return r.place.invalid("a rewrite needs from and to, the beginnings of references")
+		}
+	}
+	for _, c := range f.Charts {
+		if c.Path == "" || len(c.Sets) == 0 {
+			return c.place.invalid("a chart needs path and sets")
+		}
+	}
+	for name, s := range map[string]Strictness{"certain": f.Classes.Certain, "strong": f.Classes.Strong, "maybe": f.Classes.Maybe} {
+		if s != "" && s != Fail && s != Warn && s != LeaveOut {
+			return place{FileName, 0}.invalid("classes: %s: %q is none of error, warn and ignore", name, s)
+		}
+	}
+	if f.Layers < 0 {
+		return place{FileName, 0}.invalid("layers: %d", f.Layers)
+	}
+	return nil
+}
+
+// Arguments adds what build arguments say; they come before the file.
+func (f *File) Arguments(args map[string]string) error {
+	for _, image := range split(args[AddArg]) {
+		if _, err := imagespec.ParseReference(image); err != nil {
+			return fmt.Errorf("build argument %s: %w", AddArg, err)
+		}
+		f.Images.Add = append(f.Images.Add, Add{Image: image, place: place{file: AddArg}})
+	}
+	for _, image := range split(args[IgnoreArg]) {
+		f.Images.Ignore = append(f.Images.Ignore, Ignore{Image: image, Reason: "build argument " + IgnoreArg, place: place{file: IgnoreArg}})
+	}
+	if text := args[LayersArg]; text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return fmt.Errorf("build argument %s: %q is no number of layers", LayersArg, text)
+		}
+		f.Layers = n
+	}
+	return nil
+}
+
+func split(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
+}
+
+// Finding is where an added image stands, in the terms of discovery.
+func (a Add) Finding() (string, imagespec.Finding) {
+	ref, err := imagespec.ParseReference(a.Image)
+	if err != nil { // Parse and Arguments have checked it
+		return a.Image, imagespec.Finding{}
+	}
+	f := imagespec.Finding{File: a.place.file, Line: a.place.line, Rule: Rule, Class: imagespec.ClassCertain}
+	if a.Reason != "" {
+		f.Chain = []string{a.Reason}
+	}
+	return ref.String(), f
+}
+
+// Ignored returns the number of the entry that leaves the reference, in full form, out of an image for the platform; -1: none.
+func (f *File) Ignored(ref string, platform ocispec.Platform) int {
+	return slices.IndexFunc(f.Images.Ignore, func(i Ignore) bool { return i.matches(ref) && i.on(platform) })
+}
+
+func (i Ignore) matches(ref string) bool {
+	if strings.Contains(i.Image, "*") {
+		pattern := strings.ReplaceAll(regexp.QuoteMeta(i.Image), `\*`, ".*")
+		ok, err := regexp.MatchString("^"+pattern+"$", ref)
+		return err == nil && ok
+	}
+	own, err := reference.ParseNormalizedNamed(i.Image)
+	if err != nil {
+		return false
+	}
+	if reference.IsNameOnly(own) {
+		named, err := reference.ParseNormalizedNamed(ref)
+		return err == nil && named.Name() == own.Name()
+	}
+	return own.String() == ref
+}
+
+func (i Ignore) on(platform ocispec.Platform) bool {
+	return len(i.Platforms) == 0 || slices.ContainsFunc(i.Platforms, func(text string) bool {
+		p, err := platforms.Parse(text)
+		return err == nil && platforms.Only(p).Match(platform)
+	})
+}
+
+// Place is where an entry stands, for messages.
+func (i Ignore) Place() string { return i.place.String() }
+
+// Source is where a reference is fetched from: the first rewrite that fits, or itself.
+func (f *File) Source(ref reference.Named) (reference.Named, error) {
+	for _, r := range f.Images.Rewrite {
+		if rest, ok := strings.CutPrefix(ref.String(), r.From); ok {
+			source, err := imagespec.ParseReference(r.To + rest)
+			if err != nil {
+				return nil, r.place.invalid("%s becomes %s: %v", ref, r.To+rest, err)
+			}
+			return source, nil
+		}
+	}
+	return ref, nil
+}
+
+// Strictness is what happens to an image of the class that cannot be resolved.
+func (f *File) Strictness(class imagespec.Class) Strictness {
+	said, otherwise := f.Classes.Certain, Fail
+	switch class {
+	case imagespec.ClassStrong:
+		said = f.Classes.Strong
+	case imagespec.ClassMaybe:
+		said, otherwise = f.Classes.Maybe, Warn
+	}
+	if said == "" {
+		return otherwise
+	}
+	return said
+}
