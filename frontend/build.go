@@ -14,7 +14,9 @@ import (
 	"github.com/moby/buildkit/util/apicaps"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/kubefile/kubefile/frontend/control"
 	"github.com/kubefile/kubefile/frontend/kubefile"
+	"github.com/kubefile/kubefile/imagespec"
 )
 
 // defaultName is the file that is read when the user names none. Docker's clients always name one.
@@ -28,6 +30,9 @@ type build struct {
 	file    *kubefile.File
 	self    image // the frontend's own
 	mirrors map[string][]string
+	control *control.File
+	pinned  *imagespec.Lock // what references have to be
+	frozen  bool            // whether all have to be in it
 }
 
 // Build is the frontend: a client.BuildFunc.
@@ -60,6 +65,9 @@ func Build(ctx context.Context, c client.Client) (_ *client.Result, err error) {
 	}
 	if res, ok, err := b.subrequest(ctx); ok || err != nil {
 		return res, err
+	}
+	if err := b.readContext(ctx); err != nil {
+		return nil, err
 	}
 	scan, err := b.sbomScanner(ctx)
 	if err != nil {

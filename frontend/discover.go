@@ -36,7 +36,11 @@ func (p *platformBuild) discover(ctx context.Context, rootfs bkllb.State) ([]fou
 		return nil, err
 	}
 	p.planned = answer.Application
-	return group(answer.Discovery.Findings), nil
+	kept, ignored := p.adjust(answer.Discovery.Findings, p.platform)
+	p.ignored = ignored
+	needed := group(kept)
+	p.reportUnused(ctx, answer.Discovery.Findings, needed)
+	return needed, nil
 }
 
 // scan runs the scan step over what the build adds to its base.
@@ -46,7 +50,7 @@ func (p *platformBuild) scan(ctx context.Context, rootfs bkllb.State) (*step.Sca
 		return nil, err
 	}
 	request, err := json.Marshal(step.ScanRequest{
-		Discovery:   discovery.Options{KubernetesVersion: p.base.KubernetesVersion},
+		Discovery:   discovery.Options{KubernetesVersion: p.base.KubernetesVersion, Values: p.values()},
 		Application: p.applications(whole),
 		BaseStore:   !p.canDiff(),
 	})

@@ -24,7 +24,7 @@ const createdBy = "KUBEFILE "
 // lock lists what the result has embedded: the base's images and this build's.
 func (p *platformBuild) lock(known []imagespec.LockedImage, images []embedded) (*imagespec.Lock, error) {
 	own := imagespec.NewLock(platforms.Format(p.platform))
-	own.Images = known
+	own.Images, own.Ignored = known, p.ignored
 	for _, e := range images {
 		locked := imagespec.LockedImage{
 			Reference: e.name.String(),
@@ -66,10 +66,14 @@ func (p *platformBuild) layers(ctx context.Context, images []embedded, lock *ima
 		return nil, err
 	}
 	below := len(p.image.RootFS.DiffIDs)
-	budget := min(llb.MaxNewLayers-p.depth, llb.MaxLayers-below-p.depth) - 2 // without runner and lock file
+	most := llb.MaxNewLayers
+	if p.control.Layers > 0 {
+		most = p.control.Layers
+	}
+	budget := min(most-p.depth, llb.MaxLayers-below-p.depth) - 2 // without runner and lock file
 	if budget < 1 {
 		return nil, fmt.Errorf("the image would have more than %d layers, or more than %d new ones: %d come from its base and %d from this Kubefile. "+
-			"Join instructions into fewer", llb.MaxLayers, llb.MaxNewLayers, below, p.depth)
+			"Join instructions into fewer", llb.MaxLayers, most, below, p.depth)
 	}
 	layers, err := p.runner(ctx)
 	if err != nil {

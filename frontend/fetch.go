@@ -83,7 +83,7 @@ func (p *platformBuild) fetchStep(ctx context.Context, images []wanted, attempt 
 	}
 	request := step.FetchRequest{Platform: p.platform, Mirrors: p.mirrors, Blobs: blobs, Attempt: attempt}
 	for _, w := range images {
-		request.Images = append(request.Images, step.Wanted{Reference: w.name.String(), Digest: w.digest, Config: w.config})
+		request.Images = append(request.Images, step.Wanted{Reference: w.source.String(), Digest: w.digest, Config: w.config})
 	}
 	dt, err := json.Marshal(request)
 	if err != nil {
@@ -132,7 +132,7 @@ func inRegistry(name reference.Named) origin {
 // blobsOf names all blobs of an image. manifest is the origin of manifests, and of configs and layers too if all is true; else they come
 // from BuildKit's own source.
 func blobsOf(e embedded, manifest origin, all bool) ([]llb.Blob, error) {
-	content := inRegistry(e.name)
+	content := inRegistry(e.source)
 	if all {
 		content = manifest
 	}
@@ -163,7 +163,7 @@ func (u unfetched) explain() error {
 	if !u.image.Denied {
 		return fmt.Errorf("fetching its manifest: %s\n"+
 			"    This step does not know the mirrors that are set up in BuildKit. If the registry is behind one, name it:\n"+
-			"    --build-arg %s=%s=https://MIRROR", u.image.Error, mirrorsArg, reference.Domain(u.name))
+			"    --build-arg %s=%s=https://MIRROR", u.image.Error, mirrorsArg, reference.Domain(u.source))
 	}
 	return fmt.Errorf("fetching its manifest: %s\n"+
 		"    BuildKit cannot lend its credentials for manifests. Add them to the build:\n"+
@@ -181,7 +181,7 @@ func (p *platformBuild) lastResort(ctx context.Context, w wanted) (embedded, err
 	if err != nil {
 		return embedded{}, err
 	}
-	source := inRegistry(w.name)
+	source := inRegistry(w.source)
 	desc := ocispec.Descriptor{MediaType: mediaTypeOf(body), Digest: w.digest, Size: int64(len(body))}
 	candidates := []ocispec.Descriptor{desc}
 	e := embedded{wanted: w}
@@ -210,7 +210,7 @@ func (p *platformBuild) lastResort(ctx context.Context, w wanted) (embedded, err
 }
 
 func (p *platformBuild) readManifest(ctx context.Context, w wanted, dgst digest.Digest) ([]byte, error) {
-	blob, err := llb.RegistryBlob(w.name, dgst, 0)
+	blob, err := llb.RegistryBlob(w.source, dgst, 0)
 	if err != nil {
 		return nil, err
 	}

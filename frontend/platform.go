@@ -28,6 +28,7 @@ type platformBuild struct {
 	base     *imagespec.Description     // of the image that this build is derived from; empty if that is no cluster image
 	content  *kubefile.Content          // of the Kubefile
 	planned  application.Result         // what base and Kubefile run
+	ignored  []imagespec.IgnoredImage   // found, and not to be embedded
 	depth    int                        // layers that the Kubefile's instructions make
 	images   []llb.Layer                // of the base, which the instructions do without
 	lint     *lint.Linter

@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kubefile/kubefile/frontend/control"
 	"github.com/kubefile/kubefile/imagespec"
 )
 
@@ -24,8 +25,9 @@ const resolveLimit = 16
 type wanted struct {
 	found
 	name   reference.Named
-	digest digest.Digest // of the index or manifest
-	config digest.Digest // of the platform's image
+	source reference.Named // where it is fetched from
+	digest digest.Digest   // of the index or manifest
+	config digest.Digest   // of the platform's image
 }
 
 // known returns the references that the base has embedded already, as the lock of this build will list them, and the others.
@@ -72,7 +74,7 @@ func (p *platformBuild) resolve(ctx context.Context, references []found) ([]want
 	for i, f := range references {
 		err, failed := failures[i]
 		switch {
-		case failed && f.findings[0].Class == imagespec.ClassMaybe:
+		case failed && p.control.Strictness(f.findings[0].Class) == control.Warn:
 			p.warnf(ctx, "%s looks like an image at %s, but it cannot be resolved, and is left out: %v",
 				f.reference, place(f.findings[0].File, f.findings[0].Line), err)
 		case failed:
@@ -92,8 +94,12 @@ func (p *platformBuild) resolveOne(ctx context.Context, f found) (*wanted, error
 	if err != nil {
 		return nil, err
 	}
-	_, dgst, config, err := p.gateway.ResolveImageConfig(ctx, name.String(), sourceresolver.Opt{
-		LogName: "[kubefile] resolve " + name.String(),
+	source, err := p.sourceOf(name)
+	if err != nil {
+		return nil, err
+	}
+	_, dgst, config, err := p.gateway.ResolveImageConfig(ctx, source.String(), sourceresolver.Opt{
+		LogName: "[kubefile] resolve " + source.String(),
 		ImageOpt: &sourceresolver.ResolveImageOpt{
 			Platform:    &p.platform,
 			ResolveMode: p.ui.ImageResolveMode.String(),
@@ -109,7 +115,7 @@ func (p *platformBuild) resolveOne(ctx context.Context, f found) (*wanted, error
 	if !platforms.Only(p.platform).Match(image.Platform) {
 		return nil, fmt.Errorf("it is an image for %s, and %s is built", platforms.Format(image.Platform), platforms.Format(p.platform))
 	}
-	return &wanted{found: f, name: name, digest: dgst, config: digest.FromBytes(config)}, nil
+	return &wanted{found: f, name: name, source: source, digest: dgst, config: digest.FromBytes(config)}, nil
 }
 
 // failure is one reference that cannot be embedded.
@@ -134,6 +140,7 @@ func (u unresolved) Error() string {
 		}
 		fmt.Fprintf(&b, "    %v\n", f.err)
 	}
-	b.WriteString("Correct or remove these references in the files; for images of a private registry, log in to it (docker login) and build again.")
+	b.WriteString("Correct or remove these references in the files, or ignore them with a reason in " + control.FileName +
+		"; for images of a private registry, log in to it (docker login) and build again.")
 	return b.String()
 }

@@ -93,6 +93,9 @@ type listing struct {
 
 // listImages builds the rootfs of each platform and lists the images that are found in what it adds to its base.
 func (b *build) listImages(ctx context.Context) (*client.Result, error) {
+	if err := b.readContext(ctx); err != nil {
+		return nil, err
+	}
 	var all []listing
 	var text bytes.Buffer
 	for i, target := range b.platforms() {
@@ -108,6 +111,7 @@ func (b *build) listImages(ctx context.Context) (*client.Result, error) {
 		if err != nil {
 			return nil, err
 		}
+		answer.Discovery.Findings, _ = b.adjust(answer.Discovery.Findings, p.platform)
 		all = append(all, listing{platforms.Format(p.platform), answer.Discovery})
 		fmt.Fprintf(&text, "%s\n", platforms.Format(p.platform))
 		if err := answer.Discovery.Write(&text, "table"); err != nil {

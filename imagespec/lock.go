@@ -49,11 +49,20 @@ type LockedImage struct {
 	Found     []Finding        `json:"found"`
 }
 
+// IgnoredImage is a reference that was found, and left out on purpose.
+type IgnoredImage struct {
+	Reference string    `json:"reference"` // in full form
+	Reason    string    `json:"reason"`
+	Found     []Finding `json:"found"`
+}
+
 // Lock lists every embedded image with its digest and the reason why it is there (SPEC.md, section 6).
 type Lock struct {
 	Version   int           `json:"version"`
 	Platforms []string      `json:"platforms"` // of the cluster image
 	Images    []LockedImage `json:"images"`    // sorted by reference
+	// Ignored is what the image may ask for in vain, sorted by reference.
+	Ignored []IgnoredImage `json:"ignored,omitempty"`
 }
 
 // lockVersion is the version of the lock that this package writes and reads.
@@ -99,16 +108,31 @@ func (l *Lock) Validate() error {
 			return fmt.Errorf("lock: image %q: %w: not sorted, or listed twice", image.Reference, ErrInvalid)
 		}
 	}
+	for i, image := range l.Ignored {
+		if err := checkReference(image.Reference); err != nil {
+			return fmt.Errorf("lock: ignored image %q: %w", image.Reference, err)
+		}
+		if image.Reason == "" || i > 0 && l.Ignored[i-1].Reference >= image.Reference {
+			return fmt.Errorf("lock: ignored image %q: %w: no reason, not sorted, or listed twice", image.Reference, ErrInvalid)
+		}
+	}
+	return nil
+}
+
+func checkReference(text string) error {
+	ref, err := ParseReference(text)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if ref.String() != text {
+		return fmt.Errorf("%w: the full form is %s", ErrInvalid, ref)
+	}
 	return nil
 }
 
 func (i *LockedImage) validate() error {
-	ref, err := ParseReference(i.Reference)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	if ref.String() != i.Reference {
-		return fmt.Errorf("%w: the full form is %s", ErrInvalid, ref)
+	if err := checkReference(i.Reference); err != nil {
+		return err
 	}
 	if err := checkDigest(i.Digest); err != nil {
 		return err
@@ -181,6 +205,13 @@ func (l *Lock) Merge(other *Lock) *Lock {
 	for _, image := range byReference {
 		merged.Images = append(merged.Images, image)
 	}
+	ignored := map[string]bool{}
+	for _, image := range slices.Concat(other.Ignored, l.Ignored) {
+		if _, embedded := byReference[image.Reference]; !embedded && !ignored[image.Reference] {
+			ignored[image.Reference] = true
+			merged.Ignored = append(merged.Ignored, image)
+		}
+	}
 	merged.normalise()
 	return merged
 }
@@ -203,6 +234,7 @@ func NewLock(platforms ...string) *Lock {
 // normalise sorts, and makes lists that are absent empty ones.
 func (l *Lock) normalise() {
 	slices.SortFunc(l.Images, func(a, b LockedImage) int { return cmp.Compare(a.Reference, b.Reference) })
+	slices.SortFunc(l.Ignored, func(a, b IgnoredImage) int { return cmp.Compare(a.Reference, b.Reference) })
 	slices.Sort(l.Platforms)
 	if l.Platforms == nil {
 		l.Platforms = []string{}

@@ -158,3 +158,29 @@ func FuzzParseLock(f *testing.F) {
 		}
 	})
 }
+
+func TestIgnoredImages(t *testing.T) {
+	entry := imagespec.IgnoredImage{Reference: "quay.io/lab/debug:1", Reason: "for developers"}
+	base, own := imagespec.NewLock("linux/amd64"), imagespec.NewLock("linux/amd64")
+	base.Ignored = []imagespec.IgnoredImage{entry, {Reference: "quay.io/lab/a:1", Reason: "x"}}
+	own.Images = []imagespec.LockedImage{{
+		Reference: "quay.io/lab/a:1", Digest: digest.FromString("a"), MediaType: ocispec.MediaTypeImageManifest,
+		Platforms: []imagespec.LockedPlatform{{Platform: "linux/amd64", Digest: digest.FromString("a")}},
+	}}
+	for _, merged := range []*imagespec.Lock{base.Merge(own), own.Merge(base)} {
+		if len(merged.Ignored) != 1 || merged.Ignored[0].Reference != entry.Reference || merged.Validate() != nil {
+			t.Errorf("ignored %+v (%v)", merged.Ignored, merged.Validate())
+		}
+	}
+	for name, bad := range map[string][]imagespec.IgnoredImage{
+		"short form": {{Reference: "debug", Reason: "x"}},
+		"no reason":  {{Reference: entry.Reference}},
+		"twice":      {entry, entry},
+	} {
+		lock := imagespec.NewLock("linux/amd64")
+		lock.Ignored = bad
+		if err := lock.Validate(); !errors.Is(err, imagespec.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -13,9 +13,7 @@ import (
 	"strings"
 
 	"github.com/containerd/platforms"
-	"github.com/distribution/reference"
 	"github.com/moby/buildkit/util/suggest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/kubefile/kubefile/imagespec"
@@ -142,19 +140,29 @@ func Parse(data []byte) (*File, error) {
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		return nil, readable(err)
 	}
-	for i, line := range lines(&document, "images", "add") {
-		f.Images.Add[i].place = place{FileName, line}
+	add, ignore, rewrite := lines(&document, "images", "add"), lines(&document, "images", "ignore"), lines(&document, "images", "rewrite")
+	charts := lines(&document, "charts")
+	for i := range f.Images.Add {
+		f.Images.Add[i].place = at(add, i)
 	}
-	for i, line := range lines(&document, "images", "ignore") {
-		f.Images.Ignore[i].place = place{FileName, line}
+	for i := range f.Images.Ignore {
+		f.Images.Ignore[i].place = at(ignore, i)
 	}
-	for i, line := range lines(&document, "images", "rewrite") {
-		f.Images.Rewrite[i].place = place{FileName, line}
+	for i := range f.Images.Rewrite {
+		f.Images.Rewrite[i].place = at(rewrite, i)
 	}
-	for i, line := range lines(&document, "charts") {
-		f.Charts[i].place = place{FileName, line}
+	for i := range f.Charts {
+		f.Charts[i].place = at(charts, i)
 	}
 	return f, f.validate()
+}
+
+// at is the place of an entry; the line is not known of one that an alias of a mapping brought in.
+func at(lines []int, i int) place {
+	if i >= len(lines) {
+		return place{file: FileName}
+	}
+	return place{FileName, lines[i]}
 }
 
 // lines returns where the entries of a list stand. Aliases stand where they are used.
@@ -208,7 +216,8 @@ func readable(err error) error {
 	text := err.Error()
 	if m := unknownField.FindStringSubmatch(text); m != nil {
 		hint := ""
-		if known, ok := suggest.Search(m[2], fields(), true); ok {
+		others := slices.DeleteFunc(fields(), func(name string) bool { return name == m[2] }) // known elsewhere in the file
+		if known, ok := suggest.Search(m[2], others, true); ok {
 			hint = fmt.Sprintf(": did you mean %s?", known)
 		}
 		return fmt.Errorf("%s:%s: %w: unknown field %s%s", FileName, m[1], ErrInvalid, m[2], hint)
@@ -286,78 +295,4 @@ func (f *File) Arguments(args map[string]string) error {
 
 func split(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
-}
-
-// Finding is where an added image stands, in the terms of discovery.
-func (a Add) Finding() (string, imagespec.Finding) {
-	ref, err := imagespec.ParseReference(a.Image)
-	if err != nil { // Parse and Arguments have checked it
-		return a.Image, imagespec.Finding{}
-	}
-	f := imagespec.Finding{File: a.place.file, Line: a.place.line, Rule: Rule, Class: imagespec.ClassCertain}
-	if a.Reason != "" {
-		f.Chain = []string{a.Reason}
-	}
-	return ref.String(), f
-}
-
-// Ignored returns the number of the entry that leaves the reference, in full form, out of an image for the platform; -1: none.
-func (f *File) Ignored(ref string, platform ocispec.Platform) int {
-	return slices.IndexFunc(f.Images.Ignore, func(i Ignore) bool { return i.matches(ref) && i.on(platform) })
-}
-
-func (i Ignore) matches(ref string) bool {
-	if strings.Contains(i.Image, "*") {
-		pattern := strings.ReplaceAll(regexp.QuoteMeta(i.Image), `\*`, ".*")
-		ok, err := regexp.MatchString("^"+pattern+"$", ref)
-		return err == nil && ok
-	}
-	own, err := reference.ParseNormalizedNamed(i.Image)
-	if err != nil {
-		return false
-	}
-	if reference.IsNameOnly(own) {
-		named, err := reference.ParseNormalizedNamed(ref)
-		return err == nil && named.Name() == own.Name()
-	}
-	return own.String() == ref
-}
-
-func (i Ignore) on(platform ocispec.Platform) bool {
-	return len(i.Platforms) == 0 || slices.ContainsFunc(i.Platforms, func(text string) bool {
-		p, err := platforms.Parse(text)
-		return err == nil && platforms.Only(p).Match(platform)
-	})
-}
-
-// Place is where an entry stands, for messages.
-func (i Ignore) Place() string { return i.place.String() }
-
-// Source is where a reference is fetched from: the first rewrite that fits, or itself.
-func (f *File) Source(ref reference.Named) (reference.Named, error) {
-	for _, r := range f.Images.Rewrite {
-		if rest, ok := strings.CutPrefix(ref.String(), r.From); ok {
-			source, err := imagespec.ParseReference(r.To + rest)
-			if err != nil {
-				return nil, r.place.invalid("%s becomes %s: %v", ref, r.To+rest, err)
-			}
-			return source, nil
-		}
-	}
-	return ref, nil
-}
-
-// Strictness is what happens to an image of the class that cannot be resolved.
-func (f *File) Strictness(class imagespec.Class) Strictness {
-	said, otherwise := f.Classes.Certain, Fail
-	switch class {
-	case imagespec.ClassStrong:
-		said = f.Classes.Strong
-	case imagespec.ClassMaybe:
-		said, otherwise = f.Classes.Maybe, Warn
-	}
-	if said == "" {
-		return otherwise
-	}
-	return said
 }

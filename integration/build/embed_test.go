@@ -135,27 +135,7 @@ func TestImagesOfTheBaseAreNotEmbeddedAgain(t *testing.T) {
 	}
 }
 
-func TestPlatforms(t *testing.T) {
-	t.Parallel()
-	ref, _ := build(t, files{"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": pod("nginx:1.29")},
-		"--platform", "linux/amd64,linux/arm64")
-	runners := map[string]string{}
-	for _, platform := range []string{"linux/amd64", "linux/arm64"} {
-		image := pull(t, ref, platform)
-		image.checkStore(t, "docker.io/library/nginx:1.29")
-		lock := image.describe(t).Lock
-		if len(lock.Platforms) != 1 || lock.Platforms[0] != platform || lock.Images[0].Platforms[0].Platform != platform {
-			t.Errorf("the lock for %s says %+v", platform, lock)
-		}
-		runners[image.file(t, ".kubefile/sealer-run")[:20]] = platform
-	}
-	if len(runners) != 2 {
-		t.Error("both platforms have the same runner")
-	}
-}
-
-// TestLayerBudget: an image with more blobs of 4 MiB than layers may be added is not what the lab has; what counts is that many small images
-// make one layer.
+// TestManyImagesMakeFewLayers: small blobs share a layer.
 func TestManyImagesMakeFewLayers(t *testing.T) {
 	t.Parallel()
 	var references []string

@@ -1,0 +1,172 @@
+package frontend
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/distribution/reference"
+	bkllb "github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/frontend/dockerui"
+	"github.com/moby/buildkit/frontend/gateway/client"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/kubefile/kubefile/frontend/control"
+	"github.com/kubefile/kubefile/frontend/discovery"
+	"github.com/kubefile/kubefile/imagespec"
+)
+
+const (
+	// frozenArg refuses what is not in the lock: "1" or "true".
+	frozenArg = "KUBEFILE_FROZEN"
+	// lockArg is the path of the lock in the build context.
+	lockArg = "KUBEFILE_LOCK"
+	// lockName is that path when nobody says another.
+	lockName = "images.lock.json"
+)
+
+// readContext reads what the build context says about images: the control file and the lock, where there are such.
+func (b *build) readContext(ctx context.Context) error {
+	args := b.ui.BuildArgs
+	lock := path.Clean(lockName)
+	if given := args[lockArg]; given != "" {
+		lock = path.Clean(given)
+	}
+	files, err := b.contextFiles(ctx, control.FileName, lock)
+	if err != nil {
+		return err
+	}
+	if b.control, err = control.Parse(files[control.FileName]); err != nil {
+		return err
+	}
+	if err := b.control.Arguments(args); err != nil {
+		return err
+	}
+	if text := args[frozenArg]; text != "" {
+		if b.frozen, err = strconv.ParseBool(text); err != nil {
+			return fmt.Errorf("build argument %s: %q is neither 0 nor 1", frozenArg, text)
+		}
+	}
+	data, ok := files[lock]
+	switch {
+	case ok:
+		if b.pinned, err = imagespec.ParseLock(data); err != nil {
+			return fmt.Errorf("reading %s of the build context: %w", lock, err)
+		}
+	case b.frozen || args[lockArg] != "":
+		return fmt.Errorf("the build context has no %s, which %s or %s ask for: take it from an image that was built before (sealer-run images --output json IMAGE > %s)",
+			lock, frozenArg, lockArg, lock)
+	default:
+		b.pinned = imagespec.NewLock()
+	}
+	return nil
+}
+
+// contextFiles reads files of the build context, those that it has. A .dockerignore does not hide them.
+func (b *build) contextFiles(ctx context.Context, names ...string) (map[string][]byte, error) {
+	st, err := b.ui.MainContext(ctx, bkllb.ExcludePatterns(nil), bkllb.FollowPaths(names), bkllb.SharedKeyHint("kubefile-control"),
+		dockerui.WithInternalName("load "+strings.Join(names, " and ")))
+	if err != nil {
+		return nil, err
+	}
+	ref, err := b.solve(ctx, *st, b.ui.BuildPlatforms[0])
+	if err != nil {
+		return nil, fmt.Errorf("reading the build context: %w", err)
+	}
+	files := map[string][]byte{}
+	for _, name := range names {
+		entries, err := ref.ReadDir(ctx, client.ReadDirRequest{Path: path.Dir(name), IncludePattern: path.Base(name)})
+		if err != nil || len(entries) == 0 {
+			continue // no such directory, or no such file
+		}
+		data, err := dockerui.ReadFile(ctx, ref, name)
+		if err != nil {
+			return nil, fmt.Errorf("reading %s of the build context: %w", name, err)
+		}
+		files[name] = data
+	}
+	return files, nil
+}
+
+// values are the value sets that the control file gives charts.
+func (b *build) values() map[string][]discovery.ValueSet {
+	values := map[string][]discovery.ValueSet{}
+	for _, c := range b.control.Charts {
+		name := c.Path
+		if name != discovery.EveryChart {
+			name = path.Clean(strings.TrimPrefix(name, "/"))
+		}
+		for _, s := range c.Sets {
+			values[name] = append(values[name], discovery.ValueSet{Namespace: s.Namespace, Files: s.Values, Set: s.Set})
+		}
+	}
+	return values
+}
+
+// adjust adds to what was found what the control file adds, and takes out what it ignores.
+func (b *build) adjust(found []discovery.Finding, platform ocispec.Platform) (kept []discovery.Finding, ignored []imagespec.IgnoredImage) {
+	for _, a := range b.control.Images.Add {
+		ref, finding := a.Finding()
+		found = append(found, discovery.Finding{Reference: ref, Finding: finding})
+	}
+	for _, f := range found {
+		n := b.control.Ignored(f.Reference, platform)
+		switch {
+		case n < 0 && b.control.Strictness(f.Class) != control.LeaveOut:
+			kept = append(kept, f)
+			continue
+		case n < 0:
+			ignored = ignore(ignored, f, fmt.Sprintf("findings of class %s are ignored (%s)", f.Class, control.FileName))
+		default:
+			ignored = ignore(ignored, f, b.control.Images.Ignore[n].Reason)
+		}
+	}
+	return kept, ignored
+}
+
+func ignore(list []imagespec.IgnoredImage, f discovery.Finding, reason string) []imagespec.IgnoredImage {
+	at := slices.IndexFunc(list, func(i imagespec.IgnoredImage) bool { return i.Reference == f.Reference })
+	if at < 0 {
+		at = len(list)
+		list = append(list, imagespec.IgnoredImage{Reference: f.Reference, Reason: reason})
+	}
+	list[at].Found = append(list[at].Found, f.Finding)
+	return list
+}
+
+// reportUnused warns of entries of the control file and of the lock that nothing needs any more.
+func (p *platformBuild) reportUnused(ctx context.Context, all []discovery.Finding, needed []found) {
+	for n, i := range p.control.Images.Ignore {
+		if len(i.Platforms) == 0 && !slices.ContainsFunc(all, func(f discovery.Finding) bool { return p.control.Ignored(f.Reference, p.platform) == n }) {
+			p.warnf(ctx, "%s: nothing needs %s, which is ignored", i.Place(), i.Image)
+		}
+	}
+	for _, locked := range p.pinned.Images {
+		_, inBase := p.base.Lock.Lookup(locked.Reference)
+		if !inBase && !slices.ContainsFunc(needed, func(f found) bool { return f.reference == locked.Reference }) {
+			p.warnf(ctx, "%s lists %s, which nothing needs", lockName, locked.Reference)
+		}
+	}
+}
+
+// sourceOf is where an image is fetched from: where the control file says, with the digest that the lock says.
+func (b *build) sourceOf(name reference.Named) (reference.Named, error) {
+	source, err := b.control.Source(name)
+	if err != nil {
+		return nil, err
+	}
+	locked, ok := b.pinned.Lookup(name.String())
+	if !ok {
+		if b.frozen {
+			return nil, fmt.Errorf("it is not in the lock, and the build is frozen (%s): build without, look at what is new, and keep the new lock", frozenArg)
+		}
+		return source, nil
+	}
+	if d, ok := name.(reference.Digested); ok && d.Digest() != locked.Digest {
+		return nil, fmt.Errorf("the lock says that it is %s: one of both is wrong", locked.Digest)
+	}
+	return reference.WithDigest(source, locked.Digest)
+}
