@@ -69,22 +69,22 @@ func Build(ctx context.Context, c client.Client) (_ *client.Result, err error) {
 	if err := b.readContext(ctx); err != nil {
 		return nil, err
 	}
-	scan, err := b.sbomScanner(ctx)
+	attester, err := b.attester(ctx)
 	if err != nil {
 		return nil, err
 	}
 	built, err := ui.Build(ctx, func(ctx context.Context, platform *ocispec.Platform, idx int) (*dockerui.BuildResult, error) {
-		res, targets, err := b.platform(ctx, platform, idx)
+		res, subject, err := b.platform(ctx, platform, idx)
 		if err != nil {
 			return nil, err
 		}
-		scan.add(platform, targets)
+		attester.add(platform, subject)
 		return res, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := scan.attach(ctx, built); err != nil {
+	if err := attester.attach(ctx, built); err != nil {
 		return nil, err
 	}
 	return built.Finalize()

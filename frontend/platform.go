@@ -55,7 +55,7 @@ func (b *build) compile(ctx context.Context, platform *ocispec.Platform, idx int
 }
 
 // platform builds the image of one platform.
-func (b *build) platform(ctx context.Context, platform *ocispec.Platform, idx int) (*dockerui.BuildResult, *scanTargets, error) {
+func (b *build) platform(ctx context.Context, platform *ocispec.Platform, idx int) (*dockerui.BuildResult, *subject, error) {
 	p, df, err := b.compile(ctx, platform, idx)
 	if err != nil {
 		return nil, nil, err
@@ -95,11 +95,11 @@ func (b *build) platform(ctx context.Context, platform *ocispec.Platform, idx in
 	if err != nil {
 		return nil, nil, err
 	}
-	targets := &scanTargets{SBOMTargets: *df.SBOM, ignoreCache: df.IsIgnoreCache}
-	if err := p.sbomTargets(ctx, targets, rootfs); err != nil {
+	subject, err := p.subject(ctx, df, rootfs, lock)
+	if err != nil {
 		return nil, nil, err
 	}
-	return &dockerui.BuildResult{Reference: ref, Image: df.Image, BaseImage: df.BaseImage, Epoch: df.Epoch}, targets, nil
+	return &dockerui.BuildResult{Reference: ref, Image: df.Image, BaseImage: df.BaseImage, Epoch: df.Epoch}, subject, nil
 }
 
 // target is the platform to build for: the daemon's own unless the user asked for another.
@@ -149,16 +149,20 @@ func (p *platformBuild) withToolbox(ctx context.Context, st bkllb.State) (bkllb.
 	})
 }
 
-func (p *platformBuild) sbomTargets(ctx context.Context, targets *scanTargets, rootfs bkllb.State) error {
-	targets.Core = rootfs
-	for name, st := range targets.Extras {
+// subject is what can be attested of the platform: its rootfs, further stages that the user wants scanned, and the lock.
+func (p *platformBuild) subject(ctx context.Context, df *dockerfile2llb.Result, rootfs bkllb.State, lock *imagespec.Lock) (*subject, error) {
+	s := &subject{SBOMTargets: *df.SBOM, ignoreCache: df.IsIgnoreCache}
+	s.Core = rootfs
+	for name, st := range s.Extras {
 		st, _, err := p.prepare(ctx, st)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		targets.Extras[name] = st
+		s.Extras[name] = st
 	}
-	return nil
+	var err error
+	s.lock, err = lock.Marshal()
+	return s, err
 }
 
 // describe reads what the base image's config says, which the compiler carried over, and what the Kubefile says beyond a Dockerfile.

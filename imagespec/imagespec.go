@@ -49,6 +49,9 @@ const (
 // never receives it (SPEC.md, section 5).
 const HistoryImages = "io.kubefile.layer=images"
 
+// PredicateLock is the type of the in-toto statement whose predicate is the lock (SPEC.md, section 6).
+const PredicateLock = "https://kubefile.io/images-lock/v1"
+
 // Places in the image, relative to its root (SPEC.md, section 2).
 const (
 	// RegistryDir is the embedded OCI store.

@@ -271,17 +271,25 @@ func (i image) embedded(t *testing.T, reference string) []ocispec.Descriptor {
 	return append(manifest.Layers, manifest.Config)
 }
 
-// attestation is the text of an image's first attestation.
-func attestation(t *testing.T, repo *remote.Repository, tag string) string {
+// attestations are the predicates of an image's in-toto statements, by type, and their subjects.
+func attestations(t *testing.T, ref, platform string) (predicates map[string]json.RawMessage, subjects []string) {
 	t.Helper()
+	repo, tag := repository(t, ref)
 	_, dt, err := oras.FetchBytes(t.Context(), repo, tag, oras.DefaultFetchBytesOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var index ocispec.Index
 	decode(t, dt, &index)
+	var of digest.Digest // the platform's manifest
 	for _, m := range index.Manifests {
-		if m.Annotations["vnd.docker.reference.type"] != "attestation-manifest" {
+		if m.Platform != nil && m.Platform.OS+"/"+m.Platform.Architecture == platform {
+			of = m.Digest
+		}
+	}
+	predicates = map[string]json.RawMessage{}
+	for _, m := range index.Manifests {
+		if m.Annotations["vnd.docker.reference.type"] != "attestation-manifest" || m.Annotations["vnd.docker.reference.digest"] != of.String() {
 			continue
 		}
 		var manifest ocispec.Manifest
@@ -290,12 +298,27 @@ func attestation(t *testing.T, repo *remote.Repository, tag string) string {
 			t.Fatal(err)
 		}
 		decode(t, dt, &manifest)
-		dt, err = content.FetchAll(t.Context(), repo.Blobs(), manifest.Layers[0])
-		if err != nil {
-			t.Fatal(err)
+		for _, layer := range manifest.Layers {
+			dt, err := content.FetchAll(t.Context(), repo.Blobs(), layer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var statement struct {
+				PredicateType string
+				Subject       []struct{ Digest map[string]string }
+				Predicate     json.RawMessage
+			}
+			decode(t, dt, &statement)
+			predicates[statement.PredicateType] = statement.Predicate
+			for _, s := range statement.Subject {
+				subjects = append(subjects, "sha256:"+s.Digest["sha256"])
+			}
 		}
-		return string(dt)
 	}
-	t.Fatalf("%s has no attestation", tag)
-	return ""
+	for _, subject := range subjects {
+		if subject != of.String() {
+			t.Errorf("the subject of an attestation is %s, the manifest for %s is %s", subject, platform, of)
+		}
+	}
+	return predicates, subjects
 }

@@ -80,28 +80,3 @@ func TestSyntaxLine(t *testing.T) {
 	}
 	pull(t, ref, "linux/amd64").checkStore(t, "docker.io/library/redis:8")
 }
-
-func TestProvenanceNamesTheBlobs(t *testing.T) {
-	t.Parallel()
-	ref, _ := build(t, small, "--provenance=mode=max")
-	repo, tag := repository(t, ref)
-	text := attestation(t, repo, tag)
-	for _, blob := range pull(t, ref, "linux/amd64").embedded(t, "docker.io/library/redis:8") {
-		contains(t, text, blob.Digest.Encoded())
-	}
-}
-
-// TestSBOM: the user's scanner sees the rootfs, and what it finds is attached.
-func TestSBOM(t *testing.T) {
-	t.Parallel()
-	scanner, _ := build(t, files{"Kubefile": `FROM docker.io/library/busybox:latest
-COPY <<"E" /scan
-ls -d $BUILDKIT_SCAN_SOURCE/manifests/a.yaml || exit 1
-echo '{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"https://spdx.dev/Document","predicate":{"name":"scanned"}}' > $BUILDKIT_SCAN_DESTINATION/x.spdx.json
-E
-ENTRYPOINT ["/bin/sh", "/scan"]
-`})
-	ref, _ := build(t, small, "--sbom=generator="+scanner)
-	repo, tag := repository(t, ref)
-	contains(t, attestation(t, repo, tag), "https://spdx.dev/Document", "scanned")
-}

@@ -69,6 +69,11 @@ func Definitions(ctx context.Context, src Sources) ([]Definition, error) {
 			Layers:     [][]image.Entry{base(), busybox},
 			Config:     ocispec.ImageConfig{Cmd: []string{"sh"}},
 		},
+		Definition{ // what --sbom=true runs
+			References: []string{"docker.io/docker/buildkit-syft-scanner:stable-1"},
+			Layers:     [][]image.Entry{{{Path: "scanner", Mode: 0o755, Source: filepath.Join(src.Programs, "scanner")}}},
+			Config:     ocispec.ImageConfig{Entrypoint: []string{"/scanner"}},
+		},
 		Definition{
 			References: []string{"docker.io/library/redis:latest", "docker.io/library/redis:7", "docker.io/library/redis:7.0"},
 			Layers:     [][]image.Entry{base(), busybox, append(redis, image.Entry{Path: "data", Mode: fs.ModeDir | 0o777})},
