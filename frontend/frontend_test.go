@@ -3,6 +3,7 @@ package frontend
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -40,6 +41,45 @@ func TestAlign(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestRootfsLayersOfAPlatform(t *testing.T) {
+	r := newResolver(nil)
+	config := func(labels string, rootfs int) []byte {
+		var history, ids []string
+		for i := range rootfs + 1 {
+			entry := "{}"
+			if i == rootfs {
+				entry = `{"comment":"io.kubefile.layer=images"}`
+			}
+			history, ids = append(history, entry), append(ids, `"sha256:x"`)
+		}
+		return fmt.Appendf(nil, `{"os":"linux","architecture":"amd64","config":{"Labels":{%s}},"rootfs":{"diff_ids":[%s]},"history":[%s]}`,
+			labels, strings.Join(ids, ","), strings.Join(history, ","))
+	}
+	on := func(arch string) *ocispec.Platform { return &ocispec.Platform{OS: "linux", Architecture: arch} }
+	const cluster = `"io.kubefile.version":"1"`
+	index := digest.FromString("index")
+	for arch, layers := range map[string]int{"amd64": 2, "arm64": 3} {
+		r.remember("example.com/base:v1", index, config(cluster, layers), sourceresolver.Opt{ImageOpt: &sourceresolver.ResolveImageOpt{Platform: on(arch)}})
+	}
+	r.remember("example.com/context:v1", digest.FromString("manifest"), config(cluster, 1), sourceresolver.Opt{})
+	r.remember("example.com/other:v1", digest.FromString("other"), config("", 1), sourceresolver.Opt{})
+	for _, tt := range []struct {
+		image    string
+		platform *ocispec.Platform
+		want     int
+	}{
+		{"example.com/base:v1@" + index.String(), on("amd64"), 2},
+		{"example.com/base:v1", on("arm64"), 3},
+		{"example.com/base:v1", on("s390x"), 0},
+		{"example.com/context:v1", on("amd64"), 1},
+		{"example.com/other:v1", on("amd64"), 0},
+	} {
+		if got, ok := r.rootfsLayers(tt.image, tt.platform); got != tt.want || ok != (tt.want > 0) {
+			t.Errorf("%s on %s: %d %v, want %d", tt.image, tt.platform.Architecture, got, ok, tt.want)
+		}
 	}
 }
 

@@ -31,12 +31,12 @@ func TestRunLeavesTheImagesInTheRegistry(t *testing.T) {
 	base := first
 	for i, app := range []string{"quay.io/lab/app:v1", "quay.io/lab/cni:v1", "docker.io/library/nginx:1.29"} {
 		content := files{
-			"Kubefile": "FROM " + base + "\nRUN test -e manifests/a.yaml && mkdir -p etc && touch etc/run" + strconv.Itoa(i) + "\nCOPY . manifests\n",
+			"Kubefile": "FROM base\nRUN test -e manifests/a.yaml && mkdir -p etc && touch etc/run" + strconv.Itoa(i) + "\nCOPY . manifests\n",
 			"app.yaml": pod(app),
 		}
 		before := accessLog(t)
 		ref := newName(t)
-		buildOn(t, newBuilder(t), content.write(t), ref)
+		buildOn(t, newBuilder(t), content.write(t), ref, "--opt", "context:base=docker-image://"+base)
 		log := accessLog(t)[len(before):]
 
 		below, derived := pull(t, base, "linux/amd64"), pull(t, ref, "linux/amd64")
@@ -215,6 +215,33 @@ func TestPlainCopiesOfEveryPlatform(t *testing.T) {
 	}
 	if len(heights) != 2 {
 		t.Error("the platforms' bases have the same height")
+	}
+}
+
+// TestTheBaseKeepsItsLayers however the result is exported, and whichever BuildKit builds it.
+func TestTheBaseKeepsItsLayers(t *testing.T) {
+	t.Parallel()
+	base := rich(t)
+	rootfs, images := pull(t, base, "linux/amd64").split(t)
+	for name, args := range map[string][]string{
+		"rewritten timestamps": {"--output", "type=image,push=true,rewrite-timestamp=true,name=", "--build-arg", "SOURCE_DATE_EPOCH=1700000000"},
+		"zstd":                 {"--output", "type=image,push=true,compression=zstd,name="},
+		"an older BuildKit":    {"--output", "type=image,push=true,name=", "--builder", lab.OldBuildxBuilder},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ref := newName(t)
+			args[1] += ref
+			dir := files{"Kubefile": "FROM " + base + "\nRUN rm text && echo new > d/new\nCOPY a.yaml manifests/b.yaml\n", "a.yaml": pod("quay.io/lab/app:v1")}.write(t)
+			if output, err := buildx(t, dir, args...); err != nil {
+				t.Fatalf("%v\n%s", err, output)
+			}
+			image := pull(t, ref, "linux/amd64")
+			image.checkStore(t, "docker.io/library/redis:8", "quay.io/lab/app:v1")
+			if ownRootfs, ownImages := image.split(t); !isPrefix(rootfs, ownRootfs) || !isPrefix(images, ownImages) {
+				t.Error("a layer of the base is another one in the derived image")
+			}
+		})
 	}
 }
 
