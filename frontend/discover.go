@@ -50,7 +50,10 @@ func (p *platformBuild) scan(ctx context.Context, rootfs bkllb.State) (*step.Sca
 		return nil, err
 	}
 	request, err := json.Marshal(step.ScanRequest{
-		Discovery:   discovery.Options{KubernetesVersion: p.base.KubernetesVersion, Values: p.values()},
+		Discovery: discovery.Options{
+			KubernetesVersion: p.base.KubernetesVersion, Env: p.image.Config.Env, WorkingDir: p.image.Config.WorkingDir,
+			Partial: !whole, Values: p.values(),
+		},
 		Application: p.applications(whole),
 		BaseStore:   !p.canDiff(),
 	})

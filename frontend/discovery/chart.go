@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path"
 	"runtime"
 	"slices"
 	"strings"
@@ -32,6 +33,7 @@ type packedChart struct {
 
 // readCharts renders all charts for all their installations.
 func readCharts(ctx context.Context, c *collector, t *tree) error {
+	files := slices.Clone(t.files)
 	charts, err := c.chartsIn(ctx, t)
 	if err != nil {
 		return err
@@ -51,7 +53,7 @@ func readCharts(ctx context.Context, c *collector, t *tree) error {
 			renders = append(renders, &rendering{packed: packed, install: in, doubtful: doubtful})
 		}
 	}
-	capabilities := c.capabilities
+	capabilities := c.clusterOf(files, charts)
 	forks := make([]*collector, len(renders))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
@@ -162,7 +164,7 @@ func (c *collector) render(ctx context.Context, r *rendering) (map[string]string
 		if r.install.at.File != "" {
 			file, line = r.install.at.File, r.install.at.Line
 		}
-		known := !strings.Contains(err.Error(), "$")
+		known := !strings.Contains(err.Error(), "$") && !c.partial
 		c.problem(file, line, known, "the chart %s is searched with its own values only: %v", r.packed.name, err)
 	}
 	r.given = given
@@ -199,7 +201,12 @@ type chartSearch struct {
 
 // file is the name of a template in findings.
 func (r *rendering) file(template string) string {
-	_, inside, _ := strings.Cut(template, "/")
+	name := ""
+	for element := range strings.SplitSeq(template, "/") {
+		name = path.Join(name, element)
+		name = cmp.Or(r.aliases[name], name)
+	}
+	_, inside, _ := strings.Cut(name, "/")
 	return r.packed.prefix + inside
 }
 
@@ -219,7 +226,8 @@ func (r *rendering) failed(c *collector, f failure) {
 	if len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage], "") + " ..."
 	}
-	c.problem(file, line, !(f.incomplete && r.doubtful), "the chart %s cannot be rendered: %s%s", r.chart.Name(), message, mend)
+	harmless := f.incomplete && r.doubtful || f.refused && r.install.at.File == ""
+	c.problem(file, line, !harmless, "the chart %s cannot be rendered: %s%s", r.chart.Name(), message, mend)
 }
 
 func (s *chartSearch) search(template string, data []byte) {

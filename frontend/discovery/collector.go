@@ -24,6 +24,7 @@ type collector struct {
 	capabilities *common.Capabilities // of the cluster that charts are rendered for
 	values       map[string][]ValueSet
 	usage        usage
+	partial      bool // a part of a rootfs
 	// kustomizations are the directories that kustomize can build.
 	kustomizations []string
 	inflated       map[string]bool // charts that kustomizations take in

@@ -28,15 +28,15 @@ type usage struct {
 
 // readCommands follows the commands, the scripts that they call, and those that no command calls: the runner starts some of them, people
 // the others.
-func readCommands(c *collector, t *tree, commands []string) {
+func readCommands(c *collector, t *tree, opts Options) {
 	s := newShell(c.fsys)
 	s.start, s.document = c.program, c.readHereDocument
 	s.unread = func(at imagespec.Finding, reason string) {
 		c.problem(at.File, at.Line, false, "not followed, for it is no shell script: %s", reason)
 	}
 	c.usage = usage{applied: map[string]bool{}, written: s.written}
-	for i, line := range commands {
-		s.command(line, imagespec.Finding{File: commandFile, Line: i + 1, Chain: []string{line}})
+	for i, line := range opts.Commands {
+		s.command(line, opts, imagespec.Finding{File: commandFile, Line: i + 1, Chain: []string{line}})
 	}
 	charts := t.dirs("Chart.yaml")
 	for _, name := range t.take(isScript) {

@@ -17,11 +17,18 @@ import (
 type Options struct {
 	// Commands are the commands that will be run on the cluster, each as one line.
 	Commands []string `json:"commands,omitempty"`
+	// Env is the environment of the commands, "NAME=VALUE"; WorkingDir is where they start, relative to the rootfs (the default).
+	Env        []string `json:"env,omitempty"`
+	WorkingDir string   `json:"workingDir,omitempty"`
+	// Partial says that what is searched is a part of a rootfs, so that commands may name what is in the rest.
+	Partial bool `json:"partial,omitempty"`
 	// KubernetesVersion is what charts are rendered for ("v1.34.4"); empty means the newest that the Helm library knows.
 	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
 	// Values are value sets that charts are rendered with beside those that commands give them, by the path of the chart in the
 	// rootfs; those of [EveryChart] are for the charts that have none of their own. A chart that has neither is rendered with its defaults.
 	Values map[string][]ValueSet `json:"values,omitempty"`
+	// Ignore are files and directories that are not read, as patterns of [path.Match] for their path in the rootfs.
+	Ignore []string `json:"ignore,omitempty"`
 }
 
 // EveryChart stands for the path of a chart in [Options].
@@ -66,12 +73,12 @@ func Discover(ctx context.Context, fsys fs.FS, opts Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &collector{fsys: fsys, capabilities: capabilities, values: opts.Values, inflated: map[string]bool{}}
-	t, err := walk(ctx, fsys)
+	c := &collector{fsys: fsys, capabilities: capabilities, values: opts.Values, partial: opts.Partial, inflated: map[string]bool{}}
+	t, err := walk(ctx, fsys, opts.Ignore)
 	if err != nil {
 		return nil, err
 	}
-	readCommands(c, t, opts.Commands)
+	readCommands(c, t, opts)
 	for _, read := range sources() {
 		if err := read(ctx, c, t); err != nil {
 			return nil, err

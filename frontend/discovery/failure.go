@@ -16,6 +16,8 @@ type failure struct {
 	value    string // the missing value, such as "ingress.host"; empty when not known
 	// incomplete charts lack a dependency: they cannot be installed by anyone.
 	incomplete bool
+	// refused values are not what the chart's schema asks for: Helm would not install it.
+	refused bool
 }
 
 // errorPlace is where the engine's errors name the outermost template: "... at (web/templates/a.yaml:3:5): ...", or at the beginning.

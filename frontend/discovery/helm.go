@@ -42,12 +42,15 @@ func (c *collector) helm(p program) {
 		in.release, chart = args[1], args[2]
 	}
 	if repo, _ := flags.GetString("repo"); repo != "" || strings.Contains(chart, "://") {
-		c.problem(p.at.File, p.at.Line, false, "the chart %s is not in the rootfs, and what it needs is not known: add it to the rootfs (helm pull) and install it from there", chart)
+		c.problem(p.at.File, p.at.Line, !c.partial, "the chart %s is not in the rootfs, and what it needs is not known: add it to the rootfs (helm pull) and install it from there", chart)
 		return
 	}
 	in.chart = within(p.dir, chart)
 	if _, err := fs.Stat(c.fsys, in.chart); err != nil {
-		c.problem(p.at.File, p.at.Line, false, "the chart %s is not in what is searched: if no base image has it, add it to the rootfs (helm pull) and install it from there", chart)
+		if !c.partial {
+			known := !strings.Contains(chart, "$")
+			c.problem(p.at.File, p.at.Line, known, "the chart %s is not in the rootfs, and what it needs is not known: add it to the rootfs (helm pull) and install it from there", chart)
+		}
 		return
 	}
 	same := func(other install) bool { return other.equal(in) }

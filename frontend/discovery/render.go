@@ -14,19 +14,6 @@ import (
 	"helm.sh/helm/v4/pkg/engine"
 )
 
-// capabilitiesOf returns what charts are told of the cluster.
-func capabilitiesOf(kubernetesVersion string) (*common.Capabilities, error) {
-	capabilities := common.DefaultCapabilities.Copy()
-	if kubernetesVersion != "" {
-		version, err := common.ParseKubeVersion(kubernetesVersion)
-		if err != nil {
-			return nil, fmt.Errorf("kubernetes version %q: %w", kubernetesVersion, err)
-		}
-		capabilities.KubeVersion = *version
-	}
-	return capabilities, nil
-}
-
 // rendering renders one chart for one installation, as Helm's install does.
 type rendering struct {
 	packed       packedChart
@@ -38,6 +25,7 @@ type rendering struct {
 
 	sources  map[string][]byte       // templates and values, by the names that Helm gives them
 	marks    map[string]map[int]mark // where what is rendered stands in the templates, by name and line
+	aliases  map[string]string       // directories of dependencies, by those that Helm names them by
 	failures []failure
 }
 
@@ -51,6 +39,8 @@ func (r *rendering) run(ctx context.Context) (rendered map[string]string, failur
 }
 
 func (r *rendering) render(ctx context.Context) map[string]string {
+	r.aliases = map[string]string{}
+	r.alias(r.chart)
 	if err := chartutil.ProcessDependencies(r.chart, r.given); err != nil {
 		r.failures = append(r.failures, failure{message: err.Error()})
 		return nil
@@ -59,13 +49,14 @@ func (r *rendering) render(ctx context.Context) map[string]string {
 	r.sources = map[string][]byte{}
 	r.collect(r.chart)
 	release := common.ReleaseOptions{Name: r.install.release, Namespace: r.install.namespace, Revision: 1, IsInstall: true}
-	// Schemas are not consulted: they may refer to others on the network.
+	// Helm would ask the network for schemas that they refer to, and render nothing after a failure.
 	const skipSchemas = true
 	values, err := util.ToRenderValuesWithSchemaValidation(r.chart, r.given, release, r.capabilities, skipSchemas)
 	if err != nil {
 		r.failures = append(r.failures, failure{message: err.Error()})
 		return nil
 	}
+	r.failures = append(r.failures, schemaFailures(r.chart, values["Values"])...)
 	rendered := r.execute(ctx, values)
 	r.marks = r.locate(ctx, values, rendered)
 	for name := range rendered {
@@ -78,6 +69,18 @@ func (r *rendering) render(ctx context.Context) map[string]string {
 		r.marks[crd.Filename] = everyLine(crd.Filename, crd.File.Data)
 	}
 	return rendered
+}
+
+// alias notes where the templates of dependencies with another name lie.
+func (r *rendering) alias(ch *chart.Chart) {
+	for _, dependency := range ch.Metadata.Dependencies {
+		if dependency != nil && dependency.Alias != "" {
+			r.aliases[path.Join(ch.ChartFullPath(), "charts", dependency.Alias)] = path.Join(ch.ChartFullPath(), "charts", dependency.Name)
+		}
+	}
+	for _, sub := range ch.Dependencies() {
+		r.alias(sub)
+	}
 }
 
 // checkDependencies misses what is enabled and not packed with the chart, as Helm does before it installs.

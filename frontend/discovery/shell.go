@@ -84,9 +84,17 @@ func (sc *scope) place(n syntax.Node) imagespec.Finding {
 	return at
 }
 
-// command follows one command line of the cluster image, which starts in the rootfs.
-func (s *shell) command(line string, at imagespec.Finding) {
-	s.parse(&scope{at: at, text: line, variables: map[string]expand.Variable{}, functions: map[string]*syntax.Stmt{}, params: []string{"sh"}})
+// command follows one command line of the cluster image.
+func (s *shell) command(line string, opts Options, at imagespec.Finding) {
+	sc := scope{
+		at: at, text: line, dir: within("", opts.WorkingDir), params: []string{"sh"},
+		variables: map[string]expand.Variable{}, functions: map[string]*syntax.Stmt{},
+	}
+	for _, entry := range opts.Env {
+		name, value, _ := strings.Cut(entry, "=")
+		sc.set(name, value)
+	}
+	s.parse(&sc)
 }
 
 // script follows a script that nothing calls with known parameters.

@@ -15,17 +15,29 @@ import (
 // tree is the regular files that no source has taken yet, in lexical order of their directories.
 type tree struct{ files []string }
 
-// walk lists a file system. What a symbolic link leads to is listed where it lies.
-func walk(ctx context.Context, fsys fs.FS) (*tree, error) {
+// walk lists a file system without what is ignored. What a symbolic link leads to is listed where it lies.
+func walk(ctx context.Context, fsys fs.FS, ignore []string) (*tree, error) {
+	for _, pattern := range ignore {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return nil, fmt.Errorf("ignoring %q: %w", pattern, err)
+		}
+	}
 	t := &tree{}
+	ignored := func(name string) bool {
+		return slices.ContainsFunc(ignore, func(pattern string) bool {
+			matched, _ := path.Match(path.Clean(pattern), name) // the pattern is well-formed
+			return matched
+		})
+	}
 	return t, fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return fmt.Errorf("reading %s: %w", name, err)
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case entry.IsDir() && ours(name):
+		case entry.IsDir() && (ours(name) || ignored(name)):
 			return fs.SkipDir
+		case ignored(name):
 		case entry.Type().IsRegular():
 			t.files = append(t.files, name)
 		}
