@@ -35,7 +35,7 @@ func (p *platformBuild) discover(ctx context.Context, rootfs bkllb.State) ([]fou
 	if err := p.report(ctx, answer.Discovery.Problems); err != nil {
 		return nil, err
 	}
-	p.planned = answer.Application
+	p.planned, p.uninstalled = answer.Application, answer.Discovery.Uninstalled
 	kept, ignored := p.adjust(answer.Discovery.Findings, p.platform)
 	p.ignored = ignored
 	needed := group(kept)

@@ -2,13 +2,12 @@ package frontend
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 
 	"github.com/kubefile/kubefile/frontend/lint"
+	"github.com/kubefile/kubefile/imagespec"
 )
 
 // linter runs the rules for Kubefiles.
@@ -26,30 +25,36 @@ func (p *platformBuild) warner(ctx context.Context) linter.LintWarnFunc {
 
 // lintBuilt runs the rules that look at what was built, and fails if the user wants warnings to be errors.
 func (p *platformBuild) lintBuilt(images []found) error {
-	built := lint.Built{Charts: p.planned.Uninstalled}
+	built := lint.Built{Charts: p.uninstalled}
 	for _, f := range images {
 		where := f.findings[0]
-		at := p.locate(where.Chain)
-		built.Images = append(built.Images, lint.Image{Reference: f.reference, Place: place(where.File, where.Line), Location: at})
+		built.Images = append(built.Images, lint.Image{Reference: f.reference, Place: place(where.File, where.Line), Location: p.locate(where)})
 	}
 	for _, m := range p.planned.Missing {
-		built.Missing = append(built.Missing, lint.Missing{File: m.File, Location: p.locate([]string{m.Command})})
+		built.Missing = append(built.Missing, lint.Missing{File: m.File, Location: p.instruction(m.Command)})
 	}
 	p.lint.Built(built)
-	if err := p.lint.Error(); err != nil {
-		return fmt.Errorf("%w (the Kubefile says # check=error=true)", err)
+	return p.lint.Error()
+}
+
+// locate finds the instruction whose command led to the finding.
+func (p *platformBuild) locate(f imagespec.Finding) []parser.Range {
+	for n, c := range p.planned.Commands {
+		if len(f.Chain) > 0 && f.Chain[0] == c.String() {
+			return p.instruction(n)
+		}
 	}
 	return nil
 }
 
-// locate finds the instruction of a command.
-func (p *platformBuild) locate(chain []string) []parser.Range {
-	for _, s := range p.content.Steps {
-		for _, text := range chain {
-			if s.Command != nil && strings.TrimSpace(s.Command.String()) == strings.TrimSpace(text) {
-				return s.Location
-			}
-		}
+// instruction is where a command of the image stands in the Kubefile; nil if it is the base's.
+func (p *platformBuild) instruction(command int) []parser.Range {
+	if command < 0 || command >= len(p.planned.Origins) {
+		return nil
 	}
-	return nil
+	step := p.planned.Origins[command]
+	if step < 0 || step >= len(p.content.Steps) {
+		return nil
+	}
+	return p.content.Steps[step].Location
 }

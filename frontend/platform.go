@@ -23,16 +23,17 @@ import (
 // platformBuild is the build of one platform.
 type platformBuild struct {
 	*build
-	platform ocispec.Platform
-	image    *dockerspec.DockerOCIImage // becomes the result's config
-	base     *imagespec.Description     // of the image that this build is derived from; empty if that is no cluster image
-	content  *kubefile.Content          // of the Kubefile
-	planned  application.Result         // what base and Kubefile run
-	ignored  []imagespec.IgnoredImage   // found, and not to be embedded
-	depth    int                        // layers that the Kubefile's instructions make
-	images   []llb.Layer                // of the base, which the instructions do without
-	lint     *lint.Linter
-	warn     bool // warnings are printed for one platform only
+	platform    ocispec.Platform
+	image       *dockerspec.DockerOCIImage // becomes the result's config
+	base        *imagespec.Description     // of the image that this build is derived from; empty if that is no cluster image
+	content     *kubefile.Content          // of the Kubefile
+	planned     application.Result         // what base and Kubefile run
+	uninstalled []string                   // charts that nothing installs
+	ignored     []imagespec.IgnoredImage   // found, and not to be embedded
+	depth       int                        // layers that the Kubefile's instructions make
+	images      []llb.Layer                // of the base, which the instructions do without
+	lint        *lint.Linter
+	warn        bool // warnings are printed for one platform only
 }
 
 // compile lets BuildKit's compiler read the Kubefile for a platform. Warnings are printed for the first one only.

@@ -48,10 +48,10 @@ type Request struct {
 type Result struct {
 	Apps     []imagespec.App     `json:"apps,omitempty"`
 	Commands []imagespec.Command `json:"commands,omitempty"`
-	// Missing are files that commands want; it is looked for if the request says that the whole rootfs is there.
+	// Origins are the numbers of the request's steps that the commands come from, -1 for those of the base.
+	Origins []int `json:"origins,omitempty"`
+	// Missing are files that commands want; they are looked for if the request says that the whole rootfs is there.
 	Missing []Missing `json:"missing,omitempty"`
-	// Uninstalled are charts that nothing installs, by path.
-	Uninstalled []string `json:"uninstalled,omitempty"`
 	// Failure says that a step cannot be done; the rest is empty then.
 	Failure *Failure `json:"failure,omitempty"`
 }
@@ -91,28 +91,42 @@ func Plan(fsys fs.FS, r Request) (*Result, error) {
 			replaced[s.Launch.App] = true
 		}
 	}
-	commands := slices.DeleteFunc(slices.Clone(r.Commands), func(c imagespec.Command) bool { return c.App != "" && replaced[c.App] })
+	var all []planned
+	for _, c := range r.Commands {
+		if c.App == "" || !replaced[c.App] {
+			all = append(all, planned{c, -1})
+		}
+	}
 	for n, s := range r.Steps {
 		if s.Command != nil {
 			c := *s.Command
 			c.Shell = references(c.Shell, r.Env)
-			commands = append(commands, c)
+			all = append(all, planned{c, n})
 			continue
 		}
 		launched, err := p.launch(*s.Launch)
 		if err != nil {
 			return &Result{Failure: &Failure{Step: n, Message: err.Error()}}, nil
 		}
-		commands = append(commands, launched...)
+		for _, c := range launched {
+			all = append(all, planned{c, n})
+		}
 	}
-	slices.SortStableFunc(commands, func(a, b imagespec.Command) int { return p.rank(a) - p.rank(b) })
-	result := &Result{Apps: p.apps, Commands: commands}
+	slices.SortStableFunc(all, func(a, b planned) int { return p.rank(a.Command) - p.rank(b.Command) })
+	result := &Result{Apps: p.apps}
+	for _, c := range all {
+		result.Commands, result.Origins = append(result.Commands, c.Command), append(result.Origins, c.origin)
+	}
 	if r.Whole {
-		result.Missing = p.missing(commands)
+		result.Missing = p.missing(result.Commands)
 	}
-	var err error
-	result.Uninstalled, err = p.uninstalled(commands)
-	return result, err
+	return result, nil
+}
+
+// planned is a command and the number of the step that it comes from.
+type planned struct {
+	imagespec.Command
+	origin int
 }
 
 type plan struct {

@@ -2,6 +2,7 @@ package application
 
 import (
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -160,27 +161,50 @@ func TestReferences(t *testing.T) {
 }
 
 func TestMissing(t *testing.T) {
-	fsys := fstest.MapFS{"etc/a.yaml": {}, "etc/t.yaml.tmpl": {}, "run.sh": {}, "charts/c/Chart.yaml": {}, "srv/b.yaml": {}}
+	fsys := fstest.MapFS{
+		"etc/a.yaml": {}, "etc/t.yaml.tmpl": {}, "run.sh": {}, "charts/c/Chart.yaml": {}, "srv/b.yaml": {}, "bin/packed.sh": {},
+		"link.yaml": {Mode: fs.ModeSymlink, Data: []byte("/elsewhere")},
+	}
 	for line, want := range map[string]string{
-		"kubectl apply -f etc/a.yaml -f etc/b.yaml":                   "etc/b.yaml",
-		"kubectl apply --filename=x.yaml -k etc":                      "x.yaml",
-		"kubectl apply -f etc/t.yaml":                                 "",
-		"kubectl apply -f - -f https://x/y.yaml -f /tmp/x":            "",
-		"kubectl apply -f $FILE -f *.yaml":                            "",
-		"cd etc && kubectl apply -f z.yaml":                           "",
-		"helm upgrade -i c ./charts/c -f v.yaml --values w.yaml":      "v.yaml w.yaml",
-		"helm upgrade -i c bitnami/c":                                 "",
-		"bash run.sh && sh other.sh; ./third.sh":                      "other.sh ./third.sh",
-		"sh -c 'x'":                                                   "",
-		"kubectl get -o yaml x > y.yaml && kubectl apply -f ./y.yaml": "",
+		"kubectl apply -f etc/a.yaml -f etc/b.yaml":                    "etc/b.yaml",
+		"kubectl apply -f etc/a.yaml,b.yaml":                           "b.yaml",
+		"kubectl -n x apply --filename=x.yaml -k etc":                  "x.yaml",
+		"kubectl apply -f etc/t.yaml -f link.yaml":                     "",
+		"kubectl apply -f . -f ./ -f etc":                              "",
+		"kubectl apply -f - -f https://x/y.yaml -f /tmp/x -f '*.yaml'": "",
+		"kubectl apply -f $FILE -f *.yaml -f ~/x -f {a,b}.yaml":        "",
+		"kubectl logs -f web":                                          "",
+		"kubectl cp web:/x ./y && kubectl apply -f y":                  "",
+		"cd etc && kubectl apply -f z.yaml":                            "",
+		"helm upgrade -i c ./charts/c -f v.yaml --values w.yaml":       "v.yaml w.yaml",
+		"helm upgrade -i c ./charts/d":                                 "./charts/d",
+		"helm upgrade -i c . --post-renderer ./kustomize":              "",
+		"helm upgrade -i c bitnami/c":                                  "",
+		"helm pull x/y --untar && helm upgrade -i y ./y":               "",
+		"bash other.sh && sh third.sh":                                 "other.sh",
+		"bash run.sh; kubectl apply -f made-by-it.yaml":                "",
+		"bash packed.sh":                               "",
+		"./third.sh":                                   "./third.sh",
+		"sh -c 'kubectl apply -f x.yaml'":              "x.yaml",
+		"tar xf a.tgz; kubectl apply -f unpacked.yaml": "",
+		"kubectl get -o yaml x > y.yaml && kubectl apply -f ./y.yaml":    "",
+		"kubectl get x > $Y; kubectl apply -f y.yaml":                    "",
+		"(echo a; echo b) > y.yaml; kubectl apply -f y.yaml":             "",
+		"test -f y.yaml && kubectl apply -f y.yaml":                      "",
+		"if [ -f y.yaml ]; then kubectl apply -f y.yaml; fi":             "",
+		"kubectl delete -f old.yaml || true":                             "",
+		"kubectl apply -f a.yaml && kubectl wait --for=condition=x -f b": "a.yaml",
 	} {
-		result, err := Plan(fsys, Request{Steps: []Step{sh(line)}, Whole: true})
+		result, err := Plan(fsys, Request{Commands: []imagespec.Command{{Shell: "true"}}, Steps: []Step{sh(line)}, Whole: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var got []string
 		for _, m := range result.Missing {
 			got = append(got, m.File)
+			if m.Command != 1 || result.Origins[m.Command] != 0 {
+				t.Errorf("%s: the command is %d of %v", line, m.Command, result.Origins)
+			}
 		}
 		if strings.Join(got, " ") != want {
 			t.Errorf("%s: missing %q, want %q", line, got, want)
@@ -189,16 +213,5 @@ func TestMissing(t *testing.T) {
 	result, err := Plan(fsys, Request{Steps: []Step{sh("kubectl apply -f b.yaml -f c.yaml")}, Whole: true, WorkingDir: "/srv"})
 	if err != nil || len(result.Missing) != 1 || result.Missing[0].File != "c.yaml" {
 		t.Errorf("in a directory: %+v (%v)", result, err)
-	}
-}
-
-func TestUninstalled(t *testing.T) {
-	fsys := fstest.MapFS{
-		"charts/one/Chart.yaml": {}, "charts/one/charts/sub/Chart.yaml": {}, "charts/two/Chart.yaml": {}, "charts/three/Chart.yaml": {},
-		"scripts/x.sh": {Data: []byte("helm upgrade -i three charts/three")},
-	}
-	result, err := Plan(fsys, Request{Steps: []Step{sh("helm upgrade -i x charts/one")}})
-	if err != nil || strings.Join(result.Uninstalled, " ") != "charts/two" {
-		t.Errorf("%+v (%v)", result, err)
 	}
 }

@@ -1,6 +1,8 @@
 package application
 
 import (
+	"cmp"
+	"errors"
 	"io/fs"
 	"path"
 	"slices"
@@ -12,25 +14,28 @@ import (
 
 // Missing is a file that a command wants and the rootfs has not.
 type Missing struct {
-	Command string `json:"command"`
+	Command int    `json:"command"` // its number in the result
 	File    string `json:"file"`
 }
 
-// missing looks for the files that commands name for certain: a relative path that no earlier command writes.
+// missing looks for the files that commands want for certain. It ends at the first program that may itself write some.
 func (p *plan) missing(commands []imagespec.Command) []Missing {
 	var list []Missing
 	var written []string
-	for _, c := range commands {
-		for _, program := range parse(c) {
-			if name, _ := program.Verb(); name == "cd" || name == "pushd" {
-				break // other paths are meant from here on
-			}
-			for _, file := range paths(program.Words) {
-				if !slices.Contains(written, path.Clean(file)) && !p.has(path.Join(p.dir, file)[1:]) {
-					list = append(list, Missing{Command: c.String(), File: file})
+	for n, c := range commands {
+		for _, program := range command.Read(c) {
+			for _, file := range wants(program) {
+				if !slices.Contains(written, path.Clean(file)) && !p.has(file) {
+					list = append(list, Missing{Command: n, File: file})
 				}
 			}
+			if !onlyReads(program) {
+				return list
+			}
 			for _, name := range program.Writes {
+				if name == "" {
+					return list
+				}
 				written = append(written, path.Clean(name))
 			}
 		}
@@ -38,80 +43,71 @@ func (p *plan) missing(commands []imagespec.Command) []Missing {
 	return list
 }
 
-func parse(c imagespec.Command) []command.Simple {
-	if c.Shell == "" {
-		return []command.Simple{{Words: c.Exec}}
-	}
-	return command.Parse(c.Shell)
-}
-
-// has reports whether the file, or the template it is made from, or a directory of that name is there.
-func (p *plan) has(name string) bool {
-	for _, candidate := range []string{name, name + ".tmpl"} {
-		if _, err := fs.Stat(p.fsys, candidate); err == nil {
+// has reports whether there is such a file or directory, the template it is made from, or something that only a host can follow.
+func (p *plan) has(file string) bool {
+	name := strings.TrimPrefix(path.Join(p.dir, file), "/")
+	for _, candidate := range []string{name, name + ".tmpl", path.Join("bin", file)} { // bin is in PATH, where bash looks, too
+		if _, err := fs.Lstat(p.fsys, cmp.Or(candidate, ".")); !errors.Is(err, fs.ErrNotExist) {
 			return true
 		}
 	}
 	return false
 }
 
-// paths returns the relative paths among the words of a command that can be nothing else.
-func paths(words []string) []string {
+// onlyReads tells the programs that leave the rootfs as it is, and the directory that the next one runs in.
+func onlyReads(c command.Simple) bool {
+	switch program, verb := c.Verb(); program {
+	case "echo", "printf", "sleep", "true", "test", "[", "wait", "export", "set":
+		return true
+	case kubectl:
+		return slices.Contains([]string{"apply", "create", "delete", "get", "wait", "rollout", "label", "annotate", "taint", "patch", "replace", "scale", "set"}, verb)
+	case helm:
+		return slices.Contains([]string{"install", "upgrade", "uninstall", "list", "status"}, verb)
+	}
+	return false
+}
+
+// wants returns the files that a program reads for certain, relative to where it runs.
+func wants(c command.Simple) []string {
+	if c.Guarded {
+		return nil
+	}
 	var list []string
 	add := func(name string) {
-		if name != "" && name != "-" && !path.IsAbs(name) && !strings.Contains(name, "://") {
+		if name != "" && name != "-" && !path.IsAbs(name) && !strings.ContainsAny(name, ":*?[{") {
 			list = append(list, name)
 		}
 	}
-	program := words[0]
-	flags := []string{"-f", "--filename", "-k", "--kustomize", "--values"}
-	switch path.Base(program) {
-	case kubectl, helm:
-		for i, word := range words[1:] {
-			name, value, ok := strings.Cut(word, "=")
-			switch {
-			case slices.Contains(flags, name) && ok:
-				add(value)
-			case slices.Contains(flags, word) && i+2 < len(words):
-				add(words[i+2])
-			case strings.HasPrefix(word, "./"):
-				add(word)
-			}
+	switch program, verb := c.Verb(); {
+	case program == kubectl && slices.Contains([]string{"apply", "create", "delete", "replace"}, verb):
+		eachValue(c.Words, []string{"-f", "--filename"}, add)
+	case program == helm && (verb == "install" || verb == "upgrade"):
+		eachValue(c.Words, []string{"-f", "--values"}, add)
+		if last := c.Words[len(c.Words)-1]; strings.HasPrefix(last, "./") && !strings.HasPrefix(c.Words[len(c.Words)-2], "--") {
+			add(last) // the chart
 		}
-	case "sh", "bash", "source", ".":
-		if len(words) > 1 && !strings.HasPrefix(words[1], "-") {
-			add(words[1])
+	case program == "sh" || program == "bash":
+		if len(c.Words) > 1 && path.Ext(c.Words[1]) == ".sh" { // without a directory, bash looks in PATH, too
+			add(c.Words[1])
 		}
-	default:
-		if strings.Contains(program, "/") {
-			add(program)
-		}
+	case strings.Contains(c.Words[0], "/"):
+		add(c.Words[0])
 	}
-	return slices.Compact(list)
+	return list
 }
 
-// uninstalled returns the charts in the rootfs that neither a command nor a script names.
-func (p *plan) uninstalled(commands []imagespec.Command) ([]string, error) {
-	var named strings.Builder
-	for _, c := range commands {
-		named.WriteString(c.String() + "\n")
-	}
-	var charts []string
-	err := fs.WalkDir(p.fsys, ".", func(name string, d fs.DirEntry, err error) error {
+// eachValue calls add with what the flags are given; a list has commas.
+func eachValue(words, flags []string, add func(string)) {
+	for i, word := range words {
+		name, value, ok := strings.Cut(word, "=")
 		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && (name == imagespec.RegistryDir || name == ".kubefile" || name == "bin"):
-			return fs.SkipDir
-		case d.IsDir() && p.exists(path.Join(name, "Chart.yaml")):
-			charts = append(charts, name)
-			return fs.SkipDir
-		case !d.IsDir() && path.Ext(name) == ".sh":
-			text, err := p.prefix(name)
-			named.Write(text)
-			return err
+		case !slices.Contains(flags, name):
+			continue
+		case !ok && i+1 < len(words):
+			value = words[i+1]
 		}
-		return nil
-	})
-	return slices.DeleteFunc(charts, func(chart string) bool { return strings.Contains(named.String(), path.Base(chart)) }), err
+		for name := range strings.SplitSeq(value, ",") {
+			add(name)
+		}
+	}
 }

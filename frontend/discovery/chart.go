@@ -50,6 +50,9 @@ func readCharts(ctx context.Context, c *collector, t *tree) error {
 		}
 		for _, in := range c.installations(packed.name, ch) {
 			doubtful := in.at.File == "" && (len(c.usage.installs) > 0 || inside(c.kustomizations, packed.name))
+			if in.guessed && !inside(c.kustomizations, packed.name) {
+				c.uninstalled = append(c.uninstalled, packed.name)
+			}
 			renders = append(renders, &rendering{packed: packed, install: in, doubtful: doubtful})
 		}
 	}
@@ -129,7 +132,7 @@ func (c *collector) installations(name string, ch *chart.Chart) []install {
 		all = append(all, install{chart: name, release: set.Release, namespace: set.Namespace, values: set})
 	}
 	if all == nil && !c.inflated[name] {
-		all = []install{{chart: name}}
+		all = []install{{chart: name, guessed: true}}
 	}
 	for i := range all {
 		all[i].complete(ch)

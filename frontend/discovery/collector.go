@@ -28,6 +28,7 @@ type collector struct {
 	// kustomizations are the directories that kustomize can build.
 	kustomizations []string
 	inflated       map[string]bool // charts that kustomizations take in
+	uninstalled    []string        // charts that nothing installs
 	findings       []Finding
 	problems       []Problem
 }
@@ -109,7 +110,12 @@ func (c *collector) result() *Result {
 	if findings == nil {
 		findings = []Finding{} // in JSON a list, not null
 	}
-	return &Result{Findings: findings, Problems: slices.Compact(c.problems)}
+	result := &Result{Findings: findings, Problems: slices.Compact(c.problems)}
+	if !c.usage.unclear {
+		slices.Sort(c.uninstalled)
+		result.Uninstalled = c.uninstalled
+	}
+	return result
 }
 
 func rank(class imagespec.Class) int {

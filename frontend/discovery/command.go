@@ -24,6 +24,7 @@ type usage struct {
 	kustomizations []string          // directories that are built
 	applied        map[string]bool   // files and directories that are applied as they are
 	written        map[string]string // what scripts write by here-documents
+	unclear        bool              // not everything that installs charts was understood
 }
 
 // readCommands follows the commands, the scripts that they call, and those that no command calls: the runner starts some of them, people
@@ -32,6 +33,7 @@ func readCommands(c *collector, t *tree, opts Options) {
 	s := newShell(c.fsys)
 	s.start, s.document = c.program, c.readHereDocument
 	s.unread = func(at imagespec.Finding, reason string) {
+		c.usage.unclear = true
 		c.problem(at.File, at.Line, false, "not followed, for it is no shell script: %s", reason)
 	}
 	c.usage = usage{applied: map[string]bool{}, written: s.written}
@@ -44,6 +46,7 @@ func readCommands(c *collector, t *tree, opts Options) {
 			s.script(name)
 		}
 		if s.steps < 0 {
+			c.usage.unclear = true
 			c.problem(name, 0, false, "scripts are not followed any further: together they run more than %d statements", maxShellSteps)
 			break
 		}
@@ -70,6 +73,8 @@ func (c *collector) program(p program) {
 			dirs := slices.DeleteFunc(slices.Clone(args[1:]), func(arg string) bool { return strings.HasPrefix(arg, "-") })
 			c.kustomized(p, append(dirs, ".")[0])
 		}
+	case "helmfile", "make", "python", "python3", "ansible-playbook":
+		c.usage.unclear = true
 	case "kubectl":
 		if len(args) > 1 && args[0] == "kustomize" {
 			c.kustomized(p, args[1])

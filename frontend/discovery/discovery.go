@@ -53,6 +53,8 @@ type Problem struct {
 type Result struct {
 	Findings []Finding `json:"findings"`
 	Problems []Problem `json:"problems,omitempty"`
+	// Uninstalled are the charts, by path, that no command, script, kustomization or option installs. It is empty where that cannot be told.
+	Uninstalled []string `json:"uninstalled,omitempty"`
 }
 
 // source reads one kind of material. It takes the files that it reads, or that need not be read because of it, out of the tree; those

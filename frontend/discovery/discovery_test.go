@@ -173,3 +173,28 @@ func TestChartsWithinAChartAreReadThroughIt(t *testing.T) {
 		}
 	}
 }
+
+// TestUninstalled: charts that nothing installs are named, unless something was not understood that may install them.
+func TestUninstalled(t *testing.T) {
+	const chart = "apiVersion: v2\nname: x\nversion: 1.0.0\n"
+	for name, tt := range map[string]struct{ command, script, want string }{
+		"none":            {"kubectl apply -f x", "", "charts/one charts/two"},
+		"by a command":    {"helm upgrade -i one charts/one", "", "charts/two"},
+		"by a script":     {"bash run.sh", "for c in one two; do helm upgrade -i $c charts/$c; done", ""},
+		"by nobody knows": {"bash run.sh", "helm upgrade -i one $1", ""},
+		"by another tool": {"helmfile sync", "", ""},
+		"of a repository": {"helm upgrade -i three stable/three", "", "charts/one charts/two"},
+		"no shell":        {"bash run.sh", "if then", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fsys := fstest.MapFS{
+				"charts/one/Chart.yaml": {Data: []byte(chart)}, "charts/one/charts/sub/Chart.yaml": {Data: []byte(chart)}, "charts/two/Chart.yaml": {Data: []byte(chart)},
+				"lib/Chart.yaml": {Data: []byte(chart + "type: library\n")},
+				"commands.txt":   {Data: []byte(tt.command)}, "run.sh": {Data: []byte(tt.script)},
+			}
+			if got := strings.Join(discover(t, fsys).Uninstalled, " "); got != tt.want {
+				t.Errorf("uninstalled %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

@@ -17,6 +17,7 @@ type install struct {
 	release   string
 	namespace string
 	noHooks   bool
+	guessed   bool // because nothing is known to install the chart
 	values    ValueSet
 	dir       string            // where the command runs
 	input     string            // its standard input
@@ -29,6 +30,7 @@ func (c *collector) helm(p program) {
 	flags := helmFlags(&in)
 	if err := flags.Parse(p.words[1:]); err != nil {
 		if !errors.Is(err, pflag.ErrHelp) {
+			c.usage.unclear = true
 			c.problem(p.at.File, p.at.Line, false, "helm command not followed: %v", err)
 		}
 		return
@@ -47,6 +49,7 @@ func (c *collector) helm(p program) {
 	}
 	in.chart = within(p.dir, chart)
 	if _, err := fs.Stat(c.fsys, in.chart); err != nil {
+		c.usage.unclear = c.usage.unclear || strings.ContainsAny(chart, "$`*")
 		if !c.partial {
 			known := !strings.Contains(chart, "$")
 			c.problem(p.at.File, p.at.Line, known, "the chart %s is not in the rootfs, and what it needs is not known: add it to the rootfs (helm pull) and install it from there", chart)

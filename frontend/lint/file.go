@@ -78,7 +78,7 @@ func eachCommand(check func(command.Simple) string) func(*kubefile.File, kubefil
 			if s.Command == nil {
 				continue
 			}
-			for _, c := range command.Parse(s.Command.String()) {
+			for _, c := range command.Read(*s.Command) {
 				if message := check(c); message != "" {
 					report(s.Location, message)
 				}
@@ -91,7 +91,7 @@ func eachCommand(check func(command.Simple) string) func(*kubefile.File, kubefil
 func nonIdempotent(c command.Simple) string {
 	program, verb := c.Verb()
 	switch {
-	case c.MayFail:
+	case c.Guarded:
 		return ""
 	case program == "helm" && verb == "install":
 		return "helm install fails when the release exists: say helm upgrade --install"

@@ -57,7 +57,7 @@ func TestFileRules(t *testing.T) {
 		"of other stages":   {text: "FROM b:1 AS tools\nUSER 1\nENTRYPOINT x\nFROM scratch\n"},
 		"list":              {text: "FROM scratch\nCMD [\"bash a.sh\"]\n", want: "CommandList 2", says: "CMDS"},
 		"helm install":      {text: "FROM scratch\nCMD a && helm install b c\n", want: "NonIdempotentCommand 2", says: "helm upgrade --install"},
-		"kubectl create":    {text: "FROM scratch\nCMD kubectl -n x create ns y\nCMD kubectl create -f x || true\nCMD kubectl create ns y --dry-run=client -o yaml | kubectl apply -f -\n", want: "", says: ""},
+		"kubectl create":    {text: "FROM scratch\nCMD kubectl -n x create ns y\nCMD kubectl create -f x || true\nCMD kubectl create ns y --dry-run=client -o yaml | kubectl apply -f -\n", want: "NonIdempotentCommand 2", says: "kubectl create fails"},
 		"kubectl run":       {text: "FROM scratch\nCMDS [\"kubectl run a --image=b\"]\n", want: "NonIdempotentCommand 2", says: "kubectl apply"},
 		"secret":            {text: "FROM scratch\nCMD helm upgrade -i a b --set adminPassword=hunter2 --set x.token=$TOKEN --set existingSecret=c --set password=false\n", want: "SecretInCommand 2", says: "the value of adminPassword is"},
 		"directory":         {text: "FROM scratch\nCOPY tidb .\nCMD kubectl apply -f tidb/crd.yaml\n", want: "CopiedDirectory 2", says: "COPY tidb tidb/"},
