@@ -80,18 +80,9 @@ func (p *platformBuild) scan(ctx context.Context, rootfs bkllb.State) (*step.Sca
 
 // applications is what base and Kubefile want to run, for the step that sees the files.
 func (p *platformBuild) applications(whole bool) application.Request {
-	r := application.Request{BaseApps: p.base.Apps, Commands: p.base.Commands, WorkingDir: p.image.Config.WorkingDir, Env: p.image.Config.Env, Whole: whole}
-	for _, a := range p.content.Apps {
-		r.Apps = append(r.Apps, application.App{Name: a.Name, Role: a.Role})
-	}
-	for _, s := range p.content.Steps {
-		wanted := application.Step{Command: s.Command}
-		if l := s.Launch; l != nil {
-			wanted.Launch = &application.Launch{App: l.App, Namespace: l.Namespace, Values: l.Values, Set: l.Set}
-		}
-		r.Steps = append(r.Steps, wanted)
-	}
-	return r
+	return withContent(p.content, application.Request{
+		BaseApps: p.base.Apps, Commands: p.base.Commands, WorkingDir: p.image.Config.WorkingDir, Env: p.image.Config.Env, Whole: whole,
+	})
 }
 
 // added is what this build puts on its base. The base's images are in it already, and so it need not even be pulled. Without such a

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/kubefile/kubefile/frontend"
 	"github.com/kubefile/kubefile/frontend/discovery"
 )
 
@@ -18,10 +21,13 @@ func discover() *cli.Command {
 		Usage:     "print the images that a directory needs, offline and without BuildKit",
 		ArgsUsage: "DIR",
 		Flags: []cli.Flag{
-			&cli.StringSliceFlag{Name: "cmd", Usage: "a command that is run on the cluster, as CMD says it: \"helm install …\"; may be given several times"},
-			&cli.StringFlag{Name: "kube-version", Usage: "the Kubernetes version that charts are rendered for, such as v1.34.4"},
+			&cli.StringSliceFlag{Name: "cmd", Usage: "a `COMMAND` that is run on the cluster, as CMD says it: \"helm install …\"; may be given several times"},
+			&cli.StringFlag{Name: "kubefile", Usage: "take the commands from this Kubefile `FILE`; those of --cmd come after them"},
+			&cli.StringFlag{Name: "kube-version", Usage: "the Kubernetes `VERSION` that charts are rendered for, such as v1.34.4"},
+			&cli.StringSliceFlag{Name: "values", Usage: "a values file for all charts, or CHART=`FILE` for the chart of that path in DIR, beside the values that commands give; may be given several times, the last one wins"},
+			&cli.StringSliceFlag{Name: "ignore", Usage: "a file or directory of DIR that is not searched; `PATTERN`s may have * and ?; may be given several times"},
 			&cli.StringFlag{Name: "format", Value: "lines", Usage: "lines (certain and strong references), table (where and why), or json (everything)"},
-			&cli.StringFlag{Name: "why", Usage: "explain how this reference was found"},
+			&cli.StringFlag{Name: "why", Usage: "explain every place that `REFERENCE` was found in, and what led there"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if c.Args().Len() != 1 {
@@ -32,10 +38,11 @@ func discover() *cli.Command {
 				return err
 			}
 			defer root.Close()
-			result, err := discovery.Discover(ctx, root.FS(), discovery.Options{
-				Commands:          c.StringSlice("cmd"),
-				KubernetesVersion: c.String("kube-version"),
-			})
+			opts, err := discoverOptions(c, root.FS())
+			if err != nil {
+				return err
+			}
+			result, err := discovery.Discover(ctx, root.FS(), opts)
 			if err != nil {
 				return err
 			}
@@ -50,13 +57,53 @@ func discover() *cli.Command {
 	}
 }
 
+func discoverOptions(c *cli.Command, dir fs.FS) (discovery.Options, error) {
+	opts := discovery.Options{KubernetesVersion: c.String("kube-version"), Ignore: c.StringSlice("ignore")}
+	if name := c.String("kubefile"); name != "" {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return opts, err
+		}
+		if opts.Commands, err = frontend.Commands(data, dir); err != nil {
+			return opts, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	opts.Commands = append(opts.Commands, c.StringSlice("cmd")...)
+	given := map[string]*discovery.ValueSet{}
+	for _, value := range c.StringSlice("values") {
+		chart, name, ok := strings.Cut(value, "=")
+		if !ok {
+			chart, name = discovery.EveryChart, value
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return opts, err
+		}
+		if given[chart] == nil {
+			given[chart] = &discovery.ValueSet{}
+		}
+		if err := given[chart].Lay(data); err != nil {
+			return opts, fmt.Errorf("values file %s: %w", name, err)
+		}
+	}
+	opts.Values = map[string][]discovery.ValueSet{}
+	for chart, set := range given {
+		opts.Values[chart] = []discovery.ValueSet{*set}
+	}
+	return opts, nil
+}
+
 // complain prints what could not be read, and fails if that may hide an image.
 func complain(w io.Writer, problems []discovery.Problem) error {
 	var err error
 	for _, p := range problems {
-		fmt.Fprintf(w, "%s:%d: %s\n", p.File, p.Line, p.Message)
+		place := p.File
+		if p.Line > 0 {
+			place = fmt.Sprintf("%s:%d", p.File, p.Line)
+		}
+		fmt.Fprintf(w, "%s: %s\n", place, p.Message)
 		if p.Fatal {
-			err = errors.New("the list is not complete")
+			err = errors.New("the list is not complete: mend what is said above, or leave the file out by --ignore")
 		}
 	}
 	return err

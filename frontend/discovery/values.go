@@ -29,6 +29,16 @@ type ValueSet struct {
 	SetLiteral []string `json:"setLiteral,omitempty"`
 }
 
+// Lay lays a values file over Values.
+func (v *ValueSet) Lay(data []byte) error {
+	values, err := loader.LoadValues(bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	v.Values = loader.MergeMaps(v.Values, values)
+	return nil
+}
+
 func (v ValueSet) equal(other ValueSet) bool {
 	return slices.Equal(v.Files, other.Files) && slices.Equal(v.Set, other.Set) && slices.Equal(v.SetString, other.SetString) &&
 		slices.Equal(v.SetFile, other.SetFile) && slices.Equal(v.SetJSON, other.SetJSON) && slices.Equal(v.SetLiteral, other.SetLiteral)

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// asProgram makes the test binary the program itself.
+const asProgram = "KUBEFILE_FRONTEND_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// program runs kubefile-frontend as a process of its own.
+func program(t *testing.T, dir string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	var out, complaints bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), complaints.String(), cmd.ProcessState.ExitCode()
+}
+
+func write(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, data := range files {
+		name = filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(data), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestDiscover(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{
+		"rootfs/charts/web/Chart.yaml":         "{apiVersion: v2, name: web, version: 0.1.0}",
+		"rootfs/charts/web/templates/pod.yaml": "spec:\n  containers:\n  - image: web:{{ .Values.tag }}-{{ .Capabilities.KubeVersion.Minor }}\n",
+		"rootfs/charts/web/values.yaml":        "tag: own",
+		"rootfs/pod.yaml":                      "spec:\n  containers:\n  - image: localhost:5000/a/pod@sha256:" + strings.Repeat("0", 64) + "\n",
+		"rootfs/broken/Chart.yaml":             "{apiVersion: v2, name: broken}",
+		"Kubefile":                             "FROM scratch\nCOPY rootfs .\nCMD helm install web charts/web --set tag=kubefile\n",
+		"values.yaml":                          "tag: file",
+	})
+	const pod = "localhost:5000/a/pod@sha256:0000000000000000000000000000000000000000000000000000000000000000\n"
+	for _, test := range []struct {
+		name   string
+		args   []string
+		stdout string
+		stderr string // a part of it; empty for none at all
+		code   int
+	}{
+		{"not readable", []string{"rootfs"}, "docker.io/library/web:own-34\n" + pod, "broken: the chart cannot be loaded", 1},
+		{"ignored", []string{"--ignore", "broken", "rootfs"}, "docker.io/library/web:own-34\n" + pod, "", 0},
+		{"ignored by a pattern, after the directory", []string{"rootfs", "--ignore", "brok*", "--ignore=charts/"}, pod, "", 0},
+		{"bad pattern", []string{"rootfs", "--ignore", "["}, "", "syntax error in pattern", 1},
+		{"commands", []string{"--cmd", "helm install a charts/web --set tag=1,b=2", "--cmd=helm install b charts/web --set tag=2", "--ignore", "broken", "--ignore", "pod.yaml", "rootfs"},
+			"docker.io/library/web:1-34\ndocker.io/library/web:2-34\n", "", 0},
+		{"kubefile", []string{"--kubefile", "Kubefile", "--cmd", "crictl pull tool:1", "--ignore", "broken", "--ignore", "pod.yaml", "rootfs"},
+			"docker.io/library/tool:1\ndocker.io/library/web:kubefile-34\n", "", 0},
+		{"values", []string{"--values", "values.yaml", "--ignore", "broken", "--ignore", "pod.yaml", "rootfs"}, "docker.io/library/web:file-34\n", "", 0},
+		{"values of one chart", []string{"--values", "charts/web=values.yaml", "--values", "charts/other=values.yaml", "--ignore", "broken", "--ignore", "pod.yaml", "rootfs"},
+			"docker.io/library/web:file-34\n", "", 0},
+		{"version", []string{"--kube-version", "v1.19.8", "--ignore", "broken", "--ignore", "pod.yaml", "rootfs"}, "docker.io/library/web:own-19\n", "", 0},
+		{"no version", []string{"--kube-version", "newest", "rootfs"}, "", `kubernetes version "newest"`, 1},
+		{"no directory", []string{"gone"}, "", "gone", 1},
+		{"no Kubefile", []string{"--kubefile", "gone", "rootfs"}, "", "gone", 1},
+		{"why", []string{"--why", "web:own-34", "rootfs"},
+			"REFERENCE                     CLASS    RULE      WHERE                            THROUGH\n" +
+				"docker.io/library/web:own-34  certain  pod-spec  charts/web/templates/pod.yaml:3  chart charts/web (web 0.1.0)\n", "", 0},
+		{"why not", []string{"--why", "web:2", "rootfs"}, "", "was not found", 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			args := append([]string{"discover", "--kube-version", "v1.34.4"}, test.args...)
+			stdout, stderr, code := program(t, dir, args...)
+			if stdout != test.stdout || code != test.code {
+				t.Errorf("exit status %d, stdout:\n%s\nstderr:\n%s", code, stdout, stderr)
+			}
+			if !strings.Contains(stderr, test.stderr) || test.stderr == "" && stderr != "" {
+				t.Errorf("stderr: %s", stderr)
+			}
+		})
+	}
+}
