@@ -35,6 +35,8 @@ var programs = []program{
 	{name: "buildkitd-v0.10", dir: "buildkit-v0.10", module: "github.com/moby/buildkit",
 		packages: []string{"github.com/moby/buildkit/cmd/buildkitd"},
 		set:      []string{"github.com/moby/buildkit/version.Version={version}"}},
+	{name: "cosign", dir: "cosign", module: "github.com/sigstore/cosign/v3",
+		packages: []string{"github.com/sigstore/cosign/v3/cmd/cosign"}},
 	{name: "staticcheck", dir: ".", module: "honnef.co/go/tools",
 		packages: []string{"honnef.co/go/tools/cmd/staticcheck"}},
 	// Helm 4, because it is the engine that the frontend renders charts with: what was discovered is what gets installed.
