@@ -245,10 +245,10 @@ func (s *chartSearch) search(template string, data []byte) {
 			if hooks := hooksOf(root); hooks.test || s.install.noHooks && hooks.any {
 				continue
 			}
-			err := search(root, func(n *yaml.Node, rule string, class imagespec.Class) {
-				f := s.finding(template, d.line+n.Line)
-				f.Rule, f.Class = rule, class
-				s.c.reference(n.Value, f)
+			err := search(root, func(m match) {
+				f := s.finding(template, d.line+m.line)
+				f.Rule, f.Class, f.Chain = m.rule, m.class, append(f.Chain, m.chain...)
+				s.c.reference(m.reference, f)
 			})
 			if err != nil {
 				s.c.problem(file, 0, true, "not searched to its end: %v", err)

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/kubefile/kubefile/imagespec"
 )
 
@@ -119,13 +117,13 @@ func (c *collector) readHereDocument(text string, at imagespec.Finding) {
 			if root.Decode(&resource) != nil || resource.APIVersion == "" || resource.Kind == "" {
 				continue
 			}
-			_ = search(root, func(n *yaml.Node, rule string, class imagespec.Class) {
+			_ = search(root, func(m match) {
 				f := at
-				f.Rule, f.Class = rule, class
+				f.Rule, f.Class, f.Chain = m.rule, m.class, append(slices.Clone(at.Chain), m.chain...)
 				if at.File != commandFile {
-					f.Line += d.line + n.Line
+					f.Line += d.line + m.line
 				}
-				c.reference(n.Value, f)
+				c.reference(m.reference, f)
 			})
 		}
 	}

@@ -62,7 +62,7 @@ type Result struct {
 type source func(ctx context.Context, c *collector, t *tree) error
 
 func sources() []source {
-	return []source{readKustomizations, readCharts, readImageLists, readDocuments}
+	return []source{readKustomizations, readCharts, readImageLists, readSettings, readDocuments}
 }
 
 // Discover reads the whole of fsys, a cluster rootfs or a part of one, once. Whoever opens fsys decides what a symbolic link may reach:

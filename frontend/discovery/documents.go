@@ -17,8 +17,21 @@ import (
 )
 
 func readDocuments(ctx context.Context, c *collector, t *tree) error {
-	names := t.take(func(name string) bool { return documentExt(name) != "" })
+	names := t.take(func(name string) bool { return documentExt(name) != "" && (!notDeployed(name) || c.usage.appliesFile(name)) })
 	return each(ctx, names, c.readDocument)
+}
+
+// notDeployed tells documents that are about something else than a cluster: documentation and tests, and what builds and checks a project.
+func notDeployed(name string) bool {
+	base := path.Base(name)
+	for _, prefix := range []string{".gitlab-ci", ".travis", ".drone", ".goreleaser", ".golangci", ".pre-commit", "azure-pipelines", "cloudbuild", "skaffold", "docker-compose",
+		"mkdocs", "package.json", "package-lock", "renovate", "codecov", "ct.y", "Tiltfile", "devspace"} {
+		if strings.HasPrefix(base, prefix) {
+			return true
+		}
+	}
+	return isAside(name) || strings.HasSuffix(base, ".schema.json") || strings.HasPrefix(name, ".github/") || strings.Contains(name, "/.github/") ||
+		strings.HasPrefix(name, ".circleci/") || strings.Contains(name, "/.circleci/")
 }
 
 // documentExt returns the extension of a file of documents, or nothing for other files. "x.yaml.tmpl" is rendered on each host to
@@ -62,8 +75,13 @@ func (c *collector) readDocument(name string) error {
 
 // searchFile applies the rules to a document of a file that begins after the given number of lines.
 func (c *collector) searchFile(name string, lines int, root *yaml.Node) {
-	err := search(root, func(n *yaml.Node, rule string, class imagespec.Class) {
-		c.reference(n.Value, imagespec.Finding{File: name, Line: lines + n.Line, Rule: rule, Class: class})
+	aside := isValuesFile(name)
+	key := strings.TrimSuffix(path.Base(name), path.Ext(name)) // images.yaml
+	err := searchUnder(key, root, func(m match) {
+		if aside && m.class == imagespec.ClassStrong {
+			m.class = imagespec.ClassMaybe
+		}
+		c.reference(m.reference, imagespec.Finding{File: name, Line: lines + m.line, Rule: m.rule, Class: m.class, Chain: m.chain})
 	})
 	if err != nil {
 		c.problem(name, lines+1, true, "not searched to its end: %v", err)

@@ -85,13 +85,13 @@ func (o *origins) search(one *kustomization, r *resource.Resource) {
 	if hooksOf(root).test {
 		return
 	}
-	err := search(root, func(n *yaml.Node, rule string, class imagespec.Class) {
+	err := search(root, func(m match) {
 		if one.optional {
-			class = imagespec.ClassMaybe
+			m.class = imagespec.ClassMaybe
 		}
-		f := o.place(one, r, pathTo(root, n), n.Value)
-		f.Rule, f.Class = rule, class
-		o.c.reference(n.Value, f)
+		f := o.place(one, r, pathTo(root, m.node), m.node.Value)
+		f.Rule, f.Class, f.Chain = m.rule, m.class, append(f.Chain, m.chain...)
+		o.c.reference(m.reference, f)
 	})
 	if err != nil {
 		o.c.problem(one.file, 0, true, "not searched to its end: %v", err)

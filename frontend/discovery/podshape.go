@@ -13,7 +13,7 @@ const rulePodSpec = "pod-spec"
 func podSpec(s *searcher, m *yaml.Node) {
 	report := func(n *yaml.Node) {
 		if n != nil && n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
-			s.report(n, rulePodSpec, imagespec.ClassCertain)
+			s.found(n, n.Value, rulePodSpec, imagespec.ClassCertain)
 		}
 	}
 	for _, key := range []string{"containers", "initContainers", "ephemeralContainers"} {

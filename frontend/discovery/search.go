@@ -8,22 +8,71 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// rule looks at one map of a document and reports the scalars in it that name images.
-type rule func(s *searcher, m *yaml.Node)
+// match is an image that a rule found.
+type match struct {
+	node      *yaml.Node // of the document, in whose text the reference stands
+	line      int        // of the document, from 1
+	reference string     // as it is written
+	rule      string
+	class     imagespec.Class
+	chain     []string // what inside the document led there
+}
 
-// rules are applied to every map, in order.
+// rule looks at one map of a document and reports the scalars in it that name images.
+type rule func(s *searcher, m *yaml.Node, at location)
+
+// rules are applied to every map, in order: what an earlier one has taken, a later one leaves alone. The shape of pods comes before all of
+// them, in the whole document.
 func rules() []rule {
-	return []rule{podSpec}
+	return []rule{imageParts, environment, namedImages, flagLists}
+}
+
+// location is where in a document a node stands.
+type location struct {
+	key   string // under which it stands, or the list that it is in
+	image string // the key nearest above it that names images, if there is one
+	hub   string // registry and tag that apply below, as Istio's values have them
+	tag   string
 }
 
 // maxSteps bounds the search of a document: aliases and merge keys make of a few nodes a great many.
 const maxSteps = 10 * maxNodes
 
 // search applies the rules to every map below root once.
-func search(root *yaml.Node, report func(n *yaml.Node, rule string, class imagespec.Class)) error {
-	s := searcher{rules: rules(), report: report, budget: maxSteps}
-	s.visit(root, 0)
+func search(root *yaml.Node, report func(m match)) error {
+	return searchUnder("", root, report)
+}
+
+// searchUnder searches what stands under a key.
+func searchUnder(key string, root *yaml.Node, report func(m match)) error {
+	s := searcher{rules: rules(), report: report, budget: maxSteps, taken: map[*yaml.Node]bool{}}
+	if top := resolve(root); top.Kind == yaml.DocumentNode && len(top.Content) > 0 {
+		root = top.Content[0]
+	}
+	s.document(root, location{key: key}, 0)
 	return s.err
+}
+
+// document applies the rules to a document, or to one that is a string in it.
+func (s *searcher) document(root *yaml.Node, at location, depth int) {
+	if s.kind = kindOf(s, root); s.kind.skipped() {
+		return
+	}
+	s.shapes(root, depth)
+	s.visit(root, at, depth)
+}
+
+// shapes finds pods.
+func (s *searcher) shapes(n *yaml.Node, depth int) {
+	if !s.step(depth) {
+		return
+	}
+	if n.Kind == yaml.MappingNode {
+		podSpec(s, n)
+	}
+	for _, child := range n.Content {
+		s.shapes(child, depth+1)
+	}
 }
 
 var (
@@ -33,9 +82,28 @@ var (
 
 type searcher struct {
 	rules  []rule
-	report func(n *yaml.Node, rule string, class imagespec.Class)
+	report func(m match)
 	budget int   // steps that are left
 	err    error // why the search ended
+	kind   kind  // of the document
+	taken  map[*yaml.Node]bool
+	nested nesting
+}
+
+// found reports an image, once for each node.
+func (s *searcher) found(n *yaml.Node, reference, rule string, class imagespec.Class) {
+	if s.taken[n] {
+		return
+	}
+	s.taken[n] = true
+	m := match{node: n, line: n.Line, reference: reference, rule: rule, class: class}
+	if outer := s.nested.node; outer != nil {
+		if class == imagespec.ClassCertain {
+			m.class = imagespec.ClassStrong // if it is used
+		}
+		m.node, m.line, m.chain = outer, s.nested.line+n.Line, s.nested.chain
+	}
+	s.report(m)
 }
 
 // step reports whether the search may go on, at the given depth.
@@ -53,17 +121,34 @@ func (s *searcher) step(depth int) bool {
 }
 
 // visit does not follow aliases: what they stand for is visited where its anchor is.
-func (s *searcher) visit(n *yaml.Node, depth int) {
+func (s *searcher) visit(n *yaml.Node, at location, depth int) {
 	if !s.step(depth) {
 		return
 	}
-	if n.Kind == yaml.MappingNode {
+	switch n.Kind {
+	case yaml.MappingNode:
+		at = s.inherit(n, at)
 		for _, rule := range s.rules {
-			rule(s, n)
+			rule(s, n, at)
 		}
-	}
-	for _, child := range n.Content {
-		s.visit(child, depth+1)
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := n.Content[i].Value
+			if notImages(key) {
+				continue
+			}
+			below := at
+			below.key = key
+			if namesImages(key) {
+				below.image = key
+			}
+			s.visit(n.Content[i+1], below, depth+1)
+		}
+	case yaml.ScalarNode:
+		s.scalar(n, at, depth)
+	default:
+		for _, child := range n.Content {
+			s.visit(child, at, depth+1)
+		}
 	}
 }
 

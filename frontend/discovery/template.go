@@ -22,8 +22,8 @@ type mark struct {
 }
 
 var (
-	// imageKey is a line with one of the keys that the rules read.
-	imageKey = regexp.MustCompile(`(?:^|[\s{,"'-])(?:image|reference)["']?\s*:`)
+	// imageKey is a line that one of the rules may read.
+	imageKey = regexp.MustCompile(`(?i)(?:image[\w-]*["']?\s*[:=]|(?:^|[\s{,"'-])(?:reference|repository|value)["']?\s*:|^\s*-\s+["']?(?:--|[\w.-]+/))`)
 	// comment is a mark behind a line: the number of the template and the line in it.
 	comment = regexp.MustCompile(` #kubefile:(\d+):(\d+)`)
 )
