@@ -245,6 +245,7 @@ func (s *chartSearch) search(template string, data []byte) {
 			if hooks := hooksOf(root); hooks.test || s.install.noHooks && hooks.any {
 				continue
 			}
+			s.c.noteCustom(root, s.finding(template, d.line+1))
 			err := search(root, func(m match) {
 				f := s.finding(template, d.line+m.line)
 				f.Rule, f.Class, f.Chain = m.rule, m.class, append(f.Chain, m.chain...)

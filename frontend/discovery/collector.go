@@ -29,6 +29,9 @@ type collector struct {
 	kustomizations []string
 	inflated       map[string]bool // charts that kustomizations take in
 	uninstalled    []string        // charts that nothing installs
+	kubernetes     string          // the version that the options say
+	customs        []custom        // resources with a version
+	commented      []commented     // images that comments name
 	findings       []Finding
 	problems       []Problem
 }
@@ -36,7 +39,7 @@ type collector struct {
 // fork returns a collector that others may not see yet.
 func (c *collector) fork() *collector {
 	fork := *c
-	fork.findings, fork.problems = nil, nil
+	fork.findings, fork.problems, fork.customs = nil, nil, nil
 	return &fork
 }
 
@@ -44,6 +47,7 @@ func (c *collector) fork() *collector {
 func (c *collector) join(fork *collector) {
 	c.findings = append(c.findings, fork.findings...)
 	c.problems = append(c.problems, fork.problems...)
+	c.customs = append(c.customs, fork.customs...)
 }
 
 // placeholder is what people write where a script or a person puts the image in later.

@@ -62,7 +62,7 @@ type Result struct {
 type source func(ctx context.Context, c *collector, t *tree) error
 
 func sources() []source {
-	return []source{readKustomizations, readCharts, readImageLists, readSettings, readDocuments}
+	return []source{readKustomizations, readCharts, readImageLists, readSettings, readDocuments, readKubeadm, readHidden}
 }
 
 // Discover reads the whole of fsys, a cluster rootfs or a part of one, once. Whoever opens fsys decides what a symbolic link may reach:
@@ -75,7 +75,7 @@ func Discover(ctx context.Context, fsys fs.FS, opts Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &collector{fsys: fsys, capabilities: capabilities, values: opts.Values, partial: opts.Partial, inflated: map[string]bool{}}
+	c := &collector{fsys: fsys, capabilities: capabilities, kubernetes: opts.KubernetesVersion, values: opts.Values, partial: opts.Partial, inflated: map[string]bool{}}
 	t, err := walk(ctx, fsys, opts.Ignore)
 	if err != nil {
 		return nil, err

@@ -17,7 +17,9 @@ import (
 )
 
 func readDocuments(ctx context.Context, c *collector, t *tree) error {
-	names := t.take(func(name string) bool { return documentExt(name) != "" && (!notDeployed(name) || c.usage.appliesFile(name)) })
+	names := t.take(func(name string) bool {
+		return documentExt(name) != "" && (!notDeployed(name) || c.usage.appliesFile(name))
+	})
 	return each(ctx, names, c.readDocument)
 }
 
@@ -58,6 +60,7 @@ func (c *collector) readDocument(name string) error {
 			return nil
 		}
 	}
+	c.noteComments(name, data)
 	for _, d := range split(data) {
 		roots, err := d.parse()
 		if errors.Is(err, errTooLarge) {
@@ -75,6 +78,7 @@ func (c *collector) readDocument(name string) error {
 
 // searchFile applies the rules to a document of a file that begins after the given number of lines.
 func (c *collector) searchFile(name string, lines int, root *yaml.Node) {
+	c.noteCustom(root, imagespec.Finding{File: name, Line: lines + 1})
 	aside := isValuesFile(name)
 	key := strings.TrimSuffix(path.Base(name), path.Ext(name)) // images.yaml
 	err := searchUnder(key, root, func(m match) {

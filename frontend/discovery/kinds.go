@@ -6,15 +6,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// kind is what a document is.
-type kind struct {
+// documentKind is what a document is.
+type documentKind struct {
 	group, name string // of a Kubernetes resource
 	other       string // what it is instead, where it is known to name no images
 }
 
 // kindOf looks at the root of a document.
-func kindOf(s *searcher, root *yaml.Node) kind {
-	k := kind{name: s.text(root, "kind")}
+func kindOf(s *searcher, root *yaml.Node) documentKind {
+	k := documentKind{name: s.text(root, "kind")}
 	k.group, _, _ = strings.Cut(s.text(root, "apiVersion"), "/")
 	has := func(keys ...string) bool {
 		for _, key := range keys {
@@ -41,7 +41,7 @@ func kindOf(s *searcher, root *yaml.Node) kind {
 }
 
 // skipped are documents in which an image is described, matched, or of another kind.
-func (k kind) skipped() bool {
+func (k documentKind) skipped() bool {
 	if k.other != "" {
 		return true
 	}

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	distribution "github.com/distribution/reference"
-	"github.com/opencontainers/go-digest"
 )
 
 // likelihood says how much a text looks like an image reference, by what is in it.
@@ -30,7 +29,7 @@ const maxReference = 512
 // likely looks at a text that may be a distribution.
 func likely(text string) likelihood {
 	if text == "" || len(text) > maxReference || strings.ContainsAny(text, " \t\n{}<>$%\"'()[]|=,;\\") || strings.Contains(text, "://") ||
-		strings.HasPrefix(text, "/") || strings.HasPrefix(text, ".") {
+		strings.HasPrefix(text, "/") || strings.HasPrefix(text, ".") || digestGrammar.MatchString(text) {
 		return notLikely
 	}
 	named, err := distribution.ParseNormalizedNamed(text)
@@ -44,8 +43,6 @@ func likely(text string) likelihood {
 	switch {
 	case hasTag && (fileName.MatchString("x."+tagged.Tag()) || !slash && !digested && isNumber(first[:strings.Index(first, ":")])):
 		return notLikely // 12:30
-	case digested && !slash && !hasTag && digest.Digest(text).Validate() == nil:
-		return notLikely // sha256:… alone
 	case hasTag && !slash && !digested && strings.Contains(first[:strings.Index(first, ":")], "."):
 		return notLikely // a host and its port
 	case hosted && (hasTag || digested):

@@ -147,7 +147,9 @@ func (s *searcher) scalar(n *yaml.Node, at location, depth int) {
 	}
 	data := (s.kind.name == "ConfigMap" || s.kind.name == "Secret") && s.nested.node == nil
 	switch {
-	case namesImageLists(at.key), at.image != "" && namesImageLists(at.image):
+	case namesImageLists(at.key):
+		s.list(n, repository, ruleNamed, imagespec.ClassStrong)
+	case namesImageLists(at.image):
 		s.list(n, shortName, ruleNamed, imagespec.ClassStrong)
 	case namesImages(at.key):
 		s.list(n, shortName, ruleNamed, imagespec.ClassStrong)

@@ -83,9 +83,9 @@ var (
 type searcher struct {
 	rules  []rule
 	report func(m match)
-	budget int   // steps that are left
-	err    error // why the search ended
-	kind   kind  // of the document
+	budget int          // steps that are left
+	err    error        // why the search ended
+	kind   documentKind // of the document
 	taken  map[*yaml.Node]bool
 	nested nesting
 }
@@ -138,7 +138,7 @@ func (s *searcher) visit(n *yaml.Node, at location, depth int) {
 			}
 			below := at
 			below.key = key
-			if namesImages(key) {
+			if namesImages(key) || namesImageLists(key) {
 				below.image = key
 			}
 			s.visit(n.Content[i+1], below, depth+1)

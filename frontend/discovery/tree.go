@@ -13,7 +13,10 @@ import (
 )
 
 // tree is the regular files that no source has taken yet, in lexical order of their directories.
-type tree struct{ files []string }
+type tree struct {
+	files []string
+	all   []string // with those that were taken
+}
 
 // walk lists a file system without what is ignored. What a symbolic link leads to is listed where it lies.
 func walk(ctx context.Context, fsys fs.FS, ignore []string) (*tree, error) {
@@ -29,7 +32,7 @@ func walk(ctx context.Context, fsys fs.FS, ignore []string) (*tree, error) {
 			return matched
 		})
 	}
-	return t, fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return fmt.Errorf("reading %s: %w", name, err)
@@ -43,6 +46,8 @@ func walk(ctx context.Context, fsys fs.FS, ignore []string) (*tree, error) {
 		}
 		return nil
 	})
+	t.all = t.files
+	return t, err
 }
 
 // ours tells the directories that the format puts into an image: the store of embedded images and the runner.
