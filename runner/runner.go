@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/phase"
@@ -101,6 +102,16 @@ func Status(ctx context.Context, site Site) (*phase.Status, error) {
 	}
 	defer c.Close()
 	return phase.Look(ctx, c)
+}
+
+// Used compares the images that a running cluster names with a lock.
+func Used(ctx context.Context, site Site, lock *imagespec.Lock) (used []phase.Use, unused []string, err error) {
+	c, err := site.cluster()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer c.Close()
+	return phase.Used(ctx, c, lock)
 }
 
 // Kubeconfig writes a kubeconfig for the delivery machine.

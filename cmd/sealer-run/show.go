@@ -60,7 +60,9 @@ func kubeconfig(ctx context.Context, cmd *cli.Command) error {
 func inspectFlags() []cli.Flag { return []cli.Flag{outputFlag(), plainFlag()} }
 
 func imagesFlags() []cli.Flag {
-	return append(inspectFlags(), &cli.StringFlag{Name: "why", Usage: "what led to this `IMAGE`"})
+	return append(append(inspectFlags(), siteFlags()...),
+		&cli.StringFlag{Name: "why", Usage: "what led to this `IMAGE`"},
+		&cli.BoolFlag{Name: "from-cluster", Usage: "what the pods of the running cluster use, against the image; wants -m"})
 }
 
 func open(ctx context.Context, cmd *cli.Command) (*source.Artifact, error) {
@@ -145,6 +147,9 @@ func images(ctx context.Context, cmd *cli.Command) error {
 	if written := cmd.String("why"); written != "" {
 		return why(out, lock, written)
 	}
+	if cmd.Bool("from-cluster") {
+		return fromCluster(ctx, cmd, lock)
+	}
 	if cmd.String("output") == "json" {
 		return printJSON(out, lock)
 	}
@@ -154,6 +159,35 @@ func images(ctx context.Context, cmd *cli.Command) error {
 		}
 	}
 	return nil
+}
+
+// fromCluster shows what a running cluster uses of a lock.
+func fromCluster(ctx context.Context, cmd *cli.Command, lock *imagespec.Lock) error {
+	s, err := site(cmd)
+	if err != nil {
+		return err
+	}
+	used, unused, err := runner.Used(ctx, s, lock)
+	if err != nil {
+		return err
+	}
+	out := cmd.Root().Writer
+	if cmd.String("output") == "json" {
+		return printJSON(out, map[string]any{"used": used, "unused": unused})
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "IMAGE\tPODS\tIN THE ARTIFACT")
+	for _, u := range used {
+		embedded := "no"
+		if u.Embedded {
+			embedded = "yes"
+		}
+		fmt.Fprintf(table, "%s\t%d\t%s\n", u.Reference, u.Pods, embedded)
+	}
+	for _, reference := range unused {
+		fmt.Fprintf(table, "%s\t0\tyes\n", reference)
+	}
+	return table.Flush()
 }
 
 func why(out io.Writer, lock *imagespec.Lock, written string) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -146,6 +147,12 @@ func (r *road) served(t *testing.T) {
 		}
 		return nil
 	})
+	table := regexp.MustCompile(` +`).ReplaceAllString(r.succeed(t, "images", r.source, "--from-cluster", "-m", masters), " ")
+	for _, line := range []string{"docker.io/kubernetesui/dashboard:v2.2.0 1 yes\n", "registry.k8s.io/kube-proxy:v1.34.4 3 yes\n", "example.com/not/embedded:v9 1 no\n"} {
+		if !strings.Contains(table, line) {
+			t.Errorf("images --from-cluster has no %q:\n%s", line, table)
+		}
+	}
 	r.kubectl(t, "delete pod absent --now")
 }
 

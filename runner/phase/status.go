@@ -5,10 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"strings"
 
+	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/registryproxy"
 )
 
@@ -49,6 +51,49 @@ func Look(ctx context.Context, c *Cluster) (*Status, error) {
 	}
 	status.Served, status.Missed = distinct(status.Served), distinct(status.Missed)
 	return status, nil
+}
+
+// Use is an image that pods of a running cluster name.
+type Use struct {
+	Reference string `json:"reference"` // in full form
+	Pods      int    `json:"pods"`      // containers of pods, finished ones too
+	Embedded  bool   `json:"embedded"`  // in the lock that it was compared with
+}
+
+// Used lists the images that the pods of a running cluster name, sorted, against a lock. unused are the references of the lock that no pod
+// names now: jobs that are gone, and what operators have not started yet, are among them. It changes nothing.
+func Used(ctx context.Context, c *Cluster, lock *imagespec.Lock) (used []Use, unused []string, err error) {
+	if err := (&reach{c}).Run(ctx); err != nil {
+		return nil, nil, err
+	}
+	if len(c.masters()) == 0 {
+		return nil, nil, fmt.Errorf("no master of the cluster %s answers: name one with -m", c.Name)
+	}
+	query := ""
+	for _, list := range []string{"initContainers", "containers", "ephemeralContainers"} {
+		query += `{range .items[*].spec.` + list + `[*]}{.image}{"\n"}{end}`
+	}
+	out, err := c.kubectl(ctx, "get", "pods", "--all-namespaces", "-o", "jsonpath="+query)
+	if err != nil {
+		return nil, nil, err
+	}
+	count := map[string]int{}
+	for written := range strings.FieldsSeq(string(out)) {
+		if ref, err := imagespec.ParseReference(written); err == nil {
+			written = ref.String()
+		}
+		count[written]++
+	}
+	for _, reference := range slices.Sorted(maps.Keys(count)) {
+		_, embedded := lock.Lookup(reference)
+		used = append(used, Use{Reference: reference, Pods: count[reference], Embedded: embedded})
+	}
+	for _, image := range lock.Images {
+		if count[image.Reference] == 0 {
+			unused = append(unused, image.Reference)
+		}
+	}
+	return used, unused, nil
 }
 
 func distinct(values []string) []string {
