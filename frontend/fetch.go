@@ -77,9 +77,9 @@ func (p *platformBuild) fetchStep(ctx context.Context, images []wanted, attempt 
 	if len(images) == 0 {
 		return nil, nil, nil
 	}
-	blobs, name := false, "fetch the manifests of %d images"
+	blobs, name, run := false, "fetch the manifests of %d images", llb.Fetch
 	if !p.fetchesBlobs() {
-		blobs, name = true, "fetch %d images"
+		blobs, name, run = true, "fetch %d images", llb.FetchBlobs
 	}
 	request := step.FetchRequest{Platform: p.platform, Mirrors: p.mirrors, Blobs: blobs, Attempt: attempt}
 	for _, w := range images {
@@ -89,7 +89,7 @@ func (p *platformBuild) fetchStep(ctx context.Context, images []wanted, attempt 
 	if err != nil {
 		return nil, nil, fmt.Errorf("asking for manifests: %w", err)
 	}
-	st := llb.Fetch(p.self.state, dt, proxyOf(p.ui.BuildArgs), fmt.Sprintf(name, len(images)))
+	st := run(p.self.state, dt, proxyOf(p.ui.BuildArgs), fmt.Sprintf(name, len(images)))
 	ref, err := p.solve(ctx, st, p.self.platform)
 	if err != nil {
 		return nil, nil, err

@@ -20,6 +20,8 @@ const (
 	InputDir    = "/in"
 	RequestFile = "/request/request.json"
 	OutputDir   = "/out"
+	// CacheDir is where the fetch step keeps the blobs that it has fetched for later builds.
+	CacheDir = "/cache"
 	// DockerConfig is where the fetch step finds the credentials, if the build gave it some.
 	DockerConfig = "/run/secrets/" + DockerConfigSecret
 	// DockerConfigSecret is the id of the build secret with a config.json of Docker.
@@ -39,15 +41,24 @@ func Scan(self, rootfs llb.State, request []byte) llb.State {
 	return run.AddMount(OutputDir, llb.Scratch())
 }
 
-// Fetch is the step that reads manifests, and on old daemons all blobs, from the registries itself.
+// Fetch is the step that reads manifests from the registries itself.
 func Fetch(self llb.State, request []byte, proxy *llb.ProxyEnv, name string) llb.State {
-	opts := []llb.RunOption{
+	return fetch(self, request, proxy, name)
+}
+
+// FetchBlobs is the same step for all blobs, where BuildKit cannot fetch them.
+func FetchBlobs(self llb.State, request []byte, proxy *llb.ProxyEnv, name string) llb.State {
+	return fetch(self, request, proxy, name, llb.AddMount(CacheDir, llb.Scratch(), llb.AsPersistentCacheDir("kubefile/blobs", llb.CacheMountShared)))
+}
+
+func fetch(self llb.State, request []byte, proxy *llb.ProxyEnv, name string, more ...llb.RunOption) llb.State {
+	opts := append([]llb.RunOption{
 		llb.Args([]string{program, "fetch"}),
 		llb.ReadonlyRootFS(),
 		requestMount(request),
 		llb.AddSecret(DockerConfig, llb.SecretID(DockerConfigSecret), llb.SecretOptional),
 		internal(name),
-	}
+	}, more...)
 	if proxy != nil {
 		opts = append(opts, llb.WithProxy(*proxy))
 	}

@@ -62,7 +62,7 @@ func fetch() *cli.Command {
 		Usage:  "read manifests from registries (a step of a build)",
 		Hidden: true,
 		Action: func(ctx context.Context, _ *cli.Command) error {
-			return step.Fetch(ctx, llb.RequestFile, llb.DockerConfig, llb.OutputDir)
+			return step.Fetch(ctx, llb.RequestFile, llb.DockerConfig, llb.CacheDir, llb.OutputDir)
 		},
 	}
 }

@@ -31,8 +31,8 @@ const (
 )
 
 // Fetch answers a [FetchRequest]. Images that could not be had are in the answer with an error; Fetch itself fails only if it cannot
-// work at all.
-func Fetch(ctx context.Context, request, dockerConfig, out string) error {
+// work at all. Blobs are taken from the directory cache, and kept in it.
+func Fetch(ctx context.Context, request, dockerConfig, cache, out string) error {
 	var req FetchRequest
 	if err := readRequest(request, &req); err != nil {
 		return err
@@ -41,7 +41,7 @@ func Fetch(ctx context.Context, request, dockerConfig, out string) error {
 	if err != nil {
 		return err
 	}
-	f := &fetcher{registries: registries, matcher: platforms.Only(req.Platform), out: out, started: map[digest.Digest]bool{}}
+	f := &fetcher{registries: registries, matcher: platforms.Only(req.Platform), cache: cache, out: out, started: map[digest.Digest]bool{}}
 	answer := make([]Image, len(req.Images))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(concurrency)
@@ -68,6 +68,7 @@ func Fetch(ctx context.Context, request, dockerConfig, out string) error {
 type fetcher struct {
 	registries *registries
 	matcher    platforms.MatchComparer
+	cache      string // blobs of earlier steps, by the hex of their digests
 	out        string
 
 	mu      sync.Mutex
@@ -189,7 +190,7 @@ func (f *fetcher) blobPath(dgst digest.Digest) (string, error) {
 	return path, os.MkdirAll(filepath.Dir(path), 0o755)
 }
 
-// blob writes a blob to the output, checked against its digest and size.
+// blob writes a blob to the output: the one in the cache, which is fetched first if it is not there.
 func (f *fetcher) blob(ctx context.Context, name reference.Named, desc ocispec.Descriptor) error {
 	f.mu.Lock()
 	started := f.started[desc.Digest]
@@ -202,20 +203,59 @@ func (f *fetcher) blob(ctx context.Context, name reference.Named, desc ocispec.D
 	if err != nil {
 		return err
 	}
-	return f.registries.blob(ctx, name, desc, func(r io.Reader) error {
-		file, err := os.Create(path)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		verifier := desc.Digest.Verifier()
-		n, err := io.Copy(io.MultiWriter(file, verifier), io.LimitReader(r, desc.Size+1))
-		if err != nil {
-			return fmt.Errorf("fetching %s: %w", desc.Digest, err)
-		}
-		if n != desc.Size || !verifier.Verified() {
-			return fmt.Errorf("the registry sent other bytes than %s", desc.Digest)
-		}
-		return file.Close()
-	})
+	cached := filepath.Join(f.cache, desc.Digest.Encoded())
+	if copyBlob(cached, path, desc) == nil {
+		return nil
+	}
+	if err := f.registries.blob(ctx, name, desc, func(r io.Reader) error { return saveBlob(r, cached, desc) }); err != nil {
+		return err
+	}
+	return copyBlob(cached, path, desc)
+}
+
+func copyBlob(from, to string, desc ocispec.Descriptor) error {
+	r, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	w, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if err := copyVerified(w, r, desc); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// saveBlob gives the file its name when it is complete: other builds see it, too.
+func saveBlob(r io.Reader, path string, desc ocispec.Descriptor) error {
+	w, err := os.CreateTemp(filepath.Dir(path), ".unfinished-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(w.Name()) // there no longer if all went well
+	defer w.Close()
+	if err := copyVerified(w, r, desc); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return os.Rename(w.Name(), path)
+}
+
+// copyVerified copies a blob and fails unless it has its size and digest.
+func copyVerified(w io.Writer, r io.Reader, desc ocispec.Descriptor) error {
+	verifier := desc.Digest.Verifier()
+	n, err := io.Copy(io.MultiWriter(w, verifier), io.LimitReader(r, desc.Size+1))
+	if err != nil {
+		return fmt.Errorf("fetching %s: %w", desc.Digest, err)
+	}
+	if n != desc.Size || !verifier.Verified() {
+		return fmt.Errorf("the registry sent other bytes than %s", desc.Digest)
+	}
+	return nil
 }

@@ -25,6 +25,11 @@ var amd64 = ocispec.Platform{OS: "linux", Architecture: "amd64"}
 // fetch runs the step and returns its answer and its output directory.
 func fetch(t *testing.T, req FetchRequest, dockerConfig string) ([]Image, string) {
 	t.Helper()
+	return fetchCached(t, req, dockerConfig, t.TempDir())
+}
+
+func fetchCached(t *testing.T, req FetchRequest, dockerConfig, cache string) ([]Image, string) {
+	t.Helper()
 	dir := t.TempDir()
 	dt, err := json.Marshal(req)
 	if err != nil {
@@ -40,7 +45,7 @@ func fetch(t *testing.T, req FetchRequest, dockerConfig string) ([]Image, string
 		}
 	}
 	out := t.TempDir()
-	if err := Fetch(t.Context(), request, config, out); err != nil {
+	if err := Fetch(t.Context(), request, config, cache, out); err != nil {
 		t.Fatal(err)
 	}
 	dt, err = os.ReadFile(filepath.Join(out, Fetched))
@@ -163,6 +168,40 @@ func TestFetchChecksBlobs(t *testing.T) {
 	}
 }
 
+// TestFetchKeepsBlobs: a second step fetches no blob again, unless what was kept is damaged.
+func TestFetchKeepsBlobs(t *testing.T) {
+	r := newRegistry(t)
+	top, config := r.image(t, ocispec.MediaTypeImageManifest, "amd64")
+	request := FetchRequest{Platform: amd64, Blobs: true, Images: []Wanted{{Reference: r.reference(top.Digest), Digest: top.Digest, Config: config.Digest}}}
+	cache := t.TempDir()
+	blobs := func() (fetched int) {
+		r.gets = nil
+		answer, out := fetchCached(t, request, "", cache)
+		if answer[0].Error != "" || len(blobsIn(t, out)) != 4 {
+			t.Fatalf("%+v; the step wrote %q", answer[0], blobsIn(t, out))
+		}
+		for _, path := range r.gets {
+			if strings.Contains(path, "/blobs/") {
+				fetched++
+			}
+		}
+		return fetched
+	}
+	if first, second := blobs(), blobs(); first != 3 || second != 0 {
+		t.Errorf("the first step fetched %d blobs, the second %d", first, second)
+	}
+	if err := os.WriteFile(filepath.Join(cache, config.Digest.Encoded()), []byte("damaged"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if n := blobs(); n != 1 {
+		t.Errorf("of a damaged cache %d blobs were fetched again", n)
+	}
+	entries, err := os.ReadDir(cache)
+	if err != nil || len(entries) != 3 {
+		t.Errorf("the cache has %v (%v)", entries, err)
+	}
+}
+
 func TestFetchCredentials(t *testing.T) {
 	r := newRegistry(t)
 	r.user = "me:secret"
@@ -248,7 +287,7 @@ func TestRequestsAreChecked(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if err := Fetch(t.Context(), file, filepath.Join(dir, "none"), dir); err == nil {
+		if err := Fetch(t.Context(), file, filepath.Join(dir, "none"), dir, dir); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -22,6 +23,7 @@ type registry struct {
 	bytes map[digest.Digest][]byte
 	// user, if it is set, is the only one who may read; "user:password".
 	user string
+	mu   sync.Mutex
 	gets []string // paths that were read
 }
 
@@ -47,7 +49,9 @@ func (r *registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
+	r.mu.Lock()
 	r.gets = append(r.gets, req.URL.Path)
+	r.mu.Unlock()
 	if isManifest {
 		w.Header().Set("Content-Type", mediaType)
 	}

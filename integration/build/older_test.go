@@ -3,6 +3,8 @@ package build
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +19,7 @@ import (
 	"github.com/tonistiigi/fsutil"
 
 	"github.com/kubefile/kubefile/frontend"
+	"github.com/kubefile/kubefile/integration/upstream"
 )
 
 // fresh names an image that no BuildKit has fetched yet.
@@ -59,6 +62,15 @@ func TestOlderBuildKit(t *testing.T) {
 	pull(t, older, "linux/amd64").checkStore(t, references...)
 	sameImageLayers(t, current, older)
 
+	t.Run("with one more image", func(t *testing.T) {
+		fetched := blobRequests(t, references[0])
+		added := fresh("quay.io/lab/added")
+		ref, _ := build(t, files{"Kubefile": content["Kubefile"], "a.yaml": pod(append(references, added)...)}, "--builder", lab.OldBuildxBuilder)
+		if again := blobRequests(t, references[0]) - fetched; fetched == 0 || again != 0 {
+			t.Errorf("of %s %d blobs were fetched, then %d again", references[0], fetched, again)
+		}
+		pull(t, ref, "linux/amd64").checkStore(t, append(references, added)...)
+	})
 	t.Run("for two platforms", func(t *testing.T) {
 		reference := fresh("quay.io/lab/old")
 		ref, _ := build(t, files{"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": pod(reference)},
@@ -72,6 +84,24 @@ func TestOlderBuildKit(t *testing.T) {
 		ref, _ := build(t, files{"Kubefile": "FROM " + current + "\nCOPY b.yaml /\n", "b.yaml": pod(added)}, "--builder", lab.OldBuildxBuilder)
 		pull(t, ref, "linux/amd64").checkStore(t, append(references, added)...)
 	})
+}
+
+// blobRequests counts the blobs that were read from the repository of a reference.
+func blobRequests(t *testing.T, reference string) (n int) {
+	t.Helper()
+	log, err := os.ReadFile(lab.UpstreamAccessLog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	repository, _, _ := strings.Cut(reference, ":")
+	for line := range strings.Lines(string(log)) {
+		var access upstream.Access
+		decode(t, []byte(line), &access)
+		if access.Method == http.MethodGet && strings.HasPrefix(access.Path, "/v2/"+repository+"/blobs/") {
+			n++
+		}
+	}
+	return n
 }
 
 // TestTooOldBuildKit: the last one that writes other layers is refused before anything is built.
