@@ -26,6 +26,8 @@ func kindOf(s *searcher, root *yaml.Node) documentKind {
 	}
 	switch {
 	case k.name != "" && k.group != "":
+	case has("mediaType", "digest"), has("mediaType", "schemaVersion"):
+		k.other = "part of an image"
 	case has("$schema"), has("openapi", "paths"), has("swagger", "paths"):
 		k.other = "schema"
 	case has("services") && k.name == "":

@@ -24,16 +24,16 @@ CMD echo "in a stage, with $VARIABLE"
 FROM common
 CMD kubectl apply -f a.yaml && \
     kubectl apply -f b.yaml
-CMD ["helm", "install", "x"]
+CMD ["helm", "list", "x"]
 `})
 	if strings.Contains(output, "WARN") || strings.Contains(output, "MultipleInstructionsDisallowed") {
 		t.Errorf("many commands give a warning:\n%s", output)
 	}
-	want := []string{`echo "in a stage, with $VARIABLE"`, "kubectl apply -f a.yaml &&     kubectl apply -f b.yaml", "helm install x"}
+	want := []string{`echo "in a stage, with $VARIABLE"`, "kubectl apply -f a.yaml &&     kubectl apply -f b.yaml", "helm list x"}
 	if got := commandsOf(t, first); !slices.Equal(got, want) {
 		t.Errorf("commands %q, want %q", got, want)
 	}
-	if cmd := pull(t, first, "linux/amd64").config.Config.Cmd; !slices.Equal(cmd, []string{"helm", "install", "x"}) {
+	if cmd := pull(t, first, "linux/amd64").config.Config.Cmd; !slices.Equal(cmd, []string{"helm", "list", "x"}) {
 		t.Errorf("the image's own Cmd is %q", cmd)
 	}
 

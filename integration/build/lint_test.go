@@ -65,7 +65,7 @@ func TestCheck(t *testing.T) {
 		t.Error("a mistake passes the check")
 	}
 	contains(t, output, "Kubefile:2", "LAUNCH: it has no flag --x")
-	output = fails(t, files{"Kubefile": "# check=error=true\nFROM scratch\nCOPY a.yaml /\nCMD helm install x ./web\n", "a.yaml": pod("docker.io/library/busybox:latest")})
+	output = fails(t, files{"Kubefile": "# check=error=true\nFROM scratch\nCOPY a.yaml /\nCMD kubectl create -f a.yaml\n", "a.yaml": pod("docker.io/library/busybox:latest")})
 	contains(t, output, "lint violation found for rules")
 }
 

@@ -15,7 +15,6 @@ import (
 	"github.com/moby/buildkit/solver/pb"
 	"github.com/moby/buildkit/util/apicaps"
 	cappb "github.com/moby/buildkit/util/apicaps/pb"
-	"github.com/opencontainers/go-digest"
 	"github.com/tonistiigi/fsutil"
 
 	"github.com/kubefile/kubefile/frontend"
@@ -25,25 +24,14 @@ import (
 // fresh names an image that no BuildKit has fetched yet.
 func fresh(repository string) string { return fmt.Sprintf("%s:v%d", repository, time.Now().UnixNano()) }
 
-// imageLayers are what two builders have to agree upon: the layers with embedded images as they are in the registry.
-func imageLayers(t *testing.T, ref string) (blobs, ids []digest.Digest) {
-	t.Helper()
-	_, images := pull(t, ref, "linux/amd64").split(t)
-	for _, l := range images {
-		blobs = append(blobs, l.Descriptor.Digest)
-	}
-	return blobs, diffIDs(images)
-}
-
+// sameImageLayers compares the bytes of the layers with embedded images. How they are compressed is the exporter's choice, which takes what
+// is compressed already.
 func sameImageLayers(t *testing.T, one, other string) {
 	t.Helper()
-	blobs, ids := imageLayers(t, one)
-	otherBlobs, otherIDs := imageLayers(t, other)
-	if len(ids) < 2 || !slices.Equal(ids, otherIDs) {
-		t.Errorf("the image layers of\n%s are %q, of\n%s %q", one, ids, other, otherIDs)
-	}
-	if !slices.Equal(blobs, otherBlobs) {
-		t.Errorf("compressed, the image layers of\n%s are %q, of\n%s %q", one, blobs, other, otherBlobs)
+	_, images := pull(t, one, "linux/amd64").split(t)
+	_, others := pull(t, other, "linux/amd64").split(t)
+	if len(images) < 2 || !slices.Equal(diffIDs(images), diffIDs(others)) {
+		t.Errorf("the image layers of\n%s are %q, of\n%s %q", one, diffIDs(images), other, diffIDs(others))
 	}
 }
 
