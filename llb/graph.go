@@ -36,15 +36,21 @@ func readGraph(ctx context.Context, st llb.State) (*graph, error) {
 	return parseGraph(def.ToPB())
 }
 
+// parseGraph reads a definition. A part of it that BuildKit itself has written need not have the bytes that this process writes for the
+// same operations (before 0.17 it has not), so digests are ours throughout.
 func parseGraph(def *pb.Definition) (*graph, error) {
 	g := &graph{vertices: map[string]*vertex{}}
 	if def.Source != nil {
 		g.infos = def.Source.Infos
 	}
+	ours := map[string]string{}
 	for i, dt := range def.Def {
 		op := &pb.Op{}
 		if err := proto.Unmarshal(dt, op); err != nil {
 			return nil, fmt.Errorf("reading operation %d of the build graph: %w", i, err)
+		}
+		for _, in := range op.Inputs {
+			in.Digest = ours[in.Digest]
 		}
 		if op.Op == nil { // the last entry only names the result
 			if len(op.Inputs) > 0 {
@@ -53,8 +59,10 @@ func parseGraph(def *pb.Definition) (*graph, error) {
 			continue
 		}
 		dgst := digest.FromBytes(dt).String()
-		g.order = append(g.order, dgst)
-		g.vertices[dgst] = &vertex{op: op, metadata: def.Metadata[dgst], locations: def.Source.GetLocations()[dgst]}
+		var err error
+		if ours[dgst], err = g.add(&vertex{op: op, metadata: def.Metadata[dgst], locations: def.Source.GetLocations()[dgst]}); err != nil {
+			return nil, err
+		}
 	}
 	return g, nil
 }
