@@ -28,7 +28,6 @@ type packedChart struct {
 	name     string                  // the directory or archive
 	prefix   string                  // of the names of its files in findings
 	files    []*archive.BufferedFile // nil if it could not be read
-	installs []install
 }
 
 // readCharts renders all charts for all their installations.
