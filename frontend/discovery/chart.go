@@ -25,9 +25,9 @@ import (
 
 // packedChart is a chart of the rootfs, in a directory or an archive.
 type packedChart struct {
-	name     string                  // the directory or archive
-	prefix   string                  // of the names of its files in findings
-	files    []*archive.BufferedFile // nil if it could not be read
+	name   string                  // the directory or archive
+	prefix string                  // of the names of its files in findings
+	files  []*archive.BufferedFile // nil if it could not be read
 }
 
 // readCharts renders all charts for all their installations.
