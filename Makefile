@@ -38,7 +38,7 @@ hosts-down:
 
 # --- tests --------------------------------------------------------------------------------------------------------------
 # make test leaves nothing running that it started.
-test: lint unit integration e2e
+test: lint unit fuzz integration e2e
 	@$(MAKE) --no-print-directory hosts-down down
 
 lint: tools
@@ -53,13 +53,19 @@ unit: tools packages
 	go test -race ./registryproxy/... ./runner/agent/... ./runner/phase/...
 	go -C integration/tools test ./...
 
+# Every fuzz target for some seconds.
+FUZZ := 3
+
+fuzz:
+	@integration/repository/fuzz.sh $(FUZZ)
+
 integration: up
 	go test -count=1 -timeout 20m ./integration/build/...
 
 e2e: up packages
 	go test -count=1 -timeout 30m -tags e2e ./integration/e2e/...
 
-.PHONY: hosts hosts-down test lint packages unit integration e2e
+.PHONY: hosts hosts-down test lint packages unit fuzz integration e2e
 
 # A three-host cluster with the dashboard example on it, from nothing.
 demo: up
