@@ -79,4 +79,10 @@ bench: up
 corpus:
 	go test -tags corpus ./integration/corpus
 
-.PHONY: demo bench corpus
+# Real projects whose images are known: those of integration/discovery, or of CASES=DIR[:DIR…].
+CASES :=
+
+cases:
+	KUBEFILE_CASES="$(CASES)" go test -v -tags cases ./integration/discovery
+
+.PHONY: demo bench corpus cases

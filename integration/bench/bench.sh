@@ -45,6 +45,27 @@ kubefile_cold=$(seconds kubefile --no-cache)
 plain_warm=$(seconds plain)
 kubefile_warm=$(seconds kubefile)
 
+# --- a hundred embedded images, of which each build names other ones, against no image at all -----------------------------------
+mkdir -p "$out/hundred" "$out/none"
+printf 'FROM scratch\nCOPY . /\n' | tee "$out/hundred/Kubefile" > "$out/none/Kubefile"
+echo "# nothing" > "$out/none/imageList"
+for i in $(seq 100); do echo "quay.io/bench/image-$i:$(date +%s)"; done > "$out/hundred/imageList"
+listed() { # listed DIRECTORY
+  docker buildx build --builder "$BUILDX_BUILDER" -f "$1/Kubefile" --build-arg BUILDKIT_SYNTAX="$FRONTEND" --build-arg KUBEFILE_MIRRORS \
+    --output "type=image,name=$REGISTRY/bench:hundred,push=true" "$1"
+}
+none=$(seconds listed "$out/none")
+hundred=$(seconds listed "$out/hundred")
+none_warm=$(seconds listed "$out/none")
+hundred_warm=$(seconds listed "$out/hundred")
+
+# --- finding images in a chart, against what people do: helm template | grep image: ----------------------------------------------
+go build -o "$out/kubefile-frontend" ./cmd/kubefile-frontend
+found() { for _ in 1 2 3 4 5; do "$out/kubefile-frontend" discover --kube-version v1.34.4 frontend/discovery/testdata/chart/input; done; }
+grepped() { for _ in 1 2 3 4 5; do _out/bin/helm template x frontend/discovery/testdata/chart/input/charts/web | grep image:; done; }
+found=$(seconds found)
+grepped=$(seconds grepped)
+
 # --- RUN on a cluster image, by a BuildKit that has nothing yet, against the same line in a plain Dockerfile -----------------
 mkdir -p "$out/run"
 printf 'FROM %s\nRUN ["kubectl", "version", "--client"]\n' "$base" > "$out/run/Kubefile"
@@ -118,6 +139,9 @@ hand=$(seconds by_hand)
 echo
 row "build of examples/dashboard, cold, against a plain Dockerfile" "$kubefile_cold" s "$plain_cold"
 row "the same, nothing changed (2 s over BuildKit's own is the bar)" "$kubefile_warm" s "$plain_warm"
+row "build with 100 embedded images, first time, against none" "$hundred" s "$none"
+row "the same, nothing changed" "$hundred_warm" s "$none_warm"
+row "images of a chart five times, against helm template and grep" "$found" s "$grepped"
 row "bytes of the base that a RUN pulls, against a plain Dockerfile" "$run_kubefile_bytes" B "$run_plain_bytes"
 row "time of that build on an empty BuildKit, frontend included" "$run_kubefile" s "$run_plain"
 row "bytes a worker received, against its layers" "$((after2 - before2))" B "$rootfs"

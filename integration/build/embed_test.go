@@ -1,6 +1,7 @@
 package build
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -135,17 +136,31 @@ func TestImagesOfTheBaseAreNotEmbeddedAgain(t *testing.T) {
 	}
 }
 
-// TestManyImagesMakeFewLayers: small blobs share a layer.
+// TestManyImagesMakeFewLayers: a hundred images build, and small blobs share a layer.
 func TestManyImagesMakeFewLayers(t *testing.T) {
 	t.Parallel()
 	var references []string
-	for _, tag := range strings.Fields("v1 v2 v3 v4 v5 v6 v7 v8 v9 v10 v11 v12 v13 v14 v15 v16 v17 v18 v19 v20") {
-		references = append(references, "quay.io/lab/many:"+tag, "gcr.io/lab/other:"+tag)
+	for n := range 50 {
+		references = append(references, fmt.Sprintf("quay.io/lab/many:v%d", n), fmt.Sprintf("gcr.io/lab/other:v%d", n))
 	}
 	ref, _ := build(t, files{"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": pod(references...)})
 	image := pull(t, ref, "linux/amd64")
 	image.checkStore(t, references...)
 	if _, images := image.split(t); len(images) != 1 {
 		t.Errorf("%d image layers", len(images))
+	}
+}
+
+// TestFrontendImageIsSmall: 32 MB of compressed layers for each platform are the bar, runner and toolbox included.
+func TestFrontendImageIsSmall(t *testing.T) {
+	t.Parallel()
+	for _, platform := range []string{"linux/amd64", "linux/arm64"} {
+		size := int64(0)
+		for _, layer := range pull(t, lab.Frontend, platform).manifest.Layers {
+			size += layer.Size
+		}
+		if size == 0 || size > 32_000_000 {
+			t.Errorf("%s: %d bytes", platform, size)
+		}
 	}
 }
