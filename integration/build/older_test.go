@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/tonistiigi/fsutil"
 
 	"github.com/kubefile/kubefile/frontend"
+	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/integration/upstream"
 )
 
@@ -90,6 +92,34 @@ func blobRequests(t *testing.T, reference string) (n int) {
 		}
 	}
 	return n
+}
+
+// TestOldestBuildKit: the oldest that is taken makes the same layers, too. It knows no mirrors with a path, as the lab's are.
+func TestOldestBuildKit(t *testing.T) {
+	t.Parallel()
+	oldest := startBuilder(t, "buildkitd-v0.11")
+	reference, large := lab.Upstream+"/"+fresh("quay.io/lab/oldest"), lab.Upstream+"/"+big
+	dir := files{
+		"Kubefile": "FROM scratch\nLABEL io.kubefile.kubernetes.version=v1.34.4\nCOPY a.yaml manifests/\n" +
+			"RUN wget http://" + lab.Upstream + "/files/dashboard/recommended.yaml && rm recommended.yaml\nCMD first\n",
+		"a.yaml": pod(reference, large),
+	}.write(t)
+	current, older := newName(t), newName(t)
+	buildOn(t, lab.BuildKitHost, dir, current)
+	buildOn(t, oldest, dir, older)
+	sameImageLayers(t, current, older)
+
+	derived, added := newName(t), lab.Upstream+"/"+fresh("quay.io/lab/added")
+	buildOn(t, oldest, files{"Kubefile": "FROM " + older + "\nRUN test -f manifests/a.yaml && echo hello >hello\nCOPY b.yaml manifests/\nCMD second\n",
+		"b.yaml": pod(added)}.write(t), derived)
+	image := pull(t, derived, "linux/amd64")
+	lock := image.describe(t).Lock
+	if len(lock.Images) != 3 {
+		t.Errorf("embedded are %+v", lock.Images)
+	}
+	if err := imagespec.ValidateStore(t.Context(), os.DirFS(filepath.Join(image.unpack(t), imagespec.RegistryDir)), lock); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestTooOldBuildKit: the last one that writes other layers is refused before anything is built.

@@ -28,8 +28,11 @@ var programs = []program{
 	{name: "buildx", dir: "build", module: "github.com/docker/buildx",
 		packages: []string{"github.com/docker/buildx/cmd/buildx"},
 		set:      []string{"github.com/docker/buildx/version.Version={version}"}},
-	// BuildKits that people still have: one that cannot fetch blobs itself (0.28 and later can), and one that is refused (before 0.11).
+	// BuildKits that people still have: one that cannot fetch blobs itself (0.28 and later can), the oldest that is taken, the last that is refused.
 	{name: "buildkitd-v0.17", dir: "buildkit-v0.17", module: "github.com/moby/buildkit",
+		packages: []string{"github.com/moby/buildkit/cmd/buildkitd"},
+		set:      []string{"github.com/moby/buildkit/version.Version={version}"}},
+	{name: "buildkitd-v0.11", dir: "buildkit-v0.11", module: "github.com/moby/buildkit",
 		packages: []string{"github.com/moby/buildkit/cmd/buildkitd"},
 		set:      []string{"github.com/moby/buildkit/version.Version={version}"}},
 	{name: "buildkitd-v0.10", dir: "buildkit-v0.10", module: "github.com/moby/buildkit",
