@@ -24,15 +24,17 @@ const defaultName = "Kubefile"
 
 // build is one build request.
 type build struct {
-	gateway *resolver
-	ui      *dockerui.Client
-	source  *dockerui.Source
-	file    *kubefile.File
-	self    image // the frontend's own
-	mirrors map[string][]string
-	control *control.File
-	pinned  *imagespec.Lock // what references have to be
-	frozen  bool            // whether all have to be in it
+	gateway  *resolver
+	ui       *dockerui.Client
+	source   *dockerui.Source
+	file     *kubefile.File
+	self     image // the frontend's own
+	mirrors  map[string][]string
+	control  *control.File
+	pinned   *imagespec.Lock // what references have to be
+	lockPath string          // where it is in the build context
+	frozen   bool            // whether all have to be in it
+	used     *usage          // of control file and lock
 }
 
 // Build is the frontend: a client.BuildFunc.
@@ -53,7 +55,7 @@ func Build(ctx context.Context, c client.Client) (_ *client.Result, err error) {
 		return nil, err
 	}
 	defer func() { err = located(err, source.SourceMap) }()
-	b := &build{gateway: gateway, ui: ui, source: source}
+	b := &build{gateway: gateway, ui: ui, source: source, used: newUsage()}
 	if b.file, err = kubefile.Parse(source.Data); err != nil {
 		return nil, err
 	}
@@ -84,6 +86,7 @@ func Build(ctx context.Context, c client.Client) (_ *client.Result, err error) {
 	if err != nil {
 		return nil, err
 	}
+	b.reportUnused(ctx)
 	if err := attester.attach(ctx, built); err != nil {
 		return nil, err
 	}

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
+	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 	bkllb "github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/frontend/dockerui"
@@ -31,11 +33,11 @@ const (
 // readContext reads what the build context says about images: the control file and the lock, where there are such.
 func (b *build) readContext(ctx context.Context) error {
 	args := b.ui.BuildArgs
-	lock := path.Clean(lockName)
+	b.lockPath = lockName
 	if given := args[lockArg]; given != "" {
-		lock = path.Clean(given)
+		b.lockPath = path.Clean("/" + given)[1:]
 	}
-	files, err := b.contextFiles(ctx, control.FileName, lock)
+	files, err := b.contextFiles(ctx, control.FileName, b.lockPath)
 	if err != nil {
 		return err
 	}
@@ -50,15 +52,15 @@ func (b *build) readContext(ctx context.Context) error {
 			return fmt.Errorf("build argument %s: %q is neither 0 nor 1", frozenArg, text)
 		}
 	}
-	data, ok := files[lock]
+	data, ok := files[b.lockPath]
 	switch {
 	case ok:
 		if b.pinned, err = imagespec.ParseLock(data); err != nil {
-			return fmt.Errorf("reading %s of the build context: %w", lock, err)
+			return fmt.Errorf("reading %s of the build context: %w", b.lockPath, err)
 		}
 	case b.frozen || args[lockArg] != "":
 		return fmt.Errorf("the build context has no %s, which %s or %s ask for: take it from an image that was built before (sealer-run images --output json IMAGE > %s)",
-			lock, frozenArg, lockArg, lock)
+			b.lockPath, frozenArg, lockArg, b.lockPath)
 	default:
 		b.pinned = imagespec.NewLock()
 	}
@@ -137,17 +139,50 @@ func ignore(list []imagespec.IgnoredImage, f discovery.Finding, reason string) [
 	return list
 }
 
-// reportUnused warns of entries of the control file and of the lock that nothing needs any more.
-func (p *platformBuild) reportUnused(ctx context.Context, all []discovery.Finding, needed []found) {
-	for n, i := range p.control.Images.Ignore {
-		if len(i.Platforms) == 0 && !slices.ContainsFunc(all, func(f discovery.Finding) bool { return p.control.Ignored(f.Reference, p.platform) == n }) {
-			p.warnf(ctx, "%s: nothing needs %s, which is ignored", i.Place(), i.Image)
+// speaksOfImages tells the control file and the lock, wherever COPY has put them: they list what may be needed, and need nothing.
+func (b *build) speaksOfImages(name string) bool {
+	base := path.Base(name)
+	return base == control.FileName || base == lockName || strings.HasSuffix("/"+name, "/"+b.lockPath)
+}
+
+// usage is what the platforms of a build need of the control file and the lock.
+type usage struct {
+	mu         sync.Mutex
+	ignores    map[int]bool    // entries of the control file that leave something out
+	references map[string]bool // found, or in the base
+}
+
+func newUsage() *usage { return &usage{ignores: map[int]bool{}, references: map[string]bool{}} }
+
+// use notes what a platform needs: all is what was found in its rootfs, needed what is to be embedded.
+func (p *platformBuild) use(all []discovery.Finding, needed []found) {
+	p.used.mu.Lock()
+	defer p.used.mu.Unlock()
+	for _, f := range all {
+		p.used.ignores[p.control.Ignored(f.Reference, p.platform)] = true
+	}
+	for _, f := range needed {
+		p.used.references[f.reference] = true
+	}
+	for _, locked := range p.base.Lock.Images {
+		p.used.references[locked.Reference] = true
+	}
+}
+
+// reportUnused warns of entries of the control file and of the lock that no platform needs any more.
+func (b *build) reportUnused(ctx context.Context) {
+	for n, i := range b.control.Images.Ignore {
+		if len(i.Platforms) == 0 && !b.used.ignores[n] {
+			b.warnf(ctx, "%s: nothing needs %s, which is ignored", i.Place(), i.Image)
 		}
 	}
-	for _, locked := range p.pinned.Images {
-		_, inBase := p.base.Lock.Lookup(locked.Reference)
-		if !inBase && !slices.ContainsFunc(needed, func(f found) bool { return f.reference == locked.Reference }) {
-			p.warnf(ctx, "%s lists %s, which nothing needs", lockName, locked.Reference)
+	var built []string
+	for _, platform := range b.platforms() {
+		built = append(built, platforms.Format(platform))
+	}
+	for _, locked := range b.pinned.Images {
+		if !b.used.references[locked.Reference] {
+			b.warnf(ctx, "%s lists %s, which nothing needs for %s", b.lockPath, locked.Reference, strings.Join(built, ", "))
 		}
 	}
 }

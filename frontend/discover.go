@@ -39,7 +39,7 @@ func (p *platformBuild) discover(ctx context.Context, rootfs bkllb.State) ([]fou
 	kept, ignored := p.adjust(answer.Discovery.Findings, p.platform)
 	p.ignored = ignored
 	needed := group(kept)
-	p.reportUnused(ctx, answer.Discovery.Findings, needed)
+	p.use(answer.Discovery.Findings, needed)
 	return needed, nil
 }
 
@@ -75,6 +75,7 @@ func (p *platformBuild) scan(ctx context.Context, rootfs bkllb.State) (*step.Sca
 	if f := answer.Application.Failure; f != nil && f.Step >= 0 && f.Step < len(p.content.Steps) {
 		return nil, parser.WithLocation(errors.New(f.Message), p.content.Steps[f.Step].Location)
 	}
+	answer.Discovery.Findings = slices.DeleteFunc(answer.Discovery.Findings, func(f discovery.Finding) bool { return p.speaksOfImages(f.File) })
 	return &answer, nil
 }
 
@@ -116,10 +117,15 @@ func (p *platformBuild) report(ctx context.Context, problems []discovery.Problem
 	return nil
 }
 
+// warnf is for what is the same on every platform.
 func (p *platformBuild) warnf(ctx context.Context, format string, args ...any) {
 	if p.warn {
-		p.source.Warn(ctx, fmt.Sprintf(format, args...), client.WarnOpts{})
+		p.build.warnf(ctx, format, args...)
 	}
+}
+
+func (b *build) warnf(ctx context.Context, format string, args ...any) {
+	b.source.Warn(ctx, fmt.Sprintf(format, args...), client.WarnOpts{})
 }
 
 func place(file string, line int) string {

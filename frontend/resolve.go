@@ -49,13 +49,13 @@ func (p *platformBuild) resolve(ctx context.Context, references []found) ([]want
 	results := make([]*wanted, len(references))
 	var mu sync.Mutex
 	failures := map[int]error{}
-	group, ctx := errgroup.WithContext(ctx)
+	group, resolving := errgroup.WithContext(ctx) // ends with Wait
 	group.SetLimit(resolveLimit)
 	for i, f := range references {
 		group.Go(func() error {
-			w, err := p.resolveOne(ctx, f)
-			if ctx.Err() != nil {
-				return ctx.Err()
+			w, err := p.resolveOne(resolving, f)
+			if resolving.Err() != nil {
+				return resolving.Err()
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -75,8 +75,8 @@ func (p *platformBuild) resolve(ctx context.Context, references []found) ([]want
 		err, failed := failures[i]
 		switch {
 		case failed && p.control.Strictness(f.findings[0].Class) == control.Warn:
-			p.warnf(ctx, "%s looks like an image at %s, but it cannot be resolved, and is left out: %v",
-				f.reference, place(f.findings[0].File, f.findings[0].Line), err)
+			p.build.warnf(ctx, "%s looks like an image at %s, but it cannot be resolved, and is left out of %s: %v",
+				f.reference, place(f.findings[0].File, f.findings[0].Line), platforms.Format(p.platform), err)
 		case failed:
 			report = append(report, failure{found: f, err: err})
 		case results[i] != nil:
@@ -141,6 +141,6 @@ func (u unresolved) Error() string {
 		fmt.Fprintf(&b, "    %v\n", f.err)
 	}
 	b.WriteString("Correct or remove these references in the files, or ignore them with a reason in " + control.FileName +
-		"; for images of a private registry, log in to it (docker login) and build again.")
+		" (and platforms, where only some lack them); for images of a private registry, log in to it (docker login) and build again.")
 	return b.String()
 }

@@ -88,7 +88,7 @@ func TestControlArguments(t *testing.T) {
 	contains(t, output, "a.yaml:10: missing.invalid/b:1 (pod-spec)", "ignore them with a reason in .kubefile.yaml")
 	context[".kubefile.yaml"] = "classes: {certain: warn}\n"
 	ref, output = build(t, context)
-	contains(t, output, "missing.invalid/b:1")
+	contains(t, output, "missing.invalid/b:1 looks like an image at a.yaml:10, but it cannot be resolved, and is left out of linux/amd64")
 	if got := references(pull(t, ref, "linux/amd64").describe(t).Lock); got != "quay.io/lab/a:1" {
 		t.Errorf("embedded %s", got)
 	}
@@ -147,7 +147,8 @@ func TestPlatforms(t *testing.T) {
 			"FROM scratch\nCOPY --from=tools /arch /\nCOPY a.yaml /\n",
 		"a.yaml": pod("quay.io/lab/both:1", "docker.io/lab-single/app:v1"),
 	}
-	contains(t, fails(t, context, "--platform", "linux/amd64,linux/arm64"), "a.yaml:10: docker.io/lab-single/app:v1 (pod-spec)", "linux/arm64")
+	contains(t, fails(t, context, "--platform", "linux/amd64,linux/arm64"), "a.yaml:10: docker.io/lab-single/app:v1 (pod-spec)", "linux/arm64",
+		"ignore them with a reason in .kubefile.yaml (and platforms, where only some lack them)")
 
 	context[".kubefile.yaml"] = "images:\n  ignore:\n  - {image: docker.io/lab-single/app, reason: there is none, platforms: [linux/arm64]}\n"
 	ref, _ := build(t, context, "--platform", "linux/amd64,linux/arm64")
