@@ -175,8 +175,8 @@ func TestPlatforms(t *testing.T) {
 	}
 }
 
-// TestReproducible: two builders that have built nothing make the same image; without SOURCE_DATE_EPOCH the layers of embedded images are the
-// same all the same.
+// TestReproducible: two builders that have built nothing, asked in two ways, make the same image. Without SOURCE_DATE_EPOCH the layers of
+// embedded images are the same all the same.
 func TestReproducible(t *testing.T) {
 	t.Parallel()
 	context := files{
@@ -184,13 +184,20 @@ func TestReproducible(t *testing.T) {
 		"a.yaml":   pod("docker.io/library/redis:8", "quay.io/lab/a:1"),
 	}
 	dir := context.write(t)
+	const output = "type=image,push=true,rewrite-timestamp=true,name="
 	var manifests, layers []string
-	for range 2 {
+	for _, reproduce := range []func(builder, ref string) (string, error){
+		func(builder, ref string) (string, error) {
+			return buildctl(t, builder, dir, "--opt", "build-arg:SOURCE_DATE_EPOCH=1700000000", "--no-cache", "--output", output+ref)
+		},
+		func(builder, ref string) (string, error) { // buildx takes it from its environment
+			return buildxOn(t, builder, dir, []string{"SOURCE_DATE_EPOCH=1700000000"}, "--no-cache", "--output", output+ref)
+		},
+	} {
 		builder := newBuilder(t)
 		ref, plain := newName(t), newName(t)
 		buildOn(t, builder, dir, plain)
-		if output, err := buildctl(t, builder, dir, "--opt", "build-arg:SOURCE_DATE_EPOCH=1700000000", "--no-cache",
-			"--output", "type=image,push=true,rewrite-timestamp=true,name="+ref); err != nil {
+		if output, err := reproduce(builder, ref); err != nil {
 			t.Fatalf("%v\n%s", err, output)
 		}
 		manifests = append(manifests, fmt.Sprint(pull(t, ref, "linux/amd64").manifest))

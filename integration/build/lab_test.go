@@ -80,10 +80,14 @@ func fails(t *testing.T, context files, args ...string) string {
 // buildx runs docker buildx build with the frontend of this clone.
 func buildx(t *testing.T, dir string, args ...string) (string, error) {
 	t.Helper()
-	args = append([]string{"build", "--builder", lab.BuildxBuilder, "--progress", "plain", "--provenance", "false",
+	return run(t, tool("buildx"), buildxArgs(lab.BuildxBuilder, dir, args...)...)
+}
+
+func buildxArgs(builder, dir string, args ...string) []string {
+	args = append([]string{"build", "--builder", builder, "--progress", "plain", "--provenance", "false",
 		"--build-arg", "BUILDKIT_SYNTAX=" + lab.Frontend, "--build-arg", "KUBEFILE_MIRRORS=" + lab.Mirrors,
 		"-f", filepath.Join(dir, "Kubefile")}, args...)
-	return run(t, tool("buildx"), append(args, dir)...)
+	return append(args, dir)
 }
 
 func tool(name string) string { return filepath.Join(lab.Bin, name) }
@@ -168,6 +172,16 @@ func buildctl(t *testing.T, address, dir string, args ...string) (string, error)
 		"--frontend", "gateway.v0", "--opt", "source=" + lab.Frontend, "--opt", "filename=Kubefile",
 		"--opt", "build-arg:KUBEFILE_MIRRORS=" + lab.Mirrors,
 		"--local", "context=" + dir, "--local", "dockerfile=" + dir}, args...)...)
+}
+
+// buildxOn is buildx with a builder of its own at the address, and further variables in its environment.
+func buildxOn(t *testing.T, address, dir string, env []string, args ...string) (string, error) {
+	t.Helper()
+	env = append(env, "BUILDX_CONFIG="+t.TempDir())
+	if output, err := run(t, "env", append(env, tool("buildx"), "create", "--name", "own", "--driver", "remote", address)...); err != nil {
+		return output, err
+	}
+	return run(t, "env", append(append(env, tool("buildx")), buildxArgs("own", dir, args...)...)...)
 }
 
 // contains fails for every text that the output has not.
