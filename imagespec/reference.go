@@ -85,6 +85,10 @@ func RefFromPath(name string) (string, error) {
 	if err != nil || ref.String() != full {
 		return "", invalid
 	}
+	// "a:b" is no repository, though with a digest behind it the whole is a reference.
+	if paths, err := RefPaths(ref); err != nil || len(paths) != 1 || paths[0] != name {
+		return "", invalid
+	}
 	return full, nil
 }
 

@@ -14,21 +14,24 @@ import (
 var example = regexp.MustCompile("(?s)```dockerfile([^\n]*)\n(.*?)```\n(?:\n```commands\n(.*?)```\n)?")
 
 // documented are the files that the examples name.
-func documented(t *testing.T) files {
+func documented(t *testing.T) files { return filesOf(t, "testdata/docs") }
+
+// filesOf reads the files of a directory.
+func filesOf(t *testing.T, dir string) files {
 	t.Helper()
-	context := files{}
-	err := fs.WalkDir(os.DirFS("testdata/docs"), ".", func(name string, d fs.DirEntry, err error) error {
+	content, root := files{}, os.DirFS(dir)
+	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		data, err := os.ReadFile("testdata/docs/" + name)
-		context[name] = string(data)
+		data, err := fs.ReadFile(root, name)
+		content[name] = string(data)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return context
+	return content
 }
 
 // onExample makes FROM kubernetes:v1.34.4 the image of examples/kubernetes in the lab's registry.

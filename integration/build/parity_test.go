@@ -208,15 +208,10 @@ func TestNamedContexts(t *testing.T) {
 	}
 }
 
-// gitSite serves one repository with a Kubefile in a directory over git's smart HTTP protocol.
-func gitSite(t *testing.T) (url, commit string) {
+// gitSite serves a repository with the files over git's smart HTTP protocol.
+func gitSite(t *testing.T, content files) (url, commit string) {
 	t.Helper()
-	root := t.TempDir()
-	work := files{
-		"deploy/Kubefile": "FROM scratch\nCOPY a.yaml /\nRUN cat a.yaml | wc -l > result\n",
-		"deploy/a.yaml":   pod("quay.io/lab/from-git:1"),
-		"top.txt":         "top",
-	}.write(t)
+	root, work := t.TempDir(), content.write(t)
 	git := func(args ...string) string {
 		cmd := exec.CommandContext(t.Context(), "git", args...)
 		cmd.Dir = work
@@ -242,7 +237,11 @@ func gitSite(t *testing.T) (url, commit string) {
 // TestGit: a repository as context, with its .kubefile.yaml, and as a source of ADD.
 func TestGit(t *testing.T) {
 	t.Parallel()
-	url, commit := gitSite(t)
+	url, commit := gitSite(t, files{
+		"deploy/Kubefile": "FROM scratch\nCOPY a.yaml /\nRUN cat a.yaml | wc -l > result\n",
+		"deploy/a.yaml":   pod("quay.io/lab/from-git:1"),
+		"top.txt":         "top",
+	})
 	ref := newName(t)
 	output, err := run(t, tool("buildx"), "build", "--builder", lab.BuildxBuilder, "--progress", "plain", "--provenance", "false",
 		"--build-arg", "BUILDKIT_SYNTAX="+lab.Frontend, "--build-arg", "KUBEFILE_MIRRORS="+lab.Mirrors,

@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 seconds=${1:-3}
 git grep -l '^func Fuzz' -- '*_test.go' ':!integration/tools' | xargs -n1 dirname | sort -u | while read -r package; do
   test=$(mktemp)
-  go test -c -o "$test" "./$package"
+  go test -c -fuzz=Fuzz -o "$test" "./$package" # with coverage, which leads the search
   for target in $(cd "$package" && "$test" -test.list '^Fuzz'); do
     echo "$package $target"
     # Long inputs are not made small: it would take longer than the search.
