@@ -95,6 +95,23 @@ func TestLockOfOnePlatform(t *testing.T) {
 	contains(t, output, "lists quay.io/lab/arm:1, which nothing needs for linux/amd64")
 }
 
+// TestFrozenMaybe: what only may be an image is left out of a frozen build, and said, or refused if the control file says so.
+func TestFrozenMaybe(t *testing.T) {
+	t.Parallel()
+	context := files{
+		"Kubefile": "FROM scratch\nCOPY a.yaml /\n", "a.yaml": "image: quay.io/lab/perhaps\n",
+		"images.lock.json": `{"version":1,"platforms":[],"images":[]}`,
+	}
+	frozen := []string{"--build-arg", "KUBEFILE_FROZEN=1"}
+	ref, output := build(t, context, frozen...)
+	contains(t, output, "quay.io/lab/perhaps:latest looks like an image at a.yaml:1", "it is not in the lock")
+	if got := references(pull(t, ref, "linux/amd64").describe(t).Lock); got != "" {
+		t.Errorf("embedded %s", got)
+	}
+	context[".kubefile.yaml"] = "classes: {maybe: error}\n"
+	contains(t, fails(t, context, frozen...), "a.yaml:1: quay.io/lab/perhaps:latest", "it is not in the lock")
+}
+
 // TestControlFileIsNotSearched: what the control file ignores is not found because the rootfs has the file.
 func TestControlFileIsNotSearched(t *testing.T) {
 	t.Parallel()
