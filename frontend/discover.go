@@ -43,19 +43,41 @@ func (p *platformBuild) discover(ctx context.Context, rootfs bkllb.State) ([]fou
 	return needed, nil
 }
 
-// scan runs the scan step over what the build adds to its base.
+// scan looks at what the build adds to its base; at all of the rootfs if that means files of the base, as a command does that installs a
+// chart of the base with other values.
 func (p *platformBuild) scan(ctx context.Context, rootfs bkllb.State) (*step.Scanned, error) {
-	scanned, whole, err := p.added(ctx, rootfs)
+	added, whole, err := p.added(ctx, rootfs)
 	if err != nil {
 		return nil, err
 	}
+	part, err := p.scanStep(ctx, added, whole)
+	if err != nil || !part.Discovery.Beyond {
+		return part, err
+	}
+	answer, err := p.scanStep(ctx, rootfs, true)
+	if err != nil {
+		return nil, err
+	}
+	answer.Discovery.Findings = slices.DeleteFunc(answer.Discovery.Findings, func(f discovery.Finding) bool {
+		return slices.ContainsFunc(p.base.Lock.Ignored, func(i imagespec.IgnoredImage) bool { return i.Reference == f.Reference })
+	})
+	for _, problem := range part.Discovery.Problems {
+		if slices.Contains(imagespec.ReservedPaths(), problem.File) { // which the base has, too
+			answer.Discovery.Problems = append(answer.Discovery.Problems, problem)
+		}
+	}
+	return answer, nil
+}
+
+// scanStep runs the scan step over a rootfs, or a part of one.
+func (p *platformBuild) scanStep(ctx context.Context, scanned bkllb.State, whole bool) (*step.Scanned, error) {
 	request, err := json.Marshal(step.ScanRequest{
 		Discovery: discovery.Options{
 			KubernetesVersion: p.base.KubernetesVersion, Env: p.image.Config.Env, WorkingDir: p.image.Config.WorkingDir,
 			Partial: !whole, Values: p.values(),
 		},
 		Application: p.applications(whole),
-		BaseStore:   !p.canDiff(),
+		BaseStore:   whole && p.image.Config.Labels[imagespec.LabelVersion] != "",
 	})
 	if err != nil {
 		return nil, fmt.Errorf("asking for images: %w", err)

@@ -25,6 +25,8 @@ type collector struct {
 	values       map[string][]ValueSet
 	usage        usage
 	partial      bool // a part of a rootfs
+	inherited    int  // commands that the rest has
+	beyond       bool // the rest is needed
 	// kustomizations are the directories that kustomize can build.
 	kustomizations []string
 	inflated       map[string]bool // charts that kustomizations take in
@@ -34,6 +36,19 @@ type collector struct {
 	commented      []commented     // images that comments name
 	findings       []Finding
 	problems       []Problem
+}
+
+// needsRest notes that a program means files that are not in this part of the rootfs. What an inherited command means was searched for when
+// the rest was built, unless some of its files are exchanged here.
+func (c *collector) needsRest(p program, exchanged ...string) {
+	inherited := p.at.File == commandFile && p.at.Line <= c.inherited
+	here := func(name string) bool {
+		_, err := fs.Stat(c.fsys, within(p.dir, name))
+		return err == nil
+	}
+	if c.partial && (!inherited || slices.ContainsFunc(exchanged, here)) {
+		c.beyond = true
+	}
 }
 
 // fork returns a collector that others may not see yet.
@@ -114,7 +129,7 @@ func (c *collector) result() *Result {
 	if findings == nil {
 		findings = []Finding{} // in JSON a list, not null
 	}
-	result := &Result{Findings: findings, Problems: slices.Compact(c.problems)}
+	result := &Result{Findings: findings, Problems: slices.Compact(c.problems), Beyond: c.beyond}
 	if !c.usage.unclear {
 		slices.Sort(c.uninstalled)
 		result.Uninstalled = c.uninstalled

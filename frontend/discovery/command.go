@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -91,7 +92,11 @@ func (c *collector) kustomized(p program, dir string) {
 		c.problem(p.at.File, p.at.Line, false, "the kustomization %s is not in the rootfs, and what it needs is not known: add its files", dir)
 		return
 	}
-	c.usage.kustomizations = append(c.usage.kustomizations, within(p.dir, dir))
+	at := within(p.dir, dir)
+	if !slices.ContainsFunc(kustomizationFiles, func(name string) bool { _, err := fs.Stat(c.fsys, path.Join(at, name)); return err == nil }) {
+		c.needsRest(p, dir)
+	}
+	c.usage.kustomizations = append(c.usage.kustomizations, at)
 }
 
 func (c *collector) applies(p program, name string) {

@@ -22,6 +22,8 @@ type Options struct {
 	WorkingDir string   `json:"workingDir,omitempty"`
 	// Partial says that what is searched is a part of a rootfs, so that commands may name what is in the rest.
 	Partial bool `json:"partial,omitempty"`
+	// Inherited is how many of the commands, the first ones, are of the rest: what they need was searched for with it.
+	Inherited int `json:"inherited,omitempty"`
 	// KubernetesVersion is what charts are rendered for ("v1.34.4"); empty means the newest that the Helm library knows.
 	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
 	// Values are value sets that charts are rendered with beside those that commands give them, by the path of the chart in the
@@ -55,6 +57,9 @@ type Result struct {
 	Problems []Problem `json:"problems,omitempty"`
 	// Uninstalled are the charts, by path, that no command, script, kustomization or option installs. It is empty where that cannot be told.
 	Uninstalled []string `json:"uninstalled,omitempty"`
+	// Beyond says that a part of a rootfs was searched, and that something in it or in the commands means files of the rest: the result
+	// is not complete, and the whole has to be searched.
+	Beyond bool `json:"beyond,omitempty"`
 }
 
 // source reads one kind of material. It takes the files that it reads, or that need not be read because of it, out of the tree; those
@@ -75,11 +80,12 @@ func Discover(ctx context.Context, fsys fs.FS, opts Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &collector{fsys: fsys, capabilities: capabilities, kubernetes: opts.KubernetesVersion, values: opts.Values, partial: opts.Partial, inflated: map[string]bool{}}
+	c := &collector{fsys: fsys, capabilities: capabilities, kubernetes: opts.KubernetesVersion, values: opts.Values, partial: opts.Partial, inherited: opts.Inherited, inflated: map[string]bool{}}
 	t, err := walk(ctx, fsys, opts.Ignore)
 	if err != nil {
 		return nil, err
 	}
+	c.beyond = opts.Partial && t.hasPartOfChart()
 	readCommands(c, t, opts)
 	for _, read := range sources() {
 		if err := read(ctx, c, t); err != nil {

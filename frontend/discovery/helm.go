@@ -50,6 +50,7 @@ func (c *collector) helm(p program) {
 	in.chart = within(p.dir, chart)
 	if _, err := fs.Stat(c.fsys, in.chart); err != nil {
 		c.usage.unclear = c.usage.unclear || strings.ContainsAny(chart, "$`*")
+		c.needsRest(p, in.values.Files...)
 		if !c.partial {
 			known := !strings.Contains(chart, "$")
 			c.problem(p.at.File, p.at.Line, known, "the chart %s is not in the rootfs, and what it needs is not known: add it to the rootfs (helm pull) and install it from there", chart)

@@ -99,6 +99,14 @@ func inside(dirs []string, name string) bool {
 	return slices.ContainsFunc(dirs, func(dir string) bool { return dir == "." || strings.HasPrefix(name, dir+"/") })
 }
 
+// hasPartOfChart reports whether there are values or templates of a chart without the chart.
+func (t *tree) hasPartOfChart() bool {
+	charts := t.dirs("Chart.yaml")
+	return slices.ContainsFunc(t.files, func(name string) bool {
+		return !inside(charts, name) && (path.Base(name) == "values.yaml" || path.Base(path.Dir(name)) == "templates")
+	})
+}
+
 // each calls read for the files until one fails or ctx ends.
 func each(ctx context.Context, names []string, read func(name string) error) error {
 	for _, name := range names {

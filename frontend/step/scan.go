@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/kubefile/kubefile/frontend/application"
 	"github.com/kubefile/kubefile/frontend/discovery"
@@ -40,9 +41,19 @@ func Scan(ctx context.Context, request, in, out string) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range planned.Commands {
-		r.Discovery.Commands = append(r.Discovery.Commands, c.String())
+	inherited := func(c imagespec.Command) bool {
+		return slices.ContainsFunc(r.Application.Commands, func(i imagespec.Command) bool { return i.String() == c.String() })
 	}
+	var own []string
+	for _, c := range planned.Commands {
+		if inherited(c) {
+			r.Discovery.Commands = append(r.Discovery.Commands, c.String())
+		} else {
+			own = append(own, c.String())
+		}
+	}
+	r.Discovery.Inherited = len(r.Discovery.Commands)
+	r.Discovery.Commands = append(r.Discovery.Commands, own...)
 	found, err := discovery.Discover(ctx, root.FS(), r.Discovery)
 	if err != nil {
 		return err

@@ -165,3 +165,37 @@ func TestApplicationInAnyStage(t *testing.T) {
 		t.Errorf("the kind is %s", d.Kind)
 	}
 }
+
+// TestChartOfTheBase: a derived image that installs a chart of its base with other values, or exchanges its values, embeds what these want.
+func TestChartOfTheBase(t *testing.T) {
+	t.Parallel()
+	base, _ := build(t, files{
+		"Kubefile":                    "FROM scratch\nCOPY charts charts\nCOPY web.yaml etc/\nCMD helm upgrade --install web ./charts/web -f etc/web.yaml\n",
+		"charts/web/Chart.yaml":       "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+		"charts/web/values.yaml":      "image: quay.io/lab/web:default\n",
+		"charts/web/templates/a.yaml": pod("{{ .Values.image }}"),
+		"web.yaml":                    "image: quay.io/lab/web:base\n",
+	})
+	if got := references(pull(t, base, "linux/amd64").describe(t).Lock); got != "quay.io/lab/web:base" {
+		t.Fatalf("the base has embedded %s", got)
+	}
+	for name, tt := range map[string]struct {
+		kubefile string
+		want     string
+	}{
+		"another installation": {"CMD helm upgrade --install other ./charts/web --set image=quay.io/lab/web:other\n", "quay.io/lab/web:base quay.io/lab/web:other"},
+		"other values":         {"COPY web.yaml etc/\n", "quay.io/lab/web:base quay.io/lab/web:exchanged"},
+		"another default":      {"CMD []\nCMD helm upgrade --install web ./charts/web\nCOPY web.yaml charts/web/values.yaml\n", "quay.io/lab/web:base quay.io/lab/web:exchanged"},
+		"nothing of it":        {"COPY web.yaml other/\n", "quay.io/lab/web:base"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ref, _ := build(t, files{"Kubefile": "FROM " + base + "\n" + tt.kubefile, "web.yaml": "image: quay.io/lab/web:exchanged\n"})
+			image := pull(t, ref, "linux/amd64")
+			if got := references(image.describe(t).Lock); got != tt.want {
+				t.Errorf("embedded %s, want %s", got, tt.want)
+			}
+			image.checkStore(t, strings.Fields(tt.want)...)
+		})
+	}
+}
