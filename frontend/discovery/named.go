@@ -80,9 +80,9 @@ func flagLists(s *searcher, m *yaml.Node, at location) {
 			name, value, attached := strings.Cut(item.Value, "=")
 			switch {
 			case strings.HasPrefix(name, "-") && attached:
-				n := *item // the value stands where the flag does
+				n := s.copied(item) // the value stands where the flag does
 				n.Value = strings.Trim(value, `"'`)
-				entries = append(entries, pair{strings.TrimLeft(name, "-"), &n})
+				entries = append(entries, pair{strings.TrimLeft(name, "-"), n})
 				s.taken[item] = true
 			case strings.HasPrefix(item.Value, "-") && !strings.ContainsAny(item.Value, " \n"):
 				flag = strings.TrimLeft(item.Value, "-")
@@ -129,8 +129,7 @@ func (s *searcher) list(n *yaml.Node, least likelihood, rule string, class image
 		}
 		word = strings.TrimPrefix(strings.Trim(word, `"'`), "docker://")
 		if likely(word) >= least {
-			one := *n
-			s.found(&one, word, rule, class)
+			s.found(s.copied(n), word, rule, class)
 			s.taken[n] = true
 		}
 	}

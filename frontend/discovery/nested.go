@@ -79,11 +79,11 @@ func (s *searcher) lines(n *yaml.Node, at location) {
 		if likely(word) < pathName {
 			return
 		}
-		one := *n
+		one := s.copied(n)
 		if n.Style&yaml.LiteralStyle != 0 {
 			one.Line += line
 		}
-		s.found(&one, word, ruleText, imagespec.ClassStrong)
+		s.found(one, word, ruleText, imagespec.ClassStrong)
 	}
 	number := 0
 	for text := range strings.SplitSeq(n.Value, "\n") {

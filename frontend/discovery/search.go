@@ -45,7 +45,7 @@ func search(root *yaml.Node, report func(m match)) error {
 
 // searchUnder searches what stands under a key.
 func searchUnder(key string, root *yaml.Node, report func(m match)) error {
-	s := searcher{rules: rules(), report: report, budget: maxSteps, taken: map[*yaml.Node]bool{}}
+	s := searcher{rules: rules(), report: report, budget: maxSteps, taken: map[*yaml.Node]bool{}, copies: map[*yaml.Node]*yaml.Node{}}
 	if top := resolve(root); top.Kind == yaml.DocumentNode && len(top.Content) > 0 {
 		root = top.Content[0]
 	}
@@ -87,6 +87,7 @@ type searcher struct {
 	err    error        // why the search ended
 	kind   documentKind // of the document
 	taken  map[*yaml.Node]bool
+	copies map[*yaml.Node]*yaml.Node // of parts of a scalar, to it
 	nested nesting
 }
 
@@ -97,6 +98,9 @@ func (s *searcher) found(n *yaml.Node, reference, rule string, class imagespec.C
 	}
 	s.taken[n] = true
 	m := match{node: n, line: n.Line, reference: reference, rule: rule, class: class}
+	if original := s.copies[n]; original != nil {
+		m.node = original
+	}
 	if outer := s.nested.node; outer != nil {
 		if class == imagespec.ClassCertain {
 			m.class = imagespec.ClassStrong // if it is used
@@ -104,6 +108,13 @@ func (s *searcher) found(n *yaml.Node, reference, rule string, class imagespec.C
 		m.node, m.line, m.chain = outer, s.nested.line+n.Line, s.nested.chain
 	}
 	s.report(m)
+}
+
+// copied returns a copy of a scalar that stands for a part of it.
+func (s *searcher) copied(n *yaml.Node) *yaml.Node {
+	one := *n
+	s.copies[&one] = n
+	return &one
 }
 
 // step reports whether the search may go on, at the given depth.
