@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,7 +13,6 @@ import (
 	bkllb "github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/frontend/dockerui"
 	"github.com/moby/buildkit/frontend/gateway/client"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/kubefile/kubefile/frontend/control"
 	"github.com/kubefile/kubefile/frontend/discovery"
@@ -91,52 +89,6 @@ func (b *build) contextFiles(ctx context.Context, names ...string) (map[string][
 		files[name] = data
 	}
 	return files, nil
-}
-
-// values are the value sets that the control file gives charts.
-func (b *build) values() map[string][]discovery.ValueSet {
-	values := map[string][]discovery.ValueSet{}
-	for _, c := range b.control.Charts {
-		name := c.Path
-		if name != discovery.EveryChart {
-			name = path.Clean(strings.TrimPrefix(name, "/"))
-		}
-		for _, s := range c.Sets {
-			values[name] = append(values[name], discovery.ValueSet{Namespace: s.Namespace, Files: s.Values, Set: s.Set})
-		}
-	}
-	return values
-}
-
-// adjust adds to what was found what the control file adds, and takes out what it ignores.
-func (b *build) adjust(found []discovery.Finding, platform ocispec.Platform) (kept []discovery.Finding, ignored []imagespec.IgnoredImage) {
-	for _, a := range b.control.Images.Add {
-		ref, finding := a.Finding()
-		found = append(found, discovery.Finding{Reference: ref, Finding: finding})
-	}
-	for _, f := range found {
-		n := b.control.Ignored(f.Reference, platform)
-		switch {
-		case n < 0 && b.control.Strictness(f.Class) != control.LeaveOut:
-			kept = append(kept, f)
-			continue
-		case n < 0:
-			ignored = ignore(ignored, f, fmt.Sprintf("findings of class %s are ignored (%s)", f.Class, control.FileName))
-		default:
-			ignored = ignore(ignored, f, b.control.Images.Ignore[n].Reason)
-		}
-	}
-	return kept, ignored
-}
-
-func ignore(list []imagespec.IgnoredImage, f discovery.Finding, reason string) []imagespec.IgnoredImage {
-	at := slices.IndexFunc(list, func(i imagespec.IgnoredImage) bool { return i.Reference == f.Reference })
-	if at < 0 {
-		at = len(list)
-		list = append(list, imagespec.IgnoredImage{Reference: f.Reference, Reason: reason})
-	}
-	list[at].Found = append(list[at].Found, f.Finding)
-	return list
 }
 
 // speaksOfImages tells the control file and the lock, wherever COPY has put them: they list what may be needed, and need nothing.

@@ -36,7 +36,7 @@ func (p *platformBuild) discover(ctx context.Context, rootfs bkllb.State) ([]fou
 		return nil, err
 	}
 	p.planned, p.uninstalled = answer.Application, answer.Discovery.Uninstalled
-	kept, ignored := p.adjust(answer.Discovery.Findings, p.platform)
+	kept, ignored := p.control.Apply(answer.Discovery.Findings, p.platform)
 	p.ignored = ignored
 	needed := group(kept)
 	p.use(answer.Discovery.Findings, needed)
@@ -74,7 +74,7 @@ func (p *platformBuild) scanStep(ctx context.Context, scanned bkllb.State, whole
 	request, err := json.Marshal(step.ScanRequest{
 		Discovery: discovery.Options{
 			KubernetesVersion: p.base.KubernetesVersion, Env: p.image.Config.Env, WorkingDir: p.image.Config.WorkingDir,
-			Partial: !whole, Values: p.values(),
+			Partial: !whole, Values: p.control.Values(),
 		},
 		Application: p.applications(whole),
 		BaseStore:   whole && p.image.Config.Labels[imagespec.LabelVersion] != "",

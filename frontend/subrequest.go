@@ -111,7 +111,7 @@ func (b *build) listImages(ctx context.Context) (*client.Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		answer.Discovery.Findings, _ = b.adjust(answer.Discovery.Findings, p.platform)
+		answer.Discovery.Findings, _ = b.control.Apply(answer.Discovery.Findings, p.platform)
 		all = append(all, listing{platforms.Format(p.platform), answer.Discovery})
 		fmt.Fprintf(&text, "%s\n", platforms.Format(p.platform))
 		if err := answer.Discovery.Write(&text, "table"); err != nil {

@@ -9,9 +9,11 @@ import (
 	"os"
 	"strings"
 
+	"github.com/containerd/platforms"
 	"github.com/urfave/cli/v3"
 
 	"github.com/kubefile/kubefile/frontend"
+	"github.com/kubefile/kubefile/frontend/control"
 	"github.com/kubefile/kubefile/frontend/discovery"
 )
 
@@ -42,10 +44,19 @@ func discover() *cli.Command {
 			if err != nil {
 				return err
 			}
+			said, err := controlFile(root)
+			if err != nil {
+				return err
+			}
+			opts.Ignore = append(opts.Ignore, control.FileName)
+			for chart, sets := range said.Values() {
+				opts.Values[chart] = append(opts.Values[chart], sets...)
+			}
 			result, err := discovery.Discover(ctx, root.FS(), opts)
 			if err != nil {
 				return err
 			}
+			result.Findings, _ = said.Apply(result.Findings, platforms.DefaultSpec())
 			if ref := c.String("why"); ref != "" {
 				return result.Why(c.Root().Writer, ref)
 			}
@@ -55,6 +66,23 @@ func discover() *cli.Command {
 			return complain(c.Root().ErrWriter, result.Problems)
 		},
 	}
+}
+
+// controlFile reads the control file of the directory, if it has one.
+func controlFile(root *os.Root) (*control.File, error) {
+	file, err := root.Open(control.FileName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &control.File{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, control.MaxSize+1))
+	if err != nil {
+		return nil, err
+	}
+	return control.Parse(data)
 }
 
 func discoverOptions(c *cli.Command, dir fs.FS) (discovery.Options, error) {

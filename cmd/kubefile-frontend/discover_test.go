@@ -98,3 +98,20 @@ func TestDiscover(t *testing.T) {
 		})
 	}
 }
+
+// TestDiscoverControlFile: the directory's .kubefile.yaml adds and ignores, and is not searched itself.
+func TestDiscoverControlFile(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{
+		"pod.yaml":       "spec:\n  containers:\n  - image: quay.io/lab/app:1\n  - image: quay.io/lab/debug:1\n",
+		".kubefile.yaml": "images:\n  add:\n  - image: quay.io/lab/added:1\n  ignore:\n  - {image: quay.io/lab/debug, reason: for developers}\n",
+	})
+	out, complaints, code := program(t, dir, "discover", ".")
+	if out != "quay.io/lab/added:1\nquay.io/lab/app:1\n" || code != 0 {
+		t.Errorf("printed %q, exit code %d: %s", out, code, complaints)
+	}
+	write(t, dir, map[string]string{".kubefile.yaml": "image: {}\n"})
+	if _, complaints, code := program(t, dir, "discover", "."); code == 0 || !strings.Contains(complaints, ".kubefile.yaml:1: invalid control file: unknown field image: did you mean images?") {
+		t.Errorf("exit code %d: %s", code, complaints)
+	}
+}
