@@ -124,17 +124,31 @@ func (c *collector) result() *Result {
 		return a.Reference == b.Reference && a.File == b.File && a.Line == b.Line
 	})
 	slices.SortStableFunc(c.problems, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Message, b.Message))
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Message, b.Message), compareFatal(a, b))
+	})
+	problems := slices.CompactFunc(c.problems, func(a, b Problem) bool {
+		return a.File == b.File && a.Line == b.Line && a.Message == b.Message
 	})
 	if findings == nil {
 		findings = []Finding{} // in JSON a list, not null
 	}
-	result := &Result{Findings: findings, Problems: slices.Compact(c.problems), Beyond: c.beyond}
+	result := &Result{Findings: findings, Problems: problems, Beyond: c.beyond}
 	if !c.usage.unclear {
 		slices.Sort(c.uninstalled)
 		result.Uninstalled = c.uninstalled
 	}
 	return result
+}
+
+// compareFatal sorts fatal problems first.
+func compareFatal(a, b Problem) int {
+	if a.Fatal == b.Fatal {
+		return 0
+	}
+	if a.Fatal {
+		return -1
+	}
+	return 1
 }
 
 func rank(class imagespec.Class) int {
