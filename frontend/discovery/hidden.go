@@ -31,6 +31,8 @@ type hidden struct {
 	Versions string   `yaml:"versions"`
 	Comments string   `yaml:"comments"`
 	Images   []string `yaml:"images"`
+	Unknown  string   `yaml:"unknown"`
+	Listed   string   `yaml:"listed"`
 	Source   string   `yaml:"source"`
 }
 
@@ -142,8 +144,20 @@ func (c *collector) applyHidden(e hidden) error {
 			names = append(names, fmt.Sprintf("$%d", i+1), group)
 		}
 		c.addHidden(e, strings.NewReplacer(names...), f.Finding, f.Reference)
+		c.warnHidden(e, f.Finding, f.Reference)
 	}
 	return nil
+}
+
+// warnHidden says that an operator starts images which the table does not know, unless some of them are listed.
+func (c *collector) warnHidden(e hidden, at imagespec.Finding, by string) {
+	listed := func(f Finding) bool {
+		ok, err := regexp.MatchString(e.Listed, f.Reference)
+		return err == nil && ok
+	}
+	if e.Unknown != "" && !slices.ContainsFunc(c.findings, listed) {
+		c.problem(at.File, at.Line, false, "%s starts %s by itself, of versions that stand nowhere: list them in an imageList (%s)", by, e.Unknown, e.Source)
+	}
 }
 
 // addHidden adds what an entry says is started by what was found at a place.

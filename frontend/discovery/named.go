@@ -33,12 +33,27 @@ func namedImages(s *searcher, m *yaml.Node, at location) {
 			s.found(value, text, ruleNamed, imagespec.ClassStrong)
 		case l == bareName && at.hub != "" && at.tag != "":
 			s.found(value, at.hub+"/"+text+":"+at.tag, ruleImageParts, imagespec.ClassStrong)
+		case l <= repository && s.incomplete(m):
 		case s.kind.name != "" && (l == repository || l == bareName && exact && s.nested.node == nil):
 			s.found(value, text, ruleNamed, imagespec.ClassStrong)
 		case l == repository:
 			s.found(value, text, ruleNamed, imagespec.ClassMaybe)
 		}
 	}
+}
+
+// incomplete reports whether a map has a place for the rest of an image, and nothing there: then the operator knows it, or wants none; nor does
+// it want what is disabled.
+func (s *searcher) incomplete(m *yaml.Node) bool {
+	if s.text(m, "enabled") == "false" {
+		return true
+	}
+	for _, key := range []string{"repository", "registry", "tag", "version"} {
+		if n := s.lookup(m, key); n != nil && n.Kind == yaml.ScalarNode && n.Value == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // environment reads lists of names and values: variables of containers, parameters of pipelines and of Helm releases.

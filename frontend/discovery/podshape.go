@@ -10,9 +10,16 @@ import (
 // around it, so that custom resources with a pod inside are found as well. Image volumes: KEP-4639.
 const rulePodSpec = "pod-spec"
 
+// injected is what stands in a pod whose image Istio fills in (https://istio.io/latest/docs/setup/additional-setup/gateway/).
+const injected = "auto"
+
 func podSpec(s *searcher, m *yaml.Node) {
 	report := func(n *yaml.Node) {
-		if n != nil && n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
+		switch {
+		case n == nil || n.Kind != yaml.ScalarNode || n.Tag == "!!null":
+		case n.Value == injected:
+			s.taken[n] = true
+		default:
 			s.found(n, n.Value, rulePodSpec, imagespec.ClassCertain)
 		}
 	}
