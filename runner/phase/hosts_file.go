@@ -56,11 +56,11 @@ func (p *hostsFile) names(m *member) []string {
 func withBlock(content, cluster string, lines []string) (string, error) {
 	begin, end := "# begin kubefile cluster "+cluster+"\n", "# end kubefile cluster "+cluster+"\n"
 	block := begin + strings.Join(lines, "\n") + "\n" + end
+	if content != "" && !strings.HasSuffix(content, "\n") {
+		content += "\n"
+	}
 	before, rest, found := strings.Cut(content, begin)
 	if !found {
-		if content != "" && !strings.HasSuffix(content, "\n") {
-			content += "\n"
-		}
 		return content + block, nil
 	}
 	_, after, found := strings.Cut(rest, end)

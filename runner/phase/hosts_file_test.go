@@ -29,8 +29,10 @@ func TestWithBlock(t *testing.T) {
 			}
 		})
 	}
-	if got, err := withBlock("# begin kubefile cluster a\nsomebody's lines\n", "a", nil); err == nil {
-		t.Errorf("without an end it becomes %q", got)
+	for _, content := range []string{"# begin kubefile cluster a\nsomebody's lines\n", "# begin kubefile cluster a"} {
+		if got, err := withBlock(content, "a", nil); err == nil {
+			t.Errorf("without an end it becomes %q", got)
+		}
 	}
 }
 
