@@ -139,7 +139,7 @@ func (k *kustomizer) build(ctx context.Context, one *kustomization, needed bool)
 		return nil
 	}
 	k.built[one.dir] = true
-	fsys := newKustomizeFS(k.c, k.all, one.dir)
+	fsys := newKustomizeFS(ctx, k.c, k.all, one.dir)
 	resources, err := fsys.build(ctx)
 	if ctx.Err() != nil || errors.Is(err, errRenderTime) || errors.Is(err, errRenderHeap) {
 		return fmt.Errorf("building kustomization %s: %w", one.dir, err)

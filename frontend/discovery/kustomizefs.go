@@ -3,6 +3,7 @@ package discovery
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,6 +25,7 @@ var errReadOnly = errors.New("the rootfs is only read")
 // kustomizeFS shows the rootfs to kustomize, which would otherwise use the machine's files, run git and ask the network: what is not in
 // the rootfs is left out of the kustomizations that it reads.
 type kustomizeFS struct {
+	ctx     context.Context // of the search, for kustomize hands none through
 	c       *collector
 	all     map[string]*kustomization
 	dir     string            // to build
@@ -33,8 +35,8 @@ type kustomizeFS struct {
 	made    map[string][]byte // files that stand for what kustomize does not make itself
 }
 
-func newKustomizeFS(c *collector, all map[string]*kustomization, dir string) *kustomizeFS {
-	return &kustomizeFS{c: c, all: all, dir: dir, read: map[string]bool{}, made: map[string][]byte{}}
+func newKustomizeFS(ctx context.Context, c *collector, all map[string]*kustomization, dir string) *kustomizeFS {
+	return &kustomizeFS{ctx: ctx, c: c, all: all, dir: dir, read: map[string]bool{}, made: map[string][]byte{}}
 }
 
 // place is something in a line of a file.
@@ -94,7 +96,11 @@ func (f *kustomizeFS) ReadFile(p string) ([]byte, error) {
 		return nil, err
 	}
 	f.read[name] = true
-	if one := f.all[path.Dir(name)]; one != nil && one.file == name {
+	if slices.Contains(kustomizationFiles, path.Base(name)) {
+		one, err := f.kustomization(name)
+		if err != nil {
+			return nil, err
+		}
 		return f.localised(one)
 	}
 	if err := expandable(name, data); err != nil {
@@ -128,6 +134,24 @@ func withoutSchemas(data []byte) []byte {
 		kept = append(kept, line...)
 	}
 	return kept
+}
+
+// kustomization returns what a kustomization file says, also of one that is none of those to build, among tests for example.
+func (f *kustomizeFS) kustomization(name string) (*kustomization, error) {
+	dir := path.Dir(name)
+	if one := f.all[dir]; one != nil && one.file == name {
+		return one, nil
+	}
+	one, err := f.c.readKustomization(f.ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if one == nil {
+		f.refused = fmt.Errorf("%s is no kustomization", name)
+		return nil, f.refused
+	}
+	f.all[dir] = one
+	return one, nil
 }
 
 // expandable refuses documents whose aliases, which kustomize expands, make too much of them, and plugins that load from elsewhere.
