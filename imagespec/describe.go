@@ -19,13 +19,23 @@ type Command struct {
 	App string `json:"app,omitempty"`
 }
 
-// String returns the command as it would be typed.
+// String returns the command as it would be typed into a shell.
 func (c Command) String() string {
 	if c.Shell != "" {
 		return c.Shell
 	}
-	return strings.Join(c.Exec, " ")
+	var words []string
+	for _, word := range c.Exec {
+		if !plainWord.MatchString(word) {
+			word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " ")
 }
+
+// plainWord means itself in every place of a command line.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`)
 
 // Description is what the config of a cluster image says of it.
 type Description struct {

@@ -37,6 +37,18 @@ func TestDescribeApp(t *testing.T) {
 	}
 }
 
+func TestCommandIsShownAsTyped(t *testing.T) {
+	for want, c := range map[string]imagespec.Command{
+		"a && b":                          {Shell: "a && b"},
+		"helm upgrade -i a ./b --set c=d": {Exec: []string{"helm", "upgrade", "-i", "a", "./b", "--set", "c=d"}},
+		`sh -c 'echo '\''b c'\''' ''`:     {Exec: []string{"sh", "-c", "echo 'b c'", ""}},
+	} {
+		if got := c.String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 func TestKubernetesVersions(t *testing.T) {
 	for version, ok := range map[string]bool{
 		"v1.34.4": true, "v1.35.0-rc.1": true, "v1.34.4+vendor.2": true, "v1.34.4-beta.0+abc": true,
@@ -114,15 +126,6 @@ func TestDescribeRefuses(t *testing.T) {
 				t.Errorf("got %+v, %v", d, err)
 			}
 		})
-	}
-}
-
-func TestCommandIsShownAsTyped(t *testing.T) {
-	if got := (imagespec.Command{Shell: "a && b"}).String(); got != "a && b" {
-		t.Errorf("got %q", got)
-	}
-	if got := (imagespec.Command{Exec: []string{"a", "b c"}}).String(); got != "a b c" {
-		t.Errorf("got %q", got)
 	}
 }
 
