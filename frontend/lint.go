@@ -4,8 +4,8 @@ import (
 	"context"
 
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
-	"github.com/moby/buildkit/frontend/dockerfile/parser"
 
+	"github.com/kubefile/kubefile/frontend/kubefile"
 	"github.com/kubefile/kubefile/frontend/lint"
 	"github.com/kubefile/kubefile/imagespec"
 )
@@ -27,34 +27,36 @@ func (p *platformBuild) warner(ctx context.Context) linter.LintWarnFunc {
 func (p *platformBuild) lintBuilt(images []found) error {
 	built := lint.Built{Charts: p.uninstalled}
 	for _, f := range images {
-		where := f.findings[0]
-		built.Images = append(built.Images, lint.Image{Reference: f.reference, Place: place(where.File, where.Line), Location: p.locate(where)})
+		if _, ok := p.pinned.Lookup(f.reference); !ok {
+			where := f.findings[0]
+			built.Images = append(built.Images, lint.Image{Reference: f.reference, Found: place(where.File, where.Line), At: p.locate(where)})
+		}
 	}
 	for _, m := range p.planned.Missing {
-		built.Missing = append(built.Missing, lint.Missing{File: m.File, Location: p.instruction(m.Command)})
+		built.Missing = append(built.Missing, lint.Missing{File: m.File, At: p.instruction(m.Command)})
 	}
 	p.lint.Built(built)
 	return p.lint.Error()
 }
 
 // locate finds the instruction whose command led to the finding.
-func (p *platformBuild) locate(f imagespec.Finding) []parser.Range {
+func (p *platformBuild) locate(f imagespec.Finding) kubefile.Place {
 	for n, c := range p.planned.Commands {
 		if len(f.Chain) > 0 && f.Chain[0] == c.String() {
 			return p.instruction(n)
 		}
 	}
-	return nil
+	return kubefile.Place{}
 }
 
-// instruction is where a command of the image stands in the Kubefile; nil if it is the base's.
-func (p *platformBuild) instruction(command int) []parser.Range {
+// instruction is where a command of the image stands in the Kubefile, if it is not the base's.
+func (p *platformBuild) instruction(command int) kubefile.Place {
 	if command < 0 || command >= len(p.planned.Origins) {
-		return nil
+		return kubefile.Place{}
 	}
 	step := p.planned.Origins[command]
 	if step < 0 || step >= len(p.content.Steps) {
-		return nil
+		return kubefile.Place{}
 	}
-	return p.content.Steps[step].Location
+	return p.content.Steps[step].Place
 }

@@ -38,19 +38,24 @@ type platformBuild struct {
 
 // compile lets BuildKit's compiler read the Kubefile for a platform. Warnings are printed for the first one only.
 func (b *build) compile(ctx context.Context, platform *ocispec.Platform, idx int) (*platformBuild, *dockerfile2llb.Result, error) {
-	df, err := dockerfile2llb.Dockerfile2LLB(ctx, b.file.Dockerfile(), b.convertOpt(ctx, platform, idx))
-	if err != nil {
-		return nil, nil, err
-	}
-	p := &platformBuild{build: b, platform: platforms.Normalize(b.target(platform)), image: df.Image, warn: idx == 0}
-	if df.Image.Architecture == "" { // a stage that a directory replaces has no config
-		df.Image.Platform = p.platform
-	}
+	p := &platformBuild{build: b, platform: platforms.Normalize(b.target(platform)), warn: idx == 0}
+	var err error
 	if p.lint, err = b.linter(p.warner(ctx)); err != nil {
 		return nil, nil, err
 	}
 	if err := p.lint.File(b.file, b.scope(p.platform)); err != nil {
 		return nil, nil, err
+	}
+	df, err := dockerfile2llb.Dockerfile2LLB(ctx, b.file.Dockerfile(), b.convertOpt(ctx, platform, idx))
+	if err == nil {
+		err = p.lint.Error()
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	p.image = df.Image
+	if df.Image.Architecture == "" { // a stage that a directory replaces has no config
+		df.Image.Platform = p.platform
 	}
 	return p, df, p.describe()
 }

@@ -82,7 +82,13 @@ func (b *build) lintFile(results *lint.LintResults) error {
 	if err != nil {
 		return err
 	}
-	return linter.File(b.file, b.scope(b.ui.BuildPlatforms[0]))
+	if err := linter.File(b.file, b.scope(b.ui.BuildPlatforms[0])); err != nil {
+		return err
+	}
+	if err := linter.Error(); err != nil && results.Error == nil {
+		results.Error = &lint.BuildError{Message: err.Error()}
+	}
+	return nil
 }
 
 // listing are the images that one platform needs.

@@ -13,9 +13,20 @@ import (
 
 // Step is one thing that is done on the cluster: a command, or an application that is started.
 type Step struct {
-	Command  *imagespec.Command
-	Launch   *Launch
+	Command *imagespec.Command
+	Launch  *Launch
+	Place
+}
+
+// Place is where an instruction stands, and the comments right before it.
+type Place struct {
 	Location []parser.Range
+	Comments []string
+}
+
+// PlaceOf returns the place of an instruction that a Dockerfile has, too.
+func PlaceOf(c instructions.Command) Place {
+	return Place{Location: c.Location(), Comments: c.Comments()}
 }
 
 // Content is what the target stage, and the stages that it continues, say beyond a Dockerfile.
@@ -56,14 +67,14 @@ func (f *File) Content(scope Scope) (*Content, error) {
 			if s.app != nil {
 				content.add(*s.app)
 				if s.app.Role != "" && !launches(steps, s.app.Name) {
-					steps[line] = append(steps[line], Step{Launch: &Launch{App: s.app.Name}, Location: s.location})
+					steps[line] = append(steps[line], Step{Launch: &Launch{App: s.app.Name}, Place: s.place()})
 				}
 			}
 			for _, c := range s.commands {
-				steps[line] = append(steps[line], Step{Command: &c, Location: s.location})
+				steps[line] = append(steps[line], Step{Command: &c, Place: s.place()})
 			}
 			for _, l := range s.launch {
-				steps[line] = append(steps[line], Step{Launch: &l, Location: s.location})
+				steps[line] = append(steps[line], Step{Launch: &l, Place: s.place()})
 			}
 		}
 		if reset > 0 {
@@ -99,15 +110,15 @@ func launches(steps map[int][]Step, app string) bool {
 func stepsOf(c *instructions.CmdCommand) []Step {
 	switch {
 	case c.PrependShell:
-		return []Step{{Command: &imagespec.Command{Shell: strings.Join(c.CmdLine, " ")}, Location: c.Location()}}
+		return []Step{{Command: &imagespec.Command{Shell: strings.Join(c.CmdLine, " ")}, Place: PlaceOf(c)}}
 	case len(c.CmdLine) == 0:
 		return nil
 	case !IsCommandList(c.CmdLine):
-		return []Step{{Command: &imagespec.Command{Exec: c.CmdLine}, Location: c.Location()}}
+		return []Step{{Command: &imagespec.Command{Exec: c.CmdLine}, Place: PlaceOf(c)}}
 	}
 	var steps []Step
 	for _, line := range c.CmdLine {
-		steps = append(steps, Step{Command: &imagespec.Command{Shell: line}, Location: c.Location()})
+		steps = append(steps, Step{Command: &imagespec.Command{Shell: line}, Place: PlaceOf(c)})
 	}
 	return steps
 }

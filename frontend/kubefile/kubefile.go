@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
 
@@ -35,6 +36,10 @@ func Parse(data []byte) (*File, error) {
 		case "COPY", "ADD":
 			f.copies[node.StartLine] = node.Flags
 			continue
+		case "ONBUILD":
+			if err := checkTrigger(node); err != nil {
+				return nil, parser.WithLocation(err, node.Location())
+			}
 		}
 		read, ok := statements[name]
 		if !ok {
@@ -44,6 +49,7 @@ func Parse(data []byte) (*File, error) {
 		if err != nil {
 			return nil, parser.WithLocation(fmt.Errorf("%s: %w", name, err), node.Location())
 		}
+		s.comments = node.PrevComment
 		f.own = append(f.own, s)
 		f.replace(node.Location(), node.Value, s.dockerfile)
 	}
@@ -51,7 +57,7 @@ func Parse(data []byte) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.stages, f.args, err = instructions.Parse(rest.AST, nil); err != nil {
+	if f.stages, f.args, err = instructions.Parse(rest.AST, linter.New(&linter.Config{})); err != nil {
 		return nil, err
 	}
 	for _, s := range f.own {
@@ -60,6 +66,18 @@ func Parse(data []byte) (*File, error) {
 		}
 	}
 	return f, nil
+}
+
+// checkTrigger refuses an ONBUILD whose instruction no later build would understand: it is kept in the image as a line of a Dockerfile.
+func checkTrigger(node *parser.Node) error {
+	words := strings.Fields(strings.TrimPrefix(strings.TrimSpace(node.Original), node.Value))
+	if len(words) == 0 {
+		return nil
+	}
+	if _, ok := statements[strings.ToUpper(words[0])]; !ok {
+		return nil
+	}
+	return fmt.Errorf("ONBUILD %s: only instructions of a Dockerfile can wait for a later build", strings.ToUpper(words[0]))
 }
 
 // replace puts one line in the place of an instruction. All lines keep their numbers. The keyword is spelled as the user's, because the

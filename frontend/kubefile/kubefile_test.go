@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
 
@@ -152,6 +153,7 @@ func TestErrorsHaveAPlace(t *testing.T) {
 		"FROM scratch\nCMDS --a=b c\n":                         2,
 		"FROM scratch\nKUBEVERSION new\n":                      2,
 		"FROM scratch\nKUBEVERSION\n":                          2,
+		"FROM scratch\nRUN a\nONBUILD launch a\n":              3,
 	} {
 		_, err := Parse([]byte(text))
 		var at *parser.LocationError
@@ -166,6 +168,7 @@ func FuzzDockerfile(f *testing.F) {
 	f.Add("FROM scratch\nCMD a\nCMD b \\\n  c\n")
 	f.Add("# escape=`\nFROM a AS b\nCMD [\"x\"]\nFROM b\nCMD x `\n y\nONBUILD CMD z\n")
 	f.Add("FROM scratch\nAPP a helm://b/c@1\nCNI d \\\n  e\nLAUNCH --set=x=y a\nCMDS [\"f g\"]\nKUBEVERSION >1\n")
+	f.Add("FROM scratch\n# check=skip=all\nRUN a\n# check=error=x\nLAUNCH b\n# check\nCMD c\n")
 	f.Add("FROM scratch\nRUN <<CMD\nCMD\nCMD\nCMD x\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		file, err := Parse([]byte(text))
@@ -183,7 +186,7 @@ func FuzzDockerfile(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%v: %q", err, out)
 		}
-		stages, _, err := instructions.Parse(again.AST, nil)
+		stages, _, err := instructions.Parse(again.AST, linter.New(&linter.Config{}))
 		if err != nil {
 			t.Fatalf("%v: %q", err, out)
 		}

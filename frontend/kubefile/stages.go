@@ -96,7 +96,8 @@ func (f *File) expand(word string, scope Scope) (string, error) {
 // Base is what a FROM names.
 type Base struct {
 	Reference string // without variables
-	Location  []parser.Range
+	Written   string // as it stands there
+	Place
 }
 
 // Bases returns the images that the stages begin with, without scratch and other stages.
@@ -108,7 +109,7 @@ func (f *File) Bases(scope Scope) ([]Base, error) {
 			return nil, parser.WithLocation(fmt.Errorf("reading %q: %w", stage.BaseName, err), stage.Location)
 		}
 		if name != "" && name != "scratch" && f.find(at, name) < 0 && !scope.IsReplaced(name) {
-			bases = append(bases, Base{Reference: name, Location: stage.Location})
+			bases = append(bases, Base{Reference: name, Written: stage.BaseName, Place: Place{Location: stage.Location, Comments: stage.Comments}})
 		}
 	}
 	return bases, nil

@@ -17,11 +17,14 @@ import (
 type statement struct {
 	name       string
 	location   []parser.Range
-	dockerfile string // what it is in a Dockerfile; empty: nothing
+	comments   []string // before it
+	dockerfile string   // what it is in a Dockerfile; empty: nothing
 	app        *App
 	launch     []Launch
 	commands   []imagespec.Command
 }
+
+func (s statement) place() Place { return Place{Location: s.location, Comments: s.comments} }
 
 // statements are the instructions that a Dockerfile has not.
 var statements = map[string]func(*parser.Node) (statement, error){

@@ -2,8 +2,9 @@ package lint
 
 import (
 	"fmt"
+	"regexp"
 
-	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/kubefile/kubefile/frontend/kubefile"
 )
 
 // Built is what a build has found out.
@@ -13,35 +14,35 @@ type Built struct {
 	Charts  []string // that no command installs, by path
 }
 
-// Image is an embedded image that this Kubefile adds.
+// Image is an embedded image that this Kubefile adds and no lock pins.
 type Image struct {
 	Reference string
-	Place     string         // where it was found, "file:line"
-	Location  []parser.Range // in the Kubefile; nil if it is not there
+	Found     string         // where, "file:line"
+	At        kubefile.Place // of the command that led there, if the Kubefile has it
 }
 
 // Missing is a file that a command refers to.
 type Missing struct {
-	File     string
-	Location []parser.Range
+	File string
+	At   kubefile.Place
 }
 
 func unpinnedImage(b Built, report report) {
 	for _, i := range b.Images {
 		if unpinned(i.Reference) {
-			report(i.Location, fmt.Sprintf("image %s of %s can be another one tomorrow: name a tag or a digest", i.Reference, i.Place))
+			report(i.At, "", fmt.Sprintf("image %s of %s can be another one tomorrow: name a tag or a digest", i.Reference, i.Found))
 		}
 	}
 }
 
 func missingFile(b Built, report report) {
 	for _, m := range b.Missing {
-		report(m.Location, fmt.Sprintf("the rootfs has no file %s", m.File))
+		report(m.At, regexp.QuoteMeta(m.File), fmt.Sprintf("the rootfs has no file %s", m.File))
 	}
 }
 
 func chartNotInstalled(b Built, report report) {
 	for _, chart := range b.Charts {
-		report(nil, fmt.Sprintf("no command installs the chart %s; its images are embedded as its default values want them", chart))
+		report(kubefile.Place{}, "", fmt.Sprintf("no command installs the chart %s; its images are embedded as its default values want them", chart))
 	}
 }

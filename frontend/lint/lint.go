@@ -1,11 +1,13 @@
-// Package lint has the rules for what a Kubefile has beyond a Dockerfile. They are printed, skipped ("# check=skip=…") and made errors
-// ("# check=error=true") as BuildKit's own rules for Dockerfiles are.
+// Package lint has the rules for what a Kubefile has beyond a Dockerfile. They are printed, skipped ("# check=skip=…", for all of the file
+// or right before an instruction) and made errors ("# check=error=true") as BuildKit's own rules for Dockerfiles are.
 package lint
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
@@ -25,7 +27,8 @@ type Rule struct {
 	built func(b Built, report report)
 }
 
-type report func(at []parser.Range, message string)
+// report is told of one place. A pattern narrows it down to the first match in a line of the instruction; empty is all of it.
+type report func(at kubefile.Place, pattern, message string)
 
 // RuleName, IsDeprecated and IsExperimental are for BuildKit's linter.
 func (r Rule) RuleName() string     { return r.Name }
@@ -95,7 +98,10 @@ func Rules() []Rule {
 }
 
 // Linter runs the rules as the user wants them.
-type Linter struct{ linter *linter.Linter }
+type Linter struct {
+	linter *linter.Linter
+	lines  []string
+}
 
 // New reads what the text's check directive says; config is what a build argument says and comes before it. warn is called for each
 // place.
@@ -109,7 +115,7 @@ func New(text []byte, config *linter.Config, warn linter.LintWarnFunc) (*Linter,
 	}
 	own := *config
 	own.Warn = warn
-	return &Linter{linter.New(&own)}, nil
+	return &Linter{linter.New(&own), strings.Split(string(text), "\n")}, nil
 }
 
 // File runs the rules that need nothing but the Kubefile.
@@ -138,5 +144,27 @@ func (l *Linter) Built(b Built) {
 func (l *Linter) Error() error { return l.linter.Error() }
 
 func (l *Linter) reporter(r Rule) report {
-	return func(at []parser.Range, message string) { l.linter.Run(r, at, message) }
+	return func(at kubefile.Place, pattern, message string) {
+		l.linter.WithMergedConfigFromComments(at.Comments).Run(r, l.narrow(at.Location, pattern), message)
+	}
+}
+
+// narrow returns the first match of the pattern in the lines; columns are characters, from 0.
+func (l *Linter) narrow(location []parser.Range, pattern string) []parser.Range {
+	expression, err := regexp.Compile(pattern)
+	if err != nil || pattern == "" {
+		return location
+	}
+	for _, r := range location {
+		for line := r.Start.Line; line <= max(r.Start.Line, r.End.Line) && line <= len(l.lines); line++ {
+			text := l.lines[line-1]
+			if found := expression.FindStringIndex(text); found != nil {
+				column := func(offset int) parser.Position {
+					return parser.Position{Line: line, Character: utf8.RuneCountInString(text[:offset])}
+				}
+				return []parser.Range{{Start: column(found[0]), End: column(found[1])}}
+			}
+		}
+	}
+	return location
 }
