@@ -4,6 +4,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"unicode"
 
 	distribution "github.com/distribution/reference"
 )
@@ -97,7 +98,12 @@ func notImages(key string) bool {
 
 // normal writes names of all spellings alike: sidecarImage, SIDECAR_IMAGE and sidecar-image are sidecarimage.
 func normal(key string) string {
-	return strings.ToLower(strings.NewReplacer("_", "", "-", "", ".", "", "/", "", " ", "").Replace(key))
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("_-./ ", r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, key)
 }
 
 // isValuesFile tells values for charts, of which those that are used are found by rendering.
