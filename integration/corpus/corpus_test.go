@@ -24,6 +24,7 @@ import (
 
 	"github.com/kubefile/kubefile/frontend/application"
 	"github.com/kubefile/kubefile/frontend/kubefile"
+	"github.com/kubefile/kubefile/frontend/lint"
 )
 
 // buildFiles returns every second build file of a repository by sorted path.
@@ -89,7 +90,15 @@ func read(t *testing.T, name string) {
 	if _, err := dockerfile2llb.Dockerfile2Outline(t.Context(), file.Dockerfile(), opt); err != nil {
 		t.Errorf("outline: %v", err)
 	}
-	content, err := file.Content(kubefile.Scope{IsReplaced: func(string) bool { return false }})
+	scope := kubefile.Scope{IsReplaced: func(string) bool { return false }}
+	rules, err := lint.New(data, nil, func(string, string, string, string, []parser.Range) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rules.File(file, scope); err != nil {
+		t.Errorf("rules for Kubefiles: %v", err)
+	}
+	content, err := file.Content(scope)
 	if err != nil {
 		t.Fatal(err)
 	}
