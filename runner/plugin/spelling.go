@@ -1,0 +1,123 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/agext/levenshtein"
+)
+
+// spelling is what the name of an action stands for.
+type spelling struct {
+	action      Action
+	firstMaster bool   // whoever wrote it meant the first master only
+	instead     string // says what to write, where nothing here is the same
+}
+
+// spellings are all names that actions have had, in lower case.
+var spellings = map[string]spelling{
+	"preinit":     {action: PreInit},
+	"prejoin":     {action: PreJoin},
+	"postjoin":    {action: PostJoin},
+	"preguest":    {action: PreGuest},
+	"postinstall": {action: PostInstall},
+	"preclean":    {action: PreClean},
+	"postclean":   {action: PostClean},
+
+	// sealer 0.5.1 to 0.8
+	"originally": {action: PreInit},
+
+	// sealer 0.9 and later: of hosts, and of the cluster
+	"pre-init-host":   {action: PreInit},
+	"pre-clean-host":  {action: PreClean},
+	"post-clean-host": {action: PostClean},
+	"pre-install":     {action: PreInit, firstMaster: true},
+	"post-install":    {action: PostInstall, firstMaster: true},
+	"pre-scaleup":     {action: PreJoin, firstMaster: true},
+	"post-scaleup":    {action: PostJoin, firstMaster: true},
+	"pre-uninstall":   {action: PreClean, firstMaster: true},
+	"post-uninstall":  {action: PostClean, firstMaster: true},
+
+	// What ran at moments that are none here.
+	"preinstall":     {instead: "it ran between the first master and the others: write PreJoin for hosts that join, PreGuest for all"},
+	"post-init-host": {instead: "it ran on prepared hosts without a cluster: write PreJoin for hosts that join, PreGuest for all"},
+	"upgrade-host":   {instead: "nothing runs at an upgrade: put it into scripts/init.sh of the image"},
+	"upgrade":        {instead: "nothing runs at an upgrade: put it into a CMD of the image"},
+	"rollback":       {instead: "there is no rollback"},
+}
+
+// parseType reads a type in any case.
+func parseType(text string) (Type, error) {
+	text = strings.TrimSpace(text)
+	if t := Type(strings.ToUpper(text)); slices.Contains(types, t) {
+		return t, nil
+	}
+	return "", fmt.Errorf("unknown type %q%s", text, nearest(text, types))
+}
+
+// parseActions reads actions joined by "|" or ",". It returns each once, in the order of a cluster's life, and the names written that
+// once meant the first master only.
+func parseActions(text string) (parsed []Action, firstMaster []string, err error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, nil, fmt.Errorf("no action: write one of %s, or several joined by |", list(actions))
+	}
+	for _, name := range strings.Split(strings.ReplaceAll(text, ",", "|"), "|") {
+		name = strings.TrimSpace(name)
+		s, known := spellings[strings.ToLower(name)]
+		switch {
+		case name == "":
+			return nil, nil, fmt.Errorf("action %q: nothing before or after a separator", text)
+		case !known:
+			return nil, nil, fmt.Errorf("unknown action %q%s", name, nearest(name, actions))
+		case s.instead != "":
+			return nil, nil, fmt.Errorf("action %q is not supported: %s", name, s.instead)
+		case s.firstMaster:
+			firstMaster = append(firstMaster, name)
+		}
+		parsed = append(parsed, s.action)
+	}
+	return slices.DeleteFunc(slices.Clone(actions), func(a Action) bool { return !slices.Contains(parsed, a) }), firstMaster, nil
+}
+
+// nearest is the end of a message about a name that is unknown: the known one that it looks like, or else all of them.
+func nearest[S ~string](name string, known []S) string {
+	if like := similar(name, known); like != "" {
+		return fmt.Sprintf(": did you mean %s?", like)
+	}
+	return ": write one of " + list(known)
+}
+
+// similar returns the known name that a mistyped one looks like, or nothing.
+func similar[S ~string](name string, known []S) (like S) {
+	const longest = 64 // a longer one is no slip, and costly to compare
+	if len(name) > longest {
+		return ""
+	}
+	best := 3 // more changes than two are another word
+	for _, k := range known {
+		a, b := strings.ToLower(name), strings.ToLower(string(k))
+		if d := levenshtein.Distance(a, b, nil); d < best && 2*d < len(b) {
+			like, best = k, d
+		}
+	}
+	return like
+}
+
+// list joins names for a message.
+func list[S ~string](names []S) string {
+	texts := make([]string, len(names))
+	for i, n := range names {
+		texts[i] = string(n)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// reasons makes an error of what the validation of Kubernetes says.
+func reasons(said []string) error {
+	if len(said) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(said, "; "))
+}
