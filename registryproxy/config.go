@@ -17,8 +17,9 @@ const Unit = "kubefile-registry.service"
 
 // Config is what the proxy of one host does. File and directory names are absolute.
 type Config struct {
-	// Store is the directory with the embedded images, which may appear later; empty on hosts that hold none.
-	Store string `json:"store,omitempty"`
+	// Stores are the directories with embedded images, asked in this order; none on hosts that hold no images. One may appear later. A part
+	// of the path that is * stands for every directory there, in sorted order: /apps/*/registry.
+	Stores []string `json:"stores,omitempty"`
 	// Listen are the addresses to serve at.
 	Listen []Listener `json:"listen"`
 	// Seeds are the other hosts that hold the images, as host:port, asked over TLS in this order.
@@ -39,10 +40,17 @@ type Listener struct {
 // ParseConfig reads and checks a configuration; unknown fields are errors.
 func ParseConfig(data []byte) (Config, error) {
 	var config Config
+	document := struct {
+		*Config
+		Store string `json:"store"` // the only one, in configurations of older runners
+	}{Config: &config}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&config); err != nil {
+	if err := decoder.Decode(&document); err != nil {
 		return config, fmt.Errorf("registry configuration: %w", err)
+	}
+	if document.Store != "" {
+		config.Stores = append(config.Stores, document.Store)
 	}
 	if _, err := decoder.Token(); err != io.EOF {
 		return config, errors.New("registry configuration: more than one JSON value")
@@ -62,7 +70,7 @@ func (c Config) check() error {
 	if len(c.Listen) == 0 {
 		return errors.New("listen: no address")
 	}
-	files := []string{c.Store, c.Authority, c.Records}
+	files := append([]string{c.Authority, c.Records}, c.Stores...)
 	addresses := map[string]bool{}
 	for _, l := range c.Listen {
 		if err := l.check(); err != nil {
@@ -82,8 +90,8 @@ func (c Config) check() error {
 	if len(c.Seeds) > 0 && c.Authority == "" {
 		return errors.New("seeds without ca")
 	}
-	if len(c.Seeds) == 0 && c.Store == "" {
-		return errors.New("neither store nor seeds: there would be nothing to serve")
+	if len(c.Seeds) == 0 && len(c.Stores) == 0 {
+		return errors.New("neither stores nor seeds: there would be nothing to serve")
 	}
 	for _, file := range files {
 		if file != "" && !filepath.IsAbs(file) {

@@ -72,7 +72,11 @@ type host struct {
 // run starts a proxy, with a TLS listener for other hosts, on free ports.
 func (s *site) run(store string, seeds ...string) *host {
 	s.t.Helper()
-	return s.start(registryproxy.Config{Store: store, Seeds: seeds, Records: s.t.TempDir()})
+	config := registryproxy.Config{Seeds: seeds, Records: s.t.TempDir()}
+	if store != "" {
+		config.Stores = []string{store}
+	}
+	return s.start(config)
 }
 
 func (s *site) start(config registryproxy.Config) *host {

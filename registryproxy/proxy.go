@@ -13,12 +13,8 @@ package registryproxy
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"os"
-	"strconv"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -28,16 +24,13 @@ import (
 
 // Handler answers pulls and tag listing (OCI distribution specification 1.1, sections "Pull" and "Content Discovery").
 type Handler struct {
-	store   string   // empty on hosts that hold no images
+	stores  []string // as in Config
 	seeds   *seeds   // nil when there is nobody to ask
 	records *Records // nil to keep none
 	log     *slog.Logger
 }
 
 const digestHeader = "Docker-Content-Digest"
-
-// errNoStore says that this host cannot know what is in the cluster image.
-var errNoStore = fmt.Errorf("%w: this host holds no images", imagespec.ErrNotFound)
 
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -71,16 +64,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve answers from the own store, else from a seed. It has written nothing when it returns an error.
+// serve answers from an own store, else from a seed. It has written nothing when it returns an error.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, t target) *apiError {
 	err := h.own(w, r, t)
 	if err == nil {
 		return nil
 	}
 	damaged := !errors.Is(err, imagespec.ErrNotFound)
-	if damaged {
-		h.log.Error("the store is damaged", "wanted", t.String(), "error", err)
-	}
 	known := !damaged && !errors.Is(err, errNoStore)
 	if h.seeds != nil && !forwarded(r) {
 		result, digest := h.seeds.serve(w, r, t)
@@ -99,81 +89,6 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, t target) *apiEr
 		h.missed(t)
 	}
 	return t.unknown()
-}
-
-// own answers from the store of this host. The store is opened for each request: it may appear, or be exchanged, while this runs.
-func (h *Handler) own(w http.ResponseWriter, r *http.Request, t target) error {
-	if h.store == "" {
-		return errNoStore
-	}
-	root, err := os.OpenRoot(h.store)
-	if errors.Is(err, os.ErrNotExist) {
-		return errNoStore
-	}
-	if err != nil {
-		return fmt.Errorf("opening the store: %w", err)
-	}
-	defer root.Close()
-	store := imagespec.NewStore(root.FS())
-	switch t.kind {
-	case kindManifest:
-		return h.ownManifest(w, r, store, t)
-	case kindBlob:
-		return ownBlob(w, r, store, t)
-	default:
-		return ownTags(w, r, store, t)
-	}
-}
-
-func (h *Handler) ownManifest(w http.ResponseWriter, r *http.Request, store *imagespec.Store, t target) error {
-	descriptor, err := store.Resolve(t.host, t.repository, t.name)
-	if err != nil {
-		return err
-	}
-	data, err := store.Manifest(descriptor)
-	if err != nil {
-		return fmt.Errorf("%s: %w", t, damage(err))
-	}
-	h.served(t, descriptor.Digest.String())
-	header := w.Header()
-	header.Set("Content-Type", descriptor.MediaType)
-	header.Set("Content-Length", strconv.Itoa(len(data)))
-	header.Set(digestHeader, descriptor.Digest.String())
-	if r.Method == http.MethodGet {
-		w.Write(data)
-	}
-	return nil
-}
-
-// damage is an error below something that the store names: then even what is missing is a damage.
-func damage(err error) error {
-	if errors.Is(err, imagespec.ErrNotFound) {
-		return fmt.Errorf("%w: %v", imagespec.ErrInvalid, err)
-	}
-	return err
-}
-
-func ownBlob(w http.ResponseWriter, r *http.Request, store *imagespec.Store, t target) error {
-	file, err := store.Open(t.digest)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return fmt.Errorf("blob %s: %w", t.digest, err)
-	}
-	content, ok := file.(io.ReadSeeker)
-	if !ok {
-		return fmt.Errorf("blob %s: its file cannot seek", t.digest)
-	}
-	header := w.Header()
-	header.Set("Content-Type", "application/octet-stream")
-	header.Set(digestHeader, t.name)
-	header.Set("Etag", `"`+t.name+`"`)
-	allow(w, info.Size())
-	http.ServeContent(w, r, "", time.Time{}, content)
-	return nil
 }
 
 func (h *Handler) served(t target, digest string) {

@@ -22,10 +22,10 @@ import (
 )
 
 func TestConfig(t *testing.T) {
-	data := `{"store":"/s","listen":[{"address":"127.0.0.1:5000"},{"address":"10.77.0.11:5000","cert":"/c","key":"/k"}],
+	data := `{"stores":["/s","/apps/*/registry"],"listen":[{"address":"127.0.0.1:5000"},{"address":"10.77.0.11:5000","cert":"/c","key":"/k"}],
 		"seeds":["10.77.0.12:5000","[2001:db8::1]:5000"],"ca":"/ca","records":"/r"}`
 	want := registryproxy.Config{
-		Store:  "/s",
+		Stores: []string{"/s", "/apps/*/registry"},
 		Listen: []registryproxy.Listener{{Address: "127.0.0.1:5000"}, {Address: "10.77.0.11:5000", Certificate: "/c", Key: "/k"}},
 		Seeds:  []string{"10.77.0.12:5000", "[2001:db8::1]:5000"}, Authority: "/ca", Records: "/r",
 	}
@@ -40,18 +40,24 @@ func TestConfig(t *testing.T) {
 	if got, err := registryproxy.ParseConfig(written); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%s: got %+v, %v", written, got, err)
 	}
+	old := strings.Replace(data, `"stores":["/s","/apps/*/registry"]`, `"store":"/s"`, 1)
+	want.Stores = []string{"/s"}
+	if got, err := registryproxy.ParseConfig([]byte(old)); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%s: got %+v, %v", old, got, err)
+	}
 }
 
 func TestConfigsThatAreRefused(t *testing.T) {
 	const plain = `"listen":[{"address":"127.0.0.1:5000"}]`
 	for data, want := range map[string]string{
-		``:                                "EOF",
-		`{`:                               "unexpected EOF",
-		`{"store":"/s",` + plain + `} {}`: "more than one JSON value",
-		`{"stores":"/s",` + plain + `}`:   `unknown field "stores"`,
-		`{"store":"/s"}`:                  "no address",
-		`{` + plain + `}`:                 "neither store nor seeds",
-		`{"store":"s",` + plain + `}`:     "s: not an absolute path",
+		``:                                      "EOF",
+		`{`:                                     "unexpected EOF",
+		`{"store":"/s",` + plain + `} {}`:       "more than one JSON value",
+		`{"shop":"/s",` + plain + `}`:           `unknown field "shop"`,
+		`{"store":"/s"}`:                        "no address",
+		`{` + plain + `}`:                       "neither stores nor seeds",
+		`{"store":"s",` + plain + `}`:           "s: not an absolute path",
+		`{"stores":["/s","*/r"],` + plain + `}`: "*/r: not an absolute path",
 		`{"seeds":["10.0.0.1:5000"],` + plain + `}`:                                           "seeds without ca",
 		`{"seeds":["10.0.0.1"],"ca":"/ca",` + plain + `}`:                                     "missing port",
 		`{"seeds":["10.0.0.1:5000/x"],"ca":"/ca",` + plain + `}`:                              "not host:port",
@@ -94,7 +100,7 @@ func TestListensEverywhereOrNowhere(t *testing.T) {
 	}
 	defer taken.Close()
 	free := nobody(t)
-	config := registryproxy.Config{Store: t.TempDir(), Listen: []registryproxy.Listener{{Address: free}, {Address: taken.Addr().String()}}}
+	config := registryproxy.Config{Stores: []string{t.TempDir()}, Listen: []registryproxy.Listener{{Address: free}, {Address: taken.Addr().String()}}}
 	if err := registryproxy.Serve(t.Context(), config, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), taken.Addr().String()) {
 		t.Errorf("got %v", err)
 	}
@@ -107,7 +113,7 @@ func TestListensEverywhereOrNowhere(t *testing.T) {
 
 func TestListenRefusesFilesThatAreNone(t *testing.T) {
 	site := newSite(t)
-	good := registryproxy.Config{Store: t.TempDir(), Listen: []registryproxy.Listener{site.tls()}}
+	good := registryproxy.Config{Stores: []string{t.TempDir()}, Listen: []registryproxy.Listener{site.tls()}}
 	for name, spoil := range map[string]func(*registryproxy.Config){
 		"no certificate": func(c *registryproxy.Config) { c.Listen[0].Certificate = filepath.Join(site.dir, "none") },
 		"another's key":  func(c *registryproxy.Config) { c.Listen[0].Certificate = site.ca },
@@ -115,7 +121,7 @@ func TestListenRefusesFilesThatAreNone(t *testing.T) {
 			c.Seeds, c.Authority = []string{"10.0.0.1:5000"}, site.write("empty", nil)
 		},
 		"records": func(c *registryproxy.Config) { c.Records = site.ca },
-		"invalid": func(c *registryproxy.Config) { c.Store = "relative" },
+		"invalid": func(c *registryproxy.Config) { c.Stores = []string{"relative"} },
 	} {
 		config := good
 		config.Listen = slices.Clone(good.Listen)

@@ -1,25 +1,18 @@
 package registryproxy
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/kubefile/kubefile/imagespec"
 )
 
-// ownTags lists the tags of a repository in pages of n after last, as the client wants (distribution specification, "Listing Tags").
-func ownTags(w http.ResponseWriter, r *http.Request, store *imagespec.Store, t target) error {
-	tags, err := store.Tags(t.host, t.repository)
-	if err != nil {
-		return err
-	}
-	if len(tags) == 0 {
-		return fmt.Errorf("%s: %w", t, imagespec.ErrNotFound)
-	}
+// writeTags answers with the tags of a repository in pages of n after last, as the client wants (distribution specification, "Listing
+// Tags").
+func writeTags(w http.ResponseWriter, r *http.Request, tags []string) {
+	slices.Sort(tags)
+	tags = slices.Compact(tags)
 	query := r.URL.Query()
 	if last := query.Get("last"); last != "" {
 		tags = slices.DeleteFunc(tags, func(tag string) bool { return tag <= last })
@@ -32,7 +25,6 @@ func ownTags(w http.ResponseWriter, r *http.Request, store *imagespec.Store, t t
 	}
 	name := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/v2/"), "/tags/list")
 	writeJSON(w, r, "application/json", map[string]any{"name": name, "tags": tags})
-	return nil
 }
 
 // nextPage is the link to what follows (RFC 8288).

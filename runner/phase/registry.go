@@ -163,7 +163,7 @@ func (p *registry) files(m *member) ([]file, error) {
 		Records:   m.path("records"),
 	}
 	if m.isMaster() {
-		config.Store = m.path("registry")
+		config.Stores = []string{m.path("registry"), m.path("apps", "*", "registry")}
 		config.Listen = append(config.Listen, registryproxy.Listener{
 			Address:     net.JoinHostPort(m.String(), registryPort),
 			Certificate: m.path("pki", "registry.crt"),

@@ -1,0 +1,101 @@
+package registryproxy
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/kubefile/kubefile/imagespec"
+)
+
+// errNoStore says that this host cannot know what is in the cluster image.
+var errNoStore = fmt.Errorf("%w: this host holds no images", imagespec.ErrNotFound)
+
+// own answers from the first store of this host that has what is asked for. They are opened for each request: one may appear, or be
+// exchanged, while this runs. Damage is logged, and is the error when no store has it.
+func (h *Handler) own(w http.ResponseWriter, r *http.Request, t target) error {
+	stores, broken := openStores(h.stores)
+	defer stores.close()
+	if len(stores) == 0 && broken == nil {
+		return errNoStore
+	}
+	var tags []string
+	found, more := stores.find(func(store *imagespec.Store) error {
+		switch t.kind {
+		case kindManifest:
+			return h.ownManifest(w, r, store, t)
+		case kindBlob:
+			return ownBlob(w, r, store, t)
+		default:
+			some, err := store.Tags(t.host, t.repository)
+			tags = append(tags, some...)
+			return cmp.Or(err, imagespec.ErrNotFound) // the next store may have others
+		}
+	})
+	if len(tags) > 0 {
+		writeTags(w, r, tags)
+		found = true
+	}
+	if broken = errors.Join(broken, more); broken != nil {
+		h.log.Error("a store is damaged", "wanted", t.String(), "error", broken)
+	}
+	if found {
+		return nil
+	}
+	return cmp.Or(broken, fmt.Errorf("%s: %w", t, imagespec.ErrNotFound))
+}
+
+func (h *Handler) ownManifest(w http.ResponseWriter, r *http.Request, store *imagespec.Store, t target) error {
+	descriptor, err := store.Resolve(t.host, t.repository, t.name)
+	if err != nil {
+		return err
+	}
+	data, err := store.Manifest(descriptor)
+	if err != nil {
+		return fmt.Errorf("%s: %w", t, damage(err))
+	}
+	h.served(t, descriptor.Digest.String())
+	header := w.Header()
+	header.Set("Content-Type", descriptor.MediaType)
+	header.Set("Content-Length", strconv.Itoa(len(data)))
+	header.Set(digestHeader, descriptor.Digest.String())
+	if r.Method == http.MethodGet {
+		w.Write(data)
+	}
+	return nil
+}
+
+// damage is an error below something that the store names: then even what is missing is a damage.
+func damage(err error) error {
+	if errors.Is(err, imagespec.ErrNotFound) {
+		return fmt.Errorf("%w: %v", imagespec.ErrInvalid, err)
+	}
+	return err
+}
+
+func ownBlob(w http.ResponseWriter, r *http.Request, store *imagespec.Store, t target) error {
+	file, err := store.Open(t.digest)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("blob %s: %w", t.digest, err)
+	}
+	content, ok := file.(io.ReadSeeker)
+	if !ok {
+		return fmt.Errorf("blob %s: its file cannot seek", t.digest)
+	}
+	header := w.Header()
+	header.Set("Content-Type", "application/octet-stream")
+	header.Set(digestHeader, t.name)
+	header.Set("Etag", `"`+t.name+`"`)
+	allow(w, info.Size())
+	http.ServeContent(w, r, "", time.Time{}, content)
+	return nil
+}
