@@ -103,6 +103,21 @@ func (s *Store) Tags(host, repository string) ([]string, error) {
 	return tags, err
 }
 
+// Registries lists the registries that images of the store come from, sorted.
+func (s *Store) Registries() ([]string, error) {
+	entries, err := fs.ReadDir(s.fsys, refsDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("listing registries: %w", err)
+	}
+	var registries []string
+	for _, entry := range entries {
+		if entry.IsDir() && !hidden(entry.Name()) {
+			registries = append(registries, entry.Name())
+		}
+	}
+	return registries, nil
+}
+
 // eachRef visits the references below a directory. A hidden file is one that a writer has not finished.
 func (s *Store) eachRef(dir string, visit func(full string, descriptor ocispec.Descriptor) error) error {
 	err := fs.WalkDir(s.fsys, dir, func(name string, entry fs.DirEntry, err error) error {

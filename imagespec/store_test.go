@@ -74,6 +74,21 @@ func digestOf(t testing.TB, made *storetest.Store, reference string) digest.Dige
 	return image.Digest
 }
 
+func TestRegistries(t *testing.T) {
+	s := storetest.New(t)
+	store := imagespec.NewStore(rootOf(t, s))
+	if got, err := store.Registries(); err != nil || len(got) != 0 {
+		t.Errorf("an empty store has %q, %v", got, err)
+	}
+	for _, reference := range []string{"quay.io/a:1", "docker.io/library/a:1", "quay.io/b:1", "localhost:5000/a:1"} {
+		s.Embed(reference, []byte(reference))
+	}
+	s.Write("refs/.unfinished/x", nil)
+	if got, err := store.Registries(); err != nil || !slices.Equal(got, []string{"docker.io", "localhost:5000", "quay.io"}) {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
 func TestStoreIsReadLive(t *testing.T) {
 	made := storetest.New(t)
 	store := imagespec.NewStore(rootOf(t, made))

@@ -20,6 +20,9 @@ type Config struct {
 	// Stores are the directories with embedded images, asked in this order; none on hosts that hold no images. One may appear later. A part
 	// of the path that is * stands for every directory there, in sorted order: /apps/*/registry.
 	Stores []string `json:"stores,omitempty"`
+	// Domain is the registry's own name, as name:port, for images without the registry that they come from (sea.hub:5000/a/b:1): these are
+	// looked for in docker.io and then in every registry, in sorted order, that images of the stores come from. Empty for none.
+	Domain string `json:"domain,omitempty"`
 	// Listen are the addresses to serve at.
 	Listen []Listener `json:"listen"`
 	// Seeds are the other hosts that hold the images, as host:port, asked over TLS in this order.
@@ -69,6 +72,11 @@ func (c Config) Validate() error {
 func (c Config) check() error {
 	if len(c.Listen) == 0 {
 		return errors.New("listen: no address")
+	}
+	if c.Domain != "" {
+		if err := checkAddress(c.Domain); err != nil {
+			return fmt.Errorf("domain: %w", err)
+		}
 	}
 	files := append([]string{c.Authority, c.Records}, c.Stores...)
 	addresses := map[string]bool{}

@@ -23,15 +23,16 @@ func (h *Handler) own(w http.ResponseWriter, r *http.Request, t target) error {
 	if len(stores) == 0 && broken == nil {
 		return errNoStore
 	}
+	meanings, err := t.meanings(h.domain, stores)
 	var tags []string
-	found, more := stores.find(func(store *imagespec.Store) error {
+	found, damage := stores.find(meanings, func(store *imagespec.Store, meant target) error {
 		switch t.kind {
 		case kindManifest:
-			return h.ownManifest(w, r, store, t)
+			return h.ownManifest(w, r, store, t, meant)
 		case kindBlob:
 			return ownBlob(w, r, store, t)
 		default:
-			some, err := store.Tags(t.host, t.repository)
+			some, err := store.Tags(meant.host, meant.repository)
 			tags = append(tags, some...)
 			return cmp.Or(err, imagespec.ErrNotFound) // the next store may have others
 		}
@@ -40,7 +41,7 @@ func (h *Handler) own(w http.ResponseWriter, r *http.Request, t target) error {
 		writeTags(w, r, tags)
 		found = true
 	}
-	if broken = errors.Join(broken, more); broken != nil {
+	if broken = errors.Join(broken, err, damage); broken != nil {
 		h.log.Error("a store is damaged", "wanted", t.String(), "error", broken)
 	}
 	if found {
@@ -49,14 +50,17 @@ func (h *Handler) own(w http.ResponseWriter, r *http.Request, t target) error {
 	return cmp.Or(broken, fmt.Errorf("%s: %w", t, imagespec.ErrNotFound))
 }
 
-func (h *Handler) ownManifest(w http.ResponseWriter, r *http.Request, store *imagespec.Store, t target) error {
-	descriptor, err := store.Resolve(t.host, t.repository, t.name)
+func (h *Handler) ownManifest(w http.ResponseWriter, r *http.Request, store *imagespec.Store, t, meant target) error {
+	descriptor, err := store.Resolve(meant.host, meant.repository, meant.name)
 	if err != nil {
 		return err
 	}
 	data, err := store.Manifest(descriptor)
+	if errors.Is(err, imagespec.ErrNotFound) {
+		err = fmt.Errorf("%w: %v", imagespec.ErrInvalid, err) // the store names it, so that it is missing is a damage
+	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", t, damage(err))
+		return fmt.Errorf("%s: %w", meant, err)
 	}
 	h.served(t, descriptor.Digest.String())
 	header := w.Header()
@@ -67,14 +71,6 @@ func (h *Handler) ownManifest(w http.ResponseWriter, r *http.Request, store *ima
 		w.Write(data)
 	}
 	return nil
-}
-
-// damage is an error below something that the store names: then even what is missing is a damage.
-func damage(err error) error {
-	if errors.Is(err, imagespec.ErrNotFound) {
-		return fmt.Errorf("%w: %v", imagespec.ErrInvalid, err)
-	}
-	return err
 }
 
 func ownBlob(w http.ResponseWriter, r *http.Request, store *imagespec.Store, t target) error {

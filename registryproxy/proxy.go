@@ -25,6 +25,7 @@ import (
 // Handler answers pulls and tag listing (OCI distribution specification 1.1, sections "Pull" and "Content Discovery").
 type Handler struct {
 	stores  []string // as in Config
+	domain  string   // as in Config
 	seeds   *seeds   // nil when there is nobody to ask
 	records *Records // nil to keep none
 	log     *slog.Logger
@@ -48,7 +49,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, r, "application/json", struct{}{})
 		return
 	}
-	target, failure := parseTarget(r.URL.Path, r.URL.Query().Get("ns"))
+	target, failure := parseTarget(r.URL.Path, r.URL.Query().Get("ns"), h.domain)
 	switch {
 	case failure != nil:
 	case target.kind == kindReferrers:

@@ -19,7 +19,7 @@ const grace = 5 * time.Second
 
 // NewHandler returns the handler of a configuration, without its listeners.
 func NewHandler(config Config, log *slog.Logger) (*Handler, error) {
-	h := &Handler{stores: config.Stores, log: log}
+	h := &Handler{stores: config.Stores, domain: config.Domain, log: log}
 	if len(config.Seeds) > 0 {
 		authority, err := os.ReadFile(config.Authority)
 		if err != nil {

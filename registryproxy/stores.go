@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/kubefile/kubefile/imagespec"
@@ -63,17 +64,34 @@ func (s stores) close() {
 	}
 }
 
-// find asks one store after the other until one has what is wanted, whatever is damaged in those before it.
-func (s stores) find(ask func(*imagespec.Store) error) (found bool, damage error) {
+// find asks one store after the other for each of the targets until one has it, whatever is damaged in those before it.
+func (s stores) find(targets []target, ask func(*imagespec.Store, target) error) (found bool, damage error) {
 	var failed []error
-	for _, one := range s {
-		err := ask(one.Store)
-		if err == nil {
-			return true, errors.Join(failed...)
-		}
-		if !errors.Is(err, imagespec.ErrNotFound) {
-			failed = append(failed, fmt.Errorf("%s: %w", one.root.Name(), err))
+	for _, t := range targets {
+		for _, one := range s {
+			err := ask(one.Store, t)
+			if err == nil {
+				return true, errors.Join(failed...)
+			}
+			if !errors.Is(err, imagespec.ErrNotFound) {
+				failed = append(failed, fmt.Errorf("%s: %w", one.root.Name(), err))
+			}
 		}
 	}
 	return false, errors.Join(failed...)
+}
+
+// registries are those that the images of all stores come from, sorted.
+func (s stores) registries() ([]string, error) {
+	var all []string
+	var failed []error
+	for _, one := range s {
+		registries, err := one.Registries()
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", one.root.Name(), err))
+		}
+		all = append(all, registries...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), errors.Join(failed...)
 }

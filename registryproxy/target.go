@@ -42,8 +42,8 @@ type target struct {
 }
 
 // parseTarget reads /v2/<repository>/<kind>/<name>. Without a namespace the first part of the repository is the registry if it looks like
-// one, as in image references; else the registry is docker.io.
-func parseTarget(path, namespace string) (target, *apiError) {
+// one, as in image references; else the registry is the own domain, or docker.io if there is none.
+func parseTarget(path, namespace, domain string) (target, *apiError) {
 	rest, ok := strings.CutPrefix(path, "/v2/")
 	if !ok {
 		return target{}, notFound
@@ -54,7 +54,7 @@ func parseTarget(path, namespace string) (target, *apiError) {
 	if !ok || t.kind.unknown() == "" {
 		return target{}, notFound
 	}
-	if err := t.locate(repository, namespace); err != nil {
+	if err := t.locate(repository, namespace, domain); err != nil {
 		return target{}, err
 	}
 	switch {
@@ -74,19 +74,44 @@ func parseTarget(path, namespace string) (target, *apiError) {
 }
 
 // locate finds the registry and the repository in it.
-func (t *target) locate(repository, namespace string) *apiError {
+func (t *target) locate(repository, namespace, domain string) *apiError {
+	full := repository
 	if namespace != "" {
-		repository = namespace + "/" + repository
+		full = namespace + "/" + repository
 	}
-	named, err := reference.ParseNormalizedNamed(repository)
+	named, err := reference.ParseNormalizedNamed(full)
 	if err != nil || !reference.IsNameOnly(named) {
 		return &apiError{http.StatusBadRequest, "NAME_INVALID", "that is no repository"}
 	}
 	t.host, t.repository = reference.Domain(named), reference.Path(named)
+	if namespace == "" && domain != "" && !strings.HasPrefix(repository, t.host+"/") {
+		return t.locate(repository, domain, "")
+	}
 	if namespace != "" && t.host != namespace {
 		return &apiError{http.StatusBadRequest, "NAME_INVALID", "ns is no registry"}
 	}
 	return nil
+}
+
+// meanings are what a target stands for, the best first: itself, and what [Config.Domain] says.
+func (t target) meanings(domain string, stores stores) ([]target, error) {
+	if t.host != domain || t.kind == kindBlob {
+		return []target{t}, nil
+	}
+	all := []target{t}
+	in := func(registry, repository string) {
+		t.host, t.repository = registry, repository
+		all = append(all, t)
+	}
+	repository := t.repository
+	if named, err := reference.ParseNormalizedNamed(repository); err == nil {
+		in(reference.Domain(named), reference.Path(named))
+	}
+	registries, err := stores.registries()
+	for _, registry := range registries {
+		in(registry, repository)
+	}
+	return all, err
 }
 
 // identify reads the name as a digest.

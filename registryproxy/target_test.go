@@ -20,7 +20,7 @@ func FuzzParseTarget(f *testing.F) {
 		f.Add(path, "localhost:5000")
 	}
 	f.Fuzz(func(t *testing.T, path, namespace string) {
-		target, failure := parseTarget(path, namespace)
+		target, failure := parseTarget(path, namespace, "sea.hub:5000")
 		if failure != nil {
 			if failure.status < 400 || failure.Code == "" || failure.Message == "" {
 				t.Fatalf("%q: refused as %+v", path, failure)
@@ -28,7 +28,7 @@ func FuzzParseTarget(f *testing.F) {
 			return
 		}
 		// Whatever is asked of another proxy means the same there.
-		again, failure := parseTarget(target.path(), target.host)
+		again, failure := parseTarget(target.path(), target.host, "")
 		if failure != nil || again != target {
 			t.Fatalf("%q?ns=%s is %+v, and its path is %+v, %v", path, namespace, target, again, failure)
 		}
