@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	maxChanges  = 1 << 16 // that the data of one plugin may ask for: few lines with long ranges are many
+	maxChanges  = 1 << 15 // that the data of one plugin may ask for: few lines with long ranges are many
 	maxProblems = 10      // that are told of one plugin's data
 )
 

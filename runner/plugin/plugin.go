@@ -127,3 +127,21 @@ func (p Plugin) Key() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q", p.Type, p.Actions, p.On, p.Data))
 	return hex.EncodeToString(sum[:])
 }
+
+// Order returns the plugins that run at a, in the order in which they do: HOSTNAME first, because what follows needs the names; then
+// the image's before the Clusterfile's; and else as given, which is by file name and document for the image's, and as written for the
+// Clusterfile's. Of plugins with equal keys only the first is in it.
+func Order(plugins []Plugin, a Action) []Plugin {
+	var ordered []Plugin
+	seen := map[string]bool{}
+	for _, group := range []struct{ names, image bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
+		for _, p := range plugins {
+			key := p.Key()
+			if p.Runs(a) && (p.Type == Hostname) == group.names && p.FromImage == group.image && !seen[key] {
+				seen[key] = true
+				ordered = append(ordered, p)
+			}
+		}
+	}
+	return ordered
+}

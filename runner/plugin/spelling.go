@@ -43,8 +43,8 @@ var spellings = map[string]spelling{
 	// What ran at moments that are none here.
 	"preinstall":     {instead: "it ran between the first master and the others: write PreJoin for hosts that join, PreGuest for all"},
 	"post-init-host": {instead: "it ran on prepared hosts without a cluster: write PreJoin for hosts that join, PreGuest for all"},
-	"upgrade-host":   {instead: "nothing runs at an upgrade: put it into scripts/init.sh of the image"},
-	"upgrade":        {instead: "nothing runs at an upgrade: put it into a CMD of the image"},
+	"upgrade-host":   {instead: "no plugin runs at an upgrade: put it into scripts/init.sh of the image"},
+	"upgrade":        {instead: "no plugin runs at an upgrade: put it into a CMD of the image"},
 	"rollback":       {instead: "there is no rollback"},
 }
 
