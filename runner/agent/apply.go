@@ -20,18 +20,6 @@ type unpacker struct {
 	left    int64           // bytes that may still be written
 }
 
-func (u *unpacker) layer(reader *tar.Reader) error {
-	return eachEntry(reader, func(header *tar.Header, name string) error {
-		switch name {
-		case unpackedFile:
-			return fmt.Errorf("%w: the name is reserved", ErrInvalid)
-		case ".":
-			return nil
-		}
-		return u.entry(header, name, reader)
-	})
-}
-
 const (
 	whiteout       = ".wh."
 	whiteoutMeta   = ".wh..wh."
@@ -40,6 +28,12 @@ const (
 
 // entry applies one entry of the layer.
 func (u *unpacker) entry(header *tar.Header, name string, content io.Reader) error {
+	switch name {
+	case unpackedFile:
+		return fmt.Errorf("%w: the name is reserved", ErrInvalid)
+	case ".":
+		return nil
+	}
 	dir, base := path.Split(name)
 	dir = path.Clean(dir)
 	if base == whiteoutOpaque {

@@ -17,6 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/source"
 )
 
 const (
@@ -87,32 +88,25 @@ func putLayer(r layerRequest, content io.Reader) (struct{}, error) {
 	if err != nil {
 		return none, err
 	}
-	stream, err := openLayer(content, blob{r.Digest, r.Size}, r.DiffID)
-	if err != nil {
-		return none, err
-	}
-	defer stream.Close()
 	got := &layerContent{Refs: make(map[string]ocispec.Descriptor)}
-	if err := got.read(root, r.Dir, tar.NewReader(stream)); err != nil {
-		return none, fmt.Errorf("image layer %s: %w", r.Digest, err)
-	}
-	if err := stream.verify(); err != nil {
+	err = readLayer(content, r, func(header *tar.Header, name string, content io.Reader) error {
+		switch header.Typeflag {
+		case tar.TypeDir:
+			return nil
+		case tar.TypeReg:
+			return got.file(root, r.Dir, name, header.Size, content)
+		}
+		return fmt.Errorf("%w: it is neither file nor directory", ErrInvalid)
+	})
+	if err != nil {
 		return none, fmt.Errorf("image layer %s: %w", r.Digest, err)
 	}
 	return none, writeJSON(root, file, got)
 }
 
-// read takes in the files of the layer.
-func (c *layerContent) read(root *os.Root, dir string, reader *tar.Reader) error {
-	return eachEntry(reader, func(header *tar.Header, name string) error {
-		switch header.Typeflag {
-		case tar.TypeDir:
-			return nil
-		case tar.TypeReg:
-			return c.file(root, dir, name, header.Size, reader)
-		}
-		return fmt.Errorf("%w: it is neither file nor directory", ErrInvalid)
-	})
+// readLayer reads a layer as it was shipped.
+func readLayer(content io.Reader, r layerRequest, visit func(header *tar.Header, name string, content io.Reader) error) error {
+	return source.ReadLayer(source.VerifyBlob(content, ocispec.Descriptor{Digest: r.Digest, Size: r.Size}), r.DiffID, visit)
 }
 
 // file takes in one file of the layer.

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/kubefile/kubefile/runner/source"
 )
 
 // Path is where the agent is installed on a host.
@@ -20,7 +22,7 @@ const protocol = 1
 
 var (
 	// ErrDamaged says that bytes are not those of their digest.
-	ErrDamaged = errors.New("damaged")
+	ErrDamaged = source.ErrDamaged
 	// ErrNoSpace says that something would fill the host's disk.
 	ErrNoSpace = errors.New("not enough space")
 	// ErrInvalid says that a layer or request holds what it must not.

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
@@ -131,24 +130,16 @@ func unpackLayer(root, tree *os.Root, dir string, layer layerRequest) error {
 		return err
 	}
 	defer f.Close()
-	stream, err := openLayer(f, b, layer.DiffID)
-	if err != nil {
-		return err
-	}
-	defer stream.Close()
 	free, err := space(dir)
 	if err != nil {
 		return err
 	}
 	u := unpacker{root: tree, written: make(map[string]bool), left: free}
-	if err := u.layer(tar.NewReader(stream)); err != nil {
-		return err
-	}
-	if err := stream.verify(); err != nil {
+	if err = readLayer(f, layer, u.entry); errors.Is(err, ErrDamaged) {
 		// The disk does not hold what was verified when it arrived: receive it anew.
 		return errors.Join(err, root.Remove(file))
 	}
-	return nil
+	return err
 }
 
 // exchange puts a tree in the place of another at once.

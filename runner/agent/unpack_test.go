@@ -17,6 +17,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
 )
 
@@ -38,12 +39,19 @@ func apply(t *testing.T, layers ...[]e) (string, error) {
 	}
 	defer root.Close()
 	for _, layer := range layers {
-		u := unpacker{root: root, written: make(map[string]bool), left: 1 << 20}
-		if err := u.layer(tar.NewReader(bytes.NewReader(sourcetest.Tar(t, layer...)))); err != nil {
+		if err := applyLayer(t, root, layer); err != nil {
 			return path, err
 		}
 	}
 	return path, nil
+}
+
+// applyLayer applies one layer to a tree on a disk with 1 MiB left.
+func applyLayer(t *testing.T, root *os.Root, layer []e) error {
+	t.Helper()
+	data := sourcetest.Tar(t, layer...)
+	u := unpacker{root: root, written: make(map[string]bool), left: 1 << 20}
+	return source.ReadLayer(bytes.NewReader(data), digest.FromBytes(data), u.entry)
 }
 
 // tree lists what is in a directory: "d name", "- name content", "l name target",
@@ -226,8 +234,7 @@ func FuzzUnpack(f *testing.F) {
 		}
 		defer root.Close()
 		for half := range slices.Chunk(entries, max(1, len(entries)/2)) {
-			u := unpacker{root: root, written: make(map[string]bool), left: 1 << 20}
-			u.layer(tar.NewReader(bytes.NewReader(sourcetest.Tar(t, half...))))
+			applyLayer(t, root, half)
 		}
 		left, err := os.ReadDir(outside)
 		if err != nil || len(left) != 2 || read(t, filepath.Join(outside, "victim")) != "untouched" {

@@ -205,33 +205,26 @@ func (a *Artifact) OpenBlob(ctx context.Context, descriptor ocispec.Descriptor) 
 	if err != nil {
 		return nil, a.explain(fmt.Errorf("blob %s: %w", descriptor.Digest, err))
 	}
-	return &verified{VerifyReader: content.NewVerifyReader(r, descriptor), closer: r, artifact: a, digest: descriptor.Digest}, nil
+	return &verified{Reader: VerifyBlob(r, descriptor), Closer: r, artifact: a, digest: descriptor.Digest}, nil
 }
 
-// verified checks a blob when it ends.
+// verified is a blob that says whose it is when it fails.
 type verified struct {
-	*content.VerifyReader
-	closer   io.Closer
+	io.Reader
+	io.Closer
 	artifact *Artifact
 	digest   digest.Digest
 }
 
 func (v *verified) Read(p []byte) (int, error) {
-	n, err := v.VerifyReader.Read(p)
-	if err == io.EOF {
-		err = v.Verify()
-		if err == nil {
-			return n, io.EOF
-		}
-		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	n, err := v.Reader.Read(p)
+	if err == nil || err == io.EOF {
+		return n, err
 	}
-	if err != nil {
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			err = fmt.Errorf("%w: it ends early", v.artifact.early())
-		}
-		err = v.artifact.explain(fmt.Errorf("blob %s: %w", v.digest, err))
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("%w: it ends early", v.artifact.early())
 	}
-	return n, err
+	return n, v.artifact.explain(fmt.Errorf("blob %s: %w", v.digest, err))
 }
 
 // early is what it means that a blob ends too soon.
@@ -241,8 +234,6 @@ func (a *Artifact) early() error {
 	}
 	return ErrDamaged
 }
-
-func (v *verified) Close() error { return v.closer.Close() }
 
 // fetchJSON reads a manifest, index or config, verified and bounded.
 func fetchJSON(ctx context.Context, from content.Fetcher, descriptor ocispec.Descriptor, into any) error {

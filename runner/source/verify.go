@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"sync/atomic"
 
@@ -78,49 +76,31 @@ func (a *Artifact) Runner(ctx context.Context, dir string) (string, digest.Diges
 	return "", "", 0, a.explain(fmt.Errorf("%w: /%s is missing", ErrNoRunner, imagespec.RunnerPath))
 }
 
-// extract copies the runner from a layer, and reads the layer to its verified
-// end. The digest is empty when the layer does not have it.
+// extract copies the runner from a layer. The digest is empty when the layer does
+// not have it.
 func (a *Artifact) extract(ctx context.Context, layer imagespec.Layer, file string) (sum digest.Digest, size int64, err error) {
-	blob, err := a.OpenBlob(ctx, layer.Descriptor)
-	if err != nil {
-		return "", 0, err
-	}
-	defer blob.Close()
-	stream, err := Decompress(blob)
-	if err != nil {
-		return "", 0, a.badLayer(layer, err)
-	}
-	defer stream.Close()
-	reader := tar.NewReader(stream)
-	for {
-		header, err := reader.Next()
-		if err == io.EOF {
-			break
+	err = a.readLayer(ctx, layer, func(header *tar.Header, name string, content io.Reader) (err error) {
+		if name == imagespec.RunnerPath && header.Typeflag == tar.TypeReg {
+			sum, size, err = writeRunner(file, content)
 		}
-		if err != nil {
-			return "", 0, a.badLayer(layer, err)
-		}
-		if path.Clean(header.Name) != imagespec.RunnerPath || header.Typeflag != tar.TypeReg {
-			continue
-		}
-		if sum, size, err = writeRunner(file, reader); err != nil {
-			return "", 0, a.badLayer(layer, err)
-		}
-	}
-	// What follows the tar's end still counts for the layer's digest.
-	if _, err := io.Copy(io.Discard, blob); err != nil {
-		return "", 0, err
-	}
-	return sum, size, nil
+		return err
+	})
+	return sum, size, err
 }
 
-// badLayer explains a failure to read a layer, unless [Artifact.OpenBlob] did.
-func (a *Artifact) badLayer(layer imagespec.Layer, err error) error {
-	var write *fs.PathError
-	if errors.Is(err, ErrDamaged) || errors.As(err, &write) {
+// readLayer is [ReadLayer] for a layer of the artifact. What is wrong with the blob
+// itself, [Artifact.OpenBlob] has explained.
+func (a *Artifact) readLayer(ctx context.Context, layer imagespec.Layer, visit func(header *tar.Header, name string, content io.Reader) error) error {
+	blob, err := a.OpenBlob(ctx, layer.Descriptor)
+	if err != nil {
 		return err
 	}
-	return a.explain(fmt.Errorf("layer %s: %w: %w", layer.Descriptor.Digest, ErrDamaged, err))
+	defer blob.Close()
+	failed := &failing{Reader: blob}
+	if err := ReadLayer(failed, layer.DiffID, visit); err != nil && failed.err == nil {
+		return a.explain(fmt.Errorf("layer %s: %w", layer.Descriptor.Digest, err))
+	}
+	return failed.err
 }
 
 func writeRunner(file string, r io.Reader) (digest.Digest, int64, error) {

@@ -1,0 +1,280 @@
+package source
+
+import (
+	"archive/tar"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/kubefile/kubefile/imagespec"
+)
+
+// Limits on what [Artifact.Files] reads.
+const (
+	// MaxFileSize bounds one file, in bytes.
+	MaxFileSize = 16 << 20
+	// MaxFilesSize bounds all files of all layers together, in bytes.
+	MaxFilesSize = 256 << 20
+
+	// The kernel takes no longer path, and follows no more links in one (path_resolution(7)).
+	maxPath  = 4096
+	maxLinks = 40
+
+	nodeSize = 500 // bytes of memory, about
+)
+
+// File is a regular file of the rootfs.
+type File struct {
+	Mode    fs.FileMode // permissions with set-user-ID, set-group-ID and sticky bit
+	Content []byte
+}
+
+// Files returns the regular files of the rootfs that want says yes to, by their
+// slash-separated path below it, as they are on a host when all layers are
+// unpacked: without unpacking any. Symbolic links are not files; layers that write
+// through one are read as the agent unpacks them. All rootfs layers are read and
+// verified, one after the other. What is larger than [MaxFileSize] and
+// [MaxFilesSize] is refused, and so is a hard link to a file that is not wanted.
+func (a *Artifact) Files(ctx context.Context, want func(name string) bool) (map[string]File, error) {
+	r := &rootfs{want: want, left: MaxFilesSize}
+	for _, layer := range a.RootfsLayers {
+		r.layer++
+		err := a.readLayer(ctx, layer, func(header *tar.Header, name string, content io.Reader) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return r.entry(header, name, content)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	found := make(map[string]File)
+	r.root.collect("", found)
+	return found, nil
+}
+
+// rootfs is what matters of a rootfs while layers are applied to it (OCI image-spec,
+// layer.md): the wanted files, all symbolic links, and the directories on the way to them.
+type rootfs struct {
+	root  node
+	layer int // that is being applied
+	want  func(name string) bool
+	left  int64 // bytes that may still be kept
+}
+
+// node is a directory, a wanted file or a symbolic link.
+type node struct {
+	children map[string]*node
+	file     *File
+	link     string
+	layer    int // that made the file or link
+}
+
+// child returns what a directory has under a name, or nil.
+func (n *node) child(base string) *node {
+	if n == nil {
+		return nil
+	}
+	return n.children[base]
+}
+
+func (n *node) collect(name string, found map[string]File) {
+	if n.file != nil {
+		found[name] = *n.file
+	}
+	for base, child := range n.children {
+		child.collect(path.Join(name, base), found)
+	}
+}
+
+// hide removes what layers below the given one have in a node, and says whether
+// nothing is left of it.
+func (n *node) hide(layer int) bool {
+	for base, child := range n.children {
+		if child.hide(layer) {
+			delete(n.children, base)
+		}
+	}
+	return len(n.children) == 0 && n.layer < layer
+}
+
+const (
+	whiteout       = ".wh."
+	whiteoutMeta   = ".wh..wh."
+	whiteoutOpaque = ".wh..wh..opq"
+)
+
+// entry applies one entry of a layer.
+func (r *rootfs) entry(header *tar.Header, name string, content io.Reader) error {
+	if len(name) > maxPath || len(header.Linkname) > maxPath {
+		return fmt.Errorf("%w: a path of more than %d bytes", imagespec.ErrInvalid, maxPath)
+	}
+	if name == "." {
+		return nil
+	}
+	base := path.Base(name)
+	if base == whiteoutOpaque {
+		return r.hide(path.Dir(name), false)
+	}
+	if strings.HasPrefix(base, whiteoutMeta) {
+		return nil // bookkeeping of AUFS
+	}
+	if hidden, ok := strings.CutPrefix(base, whiteout); ok {
+		if hidden == "" || hidden == "." || hidden == ".." {
+			return fmt.Errorf("%w: not a whiteout", imagespec.ErrInvalid)
+		}
+		return r.hide(path.Join(path.Dir(name), hidden), true)
+	}
+	parent, dir, err := r.parent(name)
+	if err != nil {
+		return err
+	}
+	if n := parent.child(base); n != nil && (n.children == nil || header.Typeflag != tar.TypeDir) {
+		delete(parent.children, base) // something else takes its place
+	}
+	made, err := r.make(header, path.Join(dir, base), content)
+	if err != nil || made == nil {
+		return err
+	}
+	made.layer = r.layer
+	return r.put(dir, base, made)
+}
+
+// hide removes what lower layers have below a path, and also what is there itself.
+func (r *rootfs) hide(name string, itself bool) error {
+	if name == "." {
+		r.root.hide(r.layer)
+		return nil
+	}
+	parent, _, err := r.parent(name)
+	if err != nil {
+		return err
+	}
+	if n := parent.child(path.Base(name)); n != nil && n.hide(r.layer) && itself {
+		delete(parent.children, path.Base(name))
+	}
+	return nil
+}
+
+// make returns what is to be kept of an entry, if anything.
+func (r *rootfs) make(header *tar.Header, name string, content io.Reader) (*node, error) {
+	switch header.Typeflag {
+	case tar.TypeReg:
+		if !r.want(name) {
+			return nil, nil
+		}
+		if header.Size > MaxFileSize {
+			return nil, fmt.Errorf("%d bytes are more than the %d MiB that a file that is read may have", header.Size, MaxFileSize>>20)
+		}
+		if err := r.keep(header.Size); err != nil {
+			return nil, err
+		}
+		data := make([]byte, header.Size)
+		if _, err := io.ReadFull(content, data); err != nil {
+			return nil, err
+		}
+		mode := header.FileInfo().Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
+		return &node{file: &File{Mode: mode, Content: data}}, nil
+	case tar.TypeSymlink:
+		if header.Linkname == "" {
+			return nil, fmt.Errorf("%w: a symbolic link to nothing", imagespec.ErrInvalid)
+		}
+		return &node{link: header.Linkname}, nil
+	case tar.TypeLink:
+		return r.hardLink(header.Linkname, name)
+	}
+	return nil, nil
+}
+
+// hardLink is what a hard link leads to. Files that are not wanted are not at hand.
+func (r *rootfs) hardLink(to, name string) (*node, error) {
+	target, err := imagespec.SafePath(to)
+	if err != nil {
+		return nil, err
+	}
+	parent, _, err := r.parent(target)
+	if err != nil {
+		return nil, err
+	}
+	n := parent.child(path.Base(target))
+	switch {
+	case n != nil && n.link != "":
+		return &node{link: n.link}, nil
+	case !r.want(name):
+		return nil, nil
+	case n != nil && n.file != nil:
+		return &node{file: n.file}, nil
+	}
+	return nil, fmt.Errorf("it is a hard link to %s, which is not there or not read: make it a file of its own", target)
+}
+
+// parent finds the directory that name is in: the real one, to which symbolic links
+// lead. The node is nil if nothing is kept below it.
+func (r *rootfs) parent(name string) (*node, string, error) {
+	nodes, real := []*node{&r.root}, []string(nil)
+	parts := strings.Split(path.Dir(name), "/")
+	for links := 0; len(parts) > 0; {
+		part := parts[0]
+		parts = parts[1:]
+		switch part {
+		case "", ".":
+			continue
+		case "..":
+			if len(real) == 0 {
+				return nil, "", fmt.Errorf("%w: a symbolic link on its way leaves the root", imagespec.ErrInvalid)
+			}
+			nodes, real = nodes[:len(real)], real[:len(real)-1]
+			continue
+		}
+		n := nodes[len(real)].child(part)
+		if n != nil && n.link != "" {
+			if links++; links > maxLinks || path.IsAbs(n.link) {
+				return nil, "", fmt.Errorf("%w: a symbolic link on its way leaves the root or leads nowhere", imagespec.ErrInvalid)
+			}
+			parts = append(strings.Split(n.link, "/"), parts...)
+			continue
+		}
+		if n != nil && n.file != nil {
+			return nil, "", fmt.Errorf("%w: %s is a file, not a directory", imagespec.ErrInvalid, path.Join(path.Join(real...), part))
+		}
+		nodes, real = append(nodes, n), append(real, part)
+	}
+	return nodes[len(real)], path.Join(real...), nil
+}
+
+// put keeps a node in a real directory.
+func (r *rootfs) put(dir, base string, made *node) error {
+	at := &r.root
+	for part := range strings.SplitSeq(dir, "/") {
+		if part == "" {
+			continue
+		}
+		if at.children[part] == nil {
+			if err := r.add(at, part, new(node)); err != nil {
+				return err
+			}
+		}
+		at = at.children[part]
+	}
+	return r.add(at, base, made)
+}
+
+func (r *rootfs) add(at *node, base string, made *node) error {
+	if at.children == nil {
+		at.children = make(map[string]*node)
+	}
+	at.children[base] = made
+	return r.keep(int64(len(base)+len(made.link)) + nodeSize)
+}
+
+// keep takes bytes from the limit.
+func (r *rootfs) keep(size int64) error {
+	if r.left -= size; r.left < 0 {
+		return fmt.Errorf("the files that are read have more than %d MiB in all", MaxFilesSize>>20)
+	}
+	return nil
+}
