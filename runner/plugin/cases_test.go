@@ -55,7 +55,7 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// load makes plugins of a file's documents of that kind.
+// load reads a file of testdata.
 func load(t *testing.T, name string) (plugins []Plugin, warnings []string) {
 	t.Helper()
 	file, err := os.Open(filepath.Join("testdata", name))
@@ -63,7 +63,13 @@ func load(t *testing.T, name string) (plugins []Plugin, warnings []string) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	for decoder := yaml.NewDecoder(file); ; {
+	return read(t, name, file)
+}
+
+// read makes plugins of the documents of that kind.
+func read(t *testing.T, name string, from io.Reader) (plugins []Plugin, warnings []string) {
+	t.Helper()
+	for decoder := yaml.NewDecoder(from); ; {
 		var document struct {
 			Kind     string
 			Metadata struct{ Name string }

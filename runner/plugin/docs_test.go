@@ -1,0 +1,57 @@
+package plugin
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestDocumentation reads every example of docs/plugins.md for the cluster that they are about.
+func TestDocumentation(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "plugins.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hosts []Host
+	for _, address := range strings.Fields("192.168.0.2 192.168.0.3 192.168.0.4 192.168.0.5 192.168.0.6 192.168.0.7") {
+		role := "master"
+		if len(hosts) > 2 {
+			role = "node"
+		}
+		hosts = append(hosts, Host{Address: netip.MustParseAddr(address), Roles: []string{role}, First: len(hosts) == 0})
+	}
+	seen := map[Type]bool{}
+	for _, example := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(page), -1) {
+		plugins, warnings := read(t, "docs/plugins.md", strings.NewReader(example[1]))
+		if len(plugins) != 1 || warnings != nil {
+			t.Fatalf("%v, %q in:\n%s", plugins, warnings, example[1])
+		}
+		if err := plugins[0].Check(hosts); err != nil {
+			t.Error(err)
+		}
+		seen[plugins[0].Type] = true
+	}
+	for _, typ := range types {
+		if !seen[typ] {
+			t.Errorf("no example of %s", typ)
+		}
+	}
+	names := slices.Clone(effects)
+	for _, a := range actions {
+		names = append(names, string(a))
+	}
+	for name, s := range spellings {
+		if strings.ToLower(string(s.action)) != name {
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
+		if !regexp.MustCompile("(?i)`" + name + "`").Match(page) {
+			t.Errorf("%s is not told", name)
+		}
+	}
+}
