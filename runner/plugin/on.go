@@ -89,8 +89,9 @@ func checkRole(word string) error {
 	if word == "" {
 		return errors.New("nothing before or after a separator")
 	}
-	if err := reasons(validation.IsQualifiedName(rolePrefix + word)); err != nil {
-		return fmt.Errorf("%q is neither a role nor an address nor a label selector: write master, node, %s, 192.168.0.2-192.168.0.7 or key=value", word, firstRole)
+	if len(validation.IsQualifiedName(rolePrefix+word)) > 0 {
+		return fmt.Errorf("%q is neither a role nor an address nor a label selector: write master, node, %s, 192.168.0.2-192.168.0.7 or key=value",
+			word, firstRole)
 	}
 	return nil
 }

@@ -26,10 +26,10 @@ var spellings = map[string]spelling{
 	"preclean":    {action: PreClean},
 	"postclean":   {action: PostClean},
 
-	// sealer 0.5.1 to 0.8
+	// the old tool, 0.5.1 to 0.8
 	"originally": {action: PreInit},
 
-	// sealer 0.9 and later: of hosts, and of the cluster
+	// the old tool, 0.9 and later: of hosts, and of the cluster
 	"pre-init-host":   {action: PreInit},
 	"pre-clean-host":  {action: PreClean},
 	"post-clean-host": {action: PostClean},
