@@ -2,12 +2,11 @@ package environment
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -20,66 +19,49 @@ const suffix = ".tmpl"
 // folders are where templates are looked for, below the rootfs.
 var folders = [...]string{"etc", "charts", "manifests", "applications", "plugins", "scripts"}
 
-// maxTemplate bounds a template and what it renders to, in bytes.
+// maxTemplate bounds what a template renders to, in bytes.
 const maxTemplate = 16 << 20
 
-// Render renders every template below root with the environment and returns the files that changed. All are rendered before the first is
-// written, so that an error leaves everything as it was; with check nothing is written.
-func Render(ctx context.Context, root *os.Root, env Set, check bool) ([]string, error) {
-	rendered := map[string][]byte{}
-	var failed []error
-	for _, folder := range folders {
-		err := fs.WalkDir(root.FS(), folder, func(name string, entry fs.DirEntry, err error) error {
-			if errors.Is(err, fs.ErrNotExist) && name == folder {
-				return nil
-			}
-			if err := errors.Join(err, ctx.Err()); err != nil {
-				return err
-			}
-			if !entry.Type().IsRegular() || !strings.HasSuffix(name, suffix) {
-				return nil
-			}
-			content, err := render(root, name, env)
-			if err != nil {
-				failed = append(failed, err)
-				return nil
-			}
-			rendered[strings.TrimSuffix(name, suffix)] = content
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("looking for templates: %w", err)
-		}
-	}
-	if err := errors.Join(failed...); err != nil || check {
-		return nil, err
-	}
-	return write(root, rendered)
+// IsTemplate reports whether the file of a rootfs is a template.
+func IsTemplate(name string) bool {
+	folder, _, _ := strings.Cut(name, "/")
+	return slices.Contains(folders[:], folder) && path.Base(name) != suffix && strings.HasSuffix(name, suffix)
 }
 
-func render(root *os.Root, name string, env Set) ([]byte, error) {
-	info, err := root.Stat(name)
-	if err != nil {
-		return nil, err
+// Rendered is the name of what a template renders to.
+func Rendered(template string) string { return strings.TrimSuffix(template, suffix) }
+
+// Render renders templates (Go's text/template with sprig's functions) with the set as their data, by name. All errors are returned.
+func (s Set) Render(templates map[string][]byte) (map[string][]byte, error) {
+	data := make(map[string]any, len(s))
+	for name, value := range s.Exported() {
+		data[name] = value.data()
 	}
-	if info.Size() > maxTemplate {
-		return nil, fmt.Errorf("template %s: %d bytes are more than %d", name, info.Size(), maxTemplate)
+	rendered := make(map[string][]byte, len(templates))
+	var failed []error
+	for _, name := range slices.Sorted(maps.Keys(templates)) {
+		content, err := render(name, templates[name], data)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		rendered[Rendered(name)] = content
 	}
-	source, err := root.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
+	return rendered, errors.Join(failed...)
+}
+
+func render(name string, source []byte, data map[string]any) ([]byte, error) {
 	functions := sprig.TxtFuncMap()
 	for _, outside := range []string{"env", "expandenv", "getHostByName"} {
-		delete(functions, outside) // the agent's own environment and network are not the cluster's
+		delete(functions, outside) // this machine's environment and network are not the cluster's
 	}
-	parsed, err := template.New(path.Base(name)).Funcs(functions).Option("missingkey=error").Parse(string(source))
+	parsed, err := template.New(name).Funcs(functions).Option("missingkey=error").Parse(string(source))
 	if err != nil {
 		return nil, fmt.Errorf("template %s: %w", name, err)
 	}
 	out := limited{left: maxTemplate}
-	if err := parsed.Execute(&out, env.Exported()); err != nil {
-		return nil, fmt.Errorf("template %s: %w (give the value with -e NAME=VALUE)", name, err)
+	if err := parsed.Execute(&out, data); err != nil {
+		return nil, fmt.Errorf("template %s: %w (give the value with -e NAME=VALUE, or in env of the Clusterfile)", name, err)
 	}
 	return out.Bytes(), nil
 }
@@ -94,26 +76,4 @@ func (l *limited) Write(p []byte) (int, error) {
 		return 0, fmt.Errorf("renders to more than %d bytes", maxTemplate)
 	}
 	return l.Buffer.Write(p)
-}
-
-func write(root *os.Root, rendered map[string][]byte) ([]string, error) {
-	var changed []string
-	for name, content := range rendered {
-		if old, err := root.ReadFile(name); err == nil && bytes.Equal(old, content) {
-			continue
-		}
-		info, err := root.Stat(name + suffix)
-		if err != nil {
-			return changed, err
-		}
-		next := name + ".new"
-		if err := root.WriteFile(next, content, info.Mode().Perm()); err != nil {
-			return changed, fmt.Errorf("rendering %s: %w", name, err)
-		}
-		if err := root.Rename(next, name); err != nil {
-			return changed, fmt.Errorf("rendering %s: %w", name, err)
-		}
-		changed = append(changed, name)
-	}
-	return changed, nil
 }

@@ -1,0 +1,126 @@
+package clusterfile
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/kubefile/kubefile/runner/host"
+)
+
+// over returns a host's own login, with the cluster's where it says nothing. A password goes with its user and a passphrase with its
+// key: who names another user does not offer him the cluster's password.
+func (s SSH) over(cluster SSH) SSH {
+	own := s
+	own.User = cmp.Or(s.User, cluster.User)
+	own.Port = cmp.Or(s.Port, cluster.Port)
+	if s.Passwd == "" && (s.User == "" || s.User == cluster.User) {
+		own.Passwd = cluster.Passwd
+	}
+	if s.PK == "" {
+		own.PK, own.PKPasswd = cluster.PK, cmp.Or(s.PKPasswd, cluster.PKPasswd)
+	}
+	own.Encrypted = s.Encrypted || (cluster.Encrypted && s.Passwd == "")
+	return own
+}
+
+// Secrets resolves what a Clusterfile has in place of a password.
+type Secrets struct {
+	// Ask asks a person, for `prompt`.
+	Ask func(what string) (host.Secret, error)
+
+	asked map[string]host.Secret
+}
+
+// maxSecret bounds a password's file, in bytes.
+const maxSecret = 4096
+
+// Resolve returns the password that a field means: env:NAME, file:PATH, prompt, or the password itself. what is for the question and
+// for errors.
+func (s *Secrets) Resolve(what, written string) (host.Secret, error) {
+	switch scheme, rest, _ := strings.Cut(written, ":"); {
+	case scheme == "env" && rest != "":
+		value, ok := os.LookupEnv(rest)
+		if !ok || value == "" {
+			return "", fmt.Errorf("%s is in the environment variable %s, which is not set", what, rest)
+		}
+		return host.Secret(value), nil
+	case scheme == "file" && rest != "":
+		return readSecret(what, rest)
+	case written == "prompt":
+		return s.ask(what)
+	default:
+		return host.Secret(written), nil
+	}
+}
+
+// ask asks once for each thing.
+func (s *Secrets) ask(what string) (host.Secret, error) {
+	if value, ok := s.asked[what]; ok {
+		return value, nil
+	}
+	if s.Ask == nil {
+		return "", fmt.Errorf("%s is asked for, and nobody is there to answer: write it as env:NAME or file:PATH", what)
+	}
+	value, err := s.Ask(what)
+	if err != nil {
+		return "", err
+	}
+	if s.asked == nil {
+		s.asked = map[string]host.Secret{}
+	}
+	s.asked[what] = value
+	return value, nil
+}
+
+func readSecret(what, name string) (host.Secret, error) {
+	f, err := os.Open(expandHome(name))
+	if err != nil {
+		return "", fmt.Errorf("reading %s: %w", what, err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	data = bytes.TrimRight(data, "\r\n")
+	if err == nil && (len(data) == 0 || len(data) > maxSecret) {
+		err = errors.New("it is empty, or too large for a password")
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading %s from %s: %w", what, name, err)
+	}
+	return host.Secret(data), nil
+}
+
+// expandHome writes out ~/ as a shell does.
+func expandHome(name string) string {
+	if rest, ok := strings.CutPrefix(name, "~/"); ok {
+		if home, err := os.UserHomeDir(); err == nil {
+			return filepath.Join(home, rest)
+		}
+	}
+	return name
+}
+
+// Login is the host with its login, ready to connect to.
+func (h Host) Login(secrets *Secrets) (host.Host, error) {
+	if h.SSH.Encrypted {
+		return host.Host{}, fmt.Errorf("%s: ssh.encrypted: the old tool's encryption protects nothing: write the password as env:NAME, file:PATH or prompt",
+			h.Address)
+	}
+	port, err := h.SSH.Port.Number()
+	if err != nil {
+		return host.Host{}, err
+	}
+	auth := host.Auth{User: cmp.Or(h.SSH.User, "root"), Port: cmp.Or(port, 22), KeyFile: expandHome(h.SSH.PK)}
+	if auth.Password, err = secrets.Resolve("the password of "+auth.User, h.SSH.Passwd); err != nil {
+		return host.Host{}, fmt.Errorf("%s: %w", h.Address, err)
+	}
+	if auth.KeyPassphrase, err = secrets.Resolve("the passphrase of "+auth.KeyFile, h.SSH.PKPasswd); err != nil {
+		return host.Host{}, fmt.Errorf("%s: %w", h.Address, err)
+	}
+	return host.Host{Address: h.Address, Role: h.Role, Auth: auth}, nil
+}

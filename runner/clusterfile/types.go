@@ -1,0 +1,267 @@
+package clusterfile
+
+// The documents as they are written. A field has the name of its tag; `check` names a function of checks, which its text has to pass.
+
+// ClusterDocument is `kind: Cluster`.
+type ClusterDocument struct {
+	APIVersion string      `yaml:"apiVersion"`
+	Kind       string      `yaml:"kind"`
+	Metadata   Metadata    `yaml:"metadata"`
+	Spec       ClusterSpec `yaml:"spec"`
+}
+
+// Metadata names a document.
+type Metadata struct {
+	// Name of the cluster, Config, Plugin or Application.
+	Name string `yaml:"name"`
+}
+
+// ClusterSpec says which image runs on which hosts, and how.
+type ClusterSpec struct {
+	// Image is the cluster image: a registry reference, an OCI layout directory, or an archive.
+	Image string `yaml:"image"`
+	// Env is for scripts, templates, plugins and commands: a map, or a list of NAME=VALUE in which a name that stands twice makes a list.
+	Env Env `yaml:"env,omitempty"`
+	// SSH is how to log in to the hosts.
+	SSH SSH `yaml:"ssh,omitempty"`
+	// Hosts of the cluster. One master at least.
+	Hosts []HostSpec `yaml:"hosts"`
+	// Cmd runs in place of the image's own commands. What starts its CNI and CSI runs nevertheless.
+	Cmd []string `yaml:"cmd,omitempty"`
+	// CmdArgs are NAME=VALUE for the commands only, over all other env.
+	CmdArgs []string `yaml:"cmd_args,omitempty" check:"variable"`
+	// AppNames are the applications of the image to start; all by default, and none for [""].
+	AppNames []string `yaml:"appNames,omitempty"`
+	// HostAliases are names for every host's /etc/hosts.
+	HostAliases []HostAlias `yaml:"hostAliases,omitempty"`
+	// Registry is the cluster's own registry and one beside it.
+	Registry Registry `yaml:"registry,omitempty"`
+	// ContainerRuntime is what the image brings.
+	ContainerRuntime ContainerRuntime `yaml:"containerRuntime,omitempty"`
+	// DataRoot is the directory of the cluster's files on the hosts; default /var/lib/sealer/data.
+	DataRoot string `yaml:"dataRoot,omitempty" check:"path"`
+}
+
+// SSH is a login. Of a host's own, what is empty is the cluster's.
+type SSH struct {
+	// User is the login name; default root. Another needs sudo.
+	User string `yaml:"user,omitempty"`
+	// Passwd is the password: as it is, or better env:NAME, file:PATH or prompt.
+	Passwd string `yaml:"passwd,omitempty"`
+	// PK is the file of the private key; default the keys of ~/.ssh and the SSH agent.
+	PK string `yaml:"pk,omitempty"`
+	// PKPasswd is the passphrase of the key, written like Passwd.
+	PKPasswd string `yaml:"pkPasswd,omitempty"`
+	// Port of sshd; default 22.
+	Port Port `yaml:"port,omitempty" check:"port"`
+	// Encrypted marks passwords that the old tool encrypted with a key that everybody has. They cannot be used here.
+	Encrypted bool `yaml:"encrypted,omitempty"`
+}
+
+// HostSpec is one or several hosts with the same roles.
+type HostSpec struct {
+	// IPs are addresses, lists and ranges: 192.168.0.2-192.168.0.7.
+	IPs []string `yaml:"ips" check:"addresses"`
+	// Roles are master or node, and any others, which become labels node-role.kubernetes.io/ROLE.
+	Roles []string `yaml:"roles" check:"role"`
+	// SSH is how to log in to these hosts.
+	SSH SSH `yaml:"ssh,omitempty"`
+	// Env of these hosts, over the cluster's.
+	Env Env `yaml:"env,omitempty"`
+	// Labels of the nodes.
+	Labels map[string]string `yaml:"labels,omitempty"`
+	// Taints of the nodes: key=value:Effect, or key:Effect-, which removes one.
+	Taints []string `yaml:"taints,omitempty" check:"taint"`
+
+	line, column int
+}
+
+// HostAlias gives an address names.
+type HostAlias struct {
+	// IP is the address.
+	IP string `yaml:"ip" check:"address"`
+	// Hostnames are its names.
+	Hostnames []string `yaml:"hostnames" check:"hostname"`
+}
+
+// Registry is where images are, besides those that are in the cluster image.
+type Registry struct {
+	// LocalRegistry is the one that serves the images of the cluster image, on every host.
+	LocalRegistry LocalRegistry `yaml:"localRegistry,omitempty"`
+	// ExternalRegistry is asked for what the local one has not.
+	ExternalRegistry *ExternalRegistry `yaml:"externalRegistry,omitempty"`
+}
+
+// LocalRegistry is the registry of the cluster.
+type LocalRegistry struct {
+	// Domain by which the hosts know it; default sea.hub.
+	Domain string `yaml:"domain,omitempty" check:"hostname"`
+	// Port on every host; default 5000.
+	Port Port `yaml:"port,omitempty" check:"port"`
+	// Username for those who ask from other hosts; with it goes Password.
+	Username string `yaml:"username,omitempty"`
+	// Password is written like that of ssh.
+	Password string `yaml:"password,omitempty"`
+	// HA is true: every master has all images.
+	HA *bool `yaml:"ha,omitempty"`
+	// Insecure speaks HTTP without TLS between hosts.
+	Insecure bool `yaml:"insecure,omitempty"`
+	// Cert is what its certificate is valid for, or a certificate of one's own.
+	Cert Cert `yaml:"cert,omitempty"`
+}
+
+// Cert is the registry's certificate. Without files the cluster makes its own.
+type Cert struct {
+	// SubjectAltName are more names that the certificate is valid for.
+	SubjectAltName SubjectAltName `yaml:"subjectAltName,omitempty"`
+	// CertFile is a file on the delivery machine: the certificate, PEM. It is valid for the address of every master.
+	CertFile string `yaml:"certFile,omitempty"`
+	// KeyFile is the file of its key.
+	KeyFile string `yaml:"keyFile,omitempty"`
+	// CAFile is the file of the authority that issued it; default the certificate itself.
+	CAFile string `yaml:"caFile,omitempty"`
+}
+
+// SubjectAltName is as in RFC 5280, section 4.2.1.6.
+type SubjectAltName struct {
+	// DNSNames are host names.
+	DNSNames []string `yaml:"dnsNames,omitempty" check:"hostname"`
+	// IPs are addresses.
+	IPs []string `yaml:"ips,omitempty" check:"address"`
+}
+
+// ExternalRegistry is a registry of the site.
+type ExternalRegistry struct {
+	// Domain is its host.
+	Domain string `yaml:"domain" check:"hostname"`
+	// Port is where it listens; default 443.
+	Port Port `yaml:"port,omitempty" check:"port"`
+	// Username and Password are for it.
+	Username string `yaml:"username,omitempty"`
+	// Password is written like that of ssh.
+	Password string `yaml:"password,omitempty"`
+}
+
+// ContainerRuntime is the container runtime on the hosts.
+type ContainerRuntime struct {
+	// Type is containerd.
+	Type string `yaml:"type,omitempty"`
+}
+
+// oldCluster is `kind: Cluster` of the first generation, recognised by its shape.
+type oldCluster struct {
+	APIVersion string   `yaml:"apiVersion"`
+	Kind       string   `yaml:"kind"`
+	Metadata   Metadata `yaml:"metadata"`
+	Spec       struct {
+		Image    string   `yaml:"image"`
+		Env      Env      `yaml:"env"`
+		Provider string   `yaml:"provider"`
+		SSH      SSH      `yaml:"ssh"`
+		Network  network  `yaml:"network"`
+		CertSANS []string `yaml:"certSANS"`
+		Masters  oldHosts `yaml:"masters"`
+		Nodes    oldHosts `yaml:"nodes"`
+	} `yaml:"spec"`
+}
+
+type network struct {
+	PodCIDR string `yaml:"podCIDR" check:"cidr"`
+	SvcCIDR string `yaml:"svcCIDR" check:"cidr"`
+}
+
+type oldHosts struct {
+	IPList []string `yaml:"ipList" check:"addresses"`
+
+	line, column int
+}
+
+// ConfigDocument is `kind: Config`: a file of the rootfs as this site has it.
+type ConfigDocument struct {
+	APIVersion string     `yaml:"apiVersion"`
+	Kind       string     `yaml:"kind"`
+	Metadata   Metadata   `yaml:"metadata"`
+	Spec       ConfigSpec `yaml:"spec"`
+}
+
+// ConfigSpec says what becomes of which file.
+type ConfigSpec struct {
+	// Path of the file, relative to the rootfs; of an application with AppName, relative to its directory.
+	Path string `yaml:"path"`
+	// Data is the content, or what is merged into it.
+	Data string `yaml:"data"`
+	// Strategy is overwrite, which is the default, or merge: a deep merge of YAML.
+	Strategy string `yaml:"strategy,omitempty"`
+	// Process is what is done with data first, joined by |: value, toJson, toBase64, toSecret.
+	Process string `yaml:"process,omitempty"`
+	// AppName is the application of the image that the file is of.
+	AppName string `yaml:"appName,omitempty"`
+}
+
+// PluginDocument is `kind: Plugin`: something to do on the hosts at certain moments.
+type PluginDocument struct {
+	APIVersion string     `yaml:"apiVersion"`
+	Kind       string     `yaml:"kind"`
+	Metadata   Metadata   `yaml:"metadata"`
+	Spec       PluginSpec `yaml:"spec"`
+}
+
+// PluginSpec says what, when and where.
+type PluginSpec struct {
+	// Type is HOSTNAME, SHELL, LABEL, TAINT or CLUSTERCHECK.
+	Type string `yaml:"type,omitempty"`
+	// Action is PreInit, PreJoin, PostJoin, PreGuest, PostInstall, PreClean, PostClean, or several of them joined by |.
+	Action string `yaml:"action,omitempty"`
+	// On selects hosts: all by default, master, node, master0, another role, addresses and ranges, or a label selector.
+	On string `yaml:"on,omitempty"`
+	// Data is the script of SHELL, and the lines of HOSTNAME, LABEL and TAINT.
+	Data string `yaml:"data,omitempty"`
+}
+
+// ApplicationDocument is `kind: Application`: how the applications of an image are started here.
+type ApplicationDocument struct {
+	APIVersion string          `yaml:"apiVersion"`
+	Kind       string          `yaml:"kind"`
+	Metadata   Metadata        `yaml:"metadata"`
+	Spec       ApplicationSpec `yaml:"spec"`
+}
+
+// ApplicationSpec is about all applications of the image.
+type ApplicationSpec struct {
+	// Cmds run in place of the image's own commands.
+	Cmds []string `yaml:"cmds,omitempty"`
+	// LaunchApps are the applications to start; all by default.
+	LaunchApps []string `yaml:"launchApps,omitempty"`
+	// Configs are about one application each.
+	Configs []ApplicationConfig `yaml:"configs,omitempty"`
+}
+
+// ApplicationConfig is about one application.
+type ApplicationConfig struct {
+	// Name of the application.
+	Name string `yaml:"name"`
+	// Env is for its commands.
+	Env Env `yaml:"env,omitempty"`
+	// Files of it, like a Config.
+	Files []ApplicationFile `yaml:"files,omitempty"`
+	// Launch is how it is started.
+	Launch ApplicationLaunch `yaml:"launch,omitempty"`
+}
+
+// ApplicationFile is a file of an application.
+type ApplicationFile struct {
+	// Path relative to the application's directory.
+	Path string `yaml:"path"`
+	// Data is as in a Config.
+	Data string `yaml:"data"`
+	// Strategy is as in a Config.
+	Strategy string `yaml:"strategy,omitempty"`
+	// Process is as in a Config.
+	Process string `yaml:"process,omitempty"`
+}
+
+// ApplicationLaunch is how an application is started.
+type ApplicationLaunch struct {
+	// Cmds run in place of what the image starts it with.
+	Cmds []string `yaml:"cmds,omitempty"`
+}
