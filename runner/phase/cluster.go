@@ -43,13 +43,19 @@ const (
 type Cluster struct {
 	Name     string
 	DataRoot string
-	Hosts    []host.Host // masters first
-	Env      environment.Set
+	Hosts    []Host // masters first
+	// Site is what the Clusterfile, or flags in its place, say.
+	Site     *clusterfile.Clusterfile
+	Env      environment.Set  // over all other
 	Artifact *source.Artifact // nil when a cluster is removed
 	Dialer   *host.Dialer
 	Report   *Report
 	DryRun   bool
 
+	files     map[string]source.File // of the rootfs, that adapt read
+	plugins   []plugin.Plugin
+	kubeadm   kubeadm.Documents
+	app       string // directory of an application image; empty for the cluster image itself
 	members   []*member
 	unreached []host.Report
 	state     *state.State
@@ -57,20 +63,30 @@ type Cluster struct {
 	lockDir   string                  // default /run
 }
 
+// Host is one host with what the site says of it.
+type Host struct {
+	Login host.Host
+	Site  clusterfile.Host
+}
+
 // member is a host that was reached.
 type member struct {
-	agent.Client
-	facts *host.Facts
-	host  host.Host
-	index int // place in the list of members
+	agent.Client // of the cluster's directory
+	image        agent.Client // of the image's own directory: the same, but for an application image
+	facts        *host.Facts
+	host         host.Host
+	site         clusterfile.Host
+	index        int // place in the list of members
+	name         string // of the node
 	// isNew says that the host has no agent and none of the cluster's files yet, so that there is nothing to ask it.
 	isNew bool
+	// joined says that kubeadm has made it a node of the cluster.
+	joined bool
+	// overlay are the files of the rootfs that are the site's, by their path below it.
+	overlay map[string]source.File
 }
 
 func (m *member) String() string { return m.host.String() }
-
-// name is the host's name in the cluster.
-func (m *member) name() string { return strings.ToLower(m.facts.Hostname) }
 
 func (m *member) isMaster() bool { return m.host.Role == host.RoleMaster }
 
@@ -79,14 +95,30 @@ func (m *member) path(elements ...string) string {
 	return path.Join(append([]string{m.Dir}, elements...)...)
 }
 
+// rootfs is a file in the image's rootfs on the host, or that directory itself.
+func (m *member) rootfs(elements ...string) string {
+	return path.Join(append([]string{m.image.Dir, "rootfs"}, elements...)...)
+}
+
+// program is an executable of the cluster image.
+func (m *member) program(name string) string { return m.path("rootfs", "bin", name) }
+
 // dir is the cluster's directory on every host.
 func (c *Cluster) dir() string { return path.Join(c.DataRoot, c.Name) }
 
 func (c *Cluster) masters() []*member { return c.withRole(host.RoleMaster) }
 func (c *Cluster) nodes() []*member   { return c.withRole(host.RoleNode) }
 
-// first is the master that kubeadm init and the commands run on.
-func (c *Cluster) first() *member { return c.masters()[0] }
+// first is the master that kubeadm init and the commands run on. In a cluster that exists it is one that is in it already.
+func (c *Cluster) first() *member {
+	masters := c.masters()
+	for _, m := range masters {
+		if m.joined {
+			return m
+		}
+	}
+	return masters[0]
+}
 
 func (c *Cluster) withRole(role host.Role) []*member {
 	var with []*member
@@ -170,17 +202,21 @@ func (m *member) holds(ctx context.Context, argv ...string) (bool, error) {
 // run runs a command as root, in the rootfs unless it says where, with the host's environment unless it brings one. What it prints goes
 // to the log. Such commands run one after the other on a host: what an interrupted run left running ends first.
 func (c *Cluster) run(ctx context.Context, m *member, cmd host.Command) error {
-	out := c.Report.writer(m)
+	return c.runTo(ctx, m, cmd, c.Report.writer(m))
+}
+
+// runTo is [Cluster.run] with what is printed going to out, which it closes.
+func (c *Cluster) runTo(ctx context.Context, m *member, cmd host.Command, out io.WriteCloser) error {
 	defer out.Close()
 	cmd.Argv = append([]string{
 		"flock", "--close", "--wait", strconv.Itoa(orphanPatience), "--conflict-exit-code", strconv.Itoa(busy), m.path(agent.WorkLock),
 	}, cmd.Argv...)
 	cmd.Root, cmd.Stdout, cmd.Stderr = true, out, out
 	if cmd.Dir == "" {
-		cmd.Dir = m.path("rootfs")
+		cmd.Dir = m.rootfs()
 	}
 	if cmd.Env == nil {
-		cmd.Env = c.environment(m)
+		cmd.Env = c.environment(m).Variables()
 	}
 	err := m.Conn.Run(ctx, cmd)
 	var exit *host.ExitError
@@ -192,25 +228,6 @@ func (c *Cluster) run(ctx context.Context, m *member, cmd host.Command) error {
 	default:
 		return fmt.Errorf("exit code %d: %s\n(all it said is in the log)", exit.Code, exit.Stderr)
 	}
-}
-
-// environment is what scripts, templates and commands on a host see: the image's ENV under what the site gave, under what the host is.
-func (c *Cluster) environment(m *member) environment.Set {
-	var image environment.Set
-	if c.Artifact != nil {
-		image, _ = environment.Parse(c.Artifact.Description.Env) // a variable that is none has been refused by checkArtifact
-	}
-	own := environment.Set{
-		"KUBEFILE_ROOTFS":  m.path("rootfs"),
-		"KUBEFILE_CLUSTER": c.Name,
-		"HOST_IP":          m.host.Address.String(),
-		"HOST_NAME":        m.name(),
-		"HOST_ROLE":        string(m.host.Role),
-		"API_ENDPOINT":     endpoint,
-		"REGISTRY_DOMAIN":  registryDomain,
-		"REGISTRY_PORT":    registryPort,
-	}
-	return environment.Merge(image, own, c.Env).Exported()
 }
 
 // finished is the content of a marker of work that does not depend on anything.
@@ -228,6 +245,14 @@ func (m *member) marked(ctx context.Context, name, content string) (bool, error)
 func (m *member) mark(ctx context.Context, name, content string) error {
 	_, err := m.WriteFile(ctx, m.path(name), 0o600, []byte(content+"\n"))
 	return err
+}
+
+// read returns a file of the cluster's directory; nothing when it is not there.
+func (m *member) read(ctx context.Context, name string) ([]byte, error) {
+	if m.isNew {
+		return nil, nil
+	}
+	return m.ask(ctx, "sh", "-c", `[ ! -e "$1" ] || cat "$1"`, "sh", m.path(name))
 }
 
 // has reports whether a host has a file with just this content.

@@ -1,0 +1,244 @@
+package phase
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/clusterfile"
+	"github.com/kubefile/kubefile/runner/config"
+	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/source"
+)
+
+// adapt works out what this site makes of the image: the files that are its own, the plugins, and the configuration of Kubernetes. It
+// changes nothing, so that a template, a Config or a plugin that is wrong stops the run before a host is touched.
+type adapt struct{ *Cluster }
+
+func (*adapt) Title() string { return "Adapt the image to the site" }
+
+const (
+	kubeadmFile = "etc/kubeadm.yml"
+	scriptsDir  = "scripts/"
+	// siteFileMode is what files have that the image has not.
+	siteFileMode = 0o644
+)
+
+// pluginDirs are where plugins are in an image; the second is an older spelling.
+var pluginDirs = []string{"plugins", "plugin"}
+
+func (p *adapt) Run(ctx context.Context) (err error) {
+	if p.files, err = p.Artifact.Files(ctx, p.wants); err != nil {
+		return err
+	}
+	if err := p.appNames(); err != nil {
+		return err
+	}
+	// What templates may ask of the network is in the configuration, which may itself come from a template.
+	if err := p.configuration(); err != nil {
+		return err
+	}
+	var failed []error
+	for _, m := range p.members {
+		if m.overlay, err = p.overlay(m); err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", m, err))
+		}
+	}
+	if err := errors.Join(failed...); err != nil {
+		return err
+	}
+	return p.findPlugins()
+}
+
+// wants are the files of the rootfs that may concern the site.
+func (p *adapt) wants(name string) bool {
+	return environment.IsTemplate(name) || isPlugin(name) || name == kubeadmFile || strings.HasPrefix(name, scriptsDir) ||
+		slices.ContainsFunc(p.configs(), func(c config.Config) bool { return c.File() == name })
+}
+
+func isPlugin(name string) bool {
+	return slices.Contains(pluginDirs, path.Dir(name)) && slices.Contains([]string{".yaml", ".yml"}, path.Ext(name))
+}
+
+// configs are those for the image at hand.
+func (p *adapt) configs() []config.Config { return p.Site.Configs }
+
+// appNames refuses names of applications that the image does not have.
+func (p *adapt) appNames() error {
+	var names []string
+	for _, app := range p.Artifact.Description.Apps {
+		names = append(names, app.Name)
+	}
+	check := func(where, name string) error {
+		if name == "" || slices.Contains(names, name) {
+			return nil
+		}
+		if len(names) == 0 {
+			return fmt.Errorf("%s: %s has no application %s, nor any other", where, p.Artifact.Name, name)
+		}
+		return fmt.Errorf("%s: %s has no application %s%s", where, p.Artifact.Name, name, clusterfile.Suggest(name, names))
+	}
+	var failed []error
+	for _, c := range p.configs() {
+		failed = append(failed, check(c.Where, c.App))
+	}
+	for _, name := range p.Site.Cluster.AppNames {
+		failed = append(failed, check("appNames", name))
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Site.Cluster.Apps)) {
+		failed = append(failed, check("Application", name))
+	}
+	return errors.Join(failed...)
+}
+
+// configuration puts together what kubeadm is given: the site's documents over the image's.
+func (p *adapt) configuration() error {
+	if p.Artifact.Description.Kind != imagespec.KindCluster {
+		return nil
+	}
+	p.kubeadm = p.Site.Kubeadm // for what templates of the image's own file say of the subnets
+	overlay, err := p.overlay(p.first())
+	if err != nil {
+		return fmt.Errorf("%s: %w", p.first(), err)
+	}
+	file, ok := overlay[kubeadmFile]
+	if !ok {
+		file = p.files[kubeadmFile]
+	}
+	image, err := kubeadm.Parse(file.Content)
+	if err != nil {
+		return fmt.Errorf("%s of %s: %w", kubeadmFile, p.Artifact.Name, err)
+	}
+	p.kubeadm = p.Site.Kubeadm.Over(image)
+	hosts := p.addresses()
+	return p.kubeadm.Check(hosts)
+}
+
+// overlay are the files that one host gets in place of the image's, or beside them: Configs for templates first, then what the
+// templates render to, then the other Configs, and the image's scripts with variables that only their authors could say.
+func (p *adapt) overlay(m *member) (map[string]source.File, error) {
+	env := p.environment(m)
+	all := maps.Clone(p.files)
+	var failed []error
+	configure := func(templates bool) {
+		for _, c := range p.configs() {
+			if name := c.File(); environment.IsTemplate(name) == templates {
+				failed = append(failed, applyConfig(all, name, c))
+			}
+		}
+	}
+	configure(true)
+	templates := map[string][]byte{}
+	for name, file := range all {
+		if environment.IsTemplate(name) {
+			templates[name] = file.Content
+		}
+	}
+	rendered, err := env.Render(templates)
+	failed = append(failed, err)
+	for name := range templates {
+		all[environment.Rendered(name)] = source.File{Mode: all[name].Mode, Content: rendered[environment.Rendered(name)]}
+	}
+	configure(false)
+	for name, file := range all {
+		if strings.HasPrefix(name, scriptsDir) {
+			all[name] = source.File{Mode: file.Mode, Content: env.Substitute(file.Content)}
+		}
+	}
+	maps.DeleteFunc(all, func(name string, file source.File) bool {
+		old, there := p.files[name]
+		return there && old.Mode == file.Mode && string(old.Content) == string(file.Content)
+	})
+	return all, errors.Join(failed...)
+}
+
+// applyConfig lets a Config change the file that it is about.
+func applyConfig(files map[string]source.File, name string, c config.Config) error {
+	file, there := files[name]
+	var old []byte
+	if there {
+		old = append([]byte{}, file.Content...)
+	}
+	content, err := c.Apply(old)
+	if err != nil {
+		return err
+	}
+	files[name] = source.File{Mode: cmp.Or(file.Mode, siteFileMode), Content: content}
+	return nil
+}
+
+// findPlugins collects the plugins of image and Clusterfile, the image's as the first master has them.
+func (p *adapt) findPlugins() error {
+	all := maps.Clone(p.files)
+	maps.Copy(all, p.first().overlay)
+	p.plugins = nil
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if !isPlugin(name) {
+			continue
+		}
+		found, warnings, err := clusterfile.Plugins(name+" of the image", all[name].Content)
+		if err != nil {
+			return err
+		}
+		for _, warning := range warnings {
+			p.Report.printf("warning: %s\n", warning)
+		}
+		for _, one := range found {
+			one.FromImage = true
+			p.plugins = append(p.plugins, one)
+		}
+	}
+	p.plugins = append(p.plugins, p.Site.Plugins...)
+	var failed []error
+	hosts := p.pluginHosts()
+	for _, one := range p.plugins {
+		failed = append(failed, one.Check(hosts))
+	}
+	return errors.Join(failed...)
+}
+
+// pluginHosts are the hosts of the cluster as plugins select them.
+func (c *Cluster) pluginHosts() []plugin.Host {
+	var hosts []plugin.Host
+	for _, m := range c.members {
+		hosts = append(hosts, c.pluginHost(m))
+	}
+	return hosts
+}
+
+func (c *Cluster) pluginHost(m *member) plugin.Host {
+	return plugin.Host{
+		Address: m.host.Address,
+		Roles:   append([]string{string(m.host.Role)}, m.site.Roles...),
+		First:   m.isMaster() && m == c.first(),
+		Labels:  c.labels(m),
+	}
+}
+
+const (
+	roleLabel         = "node-role.kubernetes.io/"
+	controlPlaneLabel = roleLabel + "control-plane"
+)
+
+// labels are those that the node gets from kubeadm or from the site. Masters have the label that Kubernetes called them by until 1.24,
+// too: selectors of older manifests and plugins mean it.
+func (c *Cluster) labels(m *member) map[string]string {
+	labels := map[string]string{"kubernetes.io/hostname": m.name}
+	if m.isMaster() {
+		labels[controlPlaneLabel], labels[roleLabel+string(host.RoleMaster)] = "", ""
+	}
+	for _, role := range m.site.Roles {
+		labels[roleLabel+role] = ""
+	}
+	maps.Copy(labels, m.site.Labels)
+	return labels
+}

@@ -1,0 +1,51 @@
+package phase
+
+import (
+	"strconv"
+
+	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/environment"
+)
+
+// environment is what scripts, plugins, templates and commands on a host see: the image's ENV, under what the host is, under what the
+// site says of the cluster, of the host, and on the command line.
+func (c *Cluster) environment(m *member) environment.Set {
+	var image environment.Set
+	version := ""
+	if c.Artifact != nil {
+		image, _ = environment.Parse(c.Artifact.Description.Env) // a variable that is none has been refused by checkArtifact
+		version = c.kubernetesVersion()
+	}
+	domain, port := c.Registry.domain(), strconv.Itoa(int(c.Registry.port()))
+	own := environment.Set{
+		"KUBEFILE_ROOTFS":     {m.rootfs()},
+		"KUBEFILE_CLUSTER":    {c.Name},
+		"KUBERNETES_VERSION":  {version},
+		"HOST_IP":             {m.host.Address.String()},
+		"HOST_NAME":           {m.name},
+		"HOST_ROLE":           {string(m.host.Role)},
+		"API_ENDPOINT":        {endpoint},
+		"REGISTRY_DOMAIN":     {domain},
+		"REGISTRY_PORT":       {port},
+		"POD_SUBNET":          {c.kubeadm.PodSubnet()},
+		"SERVICE_SUBNET":      {c.kubeadm.ServiceSubnet()},
+		"CLUSTER_DNS_ADDRESS": {c.kubeadm.DNSAddress()},
+	}
+	// Scripts and templates of older images know some of them by other names.
+	for old, name := range map[string]string{
+		"HostIP": "HOST_IP", "RegistryDomain": "REGISTRY_DOMAIN", "RegistryPort": "REGISTRY_PORT", "PodCIDR": "POD_SUBNET",
+		"SvcCIDR": "SERVICE_SUBNET", "DNSSvcIP": "CLUSTER_DNS_ADDRESS",
+	} {
+		own[old] = own[name]
+	}
+	own["RegistryURL"] = environment.Value{domain + ":" + port}
+	return environment.Merge(image, own, c.Site.Cluster.Env, m.site.Env, c.Env).Exported()
+}
+
+// kubernetesVersion is the cluster's: that of its image, or for an application that of the cluster it comes to.
+func (c *Cluster) kubernetesVersion() string {
+	if c.Artifact.Description.Kind == imagespec.KindCluster || c.state == nil {
+		return c.Artifact.Description.KubernetesVersion
+	}
+	return c.state.KubernetesVersion
+}
