@@ -71,15 +71,17 @@ type Host struct {
 
 // member is a host that was reached.
 type member struct {
-	agent.Client // of the cluster's directory
+	agent.Client              // of the cluster's directory
 	image        agent.Client // of the image's own directory: the same, but for an application image
 	facts        *host.Facts
 	host         host.Host
 	site         clusterfile.Host
-	index        int // place in the list of members
+	index        int    // place in the list of members
 	name         string // of the node
 	// isNew says that the host has no agent and none of the cluster's files yet, so that there is nothing to ask it.
 	isNew bool
+	// absent says the same of the image's directory.
+	absent bool
 	// joined says that kubeadm has made it a node of the cluster.
 	joined bool
 	// overlay are the files of the rootfs that are the site's, by their path below it.
@@ -245,6 +247,11 @@ func (m *member) marked(ctx context.Context, name, content string) (bool, error)
 func (m *member) mark(ctx context.Context, name, content string) error {
 	_, err := m.WriteFile(ctx, m.path(name), 0o600, []byte(content+"\n"))
 	return err
+}
+
+// ofImage is the member with the image's directory in place of the cluster's.
+func (m *member) ofImage() *member {
+	return &member{Client: m.image, host: m.host, isNew: m.absent}
 }
 
 // read returns a file of the cluster's directory; nothing when it is not there.

@@ -15,37 +15,47 @@ func (*hostsFile) Title() string { return "Name the hosts" }
 const hostsPath = "/etc/hosts"
 
 func (p *hostsFile) Run(ctx context.Context) error {
-	return p.each(ctx, p.members, func(ctx context.Context, m *member) error {
-		old, err := m.ask(ctx, "cat", hostsPath)
-		if err != nil {
-			return err
-		}
-		content, err := withBlock(string(old), p.Name, p.names(m))
-		if err != nil {
-			return fmt.Errorf("%s: %s: %w", m, hostsPath, err)
-		}
-		if content == string(old) {
-			return nil
-		}
-		return p.Do(ctx, m, "write the cluster's names to "+hostsPath, func(ctx context.Context) error {
-			_, err := m.WriteFile(ctx, hostsPath, 0o644, []byte(content))
-			return err
-		})
+	return p.each(ctx, p.members, p.nameHosts)
+}
+
+// nameHosts writes the names to one host.
+func (c *Cluster) nameHosts(ctx context.Context, m *member) error {
+	old, err := m.ask(ctx, "cat", hostsPath)
+	if err != nil {
+		return err
+	}
+	content, err := withBlock(string(old), c.Name, c.names(m))
+	if err != nil {
+		return fmt.Errorf("%s: %s: %w", m, hostsPath, err)
+	}
+	if content == string(old) {
+		return nil
+	}
+	return c.Do(ctx, m, "write the cluster's names to "+hostsPath, func(ctx context.Context) error {
+		_, err := m.WriteFile(ctx, hostsPath, 0o644, []byte(content))
+		return err
 	})
 }
 
-// names are the lines for one host. A master is its own endpoint; the others reach the first master.
-func (p *hostsFile) names(m *member) []string {
-	api := p.first()
-	if m.isMaster() {
-		api = m
+// names are the lines for one host. A master is its own endpoint once it is one, and asks the first until then; the nodes have a
+// load balancer of their own.
+func (c *Cluster) names(m *member) []string {
+	api := c.first().String()
+	switch {
+	case m.joined && m.isMaster():
+		api = m.String()
+	case !m.isMaster():
+		api = balancerAddress
 	}
-	lines := []string{api.String() + " " + endpointName, "127.0.0.1 " + registryDomain}
+	lines := []string{api + " " + endpointName, "127.0.0.1 " + c.Registry.domain()}
+	for _, alias := range c.Site.Cluster.Aliases {
+		lines = append(lines, alias.Address.String()+" "+strings.Join(alias.Names, " "))
+	}
 	names := []string{}
-	for _, other := range p.members {
-		names = append(names, other.String()+" "+other.name())
+	for _, other := range c.members {
+		names = append(names, other.String()+" "+other.name)
 	}
-	for _, other := range p.others() {
+	for _, other := range c.others() {
 		names = append(names, other.Address.String()+" "+other.Name)
 	}
 	slices.Sort(names)

@@ -16,66 +16,54 @@ func (*kubeadmInit) Title() string { return "Start the control plane" }
 
 const (
 	initMarker = "kubeadm-init.done"
+	initConfig = "kubeadm-init.yaml"
 	// apiPatience is how long a control plane that exists may take to answer, as after a power cut.
 	apiPatience = 3 * time.Minute
 )
 
 func (p *kubeadmInit) Run(ctx context.Context) error {
 	m := p.first()
-	there, err := m.marked(ctx, initMarker, finished)
-	if err != nil {
-		return err
-	}
-	if there {
+	if m.joined {
 		// A control plane that was complete once is never made anew, whatever its state: that is for a person to decide.
 		return p.await(ctx, m)
 	}
 	return p.Do(ctx, m, "kubeadm init", func(ctx context.Context) error {
-		image, err := p.imageConfig(ctx, m)
+		config, err := kubeadm.InitConfig(p.kubeadm, p.initSite(m))
 		if err != nil {
 			return err
 		}
-		config, err := kubeadm.InitConfig(image, p.initSite(m))
-		if err != nil {
-			return err
-		}
-		file := m.path("kubeadm-init.yaml")
+		file := m.path(initConfig)
 		if _, err := m.WriteFile(ctx, file, 0o600, config); err != nil {
 			return err
 		}
 		if err := p.resetHalf(ctx, m); err != nil {
 			return err
 		}
-		command := host.Command{Argv: []string{"bin/kubeadm", "init", "--config", file, "--skip-token-print"}}
+		command := host.Command{Argv: []string{m.program("kubeadm"), "init", "--config", file, "--skip-token-print"}}
 		if err := p.run(ctx, m, command); err != nil {
 			return err
 		}
-		return m.mark(ctx, initMarker, finished)
+		if err := m.mark(ctx, initMarker, finished); err != nil {
+			return err
+		}
+		m.joined = true
+		return p.nameHosts(ctx, m)
 	})
 }
 
-func (p *kubeadmInit) initSite(m *member) kubeadm.Init {
+// initSite is what the site decides about the control plane of a master.
+func (c *Cluster) initSite(m *member) kubeadm.Init {
 	sans := []string{endpointName, "127.0.0.1", "localhost"}
-	for _, master := range p.masters() {
-		sans = append(sans, master.String(), master.name())
+	for _, master := range c.masters() {
+		sans = append(sans, master.String(), master.name)
 	}
 	return kubeadm.Init{
-		KubernetesVersion: p.Artifact.Description.KubernetesVersion,
+		KubernetesVersion: c.Artifact.Description.KubernetesVersion,
 		Endpoint:          endpoint,
 		AdvertiseAddress:  m.String(),
-		NodeName:          m.name(),
+		NodeName:          m.name,
 		CertSANs:          sans,
 	}
-}
-
-// imageConfig reads the image's kubeadm configuration, which need not be there.
-func (c *Cluster) imageConfig(ctx context.Context, m *member) ([]byte, error) {
-	file := m.path("rootfs", "etc", "kubeadm.yml")
-	there, err := m.holds(ctx, "test", "-f", file)
-	if err != nil || !there {
-		return nil, err
-	}
-	return m.ask(ctx, "cat", file)
 }
 
 // resetHalf clears away what an interrupted kubeadm left on a host. Preflight has made sure that no other Kubernetes was there.
@@ -85,7 +73,7 @@ func (c *Cluster) resetHalf(ctx context.Context, m *member) error {
 		return err
 	}
 	c.Report.Line(m.String(), "clearing away an interrupted kubeadm")
-	return c.run(ctx, m, host.Command{Argv: []string{"bin/kubeadm", "reset", "--force"}})
+	return c.run(ctx, m, host.Command{Argv: []string{m.program("kubeadm"), "reset", "--force"}})
 }
 
 // await waits until the API server of a master answers.
@@ -93,7 +81,7 @@ func (p *kubeadmInit) await(ctx context.Context, m *member) error {
 	limited, cancel := context.WithTimeout(ctx, apiPatience)
 	defer cancel()
 	for {
-		answers, err := m.holds(limited, m.path("rootfs", "bin", "kubectl"), "--kubeconfig", adminConfig, "--request-timeout=5s", "get", "--raw", "/readyz")
+		answers, err := m.holds(limited, m.program("kubectl"), "--kubeconfig", adminConfig, "--request-timeout=5s", "get", "--raw", "/readyz")
 		if answers {
 			return nil
 		}

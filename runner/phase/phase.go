@@ -8,6 +8,8 @@ package phase
 import (
 	"context"
 	"fmt"
+
+	"github.com/kubefile/kubefile/runner/plugin"
 )
 
 // Phase is one step of the work.
@@ -30,17 +32,46 @@ func Bringup(c *Cluster) []Phase {
 		&preflight{c},
 		&lock{Cluster: c},
 		&remember{c},
+		&adapt{c},
 		&installAgent{c},
 		&transfer{c},
-		&templates{c},
+		&siteFiles{c},
+		&plugins{c, plugin.PreInit},
 		&hostsFile{c},
 		&scripts{c},
 		&registry{c},
 		&kubeadmInit{c},
+		&plugins{c, plugin.PreJoin},
+		&joinMasters{c},
+		&balance{c},
+		&joinNodes{c},
 		&kubeconfig{c},
-		&kubeadmJoin{c},
-		&commands{c},
-		&ready{c},
+		&labelNodes{c},
+		&plugins{c, plugin.PostJoin},
+		&commands{c, network},
+		&ready{c, network},
+		&plugins{c, plugin.PreGuest},
+		&commands{c, guests},
+		&ready{c, guests},
+		&plugins{c, plugin.PostInstall},
+		&saveState{c},
+	}
+}
+
+// Installation is everything from a running cluster to one that also runs an application image.
+func Installation(c *Cluster) []Phase {
+	return []Phase{
+		&checkArtifact{c},
+		&reach{c},
+		&lock{Cluster: c},
+		&rejoin{c},
+		&adapt{c},
+		&transfer{c},
+		&siteFiles{c},
+		&registry{c},
+		&plugins{c, plugin.PreGuest},
+		&commands{c, guests},
+		&plugins{c, plugin.PostInstall},
 		&saveState{c},
 	}
 }
@@ -50,7 +81,11 @@ func Removal(c *Cluster) []Phase {
 	return []Phase{
 		&reach{c},
 		&lock{Cluster: c},
+		&recallFarewell{c},
+		&plugins{c, plugin.PreClean},
 		&clean{c},
+		&plugins{c, plugin.PostClean},
+		&forget{c},
 	}
 }
 

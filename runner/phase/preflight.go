@@ -3,6 +3,8 @@ package phase
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"path"
 	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
@@ -16,27 +18,25 @@ func (*preflight) Title() string { return "Look at the hosts" }
 
 // Ports that Kubernetes and the registry listen on (Kubernetes documentation, "Ports and Protocols").
 var (
-	nodePorts   = []uint16{10250, 5000}
-	masterPorts = []uint16{6443, 2379, 2380, 10257, 10259}
+	nodePorts   = []uint16{10250, 6443}
+	masterPorts = []uint16{2379, 2380, 10257, 10259}
 )
 
 // hostCommands are what scripts, kubeadm, the kubelet and the phases call.
 var hostCommands = []string{"iptables", "mount", "conntrack", "flock", "sha256sum"}
 
 func (p *preflight) Run(ctx context.Context) error {
-	reports := host.Connect(ctx, p.Dialer, p.Hosts, p.DataRoot)
+	reports := host.Connect(ctx, p.Dialer, p.logins(), p.DataRoot)
 	own := map[host.Host]bool{}
 	for _, r := range reports {
 		if r.Err != nil {
 			continue
 		}
 		m := p.join(r)
-		ours, err := m.holds(ctx, "sh", "-c", `test -x "$1" && test -d "$2"`, "sh", agent.Path, p.dir())
-		if err != nil {
+		if err := m.look(ctx); err != nil {
 			return err
 		}
-		m.isNew = !ours
-		own[r.Host] = ours
+		own[r.Host] = !m.isNew
 	}
 	problems := host.Preflight(reports, func(h host.Host) host.Needs { return p.needs(h, own[h]) })
 	for _, problem := range problems {
@@ -53,9 +53,52 @@ func (p *preflight) Run(ctx context.Context) error {
 // join takes a host that was reached among the members.
 func (c *Cluster) join(r host.Report) *member {
 	m := &member{facts: r.Facts, host: r.Host, index: len(c.members)}
-	m.Conn, m.Dir = r.Conn, c.dir()
+	m.Client = agent.Client{Conn: r.Conn, Dir: c.dir()}
+	m.image = agent.Client{Conn: r.Conn, Dir: path.Join(c.dir(), c.app)}
+	for _, h := range c.Hosts {
+		if h.Login.Address == r.Host.Address {
+			m.site = h.Site
+		}
+	}
 	c.members = append(c.members, m)
 	return m
+}
+
+// look finds out whether the host is of the cluster already.
+func (m *member) look(ctx context.Context) error {
+	ours, err := m.holds(ctx, "sh", "-c", `test -x "$1" && test -d "$2"`, "sh", agent.Path, m.Dir)
+	if m.isNew, m.absent = !ours, !ours; err != nil || !ours {
+		return err
+	}
+	if m.image.Dir != m.Dir {
+		there, err := m.holds(ctx, "test", "-d", m.image.Dir)
+		if m.absent = !there; err != nil {
+			return err
+		}
+	}
+	m.joined, err = m.holds(ctx, "sh", "-c", `test -s "$1" || test -s "$2"`, "sh", m.path(initMarker), m.path(joinMarker))
+	return err
+}
+
+// logins are all hosts as they are reached.
+func (c *Cluster) logins() []host.Host {
+	var logins []host.Host
+	for _, h := range c.Hosts {
+		logins = append(logins, h.Login)
+	}
+	return logins
+}
+
+// addresses are those of all hosts that were reached, and of those that the cluster knows beside them.
+func (c *Cluster) addresses() []netip.Addr {
+	var all []netip.Addr
+	for _, m := range c.members {
+		all = append(all, m.host.Address)
+	}
+	for _, other := range c.others() {
+		all = append(all, other.Address)
+	}
+	return all
 }
 
 // needs is what a host has to offer. On one of the cluster's own hosts the ports are in use by the cluster itself.
@@ -76,7 +119,7 @@ func (p *preflight) needs(h host.Host, own bool) host.Needs {
 		return needs
 	}
 	needs.NoCluster = true
-	needs.Ports = nodePorts
+	needs.Ports = append([]uint16{p.Registry.port()}, nodePorts...)
 	// Layers as shipped, unpacked about three times as large, and 2 GiB for what runs.
 	for _, layer := range p.Artifact.RootfsLayers {
 		needs.FreeBytes += 4 * uint64(layer.Descriptor.Size)

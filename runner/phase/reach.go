@@ -15,11 +15,19 @@ type reach struct{ *Cluster }
 func (*reach) Title() string { return "Reach the hosts" }
 
 func (p *reach) Run(ctx context.Context) error {
-	unreached := p.connect(ctx, p.Hosts)
+	unreached, err := p.connect(ctx, p.logins())
+	if err != nil {
+		return err
+	}
 	if err := p.recall(ctx); err != nil {
 		return err
 	}
-	unreached = append(unreached, p.connect(ctx, p.unnamed())...)
+	more, err := p.connect(ctx, p.unnamed())
+	if err != nil {
+		return err
+	}
+	p.settleNames()
+	unreached = append(unreached, more...)
 	for _, r := range unreached {
 		p.Report.Line(r.Host.String(), r.Err.Error())
 	}
@@ -31,24 +39,26 @@ func (p *reach) Run(ctx context.Context) error {
 }
 
 // connect reaches hosts and returns those that it could not.
-func (p *reach) connect(ctx context.Context, hosts []host.Host) (unreached []host.Report) {
+func (p *reach) connect(ctx context.Context, hosts []host.Host) (unreached []host.Report, err error) {
 	for _, r := range host.Connect(ctx, p.Dialer, hosts, p.DataRoot) {
 		if r.Err != nil {
 			unreached = append(unreached, r)
 			continue
 		}
-		p.join(r)
+		if err := p.join(r).look(ctx); err != nil {
+			return nil, err
+		}
 	}
-	return unreached
+	return unreached, nil
 }
 
 // unnamed are the hosts of the state that were not given, with the login of the first that was.
 func (p *reach) unnamed() []host.Host {
 	var hosts []host.Host
 	for _, h := range p.state.Hosts {
-		given := func(g host.Host) bool { return g.Address == h.Address }
+		given := func(g Host) bool { return g.Login.Address == h.Address }
 		if !slices.ContainsFunc(p.Hosts, given) {
-			hosts = append(hosts, host.Host{Address: h.Address, Role: host.Role(h.Role), Auth: p.Hosts[0].Auth})
+			hosts = append(hosts, host.Host{Address: h.Address, Role: host.Role(h.Role), Auth: p.Hosts[0].Login.Auth})
 		}
 	}
 	return hosts

@@ -1,11 +1,14 @@
 package phase
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -23,7 +26,7 @@ func (p *remember) Run(ctx context.Context) error {
 	if err := errors.Join(p.mismatches()...); err != nil {
 		return err
 	}
-	if err := p.foreign(ctx); err != nil {
+	if err := p.foreign(); err != nil {
 		return err
 	}
 	if p.state.Digest != "" && p.state.Digest != p.Artifact.Digest {
@@ -43,31 +46,43 @@ func (p *remember) mismatches() (wrong []error) {
 			switch same := m.host.Address == known.Address; {
 			case same && string(m.host.Role) != known.Role:
 				wrong = append(wrong, fmt.Errorf("%s is a %s of the cluster, and was given as a %s", m, known.Role, m.host.Role))
-			case same && m.name() != known.Name:
-				wrong = append(wrong, fmt.Errorf("%s is %s in the cluster, and its host name is %s now: name it back (hostnamectl hostname %s)",
-					m, known.Name, m.name(), known.Name))
-			case !same && m.name() == known.Name:
-				wrong = append(wrong, fmt.Errorf("%s is named %s, as is %s of the cluster: rename it (hostnamectl hostname NAME)", m, m.name(), known.Address))
+			case same && p.given(m) != "" && p.given(m) != known.Name:
+				wrong = append(wrong, fmt.Errorf("%s is %s in the cluster, and a plugin names it %s: a node cannot be renamed", m, known.Name, p.given(m)))
+			case !same && m.name == known.Name:
+				wrong = append(wrong, fmt.Errorf("%s is named %s, as is %s of the cluster: rename it (hostnamectl hostname NAME, or a HOSTNAME plugin)",
+					m, m.name, known.Address))
 			}
 		}
 	}
 	return wrong
 }
 
-// foreign refuses nodes that have joined while the first master has no control plane: they are of a cluster with another master.
-func (p *remember) foreign(ctx context.Context) error {
-	made, err := p.first().marked(ctx, initMarker, finished)
-	if err != nil || made {
-		return err
+// foreign refuses nodes that have joined while no master has a control plane: they are of a cluster with another master.
+func (p *remember) foreign() error {
+	if p.first().joined {
+		return nil
 	}
-	return p.each(ctx, p.nodes(), func(ctx context.Context, m *member) error {
-		joined, err := m.marked(ctx, joinMarker, finished)
-		if err == nil && joined {
+	for _, m := range p.nodes() {
+		if m.joined {
 			return fmt.Errorf("%s has joined a cluster %s of another master than %s: name that one with -m, or take this host out of it first",
 				m, p.Name, p.first())
 		}
-		return err
-	})
+	}
+	return nil
+}
+
+// given is the name that a HOSTNAME plugin of the Clusterfile gives a host, or nothing.
+func (c *Cluster) given(m *member) string {
+	for _, one := range c.Site.Plugins {
+		if one.Type != plugin.Hostname || !one.On.Selects(c.pluginHost(m)) {
+			continue
+		}
+		names, err := one.Hostnames() // what is wrong with it, adapt says
+		if name := names[m.host.Address]; err == nil && name != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 // others are the hosts of the cluster that were not given this time. They stay in it.
@@ -88,15 +103,22 @@ func (c *Cluster) recall(ctx context.Context) error {
 	if len(c.masters()) == 0 {
 		return nil
 	}
-	m := c.first()
-	there, err := m.holds(ctx, "test", "-s", m.path(stateFile))
-	if err != nil || !there {
-		return err
+	data, err := c.first().read(ctx, stateFile)
+	if err == nil && len(data) > 0 {
+		c.state, err = state.Parse(data)
 	}
-	data, err := m.ask(ctx, "cat", m.path(stateFile))
-	if err != nil {
-		return err
-	}
-	c.state, err = state.Parse(data)
+	c.settleNames()
 	return err
+}
+
+// settleNames finds the names of the nodes: that which is known, that which a plugin gives, or the host's own.
+func (c *Cluster) settleNames() {
+	for _, m := range c.members {
+		m.name = strings.ToLower(cmp.Or(c.given(m), m.facts.Hostname))
+		for _, known := range c.state.Hosts {
+			if known.Address == m.host.Address {
+				m.name = known.Name
+			}
+		}
+	}
 }

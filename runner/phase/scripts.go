@@ -53,12 +53,10 @@ func (p *scripts) script(ctx context.Context, m *member, script string) error {
 // key stands for everything that the scripts depend on.
 func (c *Cluster) key(m *member) string {
 	hash := sha256.New()
-	for _, layer := range c.Artifact.RootfsLayers {
-		fmt.Fprintln(hash, layer.Descriptor.Digest)
-	}
-	// The keys of a map are sorted, so the same environment has the same bytes.
-	if err := json.NewEncoder(hash).Encode(c.environment(m)); err != nil {
-		panic(err) // strings can be encoded
+	fmt.Fprintln(hash, c.rootfsKey())
+	// The keys of a map are sorted, so the same environment and the same files have the same bytes.
+	if err := json.NewEncoder(hash).Encode([]any{c.environment(m), m.overlay}); err != nil {
+		panic(err) // strings and bytes can be encoded
 	}
 	return hex.EncodeToString(hash.Sum(nil))
 }

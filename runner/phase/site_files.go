@@ -66,7 +66,7 @@ func (p *siteFiles) Run(ctx context.Context) error {
 // before is what an earlier run wrote into the rootfs that is there.
 func (p *siteFiles) before(ctx context.Context, m *member) (written, error) {
 	var before written
-	data, err := m.readImage(ctx, filesMarker)
+	data, err := m.ofImage().read(ctx, filesMarker)
 	if err != nil || len(bytes.TrimSpace(data)) == 0 {
 		return before, err
 	}
@@ -136,8 +136,7 @@ func (p *siteFiles) host(ctx context.Context, m *member, before written, origina
 	if err != nil {
 		return err
 	}
-	_, err = m.image.WriteFile(ctx, m.imagePath(filesMarker), 0o600, append(content, '\n'))
-	return err
+	return m.ofImage().mark(ctx, filesMarker, string(content))
 }
 
 func (p *siteFiles) write(ctx context.Context, m *member, what, name string, file source.File) error {

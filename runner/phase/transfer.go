@@ -27,11 +27,11 @@ func (p *transfer) Run(ctx context.Context) error {
 	var targets []agent.Target
 	var sending []change
 	for _, m := range p.members {
-		if p.DryRun && m.isNew { // nothing is there, not even an agent that could say so
+		if p.DryRun && m.absent { // nothing is there, not even an agent that could say so
 			sending = append(sending, change{m, "send " + bytesText(p.all(m))})
 			continue
 		}
-		targets = append(targets, agent.Target{Client: m.Client, Images: m.isMaster()})
+		targets = append(targets, agent.Target{Client: m.image, Images: m.isMaster()})
 	}
 	plans, err := agent.Plan(ctx, p.Artifact, targets)
 	if err != nil {
@@ -70,20 +70,20 @@ func (p *transfer) send(ctx context.Context, targets []agent.Target) error {
 
 func (p *transfer) unpack(ctx context.Context, m *member) error {
 	key := p.layersKey(m)
-	done, err := m.marked(ctx, unpackedMarker, key)
+	done, err := m.ofImage().marked(ctx, unpackedMarker, key)
 	if err != nil || done {
 		return err
 	}
 	return p.Do(ctx, m, "unpack the rootfs", func(ctx context.Context) error {
-		if _, err := m.UnpackRootfs(ctx, p.Artifact.RootfsLayers); err != nil {
+		if _, err := m.image.UnpackRootfs(ctx, p.Artifact.RootfsLayers); err != nil {
 			return err
 		}
 		if m.isMaster() {
-			if _, err := m.CommitImages(ctx, p.Artifact.ImageLayers); err != nil {
+			if _, err := m.image.CommitImages(ctx, p.Artifact.ImageLayers); err != nil {
 				return err
 			}
 		}
-		return m.mark(ctx, unpackedMarker, key)
+		return m.ofImage().mark(ctx, unpackedMarker, key)
 	})
 }
 

@@ -154,6 +154,15 @@ func (o On) Selector() string {
 	return strings.Join(texts, "|")
 }
 
+// MarshalText writes the selection as [ParseOn] reads it.
+func (o On) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (o *On) UnmarshalText(text []byte) (err error) {
+	*o, err = ParseOn(string(text))
+	return err
+}
+
 // String is the selection as [ParseOn] reads it, "all" for the zero value.
 func (o On) String() string {
 	if o.text == "" {

@@ -1,0 +1,154 @@
+package phase
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kubeadm"
+)
+
+const joinMarker = "kubeadm-join.done"
+
+// joinMasters makes the other masters join, one after the other: each is a new member of etcd, which takes them one at a time.
+type joinMasters struct{ *Cluster }
+
+func (*joinMasters) Title() string { return "Join the masters" }
+
+func (p *joinMasters) Run(ctx context.Context) error {
+	invite := sync.OnceValues(func() (kubeadm.Join, error) {
+		join, err := p.invite(ctx)
+		if err != nil {
+			return join, err
+		}
+		key, err := p.uploadCertificates(ctx)
+		join.ControlPlane = &kubeadm.ControlPlane{CertificateKey: key}
+		return join, err
+	})
+	for _, m := range p.masters() {
+		if m.joined || m == p.first() {
+			continue
+		}
+		err := p.Do(ctx, m, "kubeadm join as a control plane", func(ctx context.Context) error {
+			join, err := invite()
+			if err != nil {
+				return err
+			}
+			join.ControlPlane = &kubeadm.ControlPlane{CertificateKey: join.ControlPlane.CertificateKey, AdvertiseAddress: m.String()}
+			return p.kubeadmJoin(ctx, m, join)
+		})
+		if err != nil {
+			return err
+		}
+		if p.DryRun {
+			continue
+		}
+		if err := p.nameHosts(ctx, m); err != nil { // from now on it is its own endpoint
+			return err
+		}
+	}
+	return nil
+}
+
+// uploadCertificates puts the cluster's certificates, encrypted with a key that is returned, where kubeadm join finds them for two
+// hours (Kubernetes documentation, "Creating Highly Available Clusters with kubeadm").
+func (p *joinMasters) uploadCertificates(ctx context.Context) (string, error) {
+	m := p.first()
+	key := make([]byte, 32)
+	rand.Read(key)
+	site := p.initSite(m)
+	site.CertificateKey = hex.EncodeToString(key)
+	config, err := kubeadm.InitConfig(p.kubeadm, site)
+	if err != nil {
+		return "", err
+	}
+	argv := []string{m.program("kubeadm"), "init", "phase", "upload-certs", "--upload-certs", "--config", "/dev/stdin"}
+	if _, err := host.Output(ctx, m.Conn, host.Command{Argv: argv, Stdin: bytes.NewReader(config), Root: true}); err != nil {
+		return "", fmt.Errorf("uploading the certificates: %w", err)
+	}
+	return site.CertificateKey, nil
+}
+
+// joinNodes makes the nodes join, all at once.
+type joinNodes struct{ *Cluster }
+
+func (*joinNodes) Title() string { return "Join the nodes" }
+
+func (p *joinNodes) Run(ctx context.Context) error {
+	invite := sync.OnceValues(func() (kubeadm.Join, error) { return p.invite(ctx) })
+	return p.each(ctx, p.nodes(), func(ctx context.Context, m *member) error {
+		if m.joined {
+			return nil
+		}
+		return p.Do(ctx, m, "kubeadm join", func(ctx context.Context) error {
+			join, err := invite()
+			if err != nil {
+				return err
+			}
+			return p.kubeadmJoin(ctx, m, join)
+		})
+	})
+}
+
+// kubeadmJoin makes one host join.
+func (c *Cluster) kubeadmJoin(ctx context.Context, m *member, join kubeadm.Join) error {
+	join.NodeName = m.name
+	config, err := kubeadm.JoinConfig(c.kubeadm, join)
+	if err != nil {
+		return err
+	}
+	if err := c.resetHalf(ctx, m); err != nil {
+		return err
+	}
+	// A join that was interrupted may have registered the node already, and kubeadm refuses a name that is taken.
+	if _, err := c.kubectl(ctx, "delete", "node", m.name, "--ignore-not-found"); err != nil {
+		return err
+	}
+	// The token is on the standard input: in no argument, in no file.
+	command := host.Command{Argv: []string{m.program("kubeadm"), "join", "--config", "/dev/stdin"}, Stdin: bytes.NewReader(config)}
+	if err := c.run(ctx, m, command); err != nil {
+		return err
+	}
+	m.joined = true
+	return m.mark(ctx, joinMarker, finished)
+}
+
+// invite makes a token with which hosts may join for half an hour.
+func (c *Cluster) invite(ctx context.Context) (kubeadm.Join, error) {
+	m := c.first()
+	token, err := m.ask(ctx, m.program("kubeadm"), "token", "create", "--ttl", "30m", "--kubeconfig", adminConfig)
+	if err != nil {
+		return kubeadm.Join{}, fmt.Errorf("making a token: %w", err)
+	}
+	certificate, err := m.ask(ctx, "cat", "/etc/kubernetes/pki/ca.crt")
+	if err != nil {
+		return kubeadm.Join{}, err
+	}
+	hash, err := kubeadm.CAHash(certificate)
+	if err != nil {
+		return kubeadm.Join{}, err
+	}
+	return kubeadm.Join{
+		KubernetesVersion: c.Artifact.Description.KubernetesVersion,
+		Endpoint:          endpoint, Token: strings.TrimSpace(string(token)), CAHash: hash,
+	}, nil
+}
+
+// kubectlCache is where our own calls of kubectl keep what they learn, in the cluster's directory.
+const kubectlCache = "kubectl-cache"
+
+// kubectl runs the packed kubectl on the first master and returns what it prints.
+func (c *Cluster) kubectl(ctx context.Context, args ...string) ([]byte, error) {
+	return c.kubectlInput(ctx, nil, args...)
+}
+
+func (c *Cluster) kubectlInput(ctx context.Context, input []byte, args ...string) ([]byte, error) {
+	m := c.first()
+	argv := append([]string{m.program("kubectl"), "--kubeconfig", adminConfig, "--cache-dir", m.path(kubectlCache)}, args...)
+	return host.Output(ctx, m.Conn, host.Command{Argv: argv, Stdin: bytes.NewReader(input), Root: true})
+}
