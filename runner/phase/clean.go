@@ -1,13 +1,14 @@
 package phase
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"path"
 
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/balancer"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
@@ -41,8 +42,10 @@ func (p *clean) host(ctx context.Context, m *member) error {
 	if err := p.script(ctx, m); err != nil {
 		return err
 	}
-	if err := p.stopRegistry(ctx, m); err != nil {
-		return err
+	for _, unit := range []string{registryproxy.Unit, balancer.Unit} {
+		if err := p.stop(ctx, m, unit); err != nil {
+			return err
+		}
 	}
 	return p.Do(ctx, m, "remove what was created", func(ctx context.Context) error {
 		installed, err := m.holds(ctx, "test", "-x", agent.Path)
@@ -56,8 +59,15 @@ func (p *clean) host(ctx context.Context, m *member) error {
 		if err := p.cache(ctx, m); err != nil {
 			return err
 		}
+		named, err := m.ask(ctx, "cat", hostnamePath)
+		if err != nil {
+			return err
+		}
 		left, err := m.RemoveCreated(ctx)
 		if err != nil {
+			return err
+		}
+		if err := m.rename(ctx, named); err != nil {
 			return err
 		}
 		for _, line := range left {
@@ -66,6 +76,16 @@ func (p *clean) host(ctx context.Context, m *member) error {
 		_, err = m.ask(ctx, "systemctl", "daemon-reload")
 		return err
 	})
+}
+
+// rename makes the host be called what its file says, if that was another name before the file was restored.
+func (m *member) rename(ctx context.Context, before []byte) error {
+	now, err := m.ask(ctx, "cat", hostnamePath)
+	if err != nil || bytes.Equal(before, now) {
+		return err
+	}
+	_, err = m.ask(ctx, "hostname", string(bytes.TrimSpace(now)))
+	return err
 }
 
 // cache removes the cache that kubectl fills for whoever calls it, if nobody used it before the cluster.
@@ -87,15 +107,13 @@ func (p *clean) script(ctx context.Context, m *member) error {
 	})
 }
 
-func (p *clean) stopRegistry(ctx context.Context, m *member) error {
-	there, err := m.holds(ctx, "test", "-e", unitFile)
+func (p *clean) stop(ctx context.Context, m *member, unit string) error {
+	there, err := m.holds(ctx, "test", "-e", unitDir+unit)
 	if err != nil || !there {
 		return err
 	}
-	return p.Do(ctx, m, "stop "+registryproxy.Unit, func(ctx context.Context) error {
-		if _, err := m.ask(ctx, "systemctl", "disable", "--quiet", "--now", registryproxy.Unit); err != nil {
-			return fmt.Errorf("stopping the registry: %w", err)
-		}
-		return nil
+	return p.Do(ctx, m, "stop "+unit, func(ctx context.Context) error {
+		_, err := m.ask(ctx, "systemctl", "disable", "--quiet", "--now", unit)
+		return err
 	})
 }

@@ -2,23 +2,49 @@ package phase
 
 import (
 	"context"
+	"encoding/json"
+	"maps"
 	"path"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
-// commands runs the image's CMDs on the first master, in order, each once per artifact.
-type commands struct{ *Cluster }
+// commands runs the image's commands on the first master, in order. Each runs once for an image and for what the site made of its files.
+type commands struct {
+	*Cluster
+	stage stage
+}
 
-func (*commands) Title() string { return "Run the image's commands" }
+// stage divides the commands: first those that make the nodes ready, then those that need ready nodes.
+type stage string
+
+const (
+	network stage = "network"
+	guests  stage = "guests"
+)
+
+func (p *commands) Title() string {
+	if p.stage == network {
+		return "Start the network"
+	}
+	return "Run the image's commands"
+}
 
 func (p *commands) Run(ctx context.Context) error {
 	m := p.first()
-	for n, command := range p.Artifact.Description.Commands {
-		key := state.CommandKey(p.Artifact.Digest, n, command)
+	for n, command := range p.chosen() {
+		if p.network(command.App) != (p.stage == network) {
+			continue
+		}
+		key := state.CommandKey(p.Artifact.Digest, n, command) + p.siteKey(m, command)
 		if p.state.Ran(key) {
 			continue
 		}
@@ -36,16 +62,80 @@ func (p *commands) Run(ctx context.Context) error {
 	return nil
 }
 
+// network reports whether an application of the image is its network plugin.
+func (c *Cluster) network(app string) bool {
+	return app != "" && c.role(app) == imagespec.RoleCNI
+}
+
+func (c *Cluster) role(app string) string {
+	for _, a := range c.Artifact.Description.Apps {
+		if a.Name == app {
+			return a.Role
+		}
+	}
+	return ""
+}
+
+// chosen are the image's commands as the site wants them. The site's commands stand in for those of CMD; of the applications those run
+// that it names, with network and storage in any case; and an application is started as it says.
+func (p *commands) chosen() []imagespec.Command {
+	site := p.Site.Cluster
+	var chosen []imagespec.Command
+	replaced := map[string]bool{}
+	for _, command := range p.Artifact.Description.Commands {
+		app := command.App
+		switch own := site.Apps[app].Cmds; {
+		case app == "" && site.Cmd != nil:
+			// replaced by what follows the loop
+		case app != "" && site.AppNames != nil && p.role(app) == "" && !slices.Contains(site.AppNames, app):
+			// not wanted
+		case app != "" && own != nil:
+			if !replaced[app] {
+				chosen = append(chosen, shells(app, own)...)
+			}
+			replaced[app] = true
+		default:
+			chosen = append(chosen, command)
+		}
+	}
+	return append(chosen, shells("", site.Cmd)...)
+}
+
+// shells are commands for a shell.
+func shells(app string, lines []string) []imagespec.Command {
+	var commands []imagespec.Command
+	for _, line := range lines {
+		commands = append(commands, imagespec.Command{Shell: line, App: app})
+	}
+	return commands
+}
+
+// arguments are what the site says to this command only.
+func (p *commands) arguments(command imagespec.Command) environment.Set {
+	return environment.Merge(p.Site.Cluster.Apps[command.App].Env, p.Site.Cluster.CmdArgs)
+}
+
+// siteKey stands for what the site gives a command beside the image: its arguments, and the files that it may read. It is empty for
+// nothing.
+func (p *commands) siteKey(m *member, command imagespec.Command) string {
+	files := maps.Clone(m.overlay)
+	maps.DeleteFunc(files, func(name string, _ source.File) bool { return name == kubeadmFile || strings.HasPrefix(name, scriptsDir) })
+	arguments := p.arguments(command)
+	if len(files)+len(arguments) == 0 {
+		return ""
+	}
+	data, err := json.Marshal([]any{files, arguments})
+	if err != nil {
+		panic(err) // strings and bytes can be encoded
+	}
+	return "-" + digest.FromBytes(data).Encoded()[:16]
+}
+
 func (p *commands) command(ctx context.Context, m *member, command imagespec.Command) error {
-	rootfs := m.path("rootfs")
-	env := environment.Merge(p.environment(m), environment.Set{
-		"KUBECONFIG":   adminConfig,
-		"KUBECACHEDIR": m.path(kubectlCache),
-		"PATH":         path.Join(rootfs, "bin") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-	})
+	env := environment.Merge(p.environment(m), p.toolEnv(m), p.arguments(command).Exported())
 	argv := command.Exec
 	if command.Shell != "" {
-		argv = []string{"sh", "-c", command.Shell} // the image's author wrote it for a shell
+		argv = []string{"sh", "-c", string(env.Substitute([]byte(command.Shell)))} // its author wrote it for a shell
 	}
-	return p.run(ctx, m, host.Command{Argv: argv, Env: env, Dir: path.Join(rootfs, p.Artifact.Description.WorkingDir)})
+	return p.run(ctx, m, host.Command{Argv: argv, Env: env.Variables(), Dir: path.Join(m.rootfs(), p.Artifact.Description.WorkingDir)})
 }

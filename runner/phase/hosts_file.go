@@ -1,6 +1,7 @@
 package phase
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -15,26 +16,28 @@ func (*hostsFile) Title() string { return "Name the hosts" }
 const hostsPath = "/etc/hosts"
 
 func (p *hostsFile) Run(ctx context.Context) error {
-	return p.each(ctx, p.members, p.nameHosts)
+	return p.each(ctx, p.members, func(ctx context.Context, m *member) error {
+		old, content, err := p.hostsContent(ctx, m)
+		if err != nil || bytes.Equal(old, content) {
+			return err
+		}
+		return p.Do(ctx, m, "write the cluster's names to "+hostsPath, func(ctx context.Context) error {
+			_, err := m.WriteFile(ctx, hostsPath, 0o644, content)
+			return err
+		})
+	})
 }
 
-// nameHosts writes the names to one host.
-func (c *Cluster) nameHosts(ctx context.Context, m *member) error {
-	old, err := m.ask(ctx, "cat", hostsPath)
+// hostsContent is the hosts file that a host has, and the one that it is to have.
+func (c *Cluster) hostsContent(ctx context.Context, m *member) (old, content []byte, err error) {
+	if old, err = m.ask(ctx, "cat", hostsPath); err != nil {
+		return nil, nil, err
+	}
+	text, err := withBlock(string(old), c.Name, c.names(m))
 	if err != nil {
-		return err
+		return nil, nil, fmt.Errorf("%s: %s: %w", m, hostsPath, err)
 	}
-	content, err := withBlock(string(old), c.Name, c.names(m))
-	if err != nil {
-		return fmt.Errorf("%s: %s: %w", m, hostsPath, err)
-	}
-	if content == string(old) {
-		return nil
-	}
-	return c.Do(ctx, m, "write the cluster's names to "+hostsPath, func(ctx context.Context) error {
-		_, err := m.WriteFile(ctx, hostsPath, 0o644, []byte(content))
-		return err
-	})
+	return old, []byte(text), nil
 }
 
 // names are the lines for one host. A master is its own endpoint once it is one, and asks the first until then; the nodes have a

@@ -43,11 +43,8 @@ func (p *kubeadmInit) Run(ctx context.Context) error {
 		if err := p.run(ctx, m, command); err != nil {
 			return err
 		}
-		if err := m.mark(ctx, initMarker, finished); err != nil {
-			return err
-		}
 		m.joined = true
-		return p.nameHosts(ctx, m)
+		return m.mark(ctx, initMarker, finished)
 	})
 }
 

@@ -85,7 +85,6 @@ func Removal(c *Cluster) []Phase {
 		&plugins{c, plugin.PreClean},
 		&clean{c},
 		&plugins{c, plugin.PostClean},
-		&forget{c},
 	}
 }
 

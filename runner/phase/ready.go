@@ -3,55 +3,75 @@ package phase
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/kubefile/kubefile/imagespec"
 )
 
-// ready waits until every node is Ready, which the image's network plugin makes them.
-type ready struct{ *Cluster }
+// ready waits until every node is Ready, which the image's network plugin makes them: after its own commands if it is an application of
+// the image, else after all commands, of which any may be the one.
+type ready struct {
+	*Cluster
+	after stage
+}
 
 func (*ready) Title() string { return "Wait until the nodes are ready" }
 
 const readyPatience = 5 * time.Minute
 
 func (p *ready) Run(ctx context.Context) error {
-	if p.DryRun {
+	after := guests
+	if slices.ContainsFunc(p.Artifact.Description.Apps, func(a imagespec.App) bool { return p.network(a.Name) }) {
+		after = network
+	}
+	if p.DryRun || p.after != after {
 		return nil
 	}
-	limited, cancel := context.WithTimeout(ctx, readyPatience)
-	defer cancel()
-	var waiting []string
-	for {
-		out, err := p.kubectl(limited, "get", "nodes", "--no-headers")
-		if err == nil {
-			if waiting = p.notReady(string(out)); len(waiting) == 0 {
-				return nil
-			}
-		}
-		if pause(limited, time.Second) != nil {
-			break
-		}
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
+	waiting, err := p.wait(ctx, readyPatience, p.unready)
+	if err != nil || len(waiting) == 0 {
+		return err
 	}
 	return fmt.Errorf("not ready after %s: %s: look at kubectl describe node, and at sealer-run status --missed for images that are missing",
 		readyPatience, strings.Join(waiting, ", "))
 }
 
-// notReady returns the members that kubectl's list of nodes does not call Ready.
-func (p *ready) notReady(list string) []string {
-	status := map[string]string{}
-	for line := range strings.Lines(list) {
-		if fields := strings.Fields(line); len(fields) > 1 {
-			status[fields[0]] = fields[1]
+// wait asks until nothing is waited for any more, and returns what still is when patience ends.
+func (c *Cluster) wait(ctx context.Context, patience time.Duration, ask func(context.Context) ([]string, error)) (waiting []string, err error) {
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		found, err := ask(limited)
+		switch {
+		case err == nil && len(found) == 0:
+			return nil, nil
+		case err == nil:
+			waiting = found
+		case limited.Err() == nil:
+			waiting = []string{err.Error()}
 		}
+		if pause(limited, time.Second) != nil {
+			return waiting, ctx.Err()
+		}
+	}
+}
+
+// unready are the nodes that are not Ready, and the hosts that have none.
+func (c *Cluster) unready(ctx context.Context) ([]string, error) {
+	nodes, err := c.nodesByName(ctx)
+	if err != nil {
+		return nil, err
 	}
 	var waiting []string
-	for _, m := range p.members {
-		if s := status[m.name()]; s != "Ready" && !strings.HasPrefix(s, "Ready,") {
-			waiting = append(waiting, m.name())
+	for _, m := range c.members {
+		n, ok := nodes[m.name]
+		switch {
+		case !ok:
+			waiting = append(waiting, "node "+m.name+" is not there")
+		case !slices.Contains(n.Status.Conditions, condition{"Ready", "True"}):
+			waiting = append(waiting, "node "+m.name)
 		}
 	}
-	return waiting
+	return waiting, nil
 }

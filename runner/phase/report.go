@@ -101,11 +101,17 @@ func (r *Report) printf(format string, args ...any) {
 
 // writer takes what a host prints into the log, line by line with the host's name.
 func (r *Report) writer(m *member) *lineWriter {
-	return &lineWriter{report: r, prefix: m.String() + " | "}
+	return &lineWriter{report: r, to: r.log, prefix: m.String() + " | "}
+}
+
+// shown is a writer that shows the lines to the person, too.
+func (r *Report) shown(m *member) *lineWriter {
+	return &lineWriter{report: r, to: io.MultiWriter(r.log, r.out), prefix: m.String() + " | "}
 }
 
 type lineWriter struct {
 	report  *Report
+	to      io.Writer
 	prefix  string
 	mu      sync.Mutex // standard output and standard error write at the same time
 	pending []byte
@@ -134,7 +140,7 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 func (l *lineWriter) flush(line []byte) {
 	l.report.mu.Lock()
 	defer l.report.mu.Unlock()
-	fmt.Fprintf(l.report.log, "%s%s\n", l.prefix, bytes.TrimRight(line, "\r\n"))
+	fmt.Fprintf(l.to, "%s%s\n", l.prefix, bytes.TrimRight(line, "\r\n"))
 }
 
 // Close writes what is left of a last line.

@@ -24,11 +24,34 @@ type LabelChange struct {
 	Remove     bool // whatever its value is
 }
 
+// String is the change as data has it.
+func (c LabelChange) String() string {
+	if c.Remove {
+		return c.Key + "-"
+	}
+	return c.Key + "=" + c.Value
+}
+
 // TaintChange is one taint that a node gets or loses.
 type TaintChange struct {
 	Key, Value string
 	Effect     string // empty in a removal: of every effect
 	Remove     bool   // whatever its value is; one that is not there is no error
+}
+
+// String is the change as data has it.
+func (c TaintChange) String() string {
+	text := c.Key
+	if c.Value != "" {
+		text += "=" + c.Value
+	}
+	if c.Effect != "" {
+		text += ":" + c.Effect
+	}
+	if c.Remove {
+		text += "-"
+	}
+	return text
 }
 
 // entries calls read with the words of each line of the data that has some, and returns what is wrong with all of them. What follows

@@ -1,0 +1,65 @@
+package phase
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+
+	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/balancer"
+	"github.com/kubefile/kubefile/runner/host"
+)
+
+// balance gives every node a load balancer of its own over the API servers of all masters, so that no node depends on one master and
+// no address has to move.
+type balance struct{ *Cluster }
+
+func (*balance) Title() string { return "Balance the API on the nodes" }
+
+const (
+	balancerAddress = "127.0.0.1"
+	balancerConfig  = "apiserver.json"
+	apiPort         = "6443"
+)
+
+func (p *balance) Run(ctx context.Context) error {
+	config := balancer.Config{Listen: []string{net.JoinHostPort(balancerAddress, apiPort)}}
+	for _, m := range p.masters() {
+		config.Backends = append(config.Backends, net.JoinHostPort(m.String(), apiPort))
+	}
+	for _, other := range p.others() {
+		if other.Role == string(host.RoleMaster) {
+			config.Backends = append(config.Backends, net.JoinHostPort(other.Address.String(), apiPort))
+		}
+	}
+	encoded, err := json.MarshalIndent(config, "", "  ")
+	if err != nil {
+		return err
+	}
+	return p.each(ctx, p.nodes(), func(ctx context.Context, m *member) error {
+		return p.installUnit(ctx, m, balancer.Unit, []file{
+			{path: m.path(balancerConfig), mode: 0o644, content: append(encoded, '\n'), restart: true},
+			{path: unitDir + balancer.Unit, mode: 0o644, content: fmt.Appendf(nil, balancerUnit, agent.Path, m.path(balancerConfig)), restart: true},
+		})
+	})
+}
+
+// balancerUnit takes the agent's path and the configuration's.
+const balancerUnit = `[Unit]
+Description=The API of the cluster on this node, from whichever master answers
+After=network-online.target
+Wants=network-online.target
+Before=kubelet.service
+
+[Service]
+ExecStart=%s apiserver-proxy serve --config %s
+Restart=always
+RestartSec=2
+NoNewPrivileges=true
+ProtectHome=true
+PrivateTmp=true
+
+[Install]
+WantedBy=multi-user.target
+`

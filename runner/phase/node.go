@@ -1,0 +1,131 @@
+package phase
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/kubefile/kubefile/runner/plugin"
+)
+
+// node is what the site can change of a Node of the cluster (Kubernetes API, core/v1).
+type node struct {
+	Metadata struct {
+		Name            string            `json:"name"`
+		Labels          map[string]string `json:"labels"`
+		ResourceVersion string            `json:"resourceVersion"`
+	} `json:"metadata"`
+	Spec struct {
+		Taints []taint `json:"taints"`
+	} `json:"spec"`
+	Status struct {
+		Conditions []condition `json:"conditions"`
+	} `json:"status"`
+}
+
+type taint struct {
+	Key       string `json:"key"`
+	Value     string `json:"value,omitempty"`
+	Effect    string `json:"effect"`
+	TimeAdded string `json:"timeAdded,omitempty"`
+}
+
+type condition struct {
+	Type   string `json:"type"`
+	Status string `json:"status"`
+}
+
+// nodesByName are the nodes of the cluster.
+func (c *Cluster) nodesByName(ctx context.Context) (map[string]node, error) {
+	out, err := c.kubectl(ctx, "get", "nodes", "-o", "json")
+	if err != nil {
+		return nil, err
+	}
+	var list struct{ Items []node }
+	if err := json.Unmarshal(out, &list); err != nil {
+		return nil, fmt.Errorf("reading the list of nodes: %w", err)
+	}
+	nodes := map[string]node{}
+	for _, n := range list.Items {
+		nodes[n.Metadata.Name] = n
+	}
+	return nodes, nil
+}
+
+// withLabels returns the labels after the changes.
+func (n node) withLabels(changes []plugin.LabelChange) map[string]string {
+	labels := maps.Clone(n.Metadata.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	for _, c := range changes {
+		if c.Remove {
+			delete(labels, c.Key)
+		} else {
+			labels[c.Key] = c.Value
+		}
+	}
+	return labels
+}
+
+// withTaints returns the taints after the changes. There is one taint for a key and an effect.
+func (n node) withTaints(changes []plugin.TaintChange) []taint {
+	taints := slices.Clone(n.Spec.Taints)
+	for _, c := range changes {
+		same := func(t taint) bool { return t.Key == c.Key && (t.Effect == c.Effect || c.Effect == "") }
+		at := slices.IndexFunc(taints, same)
+		switch {
+		case c.Remove:
+			taints = slices.DeleteFunc(taints, same)
+		case at < 0:
+			taints = append(taints, taint{Key: c.Key, Value: c.Value, Effect: c.Effect})
+		case taints[at].Value != c.Value:
+			taints[at] = taint{Key: c.Key, Value: c.Value, Effect: c.Effect}
+		}
+	}
+	return taints
+}
+
+// changeNode changes the labels and taints of a host's node, if they are not so already.
+func (c *Cluster) changeNode(ctx context.Context, m *member, labels []plugin.LabelChange, taints []plugin.TaintChange) error {
+	nodes, err := c.nodesByName(ctx)
+	if err != nil {
+		return err
+	}
+	n, ok := nodes[m.name]
+	if !ok {
+		return fmt.Errorf("the cluster has no node %s", m.name)
+	}
+	return c.patchNode(ctx, n, labels, taints)
+}
+
+// patchNode sends what differs. The version of the node that was read goes with it: whoever changes the node at the same time is not
+// overwritten.
+func (c *Cluster) patchNode(ctx context.Context, n node, labels []plugin.LabelChange, taints []plugin.TaintChange) error {
+	metadata := map[string]any{"resourceVersion": n.Metadata.ResourceVersion}
+	patch := map[string]any{"metadata": metadata}
+	if now := n.withLabels(labels); !maps.Equal(now, n.Metadata.Labels) {
+		changed := map[string]any{}
+		for _, change := range labels {
+			changed[change.Key] = change.Value
+			if change.Remove {
+				changed[change.Key] = nil
+			}
+		}
+		metadata["labels"] = changed
+	}
+	if now := n.withTaints(taints); !slices.Equal(now, n.Spec.Taints) {
+		patch["spec"] = map[string]any{"taints": now}
+	}
+	if len(metadata)+len(patch) == 2 {
+		return nil
+	}
+	text, err := json.Marshal(patch)
+	if err != nil {
+		return err
+	}
+	_, err = c.kubectl(ctx, "patch", "node", n.Metadata.Name, "--type", "merge", "--patch", string(text))
+	return err
+}

@@ -1,0 +1,255 @@
+package phase
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/plugin"
+)
+
+// plugins runs the plugins of one action, one after the other, each on all of its hosts at once and on every host once. A host on which
+// the moment of the action is over, because it was installed before the plugin was written, is left out.
+type plugins struct {
+	*Cluster
+	action plugin.Action
+}
+
+func (p *plugins) Title() string { return fmt.Sprintf("Run the plugins of %s", p.action) }
+
+func (p *plugins) Run(ctx context.Context) error {
+	for _, one := range plugin.Order(p.Cluster.plugins, p.action) {
+		members, err := p.selected(ctx, one)
+		if err != nil {
+			return err
+		}
+		if err := p.plugin(ctx, one, members); err != nil {
+			return fmt.Errorf("%s: %w", one, err)
+		}
+	}
+	return nil
+}
+
+// selected are the hosts on which a plugin runs now.
+func (p *plugins) selected(ctx context.Context, one plugin.Plugin) ([]*member, error) {
+	candidates, err := p.asCluster(ctx, one.On)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", one, err)
+	}
+	var members []*member
+	for _, m := range candidates {
+		due, err := p.due(ctx, one, m)
+		if err != nil {
+			return nil, err
+		}
+		done, err := m.ofImage().marked(ctx, p.marker(one), p.doneFor(one))
+		if err != nil {
+			return nil, err
+		}
+		if due && !done {
+			members = append(members, m)
+		}
+	}
+	return members, nil
+}
+
+// due reports whether a plugin concerns a host, and the moment of the action is not over for it.
+func (p *plugins) due(ctx context.Context, one plugin.Plugin, m *member) (bool, error) {
+	if one.Type == plugin.ClusterCheck {
+		return m == p.first(), nil // it is about the cluster, once
+	}
+	switch p.action {
+	case plugin.PreInit:
+		prepared, err := m.read(ctx, scriptsMarker)
+		return len(prepared) == 0 && !m.joined, err
+	case plugin.PreJoin:
+		return !m.joined && m != p.first(), nil
+	case plugin.PostJoin:
+		return m != p.first(), nil
+	}
+	return true, nil
+}
+
+// asCluster are the members that a plugin selects. The cluster is asked where labels decide that the site does not know.
+func (p *plugins) asCluster(ctx context.Context, on plugin.On) ([]*member, error) {
+	known := map[string]map[string]string{}
+	if on.Selector() != "" && p.first().joined {
+		nodes, err := p.nodesByName(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for name, node := range nodes {
+			known[name] = node.Metadata.Labels
+		}
+	}
+	var selected []*member
+	for _, m := range p.members {
+		h := p.pluginHost(m)
+		maps.Copy(h.Labels, known[m.name])
+		if on.Selects(h) {
+			selected = append(selected, m)
+		}
+	}
+	if len(selected) == 0 && !p.DryRun {
+		return nil, fmt.Errorf("no node of the cluster matches %s: kubectl get nodes --show-labels shows what there is", on)
+	}
+	return selected, nil
+}
+
+// marker says that a plugin has run on a host.
+func (p *plugins) marker(one plugin.Plugin) string {
+	return "plugin-" + string(p.action) + "-" + one.Key() + ".done"
+}
+
+// doneFor is what the marker says: for a check of the cluster, of which hosts it was.
+func (p *plugins) doneFor(one plugin.Plugin) string {
+	if one.Type != plugin.ClusterCheck {
+		return finished
+	}
+	var names []string
+	for _, address := range p.addresses() {
+		names = append(names, address.String())
+	}
+	slices.Sort(names)
+	return strings.Join(names, " ")
+}
+
+// plugin runs one plugin on its hosts.
+func (p *plugins) plugin(ctx context.Context, one plugin.Plugin, members []*member) error {
+	work, err := p.work(one)
+	if err != nil {
+		return err
+	}
+	return p.each(ctx, members, func(ctx context.Context, m *member) error {
+		what, do := work(m)
+		if what == "" {
+			return nil
+		}
+		return p.Do(ctx, m, fmt.Sprintf("plugin %q: %s", one.Name, what), func(ctx context.Context) error {
+			if err := do(ctx); err != nil || p.action == plugin.PreClean || p.action == plugin.PostClean {
+				return err // a removal leaves no marks
+			}
+			return m.ofImage().mark(ctx, p.marker(one), p.doneFor(one))
+		})
+	})
+}
+
+// work returns what a plugin does on a host, in words and in deeds; no words for nothing.
+func (p *plugins) work(one plugin.Plugin) (func(*member) (string, func(context.Context) error), error) {
+	switch one.Type {
+	case plugin.Hostname:
+		names, err := one.Hostnames()
+		return func(m *member) (string, func(context.Context) error) {
+			name := names[m.host.Address]
+			if name == "" {
+				return "", nil
+			}
+			return "name the host " + name, func(ctx context.Context) error { return p.hostname(ctx, m, name) }
+		}, err
+	case plugin.Shell:
+		return func(m *member) (string, func(context.Context) error) {
+			return "run its script", func(ctx context.Context) error { return p.shell(ctx, m, one.Data) }
+		}, nil
+	case plugin.Label:
+		changes, err := one.Labels()
+		return func(m *member) (string, func(context.Context) error) {
+			if len(changes[m.host.Address]) == 0 {
+				return "", nil
+			}
+			return fmt.Sprintf("label the node %v", changes[m.host.Address]),
+				func(ctx context.Context) error { return p.changeNode(ctx, m, changes[m.host.Address], nil) }
+		}, err
+	case plugin.Taint:
+		changes, err := one.Taints()
+		return func(m *member) (string, func(context.Context) error) {
+			if len(changes[m.host.Address]) == 0 {
+				return "", nil
+			}
+			return fmt.Sprintf("taint the node %v", changes[m.host.Address]),
+				func(ctx context.Context) error { return p.changeNode(ctx, m, nil, changes[m.host.Address]) }
+		}, err
+	case plugin.ClusterCheck:
+		timeout, err := one.Timeout()
+		return func(*member) (string, func(context.Context) error) {
+			return "wait until nodes, system pods and DNS are ready", func(ctx context.Context) error { return p.check(ctx, timeout) }
+		}, err
+	}
+	return nil, fmt.Errorf("type %s", one.Type)
+}
+
+const hostnamePath = "/etc/hostname"
+
+// hostname names a host, now and after every boot.
+func (p *plugins) hostname(ctx context.Context, m *member, name string) error {
+	if _, err := m.WriteFile(ctx, hostnamePath, 0o644, []byte(name+"\n")); err != nil {
+		return err
+	}
+	_, err := m.ask(ctx, "hostname", name)
+	return err
+}
+
+// shellScript runs the script on its standard input, in bash where there is one or in what its first line says. It is in a file
+// meanwhile, because what a script reads must not be its own text, and no process list shows it.
+const shellScript = `umask 077
+script=$(mktemp) && trap 'rm -f "$script"' EXIT && cat > "$script" || exit 1
+if [ "$(head -c 2 "$script")" = '#!' ]; then chmod 700 "$script"; "$script" < /dev/null
+elif command -v bash > /dev/null; then bash "$script" < /dev/null
+else sh "$script" < /dev/null; fi`
+
+// shell runs a plugin's script in the rootfs, with what it prints for everybody to see.
+func (p *plugins) shell(ctx context.Context, m *member, script string) error {
+	env := environment.Merge(p.environment(m), p.toolEnv(m))
+	cmd := host.Command{
+		Argv: []string{"sh", "-c", shellScript}, Env: env.Variables(),
+		Stdin: bytes.NewReader(env.Substitute([]byte(script))),
+	}
+	if p.action != plugin.PostClean {
+		return p.runTo(ctx, m, cmd, p.Report.shown(m))
+	}
+	out := p.Report.shown(m) // the directory of the cluster is gone, and its lock
+	defer out.Close()
+	cmd.Root, cmd.Dir, cmd.Stdout, cmd.Stderr = true, "/", out, out
+	return m.Conn.Run(ctx, cmd)
+}
+
+// toolEnv lets commands find the programs of image and cluster, and a master's kubectl the cluster.
+func (c *Cluster) toolEnv(m *member) environment.Set {
+	env := environment.Set{
+		"PATH": {m.rootfs("bin") + ":" + m.path("rootfs", "bin") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+	}
+	if m.isMaster() {
+		env["KUBECONFIG"], env["KUBECACHEDIR"] = environment.Value{adminConfig}, environment.Value{m.path(kubectlCache)}
+	}
+	return env
+}
+
+// recallFarewell reads what the hosts know of their own removal. Plugins of a Clusterfile that is given now run, too.
+type recallFarewell struct{ *Cluster }
+
+func (*recallFarewell) Title() string { return "Read what is to be done before and after" }
+
+func (p *recallFarewell) Run(ctx context.Context) error {
+	var failed []error
+	for _, m := range p.members {
+		noted, err := readFarewell(ctx, m)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		m.site.Env = environment.Merge(m.site.Env, noted.Env)
+		for _, one := range noted.Plugins {
+			same := func(other plugin.Plugin) bool { return other.Key() == one.Key() }
+			if !slices.ContainsFunc(p.plugins, same) {
+				p.plugins = append(p.plugins, one)
+			}
+		}
+	}
+	p.plugins = append(p.plugins, p.Site.Plugins...)
+	return errors.Join(failed...)
+}

@@ -1,0 +1,57 @@
+package phase
+
+import (
+	"context"
+	"io/fs"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// unitDir is where systemd looks for the administrator's units.
+const unitDir = "/etc/systemd/system/"
+
+// file is one file that a host needs, and what it is for.
+type file struct {
+	path    string
+	mode    fs.FileMode
+	content []byte
+	restart bool // the unit has to read it anew
+}
+
+// installUnit writes the files of a unit that differ, and starts it if it does not run or has to read one of them anew.
+func (c *Cluster) installUnit(ctx context.Context, m *member, unit string, files []file) error {
+	restart := false
+	for _, f := range files {
+		same, err := m.has(ctx, f.path, digest.FromBytes(f.content))
+		if err != nil {
+			return err
+		}
+		if same {
+			continue
+		}
+		restart = restart || f.restart
+		err = c.Do(ctx, m, "write "+f.path, func(ctx context.Context) error {
+			_, err := m.WriteFile(ctx, f.path, f.mode, f.content)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	active, err := m.holds(ctx, "systemctl", "is-active", "--quiet", unit)
+	if err != nil || (active && !restart) {
+		return err
+	}
+	return c.Do(ctx, m, "start "+unit, func(ctx context.Context) error {
+		for _, argv := range [][]string{
+			{"systemctl", "daemon-reload"},
+			{"systemctl", "enable", "--quiet", unit},
+			{"systemctl", "restart", unit},
+		} {
+			if _, err := m.ask(ctx, argv...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
