@@ -8,24 +8,23 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"time"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/phase"
-	"github.com/kubefile/kubefile/runner/source"
 )
 
 // Site says which cluster on which hosts.
 type Site struct {
-	Cluster      string // name; the directory of the cluster's files on the hosts
-	Hosts        []host.Host
-	Env          []string // name=value
-	DataRoot     string   // default phase.DefaultDataRoot
+	Clusterfile *clusterfile.Clusterfile // with a Cluster
+	Env         []string                 // name=value, over all that the Clusterfile says
+	Secrets     *clusterfile.Secrets
+	// FirstContact is told of the key of a host that was never seen before. An error refuses it.
 	FirstContact func(h host.Host, keyType, fingerprint string) error
 	Progress     io.Writer // lines for a person
 }
@@ -34,32 +33,6 @@ type Site struct {
 type Options struct {
 	DryRun bool // only say what would be done
 	JSON   bool // the plan, or what was done, as JSON
-}
-
-// Run brings the cluster image up on the site. The plan, or what was done, is written to out.
-func Run(ctx context.Context, image string, from source.Options, site Site, opts Options, out io.Writer) error {
-	c, err := site.cluster()
-	if err != nil {
-		return err
-	}
-	if n := masters(site.Hosts); n > 1 {
-		return fmt.Errorf("%d masters: this version makes clusters with one master; give the others with -n", n)
-	}
-	artifact, err := source.Open(ctx, image, from)
-	if err != nil {
-		return err
-	}
-	defer artifact.Close()
-	c.Artifact = artifact
-	if err := perform(ctx, c, phase.Bringup(c), opts, out); err != nil || opts != (Options{}) {
-		return err
-	}
-	said := "cluster %s runs %s\n"
-	if len(c.Report.Actions()) == 0 {
-		said = "nothing to do: " + said
-	}
-	_, err = fmt.Fprintf(out, said, c.Name, image)
-	return err
 }
 
 // Delete removes the cluster from its hosts.
@@ -127,39 +100,40 @@ func Kubeconfig(ctx context.Context, site Site, out io.Writer) error {
 // clusterName is a label as in RFC 1123, and safe as a directory's name.
 var clusterName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-func masters(hosts []host.Host) (n int) {
-	for _, h := range hosts {
-		if h.Role == host.RoleMaster {
-			n++
-		}
-	}
-	return n
-}
-
 // cluster is the work on a site. It has to be closed once a phase has run.
 func (s Site) cluster() (*phase.Cluster, error) {
-	if masters(s.Hosts) == 0 {
-		return nil, errors.New("no master: name one with -m")
+	file := s.Clusterfile
+	if file.Cluster == nil {
+		return nil, errors.New("no document of kind Cluster: it says which hosts are meant")
 	}
-	if !clusterName.MatchString(s.Cluster) {
-		return nil, fmt.Errorf("cluster name %q: lower case letters, digits and dashes, at most 63 of them", s.Cluster)
+	site := file.Cluster
+	if len(site.Hosts) == 0 || site.Hosts[0].Role != host.RoleMaster {
+		return nil, errors.New("no master: name one with -m, or in hosts of the Clusterfile")
 	}
-	dataRoot := cmp.Or(s.DataRoot, phase.DefaultDataRoot)
-	if path.Clean(dataRoot) != dataRoot || !path.IsAbs(dataRoot) || dataRoot == "/" {
-		return nil, fmt.Errorf("data root %q: write it as an absolute path, like %s", s.DataRoot, phase.DefaultDataRoot)
+	if !clusterName.MatchString(site.Name) {
+		return nil, fmt.Errorf("cluster name %q: lower case letters, digits and dashes, at most 63 of them", site.Name)
 	}
 	env, err := environment.Parse(s.Env)
 	if err != nil {
 		return nil, err
 	}
-	dialer, err := host.NewDialer(s.FirstContact)
+	registry, err := s.registry()
 	if err != nil {
 		return nil, err
 	}
-	return &phase.Cluster{
-		Name: s.Cluster, DataRoot: dataRoot, Hosts: s.Hosts, Env: env, Dialer: dialer,
+	c := &phase.Cluster{
+		Name: site.Name, DataRoot: cmp.Or(site.DataRoot, phase.DefaultDataRoot), Site: file, Env: env, Registry: registry,
 		Report: phase.NewReport(s.Progress),
-	}, nil
+	}
+	for _, h := range site.Hosts {
+		login, err := h.Login(s.Secrets)
+		if err != nil {
+			return nil, err
+		}
+		c.Hosts = append(c.Hosts, phase.Host{Login: login, Site: h})
+	}
+	c.Dialer, err = host.NewDialer(s.FirstContact)
+	return c, err
 }
 
 // openLog makes the file for everything that hosts print, in the user's state directory (XDG Base Directory Specification).
@@ -176,6 +150,6 @@ func openLog(cluster string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making a place for the log: %w", err)
 	}
-	name := fmt.Sprintf("%s-%s-%d.log", cluster, time.Now().UTC().Format("20060102T150405"), os.Getpid())
+	name := fmt.Sprintf("%s-%s-%d.log", cluster, time.Now().UTC().Format("20060102T150405.000"), os.Getpid())
 	return os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 }

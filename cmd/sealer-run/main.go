@@ -59,7 +59,7 @@ func application() *cli.Command {
 	app := &cli.Command{
 		Name:                      "sealer-run",
 		Usage:                     "bring a cluster image up on bare hosts, offline",
-		UsageText:                 "sealer-run IMAGE -m MASTERS [-n NODES] [-p PASSWORD|-]\nsealer-run COMMAND …\n\nIMAGE is a registry reference, an OCI layout directory, an OCI archive or a docker archive.",
+		UsageText:                 "sealer-run IMAGE -m MASTERS [-n NODES] [-p PASSWORD|-]\nsealer-run apply -f Clusterfile\nsealer-run COMMAND …\n\nIMAGE is a registry reference, an OCI layout directory, an OCI archive or a docker archive.",
 		Version:                   version,
 		Suggest:                   true,
 		DisableSliceFlagSeparator: true, // values of -e have commas
@@ -68,7 +68,10 @@ func application() *cli.Command {
 		OnUsageError:              usageError,
 		ExitErrHandler:            func(context.Context, *cli.Command, error) {}, // run decides about exit codes
 		Commands: []*cli.Command{
-			{Name: "run", Usage: "bring a cluster image up (the default)", ArgsUsage: "IMAGE", Flags: runFlags(), Action: runImage},
+			{Name: "run", Usage: "bring images up: one with Kubernetes in it, and applications on it (the default)", ArgsUsage: "IMAGE…", Flags: runFlags(), Action: runImage},
+			{Name: "apply", Usage: "bring up what a Clusterfile says", ArgsUsage: "[IMAGE…]", Flags: runFlags(), Action: apply},
+			{Name: "plan", Usage: "say what run or apply would do", ArgsUsage: "[IMAGE…]", Flags: runFlags(), Action: plan},
+			{Name: "gen", Usage: "print the Clusterfile that says the same as flags", ArgsUsage: "IMAGE", Flags: genFlags(), Action: gen},
 			{Name: "delete", Usage: "leave the hosts as they were before", Flags: deleteFlags(), Action: deleteCluster},
 			{Name: "status", Usage: "show nodes, and the images that were asked for", Flags: statusFlags(), Action: status},
 			{Name: "kubeconfig", Usage: "print the administrator's kubeconfig", Flags: siteFlags(), Action: kubeconfig},
@@ -80,7 +83,8 @@ func application() *cli.Command {
 			}},
 			registry(),
 			agentVerb(),
-			render(),
+			apiserverProxy(),
+			resolve(),
 		},
 	}
 	for _, command := range app.Commands {

@@ -45,31 +45,25 @@ func agentVerb() *cli.Command {
 	}
 }
 
-// maxEnvironment bounds the environment that render reads, in bytes.
-const maxEnvironment = 4 << 20
+// resolvePatience bounds one question to the cluster's DNS.
+const resolvePatience = 5 * time.Second
 
-func render() *cli.Command {
+func resolve() *cli.Command {
 	return &cli.Command{
-		Name: "render", Hidden: true, Usage: "render the templates of a rootfs with the environment on the standard input", ArgsUsage: "ROOTFS",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "check", Usage: "write nothing"}},
+		Name: "resolve", Hidden: true, Usage: "ask the cluster's DNS for a name", ArgsUsage: "NAME",
+		Flags: []cli.Flag{&cli.StringFlag{Name: "server", Required: true, Usage: "`ADDRESS` of the DNS server"}},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			var env environment.Set
-			if err := json.NewDecoder(io.LimitReader(cmd.Root().Reader, maxEnvironment)).Decode(&env); err != nil {
-				return fmt.Errorf("reading the environment: %w", err)
-			}
-			root, err := os.OpenRoot(cmd.Args().First())
+			ctx, cancel := context.WithTimeout(ctx, resolvePatience)
+			defer cancel()
+			var dialer net.Dialer
+			resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return dialer.DialContext(ctx, network, net.JoinHostPort(cmd.String("server"), "53"))
+			}}
+			addresses, err := resolver.LookupHost(ctx, strings.TrimSuffix(cmd.Args().First(), ".")+".")
 			if err != nil {
 				return err
 			}
-			defer root.Close()
-			files, err := environment.Render(ctx, root, env, cmd.Bool("check"))
-			if err != nil {
-				return err
-			}
-			if files == nil {
-				files = []string{}
-			}
-			return json.NewEncoder(cmd.Root().Writer).Encode(files)
+			return printLines(cmd.Root().Writer, addresses)
 		},
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/kubefile/kubefile/runner"
+	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/phase"
 	"github.com/kubefile/kubefile/runner/source"
@@ -20,22 +21,43 @@ import (
 
 // siteFlags say which hosts, and how to get there.
 func siteFlags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		&cli.StringFlag{Name: "masters", Aliases: []string{"m"}, Usage: "addresses of the masters: a list, ranges (192.168.0.2-192.168.0.4), or both"},
 		&cli.StringFlag{Name: "nodes", Aliases: []string{"n"}, Usage: "addresses of the nodes, likewise"},
 		&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Value: "root", Usage: "login on the hosts; another than root needs sudo there"},
-		&cli.StringFlag{Name: "passwd", Aliases: []string{"p"}, Usage: "password of the login; - reads it from the terminal or the standard input. SEALER_PASSWD is the same"},
 		&cli.StringFlag{Name: "pk", Usage: "file of the private key", DefaultText: "the keys of ~/.ssh and the SSH agent"},
-		&cli.StringFlag{Name: "pk-passwd", Usage: "passphrase of the key; SEALER_PK_PASSWD is the same"},
 		&cli.Uint16Flag{Name: "port", Value: 22, Usage: "SSH port"},
 		&cli.StringFlag{Name: "cluster-name", Value: "default", Usage: "name of the cluster"},
 		&cli.StringFlag{Name: "data-root", Value: phase.DefaultDataRoot, Usage: "directory for the cluster's files on the hosts"},
+		fileFlag(),
+	}, secretFlags()...)
+}
+
+// secretFlags are for logins that name no password of their own.
+func secretFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "passwd", Aliases: []string{"p"}, Usage: "password of the login; - reads it from the terminal or the standard input. SEALER_PASSWD is the same"},
+		&cli.StringFlag{Name: "pk-passwd", Usage: "passphrase of the key; SEALER_PK_PASSWD is the same"},
+	}
+}
+
+func fileFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "Clusterfile", Aliases: []string{"f"},
+		Usage: "Clusterfile in place of the flags: a file, a directory of files, or - for the standard input; may stand many times"}
+}
+
+// commandFlags choose among the commands of an image.
+func commandFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "cmd", Usage: "run this `COMMAND` in place of the image's own; may stand many times"},
+		&cli.StringSliceFlag{Name: "cmd-args", Usage: "`NAME=VALUE` for the commands only; may stand many times"},
+		&cli.StringSliceFlag{Name: "app", Usage: "of the image's applications start this `NAME` only; may stand many times"},
 	}
 }
 
 func runFlags() []cli.Flag {
-	return append(siteFlags(),
-		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "NAME=VALUE for scripts, templates and commands; may stand many times"},
+	return append(append(siteFlags(), commandFlags()...),
+		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "NAME=VALUE for scripts, templates, plugins and commands; may stand many times"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "only say what would be done"},
 		outputFlag(),
 		plainFlag())
@@ -62,32 +84,91 @@ func plainFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "plain-http", Usage: "the registry of IMAGE has no TLS (a loopback registry needs no flag)"}
 }
 
-// site reads the flags. Without -m and -n nothing is known.
+// flagsOfFile are the flags that a Clusterfile stands in place of.
+var flagsOfFile = [...]string{"masters", "nodes", "user", "pk", "port", "cluster-name", "data-root"}
+
+// site reads the Clusterfile, or makes one of the flags.
 func site(cmd *cli.Command) (runner.Site, error) {
-	if cmd.String("masters") == "" {
-		return runner.Site{}, usage("no master: name one with -m")
-	}
-	auth := host.Auth{User: cmd.String("user"), Port: cmd.Uint16("port"), KeyFile: cmd.String("pk")}
-	auth.KeyPassphrase = secret(cmd, "pk-passwd", "SEALER_PK_PASSWD")
-	auth.Password = secret(cmd, "passwd", "SEALER_PASSWD")
-	if cmd.String("passwd") == "-" {
-		var err error
-		if auth.Password, err = ask(cmd.Root().Reader, cmd.Root().ErrWriter); err != nil {
-			return runner.Site{}, err
-		}
-	}
-	hosts, err := host.Inventory(cmd.String("masters"), cmd.String("nodes"), auth)
+	file, err := readSite(cmd)
 	if err != nil {
-		return runner.Site{}, usage("%v", err)
+		return runner.Site{}, err
+	}
+	secrets, err := secrets(cmd)
+	if err != nil {
+		return runner.Site{}, err
 	}
 	return runner.Site{
-		Cluster:      cmd.String("cluster-name"),
-		Hosts:        hosts,
+		Clusterfile:  file,
 		Env:          cmd.StringSlice("env"),
-		DataRoot:     cmd.String("data-root"),
+		Secrets:      secrets,
 		FirstContact: firstContact(cmd.Root().ErrWriter),
 		Progress:     cmd.Root().ErrWriter,
 	}, nil
+}
+
+func readSite(cmd *cli.Command) (*clusterfile.Clusterfile, error) {
+	files := cmd.StringSlice("Clusterfile")
+	if len(files) == 0 {
+		document, err := document(cmd)
+		if err != nil {
+			return nil, err
+		}
+		return clusterfile.FromDocument(document)
+	}
+	for _, name := range flagsOfFile {
+		if cmd.IsSet(name) {
+			return nil, usage("--%s and a Clusterfile: write it into the Clusterfile", name)
+		}
+	}
+	file, err := clusterfile.Read(cmd.Root().Reader, files...)
+	if err != nil {
+		return nil, err
+	}
+	if file.Cluster == nil {
+		return nil, fmt.Errorf("%s: no document of kind Cluster, which says what runs where", strings.Join(files, ", "))
+	}
+	return file, file.Override(cmd.StringSlice("cmd"), cmd.StringSlice("cmd-args"), cmd.StringSlice("app"))
+}
+
+// document is what the flags say, as a Clusterfile has it.
+func document(cmd *cli.Command) (*clusterfile.ClusterDocument, error) {
+	if cmd.String("masters") == "" {
+		return nil, usage("no master: name one with -m, or give a Clusterfile with -f")
+	}
+	if _, err := host.Inventory(cmd.String("masters"), cmd.String("nodes"), host.Auth{}); err != nil {
+		return nil, usage("%v", err)
+	}
+	d := clusterfile.NewDocument(cmd.String("cluster-name"), cmd.Args().First(), cmd.String("masters"), cmd.String("nodes"))
+	if user := cmd.String("user"); user != "root" {
+		d.Spec.SSH.User = user
+	}
+	if port := cmd.Uint16("port"); port != 22 {
+		d.Spec.SSH.Port = clusterfile.Port(fmt.Sprint(port))
+	}
+	if root := cmd.String("data-root"); root != phase.DefaultDataRoot {
+		d.Spec.DataRoot = root
+	}
+	d.Spec.SSH.PK = cmd.String("pk")
+	d.Spec.Cmd, d.Spec.CmdArgs, d.Spec.AppNames = cmd.StringSlice("cmd"), cmd.StringSlice("cmd-args"), cmd.StringSlice("app")
+	return d, nil
+}
+
+// secrets are the passwords for logins that name none, and how to ask for one.
+func secrets(cmd *cli.Command) (*clusterfile.Secrets, error) {
+	s := &clusterfile.Secrets{
+		Password:   secret(cmd, "passwd", "SEALER_PASSWD"),
+		Passphrase: secret(cmd, "pk-passwd", "SEALER_PK_PASSWD"),
+		Ask: func(what string) (host.Secret, error) {
+			return ask(cmd.Root().Reader, cmd.Root().ErrWriter, what)
+		},
+	}
+	if cmd.String("passwd") == "-" {
+		var err error
+		if s.Password, err = s.Ask("password"); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
 }
 
 // secret takes a value from a flag, of which it warns, or from the environment.
@@ -106,19 +187,19 @@ func secret(cmd *cli.Command, flag, variable string) host.Secret {
 const maxPassword = 4096
 
 // ask reads a password, from a terminal without echo.
-func ask(in io.Reader, prompt io.Writer) (host.Secret, error) {
+func ask(in io.Reader, prompt io.Writer, what string) (host.Secret, error) {
 	if file, ok := in.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		fmt.Fprint(prompt, "password: ")
+		fmt.Fprintf(prompt, "%s: ", what)
 		password, err := term.ReadPassword(int(file.Fd()))
 		fmt.Fprintln(prompt)
 		return host.Secret(password), err
 	}
 	line, err := bufio.NewReader(io.LimitReader(in, maxPassword)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
-		return "", fmt.Errorf("reading the password: %w", err)
+		return "", fmt.Errorf("reading %s: %w", what, err)
 	}
 	if line = strings.TrimRight(line, "\r\n"); line == "" {
-		return "", errors.New("reading the password from the standard input: nothing there")
+		return "", fmt.Errorf("reading %s from the standard input: nothing there", what)
 	}
 	return host.Secret(line), nil
 }
@@ -130,16 +211,42 @@ func firstContact(out io.Writer) func(host.Host, string, string) error {
 	}
 }
 
+// runImage brings up the images that are named, or that of the Clusterfile.
 func runImage(ctx context.Context, cmd *cli.Command) error {
-	image, err := oneImage(cmd)
-	if err != nil {
-		return err
+	return perform(ctx, cmd, options(cmd))
+}
+
+// plan says what a run would do.
+func plan(ctx context.Context, cmd *cli.Command) error {
+	opts := options(cmd)
+	opts.DryRun = true
+	return perform(ctx, cmd, opts)
+}
+
+func perform(ctx context.Context, cmd *cli.Command, opts runner.Options) error {
+	if cmd.Args().Len() == 0 && len(cmd.StringSlice("Clusterfile")) == 0 {
+		return usage("no IMAGE, and no Clusterfile that names one")
 	}
 	s, err := site(cmd)
 	if err != nil {
 		return err
 	}
-	return runner.Run(ctx, image, source.Options{PlainHTTP: cmd.Bool("plain-http")}, s, options(cmd), cmd.Root().Writer)
+	images := cmd.Args().Slice()
+	if named := s.Clusterfile.Cluster.Image; len(cmd.StringSlice("Clusterfile")) > 0 && named != "" {
+		images = append([]string{named}, images...)
+	}
+	if len(images) == 0 {
+		return usage("no IMAGE: write it into the Clusterfile (spec.image), or name it")
+	}
+	return runner.Run(ctx, images, source.Options{PlainHTTP: cmd.Bool("plain-http")}, s, opts, cmd.Root().Writer)
+}
+
+// apply is a run by a Clusterfile.
+func apply(ctx context.Context, cmd *cli.Command) error {
+	if len(cmd.StringSlice("Clusterfile")) == 0 {
+		return usage("apply needs a Clusterfile: -f Clusterfile")
+	}
+	return runImage(ctx, cmd)
 }
 
 func options(cmd *cli.Command) runner.Options {
@@ -166,7 +273,7 @@ func deleteCluster(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	if !cmd.Bool("yes") && !cmd.Bool("dry-run") {
-		if err := confirm(cmd, s.Cluster); err != nil {
+		if err := confirm(cmd, s.Clusterfile.Cluster.Name); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,6 @@
 package clusterfile
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -152,15 +151,4 @@ func (r *reader) finish() (*Clusterfile, error) {
 		out.Cluster.Apps[app.Name] = App{Env: environment.Set(app.Env), Cmds: app.Launch.Cmds}
 	}
 	return out, nil
-}
-
-// Write writes a Cluster document, as `sealer-run gen` prints it.
-func Write(w *ClusterDocument) ([]byte, error) {
-	var buf bytes.Buffer
-	encoder := yaml.NewEncoder(&buf)
-	encoder.SetIndent(2)
-	if err := errors.Join(encoder.Encode(w), encoder.Close()); err != nil {
-		return nil, fmt.Errorf("writing the Clusterfile: %w", err)
-	}
-	return buf.Bytes(), nil
 }

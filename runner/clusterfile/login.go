@@ -31,6 +31,8 @@ func (s SSH) over(cluster SSH) SSH {
 
 // Secrets resolves what a Clusterfile has in place of a password.
 type Secrets struct {
+	// Password and Passphrase are for logins that name none.
+	Password, Passphrase host.Secret
 	// Ask asks a person, for `prompt`.
 	Ask func(what string) (host.Secret, error)
 
@@ -116,10 +118,14 @@ func (h Host) Login(secrets *Secrets) (host.Host, error) {
 		return host.Host{}, err
 	}
 	auth := host.Auth{User: cmp.Or(h.SSH.User, "root"), Port: cmp.Or(port, 22), KeyFile: expandHome(h.SSH.PK)}
-	if auth.Password, err = secrets.Resolve("the password of "+auth.User, h.SSH.Passwd); err != nil {
-		return host.Host{}, fmt.Errorf("%s: %w", h.Address, err)
+	auth.Password, auth.KeyPassphrase = secrets.Password, secrets.Passphrase
+	if h.SSH.Passwd != "" {
+		auth.Password, err = secrets.Resolve("the password of "+auth.User, h.SSH.Passwd)
 	}
-	if auth.KeyPassphrase, err = secrets.Resolve("the passphrase of "+auth.KeyFile, h.SSH.PKPasswd); err != nil {
+	if err == nil && h.SSH.PKPasswd != "" {
+		auth.KeyPassphrase, err = secrets.Resolve("the passphrase of "+auth.KeyFile, h.SSH.PKPasswd)
+	}
+	if err != nil {
 		return host.Host{}, fmt.Errorf("%s: %w", h.Address, err)
 	}
 	return host.Host{Address: h.Address, Role: h.Role, Auth: auth}, nil

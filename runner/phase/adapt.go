@@ -40,9 +40,6 @@ func (p *adapt) Run(ctx context.Context) (err error) {
 	if p.files, err = p.Artifact.Files(ctx, p.wants); err != nil {
 		return err
 	}
-	if err := p.appNames(); err != nil {
-		return err
-	}
 	// What templates may ask of the network is in the configuration, which may itself come from a template.
 	if err := p.configuration(); err != nil {
 		return err
@@ -69,35 +66,11 @@ func isPlugin(name string) bool {
 	return slices.Contains(pluginDirs, path.Dir(name)) && slices.Contains([]string{".yaml", ".yml"}, path.Ext(name))
 }
 
-// configs are those for the image at hand.
-func (p *adapt) configs() []config.Config { return p.Site.Configs }
-
-// appNames refuses names of applications that the image does not have.
-func (p *adapt) appNames() error {
-	var names []string
-	for _, app := range p.Artifact.Description.Apps {
-		names = append(names, app.Name)
-	}
-	check := func(where, name string) error {
-		if name == "" || slices.Contains(names, name) {
-			return nil
-		}
-		if len(names) == 0 {
-			return fmt.Errorf("%s: %s has no application %s, nor any other", where, p.Artifact.Name, name)
-		}
-		return fmt.Errorf("%s: %s has no application %s%s", where, p.Artifact.Name, name, clusterfile.Suggest(name, names))
-	}
-	var failed []error
-	for _, c := range p.configs() {
-		failed = append(failed, check(c.Where, c.App))
-	}
-	for _, name := range p.Site.Cluster.AppNames {
-		failed = append(failed, check("appNames", name))
-	}
-	for _, name := range slices.Sorted(maps.Keys(p.Site.Cluster.Apps)) {
-		failed = append(failed, check("Application", name))
-	}
-	return errors.Join(failed...)
+// configs are those for the image at hand: that for an application is not for an image without it.
+func (p *adapt) configs() []config.Config {
+	return slices.DeleteFunc(slices.Clone(p.Site.Configs), func(c config.Config) bool {
+		return c.App != "" && !slices.ContainsFunc(p.Artifact.Description.Apps, func(a imagespec.App) bool { return a.Name == c.App })
+	})
 }
 
 // configuration puts together what kubeadm is given: the site's documents over the image's.

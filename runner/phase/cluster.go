@@ -51,11 +51,12 @@ type Cluster struct {
 	Dialer   *host.Dialer
 	Report   *Report
 	DryRun   bool
+	// App is the directory of an application image below the cluster's; empty for the cluster image itself.
+	App string
 
 	files     map[string]source.File // of the rootfs, that adapt read
 	plugins   []plugin.Plugin
 	kubeadm   kubeadm.Documents
-	app       string // directory of an application image; empty for the cluster image itself
 	members   []*member
 	unreached []host.Report
 	state     *state.State
@@ -107,6 +108,17 @@ func (m *member) program(name string) string { return m.path("rootfs", "bin", na
 
 // dir is the cluster's directory on every host.
 func (c *Cluster) dir() string { return path.Join(c.DataRoot, c.Name) }
+
+// imageDir is the directory of the image at hand: the cluster's, or one below it for an application image.
+func (c *Cluster) imageDir() string {
+	if c.App == "" {
+		return c.dir()
+	}
+	return path.Join(c.dir(), appsDir, c.App)
+}
+
+// appsDir is where application images are, below the cluster's directory.
+const appsDir = "apps"
 
 func (c *Cluster) masters() []*member { return c.withRole(host.RoleMaster) }
 func (c *Cluster) nodes() []*member   { return c.withRole(host.RoleNode) }

@@ -54,7 +54,7 @@ func (p *preflight) Run(ctx context.Context) error {
 func (c *Cluster) join(r host.Report) *member {
 	m := &member{facts: r.Facts, host: r.Host, index: len(c.members)}
 	m.Client = agent.Client{Conn: r.Conn, Dir: c.dir()}
-	m.image = agent.Client{Conn: r.Conn, Dir: path.Join(c.dir(), c.app)}
+	m.image = agent.Client{Conn: r.Conn, Dir: c.imageDir()}
 	for _, h := range c.Hosts {
 		if h.Login.Address == r.Host.Address {
 			m.site = h.Site

@@ -20,11 +20,17 @@ func (*saveState) Title() string { return "Save the cluster's state" }
 const stateSecret = "kubefile-state"
 
 func (p *saveState) Run(ctx context.Context) error {
-	p.state.Image, p.state.Digest = p.Artifact.Name, p.Artifact.Digest
-	p.state.KubernetesVersion = p.Artifact.Description.KubernetesVersion
+	if p.App == "" {
+		p.state.Image, p.state.Digest = p.Artifact.Name, p.Artifact.Digest
+		p.state.KubernetesVersion = p.Artifact.Description.KubernetesVersion
+	} else {
+		p.state.Apps = slices.DeleteFunc(p.state.Apps, func(a state.App) bool { return a.Dir == p.App })
+		p.state.Apps = append(p.state.Apps, state.App{Dir: p.App, Image: p.Artifact.Name, Digest: p.Artifact.Digest})
+		slices.SortFunc(p.state.Apps, func(a, b state.App) int { return cmp.Compare(a.Dir, b.Dir) })
+	}
 	hosts := p.others()
 	for _, m := range p.members {
-		hosts = append(hosts, state.Host{Address: m.host.Address, Name: m.name(), Role: string(m.host.Role)})
+		hosts = append(hosts, state.Host{Address: m.host.Address, Name: m.name, Role: string(m.host.Role)})
 	}
 	slices.SortFunc(hosts, func(a, b state.Host) int { return cmp.Or(cmp.Compare(a.Role, b.Role), a.Address.Compare(b.Address)) })
 	p.state.Hosts = hosts

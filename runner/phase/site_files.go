@@ -157,7 +157,7 @@ func (c *Cluster) rootfsKey() string {
 
 // farewell writes what a removal has to know: it happens without the image, perhaps years later.
 func (p *siteFiles) farewell(ctx context.Context, m *member) error {
-	if p.app != "" {
+	if p.App != "" {
 		return nil
 	}
 	content := farewell{Env: p.environment(m)}

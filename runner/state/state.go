@@ -27,6 +27,8 @@ type State struct {
 	Digest            digest.Digest `json:"digest"`
 	KubernetesVersion string        `json:"kubernetesVersion"`
 	Hosts             []Host        `json:"hosts"`
+	// Apps are the application images that came to the cluster, by directory.
+	Apps []App `json:"apps,omitempty"`
 	// Commands are the commands that have run, see [CommandKey].
 	Commands []string `json:"commands"`
 }
@@ -36,6 +38,13 @@ type Host struct {
 	Address netip.Addr `json:"address"`
 	Name    string     `json:"name"`
 	Role    string     `json:"role"` // master or node
+}
+
+// App is an application image on the cluster.
+type App struct {
+	Dir    string        `json:"dir"`   // below apps/ of the cluster's directory
+	Image  string        `json:"image"` // as it was given
+	Digest digest.Digest `json:"digest"`
 }
 
 // New returns the state of a cluster that has nothing yet.

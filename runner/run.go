@@ -1,0 +1,145 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/clusterfile"
+	"github.com/kubefile/kubefile/runner/phase"
+	"github.com/kubefile/kubefile/runner/source"
+)
+
+// Run brings images up on the site, one after the other: a cluster image makes the cluster, an application image comes to the one that
+// is there. The plan, or what was done, is written to out.
+func Run(ctx context.Context, images []string, from source.Options, site Site, opts Options, out io.Writer) error {
+	artifacts, err := open(ctx, images, from)
+	defer func() {
+		for _, artifact := range artifacts {
+			artifact.Close()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	if err := checkApps(site.Clusterfile, artifacts); err != nil {
+		return err
+	}
+	for i, artifact := range artifacts {
+		if i > 0 { // plugins of the Clusterfile have run
+			only := *site.Clusterfile
+			only.Plugins, only.Warnings = nil, nil
+			site.Clusterfile = &only
+		}
+		if err := run(ctx, artifact, site, opts, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// open opens all images before anything is done with the first, the cluster image first.
+func open(ctx context.Context, images []string, from source.Options) ([]*source.Artifact, error) {
+	var artifacts []*source.Artifact
+	clusters := 0
+	for _, image := range images {
+		artifact, err := source.Open(ctx, image, from)
+		if err != nil {
+			return artifacts, err
+		}
+		artifacts = append(artifacts, artifact)
+		if artifact.Description.Kind == imagespec.KindCluster {
+			clusters++
+		}
+	}
+	if clusters > 1 {
+		return artifacts, errors.New("more than one of the images has Kubernetes in it: a cluster is made of one, and of application images on it")
+	}
+	slices.SortStableFunc(artifacts, func(a, b *source.Artifact) int { return strings.Compare(order(a), order(b)) })
+	return artifacts, nil
+}
+
+func order(a *source.Artifact) string {
+	if a.Description.Kind == imagespec.KindCluster {
+		return "first"
+	}
+	return "second"
+}
+
+func run(ctx context.Context, artifact *source.Artifact, site Site, opts Options, out io.Writer) error {
+	c, err := site.cluster()
+	if err != nil {
+		return err
+	}
+	c.Artifact = artifact
+	phases := phase.Bringup(c)
+	if artifact.Description.Kind == imagespec.KindApp {
+		c.App = appDir(artifact.Name)
+		phases = phase.Installation(c)
+	}
+	if err := perform(ctx, c, phases, opts, out); err != nil || opts != (Options{}) {
+		return err
+	}
+	said := "cluster %s runs %s\n"
+	if len(c.Report.Actions()) == 0 {
+		said = "nothing to do: " + said
+	}
+	_, err = fmt.Fprintf(out, said, c.Name, artifact.Name)
+	return err
+}
+
+var (
+	imageSelector = regexp.MustCompile(`(@[a-z0-9]+:[0-9a-f]+|:[A-Za-z0-9_.-]+)$`)
+	archiveEnding = regexp.MustCompile(`\.(tar|tgz|oci|tar\.gz|tar\.zst)$`)
+	notInAName    = regexp.MustCompile(`[^a-z0-9._-]+`)
+)
+
+// appDir is the directory of an application image on the hosts: the last part of its name, without tag or digest, so that another
+// version takes its place.
+func appDir(name string) string {
+	base := path.Base(imageSelector.ReplaceAllString(name, ""))
+	base = archiveEnding.ReplaceAllString(strings.ToLower(base), "")
+	base = strings.Trim(notInAName.ReplaceAllString(base, "-"), "-.")
+	if base == "" {
+		base = "app"
+	}
+	return base
+}
+
+// checkApps refuses names of applications that none of the images has.
+func checkApps(file *clusterfile.Clusterfile, artifacts []*source.Artifact) error {
+	var known []string
+	for _, artifact := range artifacts {
+		for _, app := range artifact.Description.Apps {
+			known = append(known, app.Name)
+		}
+	}
+	check := func(where, name string) error {
+		switch {
+		case name == "" || slices.Contains(known, name):
+			return nil
+		case len(known) == 0:
+			return fmt.Errorf("%s: the image has no application %s, nor any other", where, name)
+		}
+		return fmt.Errorf("%s: no application %s%s", where, name, clusterfile.Suggest(name, known))
+	}
+	var failed []error
+	for _, c := range file.Configs {
+		failed = append(failed, check(c.Where, c.App))
+	}
+	if file.Cluster != nil {
+		for _, name := range file.Cluster.AppNames {
+			failed = append(failed, check("appNames", name))
+		}
+		for name := range file.Cluster.Apps {
+			failed = append(failed, check("Application", name))
+		}
+	}
+	return errors.Join(failed...)
+}
