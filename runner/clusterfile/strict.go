@@ -48,7 +48,9 @@ func (d *document) decode(into any) error {
 // at is the place of a node, for a person.
 func (d *document) at(node *yaml.Node) string { return position(d.file, node.Line, node.Column) }
 
-func position(file string, line, column int) string { return fmt.Sprintf("%s:%d:%d", file, line, column) }
+func position(file string, line, column int) string {
+	return fmt.Sprintf("%s:%d:%d", file, line, column)
+}
 
 func (c *checker) fail(node *yaml.Node, format string, args ...any) {
 	c.failed = append(c.failed, fmt.Errorf("%s: %w", position(c.file, node.Line, node.Column), fmt.Errorf(format, args...)))

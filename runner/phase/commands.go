@@ -119,7 +119,9 @@ func (p *commands) arguments(command imagespec.Command) environment.Set {
 // nothing.
 func (p *commands) siteKey(m *member, command imagespec.Command) string {
 	files := maps.Clone(m.overlay)
-	maps.DeleteFunc(files, func(name string, _ source.File) bool { return name == kubeadmFile || strings.HasPrefix(name, scriptsDir) })
+	maps.DeleteFunc(files, func(name string, _ source.File) bool {
+		return name == kubeadmFile || strings.HasPrefix(name, scriptsDir)
+	})
 	arguments := p.arguments(command)
 	if len(files)+len(arguments) == 0 {
 		return ""
