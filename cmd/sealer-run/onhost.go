@@ -2,17 +2,17 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"log/slog"
+	"net"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/agent"
-	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/balancer"
 )
 
 // What runs on the hosts: the registry's unit calls registry serve, the runner calls agent and render.
@@ -32,6 +32,24 @@ func registry() *cli.Command {
 				return err
 			}
 			return registryproxy.Serve(ctx, config, slog.New(slog.NewTextHandler(cmd.Root().ErrWriter, nil)))
+		},
+	}}}
+}
+
+func apiserverProxy() *cli.Command {
+	return &cli.Command{Name: "apiserver-proxy", Hidden: true, Usage: "the load balancer for the API on a node", Commands: []*cli.Command{{
+		Name: "serve", Usage: "pass connections on to the masters",
+		Flags: []cli.Flag{&cli.StringFlag{Name: "config", Required: true, Usage: "the configuration `FILE`"}},
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			data, err := os.ReadFile(cmd.String("config"))
+			if err != nil {
+				return err
+			}
+			config, err := balancer.ParseConfig(data)
+			if err != nil {
+				return err
+			}
+			return balancer.Serve(ctx, config, slog.New(slog.NewTextHandler(cmd.Root().ErrWriter, nil)))
 		},
 	}}}
 }

@@ -1,0 +1,48 @@
+// Package balancer is the load balancer for the Kubernetes API that runs on every node: it passes TCP connections on to whichever master
+// answers. The proxying is tcpproxy's; here is what it lacks: the choice among masters, and what becomes of a master that died.
+package balancer
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// Unit is the systemd unit of the balancer.
+const Unit = "kubefile-apiserver.service"
+
+// Config says where to listen and where to pass on to, both as ADDRESS:PORT.
+type Config struct {
+	Listen   []string `json:"listen"`
+	Backends []string `json:"backends"`
+}
+
+// ParseConfig reads and checks a configuration.
+func ParseConfig(data []byte) (Config, error) {
+	var c Config
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&c); err != nil {
+		return Config{}, fmt.Errorf("reading the balancer's configuration: %w", err)
+	}
+	if decoder.More() {
+		return Config{}, errors.New("reading the balancer's configuration: something follows it")
+	}
+	if len(c.Listen) == 0 || len(c.Backends) == 0 {
+		return Config{}, errors.New("the balancer's configuration needs an address to listen on and a backend")
+	}
+	seen := map[string]bool{}
+	for _, address := range append(append([]string{}, c.Listen...), c.Backends...) {
+		parsed, err := netip.ParseAddrPort(address)
+		if err != nil || parsed.Port() == 0 {
+			return Config{}, fmt.Errorf("the balancer's configuration: %q is no address with a port", address)
+		}
+		if seen[parsed.String()] {
+			return Config{}, fmt.Errorf("the balancer's configuration: %s stands twice", address)
+		}
+		seen[parsed.String()] = true
+	}
+	return c, nil
+}
