@@ -26,9 +26,6 @@ const (
 	endpointName = "apiserver.cluster.local"
 	// endpoint is where it is.
 	endpoint = endpointName + ":6443"
-	// registryDomain and registryPort are what old images' scripts know the cluster's registry by.
-	registryDomain = "sea.hub"
-	registryPort   = "5000"
 
 	adminConfig = "/etc/kubernetes/admin.conf"
 	// maxHosts is how many hosts are worked on at once.
@@ -45,6 +42,7 @@ type Cluster struct {
 	DataRoot string
 	Hosts    []host.Host // masters first
 	Env      environment.Set
+	Registry RegistrySettings
 	Artifact *source.Artifact // nil when a cluster is removed
 	Dialer   *host.Dialer
 	Report   *Report
@@ -207,8 +205,8 @@ func (c *Cluster) environment(m *member) environment.Set {
 		"HOST_NAME":        m.name(),
 		"HOST_ROLE":        string(m.host.Role),
 		"API_ENDPOINT":     endpoint,
-		"REGISTRY_DOMAIN":  registryDomain,
-		"REGISTRY_PORT":    registryPort,
+		"REGISTRY_DOMAIN":  c.Registry.domain(),
+		"REGISTRY_PORT":    strconv.Itoa(int(c.Registry.port())),
 	}
 	return environment.Merge(image, own, c.Env).Exported()
 }

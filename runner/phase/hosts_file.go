@@ -40,7 +40,7 @@ func (p *hostsFile) names(m *member) []string {
 	if m.isMaster() {
 		api = m
 	}
-	lines := []string{api.String() + " " + endpointName, "127.0.0.1 " + registryDomain}
+	lines := []string{api.String() + " " + endpointName, "127.0.0.1 " + p.Registry.domain()}
 	names := []string{}
 	for _, other := range p.members {
 		names = append(names, other.String()+" "+other.name())

@@ -3,6 +3,7 @@ package phase
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
@@ -14,9 +15,9 @@ type preflight struct{ *Cluster }
 
 func (*preflight) Title() string { return "Look at the hosts" }
 
-// Ports that Kubernetes and the registry listen on (Kubernetes documentation, "Ports and Protocols").
+// Ports that Kubernetes listens on (its documentation, "Ports and Protocols").
 var (
-	nodePorts   = []uint16{10250, 5000}
+	nodePorts   = []uint16{10250}
 	masterPorts = []uint16{6443, 2379, 2380, 10257, 10259}
 )
 
@@ -24,6 +25,15 @@ var (
 var hostCommands = []string{"iptables", "mount", "conntrack", "flock", "sha256sum"}
 
 func (p *preflight) Run(ctx context.Context) error {
+	var masters []netip.Addr
+	for _, h := range p.Hosts {
+		if h.Role == host.RoleMaster {
+			masters = append(masters, h.Address)
+		}
+	}
+	if err := p.Registry.Check(masters); err != nil {
+		return err
+	}
 	reports := host.Connect(ctx, p.Dialer, p.Hosts, p.DataRoot)
 	own := map[host.Host]bool{}
 	for _, r := range reports {
@@ -76,7 +86,7 @@ func (p *preflight) needs(h host.Host, own bool) host.Needs {
 		return needs
 	}
 	needs.NoCluster = true
-	needs.Ports = nodePorts
+	needs.Ports = append(nodePorts[:1:1], p.Registry.port())
 	// Layers as shipped, unpacked about three times as large, and 2 GiB for what runs.
 	for _, layer := range p.Artifact.RootfsLayers {
 		needs.FreeBytes += 4 * uint64(layer.Descriptor.Size)
