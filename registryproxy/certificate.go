@@ -114,3 +114,52 @@ func encode(certificate *x509.Certificate, key *ecdsa.PrivateKey) (Pair, error) 
 		Key:         pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}),
 	}, nil
 }
+
+// Verify checks that clients who trust the authority accept a server's certificate at each of the hosts: IP addresses and DNS names. Both
+// are PEM; what follows the server's certificate are the ones between it and the authority. The error names every host that is missing.
+func Verify(certificate, authority []byte, hosts []string) error {
+	chain, err := parseCertificates(certificate)
+	if err != nil {
+		return fmt.Errorf("reading the certificate: %w", err)
+	}
+	trusted, err := parseCertificates(authority)
+	if err != nil {
+		return fmt.Errorf("reading the certificate authority: %w", err)
+	}
+	options := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool()}
+	for _, root := range trusted {
+		options.Roots.AddCert(root)
+	}
+	for _, between := range chain[1:] {
+		options.Intermediates.AddCert(between)
+	}
+	_, err = chain[0].Verify(options)
+	failed := []error{err}
+	for _, host := range hosts {
+		failed = append(failed, chain[0].VerifyHostname(host))
+	}
+	return errors.Join(failed...)
+}
+
+// parseCertificates reads at least one.
+func parseCertificates(data []byte) ([]*x509.Certificate, error) {
+	var certificates []*x509.Certificate
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		certificates = append(certificates, certificate)
+	}
+	if len(certificates) == 0 {
+		return nil, errors.New("no certificate in it (PEM)")
+	}
+	return certificates, nil
+}

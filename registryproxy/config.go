@@ -25,19 +25,25 @@ type Config struct {
 	Domain string `json:"domain,omitempty"`
 	// Listen are the addresses to serve at.
 	Listen []Listener `json:"listen"`
-	// Seeds are the other hosts that hold the images, as host:port, asked over TLS in this order.
+	// Seeds are the other hosts that hold the images, as host:port, asked in this order.
 	Seeds []string `json:"seeds,omitempty"`
 	// Authority is the file of the certificate authority that seeds are verified against.
 	Authority string `json:"ca,omitempty"`
+	// Credentials is the file with what the seeds want, as [Credentials.Line] has it; empty when they let everybody in.
+	Credentials string `json:"credentials,omitempty"`
+	// PlainHTTP says that the hosts speak plain HTTP with each other instead of TLS.
+	PlainHTTP bool `json:"plainHTTP,omitempty"`
 	// Records is the directory for what was served and missed; empty for none.
 	Records string `json:"records,omitempty"`
 }
 
-// Listener is one address. Without a certificate it speaks plain HTTP, which only a loopback address may.
+// Listener is one address. Without a certificate it speaks plain HTTP, which only a loopback address may unless PlainHTTP is set.
 type Listener struct {
 	Address     string `json:"address"` // IP:port
 	Certificate string `json:"cert,omitempty"`
 	Key         string `json:"key,omitempty"`
+	// Users is the file with who is let in, as [Credentials.Htpasswd] has it; empty for everybody.
+	Users string `json:"users,omitempty"`
 }
 
 // ParseConfig reads and checks a configuration; unknown fields are errors.
@@ -78,24 +84,24 @@ func (c Config) check() error {
 			return fmt.Errorf("domain: %w", err)
 		}
 	}
-	files := append([]string{c.Authority, c.Records}, c.Stores...)
+	files := append([]string{c.Authority, c.Credentials, c.Records}, c.Stores...)
 	addresses := map[string]bool{}
 	for _, l := range c.Listen {
-		if err := l.check(); err != nil {
+		if err := l.check(c.PlainHTTP); err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}
 		if addresses[l.Address] && !strings.HasSuffix(l.Address, ":0") {
 			return fmt.Errorf("listen: %s twice", l.Address)
 		}
 		addresses[l.Address] = true
-		files = append(files, l.Certificate, l.Key)
+		files = append(files, l.Certificate, l.Key, l.Users)
 	}
 	for _, seed := range c.Seeds {
 		if err := checkAddress(seed); err != nil {
 			return fmt.Errorf("seeds: %w", err)
 		}
 	}
-	if len(c.Seeds) > 0 && c.Authority == "" {
+	if len(c.Seeds) > 0 && c.Authority == "" && !c.PlainHTTP {
 		return errors.New("seeds without ca")
 	}
 	if len(c.Seeds) == 0 && len(c.Stores) == 0 {
@@ -109,7 +115,7 @@ func (c Config) check() error {
 	return nil
 }
 
-func (l Listener) check() error {
+func (l Listener) check(plain bool) error {
 	if err := checkAddress(l.Address); err != nil {
 		return err
 	}
@@ -121,7 +127,7 @@ func (l Listener) check() error {
 	if ip == nil {
 		return fmt.Errorf("%s: not an IP address", l.Address)
 	}
-	if l.Certificate == "" && !ip.IsLoopback() {
+	if l.Certificate == "" && !ip.IsLoopback() && !plain {
 		return fmt.Errorf("%s: plain HTTP is for loopback addresses only", l.Address)
 	}
 	return nil

@@ -1,11 +1,13 @@
 package registryproxy
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"net/url"
 	"path"
 	"regexp"
 	"strconv"
-	"strings"
 
 	"github.com/distribution/reference"
 
@@ -21,23 +23,60 @@ const (
 // hostGrammar is what may stand before the port in an address: a DNS name or an IP address. Nothing of it needs quoting in TOML.
 var hostGrammar = regexp.MustCompile(`^[A-Za-z0-9.:-]+$`)
 
-// HostsFiles returns the files below containerd's config_path (certs.d), by name, that make containerd pull through the proxy of the own
-// host at the loopback address, and then from each seed, verified against the authority file:
+// Mirror is a registry that containerd asks for the images of others.
+type Mirror struct {
+	URL         string      // http://host:port, or https://
+	Authority   string      // for https: the file that the server is verified against, beside what the host trusts; may be empty
+	Credentials Credentials // sent with every request; may be empty
+}
+
+func (m Mirror) check() error {
+	u, err := url.Parse(m.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || m.URL != u.Scheme+"://"+u.Host {
+		return fmt.Errorf("%q is not http://host:port or https://host:port", m.URL)
+	}
+	if u.Port() == "" {
+		u.Host += ":443"
+	}
+	if err := checkAddress(u.Host); err != nil {
+		return err
+	}
+	if m.Authority != "" && (!path.IsAbs(m.Authority) || strconv.Quote(m.Authority) != `"`+m.Authority+`"`) {
+		return fmt.Errorf("%q is no absolute path, or has characters that need quoting", m.Authority)
+	}
+	if m.Credentials != (Credentials{}) {
+		return m.Credentials.Check()
+	}
+	return nil
+}
+
+// HostsFiles returns the files below containerd's config_path (certs.d), by name, that make containerd pull from the mirrors, in their
+// order: the proxy of the own host, then each seed, then what the site has.
 //
-//   - One directory for every registry that the lock has images of. For those nobody else is asked: what runs is what was shipped.
-//   - _default for every other registry. There containerd asks the registry itself after the seeds, so that a site's own registry
+//   - One directory for the own domain (see [Config.Domain]; may be empty) and for every registry that the lock has images of. For those
+//     nobody else is asked: what runs is what was shipped.
+//   - _default for every other registry. There containerd asks the registry itself after the mirrors, so that a site's own registry
 //     needs no settings.
-func HostsFiles(lock *imagespec.Lock, loopback string, seeds []string, authority string) (map[string][]byte, error) {
-	for _, address := range append([]string{loopback}, seeds...) {
-		if err := checkAddress(address); err != nil {
+//
+// With credentials in a mirror the files are secrets, for mode 0600.
+func HostsFiles(lock *imagespec.Lock, domain string, mirrors []Mirror) (map[string][]byte, error) {
+	if len(mirrors) == 0 {
+		return nil, errors.New("registry mirrors: none")
+	}
+	for _, mirror := range mirrors {
+		if err := mirror.check(); err != nil {
 			return nil, fmt.Errorf("registry mirrors: %w", err)
 		}
 	}
-	if !path.IsAbs(authority) || strconv.Quote(authority) != `"`+authority+`"` {
-		return nil, fmt.Errorf("registry mirrors: %q is no absolute path, or has characters that need quoting", authority)
+	files := map[string][]byte{path.Join(DefaultHostsDir, hostsFile): hostsTOML(nil, mirrors)}
+	last := len(mirrors) - 1
+	closed := hostsTOML(&mirrors[last], mirrors[:last])
+	if domain != "" {
+		if err := checkAddress(domain); err != nil {
+			return nil, fmt.Errorf("registry mirrors: %w", err)
+		}
+		files[path.Join(domain, hostsFile)] = closed
 	}
-	files := map[string][]byte{path.Join(DefaultHostsDir, hostsFile): []byte(hostsTOML(loopback, seeds, authority, true))}
-	closed := []byte(HostsTOML(loopback, seeds, authority))
 	for _, image := range lock.Images {
 		ref, err := imagespec.ParseReference(image.Reference)
 		if err != nil {
@@ -48,37 +87,30 @@ func HostsFiles(lock *imagespec.Lock, loopback string, seeds []string, authority
 	return files, nil
 }
 
-// HostsTOML returns the hosts.toml (containerd, docs/hosts.md) that sends the pulls of a registry to the proxy of the own host at the
-// loopback address and then to each seed over TLS, verified against the authority file, and to nobody else.
-//
-// containerd tries the hosts in their order and `server` last; when that is missing it is the registry itself, with every capability
-// and whatever is set for it. So the last of our own is the server. dial_timeout is known from containerd 2.1 on; older ones
-// ignore it, as they do all keys they do not know.
-func HostsTOML(loopback string, seeds []string, authority string) string {
-	return hostsTOML(loopback, seeds, authority, false)
-}
-
-func hostsTOML(loopback string, seeds []string, authority string, upstream bool) string {
-	mirrors := []string{"http://" + loopback}
-	for _, seed := range seeds {
-		mirrors = append(mirrors, "https://"+seed)
-	}
-	var b strings.Builder
-	if !upstream {
-		last := len(mirrors) - 1
-		fmt.Fprintf(&b, "server = %q\n%s", mirrors[last], settings(mirrors[last], authority))
-		mirrors = mirrors[:last]
+// hostsTOML returns a hosts.toml (containerd, docs/hosts.md). containerd tries the mirrors in their order and the server last; without
+// one it is the registry itself, with every capability and whatever is set for it. dial_timeout is known from containerd 2.1 on; older
+// ones ignore it, as they do all keys they do not know.
+func hostsTOML(server *Mirror, mirrors []Mirror) []byte {
+	var b bytes.Buffer
+	if server != nil {
+		fmt.Fprintf(&b, "server = %q\n%s", server.URL, server.settings())
 	}
 	for _, mirror := range mirrors {
-		fmt.Fprintf(&b, "\n[host.%q]\n%s", mirror, settings(mirror, authority))
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "[host.%q]\n%s", mirror.URL, mirror.settings())
 	}
-	return strings.TrimPrefix(b.String(), "\n")
+	return b.Bytes()
 }
 
-func settings(mirror, authority string) string {
+func (m Mirror) settings() string {
 	lines := "capabilities = [\"pull\", \"resolve\"]\ndial_timeout = \"3s\"\n"
-	if strings.HasPrefix(mirror, "https:") {
-		lines += fmt.Sprintf("ca = %q\n", authority)
+	if m.Authority != "" {
+		lines += fmt.Sprintf("ca = %q\n", m.Authority)
+	}
+	if m.Credentials != (Credentials{}) {
+		lines += fmt.Sprintf("header = {Authorization = %q}\n", m.Credentials.authorization())
 	}
 	return lines
 }

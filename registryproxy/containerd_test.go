@@ -2,9 +2,11 @@ package registryproxy_test
 
 import (
 	"bytes"
+	"cmp"
 	"flag"
 	"io"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -55,75 +57,118 @@ func certsD(t *testing.T, files map[string][]byte) docker.RegistryHosts {
 	return config.ConfigureHosts(t.Context(), config.HostOptions{HostDir: config.HostDirFromRoot(dir)})
 }
 
+// asked is what containerd asks for a registry, in its order.
+func asked(t *testing.T, hosts docker.RegistryHosts, registry string) []string {
+	t.Helper()
+	found, err := hosts(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var urls []string
+	for _, host := range found {
+		urls = append(urls, host.Scheme+"://"+host.Host)
+	}
+	return urls
+}
+
 func TestHostsFiles(t *testing.T) {
 	store := storetest.New(t)
 	for _, reference := range []string{dashboard, "docker.io/library/nginx:1", "registry.k8s.io/pause:3.10", "localhost:5001/x:1"} {
 		store.Embed(reference, []byte(reference))
 	}
 	site := newSite(t)
-	files, err := registryproxy.HostsFiles(store.Lock, "127.0.0.1:5000", []string{"10.77.0.11:5000", "[2001:db8::1]:5000"}, "/etc/kubefile/ca.crt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []string{"_default/hosts.toml", "docker.io/hosts.toml", "localhost:5001/hosts.toml", "registry.k8s.io/hosts.toml"}
-	if got := slices.Sorted(maps.Keys(files)); !slices.Equal(got, want) {
-		t.Errorf("the files are %q, want %q", got, want)
-	}
-	golden(t, "default.toml", files["_default/hosts.toml"])
-	golden(t, "registry.toml", files["docker.io/hosts.toml"])
-
-	for name, content := range files {
-		files[name] = bytes.ReplaceAll(content, []byte("/etc/kubefile/ca.crt"), []byte(site.ca))
-	}
-	hosts := certsD(t, files)
-	own := []string{"http://127.0.0.1:5000", "https://10.77.0.11:5000", "https://[2001:db8::1]:5000"}
-	for registry, want := range map[string][]string{
-		"docker.io":           own,
-		"registry.k8s.io":     own,
-		"localhost:5001":      own,
-		"harbor.example.com":  append(own[:3:3], "https://harbor.example.com"),
-		"harbor.example:8443": append(own[:3:3], "https://harbor.example:8443"),
+	const ca = "/etc/kubefile/ca.crt"
+	mirrors := []registryproxy.Mirror{{URL: "http://127.0.0.1:5000"}, {URL: "https://10.77.0.11:5000", Authority: ca}, {URL: "https://[2001:db8::1]:5000", Authority: ca}}
+	login := registryproxy.Credentials{Username: "admin", Password: `p"a\s's`}
+	for name, test := range map[string]struct {
+		domain  string
+		mirrors []registryproxy.Mirror
+	}{
+		"":        {"", mirrors},
+		"secret-": {"sea.hub:5000", []registryproxy.Mirror{mirrors[0], {URL: mirrors[1].URL, Authority: ca, Credentials: login}, {URL: mirrors[2].URL, Authority: ca, Credentials: login}}},
+		"external-": {"sea.hub:5000", append(mirrors[:2:2], registryproxy.Mirror{
+			URL: "https://harbor.site", Credentials: registryproxy.Credentials{Username: "robot$site", Password: "x"}})},
+		"plain-": {"sea.hub:5000", []registryproxy.Mirror{mirrors[0], {URL: "http://10.77.0.11:5000", Credentials: login}}},
 	} {
-		found, err := hosts(registry)
+		files, err := registryproxy.HostsFiles(store.Lock, test.domain, test.mirrors)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got []string
-		for i, host := range found {
-			got = append(got, host.Scheme+"://"+host.Host)
-			if i < 3 && (host.Capabilities != docker.HostCapabilityPull|docker.HostCapabilityResolve || host.Path != "/v2") {
-				t.Errorf("%s: %s has capabilities %v and path %s", registry, host.Host, host.Capabilities, host.Path)
+		want := []string{"_default/hosts.toml", "docker.io/hosts.toml", "localhost:5001/hosts.toml", "registry.k8s.io/hosts.toml"}
+		if test.domain != "" {
+			want = append(want, "sea.hub:5000/hosts.toml")
+		}
+		if got := slices.Sorted(maps.Keys(files)); !slices.Equal(got, want) {
+			t.Errorf("%s the files are %q, want %q", name, got, want)
+		}
+		golden(t, name+"default.toml", files["_default/hosts.toml"])
+		golden(t, name+"registry.toml", files["docker.io/hosts.toml"])
+		for name, content := range files {
+			files[name] = bytes.ReplaceAll(content, []byte(ca), []byte(site.ca))
+		}
+		hosts := certsD(t, files)
+		var own []string
+		for _, mirror := range test.mirrors {
+			own = append(own, mirror.URL)
+		}
+		for _, registry := range []string{"docker.io", "registry.k8s.io", "localhost:5001", cmp.Or(test.domain, "docker.io")} {
+			if got := asked(t, hosts, registry); !slices.Equal(got, own) {
+				t.Errorf("%s containerd asks %q for %s, not %q", name, got, registry, own)
 			}
 		}
-		if !slices.Equal(got, want) {
-			t.Errorf("containerd asks %q for %s, not %q", got, registry, want)
+		for _, registry := range []string{"harbor.example.com", "harbor.example:8443"} {
+			if got := asked(t, hosts, registry); !slices.Equal(got, append(own[:len(own):len(own)], "https://"+registry)) {
+				t.Errorf("%s containerd asks %q for %s", name, got, registry)
+			}
+			found, _ := hosts(registry)
+			for i, mirror := range test.mirrors {
+				user, password, _ := (&http.Request{Header: found[i].Header}).BasicAuth()
+				if found[i].Capabilities != docker.HostCapabilityPull|docker.HostCapabilityResolve || found[i].Path != "/v2" ||
+					user != mirror.Credentials.Username || password != mirror.Credentials.Password {
+					t.Errorf("%s %s has capabilities %v, path %s, header %v", name, mirror.URL, found[i].Capabilities, found[i].Path, found[i].Header)
+				}
+			}
 		}
 	}
 }
 
 func TestHostsFilesRefuses(t *testing.T) {
 	lock := storetest.New(t).Lock
-	for name, try := range map[string]struct {
-		loopback, seed, authority string
-	}{
-		"no port":       {"127.0.0.1", "10.0.0.1:5000", "/ca.crt"},
-		"quote":         {"127.0.0.1:5000", "10.0.0.1\":5000", "/ca.crt"},
-		"path":          {"127.0.0.1:5000", "10.0.0.1/x:5000", "/ca.crt"},
-		"relative":      {"127.0.0.1:5000", "10.0.0.1:5000", "ca.crt"},
-		"quoted path":   {"127.0.0.1:5000", "10.0.0.1:5000", "/a\"b"},
-		"line in path":  {"127.0.0.1:5000", "10.0.0.1:5000", "/a\nb"},
-		"port of words": {"127.0.0.1:http", "10.0.0.1:5000", "/ca.crt"},
+	for name, mirror := range map[string]registryproxy.Mirror{
+		"no scheme":     {URL: "127.0.0.1:5000"},
+		"other scheme":  {URL: "ftp://127.0.0.1:5000"},
+		"quote":         {URL: "https://10.0.0.1\":5000"},
+		"path":          {URL: "https://10.0.0.1:5000/x"},
+		"user":          {URL: "https://u:p@10.0.0.1:5000"},
+		"no host":       {URL: "https://:5000"},
+		"port of words": {URL: "https://10.0.0.1:http"},
+		"relative":      {URL: "https://10.0.0.1:5000", Authority: "ca.crt"},
+		"quoted path":   {URL: "https://10.0.0.1:5000", Authority: "/a\"b"},
+		"line in path":  {URL: "https://10.0.0.1:5000", Authority: "/a\nb"},
+		"no password":   {URL: "https://10.0.0.1:5000", Credentials: registryproxy.Credentials{Username: "admin"}},
 	} {
-		if files, err := registryproxy.HostsFiles(lock, try.loopback, []string{try.seed}, try.authority); err == nil {
+		if files, err := registryproxy.HostsFiles(lock, "", []registryproxy.Mirror{mirror}); err == nil {
+			t.Errorf("%s: got %s", name, files["_default/hosts.toml"])
+		}
+	}
+	one := []registryproxy.Mirror{{URL: "http://127.0.0.1:5000"}}
+	for name, try := range map[string]struct {
+		domain  string
+		mirrors []registryproxy.Mirror
+	}{"no mirror": {"", nil}, "no port": {"sea.hub", one}, "leaves the directory": {"../x:5000", one}} {
+		if files, err := registryproxy.HostsFiles(lock, try.domain, try.mirrors); err == nil {
 			t.Errorf("%s: got %s", name, files["_default/hosts.toml"])
 		}
 	}
 }
 
-func TestHostsTOMLOfASingleHost(t *testing.T) {
-	hosts, err := certsD(t, map[string][]byte{"_default/hosts.toml": []byte(registryproxy.HostsTOML("127.0.0.1:5000", nil, ""))})("docker.io")
-	if err != nil || len(hosts) != 1 || hosts[0].Scheme+hosts[0].Host != "http127.0.0.1:5000" {
-		t.Errorf("got %+v, %v", hosts, err)
+func TestHostsFilesOfASingleMirror(t *testing.T) {
+	files, err := registryproxy.HostsFiles(storetest.New(t).Lock, "sea.hub:5000", []registryproxy.Mirror{{URL: "http://127.0.0.1:5000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := asked(t, certsD(t, files), "sea.hub:5000"); !slices.Equal(got, []string{"http://127.0.0.1:5000"}) {
+		t.Errorf("containerd asks %q", got)
 	}
 }
 
@@ -135,7 +180,8 @@ func TestContainerdPulls(t *testing.T) {
 	site := newSite(t)
 	seed := site.run(store.Dir)
 	worker := site.run("", seed.secure)
-	files, err := registryproxy.HostsFiles(store.Lock, worker.plain, []string{seed.secure}, site.ca)
+	files, err := registryproxy.HostsFiles(store.Lock, "", []registryproxy.Mirror{
+		{URL: "http://" + worker.plain}, {URL: "https://" + seed.secure, Authority: site.ca}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,9 +79,13 @@ func (s *site) run(store string, seeds ...string) *host {
 	return s.start(config)
 }
 
-func (s *site) start(config registryproxy.Config) *host {
+// start starts a proxy with a listener for its own host and one, as the options make it, for others.
+func (s *site) start(config registryproxy.Config, options ...func(*registryproxy.Listener)) *host {
 	s.t.Helper()
 	config.Listen = []registryproxy.Listener{{Address: "127.0.0.1:0"}, s.tls()}
+	for _, option := range options {
+		option(&config.Listen[1])
+	}
 	if len(config.Seeds) > 0 {
 		config.Authority = s.ca
 	}

@@ -36,10 +36,7 @@ const digestHeader = "Docker-Content-Digest"
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
-	if r.ContentLength != 0 {
-		// No request here has a body that matters. A server-wide ReadTimeout would end the long answers, too.
-		http.NewResponseController(w).SetReadDeadline(time.Now().Add(patience))
-	}
+	limitBody(w, r)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		readOnly.write(w)
@@ -118,6 +115,13 @@ const (
 	patience    = time.Minute
 	slowestRate = 64 << 10 // bytes per second
 )
+
+// limitBody bounds the time for a request's body; none here has one that matters. A server-wide ReadTimeout would end the long answers, too.
+func limitBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(patience))
+	}
+}
 
 // allow gives the answer the time that its size needs.
 func allow(w http.ResponseWriter, size int64) {

@@ -5,11 +5,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -39,9 +41,11 @@ const (
 
 // seeds asks the hosts that hold the images, in order.
 type seeds struct {
-	all    []*seed
-	client *http.Client
-	log    *slog.Logger
+	all           []*seed
+	scheme        string
+	authorization string // header for all of them; empty for none
+	client        *http.Client
+	log           *slog.Logger
 }
 
 type seed struct {
@@ -49,24 +53,38 @@ type seed struct {
 	failed  atomic.Int64 // when it last did, in nanoseconds since 1970
 }
 
-func newSeeds(addresses []string, authority []byte, log *slog.Logger) (*seeds, error) {
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(authority) {
-		return nil, errors.New("reading the cluster's certificate authority: no certificate in it")
+func newSeeds(config Config, log *slog.Logger) (*seeds, error) {
+	transport := &http.Transport{
+		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSHandshakeTimeout:   dialTimeout,
+		ResponseHeaderTimeout: headerTimeout,
+		IdleConnTimeout:       idleTimeout,
+		MaxIdleConnsPerHost:   8,
+		DisableCompression:    true, // bytes are passed on as they are
 	}
-	s := &seeds{log: log, client: &http.Client{
-		Transport: &http.Transport{
-			DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
-			TLSClientConfig:       &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13},
-			TLSHandshakeTimeout:   dialTimeout,
-			ResponseHeaderTimeout: headerTimeout,
-			IdleConnTimeout:       idleTimeout,
-			MaxIdleConnsPerHost:   8,
-			DisableCompression:    true, // bytes are passed on as they are
-		},
+	s := &seeds{log: log, scheme: "http", client: &http.Client{
+		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-	for _, address := range addresses {
+	if !config.PlainHTTP {
+		authority, err := os.ReadFile(config.Authority)
+		if err != nil {
+			return nil, fmt.Errorf("reading the cluster's certificate authority: %w", err)
+		}
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(authority) {
+			return nil, errors.New("reading the cluster's certificate authority: no certificate in it")
+		}
+		s.scheme, transport.TLSClientConfig = "https", &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}
+	}
+	if config.Credentials != "" {
+		credentials, err := readCredentials(config.Credentials)
+		if err != nil {
+			return nil, err
+		}
+		s.authorization = credentials.authorization()
+	}
+	for _, address := range config.Seeds {
 		s.all = append(s.all, &seed{address: address})
 	}
 	return s, nil
@@ -117,7 +135,7 @@ func (s *seeds) ask(ctx context.Context, address string, r *http.Request, t targ
 			query.Set(name, value)
 		}
 	}
-	u := url.URL{Scheme: "https", Host: address, Path: t.path(), RawQuery: query.Encode()}
+	u := url.URL{Scheme: s.scheme, Host: address, Path: t.path(), RawQuery: query.Encode()}
 	request, err := http.NewRequestWithContext(ctx, r.Method, u.String(), nil)
 	if err != nil {
 		return nil, err
@@ -126,6 +144,9 @@ func (s *seeds) ask(ctx context.Context, address string, r *http.Request, t targ
 		if values := r.Header.Values(name); len(values) > 0 {
 			request.Header[name] = values
 		}
+	}
+	if s.authorization != "" {
+		request.Header.Set("Authorization", s.authorization)
 	}
 	request.Header.Set(forwardedHeader, "1")
 	return s.client.Do(request)

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,11 +20,8 @@ const grace = 5 * time.Second
 func NewHandler(config Config, log *slog.Logger) (*Handler, error) {
 	h := &Handler{stores: config.Stores, domain: config.Domain, log: log}
 	if len(config.Seeds) > 0 {
-		authority, err := os.ReadFile(config.Authority)
-		if err != nil {
-			return nil, fmt.Errorf("reading the cluster's certificate authority: %w", err)
-		}
-		if h.seeds, err = newSeeds(config.Seeds, authority, log); err != nil {
+		var err error
+		if h.seeds, err = newSeeds(config, log); err != nil {
 			return nil, err
 		}
 	}
@@ -40,9 +36,14 @@ func NewHandler(config Config, log *slog.Logger) (*Handler, error) {
 
 // Server is a proxy that listens.
 type Server struct {
-	handler   *Handler
-	listeners []net.Listener
-	log       *slog.Logger
+	sites []site
+	log   *slog.Logger
+}
+
+// site is an address and what answers there.
+type site struct {
+	net.Listener
+	http.Handler
 }
 
 // Listen makes a proxy of a configuration. It listens at every address, or returns an error and listens at none.
@@ -54,14 +55,14 @@ func Listen(ctx context.Context, config Config, log *slog.Logger) (*Server, erro
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{handler: handler, log: log}
+	s := &Server{log: log}
 	for _, l := range config.Listen {
-		listener, err := l.listen(ctx)
+		one, err := l.listen(ctx, handler)
 		if err != nil {
 			s.close()
 			return nil, err
 		}
-		s.listeners = append(s.listeners, listener)
+		s.sites = append(s.sites, one)
 	}
 	return s, nil
 }
@@ -69,41 +70,41 @@ func Listen(ctx context.Context, config Config, log *slog.Logger) (*Server, erro
 // Addresses are where the server listens, in the order of the configuration.
 func (s *Server) Addresses() []net.Addr {
 	var addresses []net.Addr
-	for _, l := range s.listeners {
-		addresses = append(addresses, l.Addr())
+	for _, one := range s.sites {
+		addresses = append(addresses, one.Addr())
 	}
 	return addresses
 }
 
 // Serve answers until ctx ends, and then lets running answers finish for a few seconds. It can be called once.
 func (s *Server) Serve(ctx context.Context) error {
-	server := &http.Server{
-		Handler:           s.handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		WriteTimeout:      patience, // blobs get more, by their size
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
-	}
 	group, ctx := errgroup.WithContext(ctx)
-	for _, l := range s.listeners {
-		s.log.Info("serving", "address", l.Addr().String())
+	for _, one := range s.sites {
+		server := &http.Server{
+			Handler:           one.Handler,
+			ReadHeaderTimeout: 10 * time.Second,
+			WriteTimeout:      patience, // blobs get more, by their size
+			IdleTimeout:       2 * time.Minute,
+			MaxHeaderBytes:    64 << 10,
+			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		}
+		s.log.Info("serving", "address", one.Addr().String())
 		group.Go(func() error {
-			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				return fmt.Errorf("serving at %s: %w", l.Addr(), err)
+			if err := server.Serve(one.Listener); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serving at %s: %w", one.Addr(), err)
+			}
+			return nil
+		})
+		group.Go(func() error {
+			<-ctx.Done()
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+			defer cancel()
+			if err := server.Shutdown(last); err != nil {
+				return server.Close() // cuts off what is still running
 			}
 			return nil
 		})
 	}
-	group.Go(func() error {
-		<-ctx.Done()
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
-		defer cancel()
-		if err := server.Shutdown(last); err != nil {
-			return server.Close() // cuts off what is still running
-		}
-		return nil
-	})
 	return group.Wait()
 }
 
@@ -117,25 +118,31 @@ func Serve(ctx context.Context, config Config, log *slog.Logger) error {
 }
 
 func (s *Server) close() {
-	for _, l := range s.listeners {
-		l.Close()
+	for _, one := range s.sites {
+		one.Close()
 	}
 }
 
-func (l Listener) listen(ctx context.Context) (net.Listener, error) {
+// listen opens the address for a handler.
+func (l Listener) listen(ctx context.Context, handler http.Handler) (site, error) {
 	var pair tls.Certificate
+	var err error
 	if l.Certificate != "" {
-		var err error
 		if pair, err = tls.LoadX509KeyPair(l.Certificate, l.Key); err != nil {
-			return nil, fmt.Errorf("loading the certificate for %s: %w", l.Address, err)
+			return site{}, fmt.Errorf("loading the certificate for %s: %w", l.Address, err)
+		}
+	}
+	if l.Users != "" {
+		if handler, err = newGuard(l.Users, handler); err != nil {
+			return site{}, err
 		}
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l.Address)
 	if err != nil {
-		return nil, fmt.Errorf("listening at %s: %w", l.Address, err)
+		return site{}, fmt.Errorf("listening at %s: %w", l.Address, err)
 	}
-	if l.Certificate == "" {
-		return listener, nil
+	if l.Certificate != "" {
+		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13})
 	}
-	return tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}), nil
+	return site{listener, handler}, nil
 }

@@ -143,3 +143,16 @@ func checkApps(file *clusterfile.Clusterfile, artifacts []*source.Artifact) erro
 	}
 	return errors.Join(failed...)
 }
+
+// Kubeadm writes the documents that kubeadm would be given for an image on the site. It reaches no host.
+func Kubeadm(ctx context.Context, image string, from source.Options, site Site, out io.Writer) error {
+	c, err := site.cluster()
+	if err != nil {
+		return err
+	}
+	if c.Artifact, err = source.Open(ctx, image, from); err != nil {
+		return err
+	}
+	defer c.Artifact.Close()
+	return phase.ShowKubeadm(ctx, c, out)
+}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -31,15 +32,18 @@ func writeFile(r fileRequest, content io.Reader) (changed, error) {
 	if err != nil {
 		return changed{}, err
 	}
-	path, err := followLink(r.Path)
-	if err != nil {
-		return changed{}, err
-	}
 	j, err := openJournal(r.Dir)
 	if err != nil {
 		return changed{}, err
 	}
 	defer j.Close()
+	if inside, ok := strings.CutPrefix(r.Path, r.Dir+"/"); ok {
+		return writeInside(j.root, inside, r.Mode, data)
+	}
+	path, err := followLink(r.Path)
+	if err != nil {
+		return changed{}, err
+	}
 	if same(path, data, r.Mode) {
 		return changed{}, nil
 	}
@@ -47,6 +51,22 @@ func writeFile(r fileRequest, content io.Reader) (changed, error) {
 		return changed{}, err
 	}
 	return changed{true}, putFile(path, bytes.NewReader(data), r.Mode, os.Geteuid(), os.Getegid())
+}
+
+// writeInside writes a file of the cluster's directory. A link that the rootfs has in its way is replaced or, when it leads out of
+// the directory, refused: nothing of an image decides where we write.
+func writeInside(root *os.Root, name string, mode fs.FileMode, data []byte) (changed, error) {
+	info, err := root.Lstat(name)
+	if err == nil && info.Mode().IsRegular() && info.Mode().Perm() == mode.Perm() && info.Size() == int64(len(data)) {
+		old, err := readFile(root, name, maxFile)
+		if err == nil && bytes.Equal(old, data) {
+			return changed{}, nil
+		}
+	}
+	if err == nil && info.IsDir() {
+		return changed{}, fmt.Errorf("%s: %w: it is a directory", name, ErrInvalid)
+	}
+	return changed{true}, replace(root, name, data, mode.Perm(), true)
 }
 
 // followLink follows a symbolic link that is there already, such as

@@ -4,17 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -26,9 +29,6 @@ const (
 	endpointName = "apiserver.cluster.local"
 	// endpoint is where it is.
 	endpoint = endpointName + ":6443"
-	// registryDomain and registryPort are what old images' scripts know the cluster's registry by.
-	registryDomain = "sea.hub"
-	registryPort   = "5000"
 
 	adminConfig = "/etc/kubernetes/admin.conf"
 	// maxHosts is how many hosts are worked on at once.
@@ -46,7 +46,8 @@ type Cluster struct {
 	Hosts    []Host // masters first
 	// Site is what the Clusterfile, or flags in its place, say.
 	Site     *clusterfile.Clusterfile
-	Env      environment.Set  // over all other
+	Env      environment.Set // over all other
+	Registry RegistrySettings
 	Artifact *source.Artifact // nil when a cluster is removed
 	Dialer   *host.Dialer
 	Report   *Report
@@ -266,12 +267,12 @@ func (m *member) ofImage() *member {
 	return &member{Client: m.image, host: m.host, isNew: m.absent}
 }
 
-// read returns a file of the cluster's directory; nothing when it is not there.
+// read returns a file's content; nothing when it is not there.
 func (m *member) read(ctx context.Context, name string) ([]byte, error) {
 	if m.isNew {
 		return nil, nil
 	}
-	return m.ask(ctx, "sh", "-c", `[ ! -e "$1" ] || cat "$1"`, "sh", m.path(name))
+	return m.ask(ctx, "sh", "-c", `[ ! -e "$1" ] || cat "$1"`, "sh", name)
 }
 
 // has reports whether a host has a file with just this content.

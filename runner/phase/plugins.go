@@ -66,7 +66,7 @@ func (p *plugins) due(ctx context.Context, one plugin.Plugin, m *member) (bool, 
 	}
 	switch p.action {
 	case plugin.PreInit:
-		prepared, err := m.read(ctx, scriptsMarker)
+		prepared, err := m.read(ctx, m.path(scriptsMarker))
 		return len(prepared) == 0 && !m.joined, err
 	case plugin.PreJoin:
 		return !m.joined && m != p.first(), nil

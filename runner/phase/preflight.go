@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"path"
 	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
@@ -16,7 +15,7 @@ type preflight struct{ *Cluster }
 
 func (*preflight) Title() string { return "Look at the hosts" }
 
-// Ports that Kubernetes and the registry listen on (Kubernetes documentation, "Ports and Protocols").
+// Ports that Kubernetes listens on (its documentation, "Ports and Protocols").
 var (
 	nodePorts   = []uint16{10250, 6443}
 	masterPorts = []uint16{2379, 2380, 10257, 10259}

@@ -10,8 +10,6 @@ import (
 	"path"
 	"slices"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/agent"
 )
@@ -23,9 +21,9 @@ type registry struct{ *Cluster }
 func (*registry) Title() string { return "Start the registry" }
 
 const (
-	unitFile      = "/etc/systemd/system/" + registryproxy.Unit
 	containerdDir = "/etc/containerd/certs.d"
-	loopback      = "127.0.0.1:" + registryPort
+	// secretMode is that of files that tell a password, its hash or a key.
+	secretMode = 0o600
 )
 
 func (p *registry) Run(ctx context.Context) error {
@@ -36,91 +34,46 @@ func (p *registry) Run(ctx context.Context) error {
 	return p.each(ctx, p.members, func(ctx context.Context, m *member) error { return p.host(ctx, m, authority) })
 }
 
-// file is one file that a host needs, and what it is for.
-type file struct {
-	path    string
-	mode    fs.FileMode
-	content []byte
-	restart bool // the unit has to read it anew
-}
-
 func (p *registry) host(ctx context.Context, m *member, authority *registryproxy.Authority) error {
-	files, err := p.files(m)
+	files, err := p.certificates(ctx, m, authority)
 	if err != nil {
 		return err
 	}
-	certificates, err := p.certificates(ctx, m, authority)
+	logins, err := p.logins(ctx, m)
 	if err != nil {
 		return err
 	}
-	restart := false
-	for _, f := range append(certificates, files...) {
-		same, err := m.has(ctx, f.path, digest.FromBytes(f.content))
-		if err != nil {
-			return err
-		}
-		if same {
-			continue
-		}
-		restart = restart || f.restart
-		err = p.Do(ctx, m, "write "+f.path, func(ctx context.Context) error {
-			_, err := m.WriteFile(ctx, f.path, f.mode, f.content)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return p.start(ctx, m, restart)
-}
-
-func (p *registry) start(ctx context.Context, m *member, restart bool) error {
-	active, err := m.holds(ctx, "systemctl", "is-active", "--quiet", registryproxy.Unit)
-	if err != nil || (active && !restart) {
+	others, err := p.files(m)
+	if err != nil {
 		return err
 	}
-	return p.Do(ctx, m, "start "+registryproxy.Unit, func(ctx context.Context) error {
-		for _, argv := range [][]string{
-			{"systemctl", "daemon-reload"},
-			{"systemctl", "enable", "--quiet", registryproxy.Unit},
-			{"systemctl", "restart", registryproxy.Unit},
-		} {
-			if _, err := m.ask(ctx, argv...); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return p.installUnit(ctx, m, registryproxy.Unit, slices.Concat(files, logins, others))
 }
 
 // authority reads the cluster's certificate authority from the first master, or makes it there.
 func (p *registry) authority(ctx context.Context) (*registryproxy.Authority, error) {
 	m := p.first()
 	certificate, key := m.path("pki", "authority.crt"), m.path("pki", "authority.key")
-	there, err := m.holds(ctx, "test", "-s", certificate, "-a", "-s", key)
-	if err != nil {
+	pair := registryproxy.Pair{}
+	var err error
+	if pair.Certificate, err = m.read(ctx, certificate); err != nil {
 		return nil, err
 	}
-	if there {
-		pair := registryproxy.Pair{}
-		if pair.Certificate, err = m.ask(ctx, "cat", certificate); err != nil {
-			return nil, err
-		}
-		if pair.Key, err = m.ask(ctx, "cat", key); err != nil {
-			return nil, err
-		}
+	if pair.Key, err = m.read(ctx, key); err != nil {
+		return nil, err
+	}
+	if len(pair.Certificate) > 0 && len(pair.Key) > 0 {
 		return registryproxy.ParseAuthority(pair)
 	}
 	authority, err := registryproxy.NewAuthority(p.Name)
 	if err != nil {
 		return nil, err
 	}
-	pair, err := authority.Pair()
-	if err != nil {
+	if pair, err = authority.Pair(); err != nil {
 		return nil, err
 	}
 	err = p.Do(ctx, m, "make the registry's certificate authority", func(ctx context.Context) error {
-		if _, err := m.WriteFile(ctx, key, 0o600, pair.Key); err != nil {
+		if _, err := m.WriteFile(ctx, key, secretMode, pair.Key); err != nil {
 			return err
 		}
 		_, err := m.WriteFile(ctx, certificate, 0o644, pair.Certificate)
@@ -129,7 +82,7 @@ func (p *registry) authority(ctx context.Context) (*registryproxy.Authority, err
 	return authority, err
 }
 
-// certificates are the authority's for every host but the one that it was made on and, for a master without one, its own.
+// certificates are what a host verifies the masters against and, for a master, what it shows.
 func (p *registry) certificates(ctx context.Context, m *member, authority *registryproxy.Authority) ([]file, error) {
 	own, err := authority.Pair()
 	if err != nil {
@@ -138,55 +91,152 @@ func (p *registry) certificates(ctx context.Context, m *member, authority *regis
 	var files []file
 	if m != p.first() {
 		files = append(files, file{path: m.path("pki", "authority.crt"), mode: 0o644, content: own.Certificate, restart: true})
+		if m.isMaster() { // any of them may be the first one day
+			files = append(files, file{path: m.path("pki", "authority.key"), mode: secretMode, content: own.Key})
+		}
 	}
+	pair := registryproxy.Pair{Certificate: p.Registry.Certificate, Key: p.Registry.Key}
+	if p.Registry.ownCertificate() {
+		files = append(files, file{path: p.trusted(m), mode: 0o644, content: p.Registry.authority(), restart: true})
+	}
+	if !m.isMaster() || p.Registry.NoTLS {
+		return files, nil
+	}
+	certificate, key := m.path("pki", "registry.crt"), m.path("pki", "registry.key")
+	if !p.Registry.ownCertificate() {
+		issued, err := p.issued(ctx, m, certificate, key, own.Certificate)
+		if err != nil || issued {
+			return files, err
+		}
+		if pair, err = authority.Issue(p.reachedAt(m)); err != nil {
+			return nil, err
+		}
+	}
+	return append(files,
+		file{path: key, mode: secretMode, content: pair.Key, restart: true},
+		file{path: certificate, mode: 0o644, content: pair.Certificate, restart: true}), nil
+}
+
+// reachedAt are the addresses and names that a master's certificate is for.
+func (p *registry) reachedAt(m *member) ([]net.IP, []string) {
+	addresses := []net.IP{m.host.Address.AsSlice()}
+	for _, ip := range p.Registry.IPs {
+		addresses = append(addresses, ip.AsSlice())
+	}
+	return addresses, append([]string{p.Registry.domain(), m.name}, p.Registry.DNSNames...)
+}
+
+// issued reports whether a master has a certificate of the cluster's authority for all that it is reached at.
+func (p *registry) issued(ctx context.Context, m *member, certificate, key string, authority []byte) (bool, error) {
+	there, err := m.holds(ctx, "test", "-s", certificate, "-a", "-s", key)
+	if err != nil || !there {
+		return false, err
+	}
+	content, err := m.ask(ctx, "cat", certificate)
+	if err != nil {
+		return false, err
+	}
+	addresses, hosts := p.reachedAt(m)
+	for _, address := range addresses {
+		hosts = append(hosts, address.String())
+	}
+	return registryproxy.Verify(content, authority, hosts) == nil, nil
+}
+
+// trusted is the file that the masters' certificates are verified against.
+func (p *registry) trusted(m *member) string {
+	if p.Registry.ownCertificate() {
+		return m.path("pki", "registry-authority.crt")
+	}
+	return m.path("pki", "authority.crt")
+}
+
+// logins are the files for the username and password, if there are any: what a host tells the masters, and what a master lets in.
+func (p *registry) logins(ctx context.Context, m *member) ([]file, error) {
+	credentials := p.Registry.credentials()
+	if credentials == (registryproxy.Credentials{}) {
+		return nil, nil
+	}
+	files := []file{{path: m.path("pki", "registry.credentials"), mode: secretMode, content: credentials.Line(), restart: true}}
 	if !m.isMaster() {
 		return files, nil
 	}
-	there, err := m.holds(ctx, "test", "-s", m.path("pki", "registry.crt"), "-a", "-s", m.path("pki", "registry.key"))
-	if err != nil || there {
+	users := m.path("pki", "registry.htpasswd")
+	old, err := m.read(ctx, users)
+	if err != nil || credentials.Match(old) { // a hash is another one each time
 		return files, err
 	}
-	pair, err := authority.Issue([]net.IP{m.host.Address.AsSlice()}, []string{registryDomain, m.name()})
-	if err != nil {
-		return nil, err
-	}
-	return append(files,
-		file{path: m.path("pki", "registry.key"), mode: 0o600, content: pair.Key, restart: true},
-		file{path: m.path("pki", "registry.crt"), mode: 0o644, content: pair.Certificate, restart: true}), nil
+	htpasswd, err := credentials.Htpasswd()
+	return append(files, file{path: users, mode: secretMode, content: htpasswd, restart: true}), err
 }
 
 func (p *registry) files(m *member) ([]file, error) {
-	config := registryproxy.Config{
-		Listen:    []registryproxy.Listener{{Address: loopback}},
-		Seeds:     p.seeds(m),
-		Authority: m.path("pki", "authority.crt"),
-		Records:   m.path("records"),
-	}
-	if m.isMaster() {
-		config.Stores = []string{m.path("registry"), m.path("apps", "*", "registry")}
-		config.Listen = append(config.Listen, registryproxy.Listener{
-			Address:     net.JoinHostPort(m.String(), registryPort),
-			Certificate: m.path("pki", "registry.crt"),
-			Key:         m.path("pki", "registry.key"),
-		})
-	}
-	encoded, err := json.MarshalIndent(config, "", "  ")
+	encoded, err := json.MarshalIndent(p.config(m), "", "  ")
 	if err != nil {
 		return nil, err
 	}
 	configFile := m.path("registry.json")
 	files := []file{
 		{path: configFile, mode: 0o644, content: append(encoded, '\n'), restart: true},
-		{path: unitFile, mode: 0o644, content: fmt.Appendf(nil, unit, agent.Path, configFile), restart: true},
+		{path: unitDir + registryproxy.Unit, mode: 0o644, content: fmt.Appendf(nil, unit, agent.Path, configFile), restart: true},
 	}
-	mirrors, err := registryproxy.HostsFiles(p.Artifact.Description.Lock, loopback, p.seeds(nil), m.path("pki", "authority.crt"))
+	mirrors, err := registryproxy.HostsFiles(p.Artifact.Description.Lock, p.Registry.name(), p.mirrors(m))
 	if err != nil {
 		return nil, err
 	}
+	mode := fs.FileMode(0o644)
+	if slices.ContainsFunc(p.mirrors(m), func(mirror registryproxy.Mirror) bool { return mirror.Credentials != registryproxy.Credentials{} }) {
+		mode = secretMode
+	}
 	for _, name := range slices.Sorted(maps.Keys(mirrors)) {
-		files = append(files, file{path: path.Join(containerdDir, name), mode: 0o644, content: mirrors[name]})
+		files = append(files, file{path: path.Join(containerdDir, name), mode: mode, content: mirrors[name]})
 	}
 	return files, nil
+}
+
+func (p *registry) config(m *member) registryproxy.Config {
+	config := registryproxy.Config{
+		Domain:    p.Registry.name(),
+		Listen:    []registryproxy.Listener{{Address: p.Registry.loopback()}},
+		Seeds:     p.seeds(m),
+		Authority: p.trusted(m),
+		PlainHTTP: p.Registry.NoTLS,
+		Records:   m.path("records"),
+	}
+	guarded := p.Registry.Username != ""
+	if guarded {
+		config.Credentials = m.path("pki", "registry.credentials")
+	}
+	if !m.isMaster() {
+		return config
+	}
+	// Application images bring a store of their own.
+	config.Stores = []string{m.path("registry"), m.path("apps", "*", "registry")}
+	listener := registryproxy.Listener{Address: p.Registry.at(m)}
+	if !p.Registry.NoTLS {
+		listener.Certificate, listener.Key = m.path("pki", "registry.crt"), m.path("pki", "registry.key")
+	}
+	if guarded {
+		listener.Users = m.path("pki", "registry.htpasswd")
+	}
+	config.Listen = append(config.Listen, listener)
+	return config
+}
+
+// mirrors are what containerd on a host asks, in this order.
+func (p *registry) mirrors(m *member) []registryproxy.Mirror {
+	mirrors := []registryproxy.Mirror{{URL: "http://" + p.Registry.loopback()}}
+	for _, seed := range p.seeds(nil) {
+		mirror := registryproxy.Mirror{URL: "https://" + seed, Authority: p.trusted(m), Credentials: p.Registry.credentials()}
+		if p.Registry.NoTLS {
+			mirror.URL, mirror.Authority = "http://"+seed, ""
+		}
+		mirrors = append(mirrors, mirror)
+	}
+	if p.Registry.External != nil {
+		mirrors = append(mirrors, p.Registry.External.mirror())
+	}
+	return mirrors
 }
 
 // unit takes the agent's path and the configuration's.
@@ -213,7 +263,7 @@ func (c *Cluster) seeds(except *member) []string {
 	var seeds []string
 	for _, m := range c.masters() {
 		if m != except {
-			seeds = append(seeds, net.JoinHostPort(m.String(), registryPort))
+			seeds = append(seeds, c.Registry.at(m))
 		}
 	}
 	return seeds

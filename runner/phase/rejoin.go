@@ -29,7 +29,7 @@ func (p *rejoin) Run(ctx context.Context) error {
 	if err := imagespec.CheckKubernetes(p.Artifact.Description.SupportedKubernetes, p.state.KubernetesVersion); err != nil {
 		return fmt.Errorf("%s: %w", p.Artifact.Name, err)
 	}
-	config, err := m.read(ctx, initConfig)
+	config, err := m.read(ctx, m.path(initConfig))
 	if err != nil {
 		return err
 	}

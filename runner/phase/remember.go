@@ -103,7 +103,7 @@ func (c *Cluster) recall(ctx context.Context) error {
 	if len(c.masters()) == 0 {
 		return nil
 	}
-	data, err := c.first().read(ctx, stateFile)
+	data, err := c.first().read(ctx, c.first().path(stateFile))
 	if err == nil && len(data) > 0 {
 		c.state, err = state.Parse(data)
 	}

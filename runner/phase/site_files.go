@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -66,7 +67,7 @@ func (p *siteFiles) Run(ctx context.Context) error {
 // before is what an earlier run wrote into the rootfs that is there.
 func (p *siteFiles) before(ctx context.Context, m *member) (written, error) {
 	var before written
-	data, err := m.ofImage().read(ctx, filesMarker)
+	data, err := m.ofImage().read(ctx, path.Join(m.image.Dir, filesMarker))
 	if err != nil || len(bytes.TrimSpace(data)) == 0 {
 		return before, err
 	}
@@ -146,6 +147,19 @@ func (p *siteFiles) write(ctx context.Context, m *member, what, name string, fil
 	})
 }
 
+// readFarewell returns it; empty when the host was not brought that far.
+func readFarewell(ctx context.Context, m *member) (farewell, error) {
+	var noted farewell
+	data, err := m.read(ctx, m.path(farewellFile))
+	if err == nil && len(data) > 0 {
+		err = json.Unmarshal(data, &noted)
+	}
+	if err != nil {
+		return noted, fmt.Errorf("%s: reading %s: %w", m, farewellFile, err)
+	}
+	return noted, nil
+}
+
 // rootfsKey stands for the layers of the rootfs.
 func (c *Cluster) rootfsKey() string {
 	hash := sha256.New()
@@ -172,7 +186,7 @@ func (p *siteFiles) farewell(ctx context.Context, m *member) error {
 	}
 	data = append(data, '\n')
 	if !m.isNew {
-		same, err := m.has(ctx, m.path(farewellFile), digest.FromBytes(data))
+		same, err := m.same(ctx, file{path: m.path(farewellFile), mode: secretMode, content: data})
 		if err != nil || same {
 			return err
 		}
@@ -186,7 +200,7 @@ func (p *siteFiles) farewell(ctx context.Context, m *member) error {
 		what += ", and the plugins " + strings.Join(names, ", ")
 	}
 	return p.Do(ctx, m, what, func(ctx context.Context) error {
-		_, err := m.WriteFile(ctx, m.path(farewellFile), 0o600, data)
+		_, err := m.WriteFile(ctx, m.path(farewellFile), secretMode, data)
 		return err
 	})
 }

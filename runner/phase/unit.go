@@ -1,6 +1,7 @@
 package phase
 
 import (
+	"bytes"
 	"context"
 	"io/fs"
 
@@ -18,11 +19,20 @@ type file struct {
 	restart bool // the unit has to read it anew
 }
 
+// same reports whether the host has the file. A secret is compared here: not even its digest may be an argument of a command.
+func (m *member) same(ctx context.Context, f file) (bool, error) {
+	if f.mode != secretMode {
+		return m.has(ctx, f.path, digest.FromBytes(f.content))
+	}
+	old, err := m.read(ctx, f.path)
+	return bytes.Equal(old, f.content), err
+}
+
 // installUnit writes the files of a unit that differ, and starts it if it does not run or has to read one of them anew.
 func (c *Cluster) installUnit(ctx context.Context, m *member, unit string, files []file) error {
 	restart := false
 	for _, f := range files {
-		same, err := m.has(ctx, f.path, digest.FromBytes(f.content))
+		same, err := m.same(ctx, f)
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,344 @@
+package phase
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/kubefile/kubefile/registryproxy"
+	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/host"
+)
+
+// disk is the files of a host, and what was done to it.
+type disk struct {
+	real     string // what is written below it is written to the test's own disk, too
+	mu       sync.Mutex
+	files    map[string][]byte
+	modes    map[string]fs.FileMode
+	written  []string
+	restarts int
+}
+
+// answer does what the phase asks of a host.
+func (d *disk) answer(t *testing.T, cmd host.Command) (string, int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	argv := cmd.Argv
+	code := map[bool]int{true: 0, false: 1}
+	switch {
+	case argv[0] == "test" && argv[1] == "-s":
+		for _, name := range argv[2:] {
+			if strings.HasPrefix(name, "/") && len(d.files[name]) == 0 {
+				return "", 1
+			}
+		}
+		return "", 0
+	case argv[0] == "cat":
+		return string(d.files[argv[1]]), code[d.files[argv[1]] != nil]
+	case argv[0] == "sh" && strings.Contains(argv[2], "sha256sum -c"):
+		return "", code[fmt.Sprintf("%x", sha256.Sum256(d.files[argv[4]])) == argv[5]]
+	case argv[0] == agent.Path && argv[2] == "write-file":
+		var request struct {
+			Path string
+			Mode fs.FileMode
+		}
+		content, err := io.ReadAll(cmd.Stdin)
+		if err != nil || json.Unmarshal([]byte(argv[3]), &request) != nil {
+			t.Errorf("%q, %v", argv, err)
+		}
+		d.files[request.Path], d.modes[request.Path] = content, request.Mode
+		d.written = append(d.written, filepath.Base(filepath.Dir(request.Path))+"/"+filepath.Base(request.Path))
+		if strings.HasPrefix(request.Path, d.real+"/") {
+			if err := os.MkdirAll(filepath.Dir(request.Path), 0o755); err != nil {
+				t.Error(err)
+			}
+			if err := os.WriteFile(request.Path, content, request.Mode); err != nil {
+				t.Error(err)
+			}
+		}
+		return `{"changed":true}`, 0
+	case argv[0] == "systemctl" && argv[1] == "is-active":
+		return "", code[d.restarts > 0]
+	case argv[0] == "systemctl":
+		if argv[1] == "restart" {
+			d.restarts++
+		}
+		return "", 0
+	}
+	t.Errorf("called %q", argv)
+	return "", 1
+}
+
+// withRegistry is a cluster of the masters and one node whose hosts have disks.
+func withRegistry(t *testing.T, masters ...string) (*Cluster, []*disk) {
+	t.Helper()
+	c := &Cluster{Name: "default", DataRoot: t.TempDir(), Report: NewReport(io.Discard), Artifact: artifact(t)}
+	var disks []*disk
+	for i, address := range append(masters, "127.0.0.99") {
+		h := host.Host{Address: netip.MustParseAddr(address), Role: host.RoleMaster}
+		if i == len(masters) {
+			h.Role = host.RoleNode
+		}
+		d := &disk{files: map[string][]byte{}, modes: map[string]fs.FileMode{}, real: "/nowhere"}
+		if i == 0 {
+			d.real = c.DataRoot
+		}
+		conn := &answers{host: h, answer: func(cmd host.Command) (string, int) { return d.answer(t, cmd) }}
+		c.join(host.Report{Host: h, Conn: conn, Facts: &host.Facts{Hostname: fmt.Sprintf("h%d", i)}})
+		disks = append(disks, d)
+	}
+	return c, disks
+}
+
+// apply runs the phase and returns what it wrote on each host, and which were restarted.
+func apply(t *testing.T, c *Cluster, disks []*disk) (written [][]string, restarted []bool) {
+	t.Helper()
+	before := make([]int, len(disks))
+	for i, d := range disks {
+		d.written, before[i] = nil, d.restarts
+	}
+	if err := (&registry{c}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, d := range disks {
+		written, restarted = append(written, d.written), append(restarted, d.restarts > before[i])
+	}
+	return written, restarted
+}
+
+func freePort(t *testing.T) uint16 {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).AddrPort().Port()
+}
+
+// ownCertificate is one for the addresses, by an authority of the site.
+func ownCertificate(t *testing.T, addresses ...string) (pair registryproxy.Pair, authority []byte) {
+	t.Helper()
+	site, err := registryproxy.NewAuthority("site")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := site.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ips []net.IP
+	for _, address := range addresses {
+		ips = append(ips, net.ParseIP(address))
+	}
+	if pair, err = site.Issue(ips, []string{"registry.site"}); err != nil {
+		t.Fatal(err)
+	}
+	return pair, own.Certificate
+}
+
+func TestRegistryWithSettings(t *testing.T) {
+	const master = "127.0.0.2"
+	own, authority := ownCertificate(t, master, "127.0.0.3")
+	for name, test := range map[string]struct {
+		settings RegistrySettings
+		trusted  string
+	}{
+		"defaults":        {RegistrySettings{}, "pki/authority.crt"},
+		"password":        {RegistrySettings{Domain: "hub.site", Username: "admin", Password: "pässword"}, "pki/authority.crt"},
+		"own certificate": {RegistrySettings{Certificate: own.Certificate, Key: own.Key, Authority: authority}, "pki/registry-authority.crt"},
+		"no TLS":          {RegistrySettings{NoTLS: true, Username: "admin", Password: "pässword"}, ""},
+		"more names":      {RegistrySettings{DNSNames: []string{"hub.site"}, IPs: []netip.Addr{netip.MustParseAddr("10.9.9.9")}}, "pki/authority.crt"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, disks := withRegistry(t, master, "127.0.0.3")
+			c.Registry = test.settings
+			c.Registry.Port = freePort(t)
+			if err := c.Registry.Check([]netip.Addr{netip.MustParseAddr(master), netip.MustParseAddr("127.0.0.3")}); err != nil {
+				t.Fatal(err)
+			}
+			if _, restarted := apply(t, c, disks); slices.Contains(restarted, false) {
+				t.Errorf("started on %v", restarted)
+			}
+			if written, restarted := apply(t, c, disks); len(slices.Concat(written...)) > 0 || slices.Contains(restarted, true) {
+				t.Errorf("the second time wrote %q, and restarted on %v", written, restarted)
+			}
+			secrets(t, c, disks)
+			serves(t, c, c.first().path(test.trusted))
+		})
+	}
+}
+
+// secrets checks that the password is in no command and in no file that others than root may read.
+func secrets(t *testing.T, c *Cluster, disks []*disk) {
+	t.Helper()
+	password := c.Registry.Password.Reveal()
+	if password == "" {
+		return
+	}
+	basic := base64.StdEncoding.EncodeToString([]byte(c.Registry.Username + ":" + password))
+	found := 0
+	for _, d := range disks {
+		for name, content := range d.files {
+			if !bytes.Contains(content, []byte(password)) && !bytes.Contains(content, []byte(basic)) && !bytes.Contains(content, []byte("$2a$")) {
+				continue
+			}
+			found++
+			if d.modes[name] != 0o600 {
+				t.Errorf("%s tells the password and has mode %v", name, d.modes[name])
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("the password is nowhere")
+	}
+	for _, m := range c.members {
+		for _, line := range m.Conn.(*answers).asked {
+			digest := fmt.Sprintf("%x", sha256.Sum256(c.Registry.credentials().Line()))
+			if strings.Contains(line, password) || strings.Contains(line, basic) || strings.Contains(line, digest) {
+				t.Errorf("a command tells the password: %s", line)
+			}
+		}
+	}
+}
+
+// serves runs the first master's proxy as its files say, and asks it as the others would.
+func serves(t *testing.T, c *Cluster, trusted string) {
+	t.Helper()
+	m := c.first()
+	config, err := os.ReadFile(m.path("registry.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := registryproxy.ParseConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(m.path("registry"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	server, err := registryproxy.Listen(ctx, parsed, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- server.Serve(ctx) }()
+	defer func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	transport, scheme := &http.Transport{DisableKeepAlives: true}, "http"
+	if !c.Registry.NoTLS {
+		authority, err := os.ReadFile(trusted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(authority)
+		transport.TLSClientConfig, scheme = &tls.Config{RootCAs: pool}, "https"
+	}
+	for _, login := range []bool{false, true} {
+		request, err := http.NewRequest(http.MethodGet, scheme+"://"+c.Registry.at(m)+"/v2/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := http.StatusOK
+		if login {
+			request.SetBasicAuth(c.Registry.Username, c.Registry.Password.Reveal())
+		} else if c.Registry.Username != "" {
+			want = http.StatusUnauthorized
+		}
+		response, err := transport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("with credentials %v: %s", login, response.Status)
+		}
+	}
+}
+
+func TestSettingsOfTheRegistryThatChange(t *testing.T) {
+	c, disks := withRegistry(t, "10.0.0.1", "10.0.0.2")
+	apply(t, c, disks)
+	own, authority := ownCertificate(t, "10.0.0.1", "10.0.0.2")
+	hosts := []string{"_default/hosts.toml", "quay.io/hosts.toml", "sea.hub:5000/hosts.toml"}
+	configured := append([]string{"default/registry.json"}, hosts...)
+	issued := []string{"pki/registry.key", "pki/registry.crt"}
+	logins := []string{"pki/registry.credentials", "pki/registry.htpasswd"}
+	for _, step := range []struct {
+		name         string
+		change       func(*RegistrySettings)
+		master, node []string
+		restart      bool
+	}{
+		{"external", func(s *RegistrySettings) {
+			s.External = &ExternalRegistry{Domain: "harbor.site", Username: "u", Password: "p"}
+		}, hosts, hosts, false},
+		{"user", func(s *RegistrySettings) { s.Username, s.Password = "admin", "a" }, slices.Concat(logins, configured), append(logins[:1:1], configured...), true},
+		{"password", func(s *RegistrySettings) { s.Password = "b" }, slices.Concat(logins, hosts), append(logins[:1:1], hosts...), true},
+		{"name of the certificate", func(s *RegistrySettings) { s.DNSNames = []string{"hub.site"} }, issued, nil, true},
+		{"own certificate", func(s *RegistrySettings) {
+			s.DNSNames, s.Certificate, s.Key, s.Authority = nil, own.Certificate, own.Key, authority
+		},
+			slices.Concat([]string{"pki/registry-authority.crt"}, issued, configured), append([]string{"pki/registry-authority.crt"}, configured...), true},
+		{"an issued one again", func(s *RegistrySettings) { s.Certificate, s.Key, s.Authority = nil, nil, nil }, slices.Concat(issued, configured), configured, true},
+		{"nobody asked", func(s *RegistrySettings) { s.Username, s.Password = "", "" }, configured, configured, true},
+	} {
+		step.change(&c.Registry)
+		written, restarted := apply(t, c, disks)
+		for i, want := range [][]string{step.master, step.master, step.node} {
+			if !slices.Equal(written[i], want) {
+				t.Errorf("%s: host %d: wrote %q, want %q", step.name, i, written[i], want)
+			}
+			if got, want := restarted[i], step.restart && len(want) > 0; got != want {
+				t.Errorf("%s: host %d: restarted %v, want %v", step.name, i, got, want)
+			}
+		}
+	}
+}
+
+func TestMirrors(t *testing.T) {
+	c, _ := withRegistry(t, "10.0.0.1", "2001:db8::1")
+	urls := func(s RegistrySettings) string {
+		c.Registry = s
+		var all []string
+		for _, mirror := range (&registry{c}).mirrors(c.first()) {
+			all = append(all, mirror.URL)
+		}
+		return strings.Join(all, " ")
+	}
+	for want, settings := range map[string]RegistrySettings{
+		"http://127.0.0.1:5000 https://10.0.0.1:5000 https://[2001:db8::1]:5000":                          {},
+		"http://127.0.0.1:5001 http://10.0.0.1:5001 http://[2001:db8::1]:5001":                            {Port: 5001, NoTLS: true},
+		"http://127.0.0.1:5000 https://10.0.0.1:5000 https://[2001:db8::1]:5000 https://harbor.site:443":  {External: &ExternalRegistry{Domain: "harbor.site"}},
+		"http://127.0.0.1:5000 https://10.0.0.1:5000 https://[2001:db8::1]:5000 https://harbor.site:8443": {External: &ExternalRegistry{Domain: "harbor.site", Port: 8443}},
+		"http://127.0.0.1:5000 https://10.0.0.1:5000 https://[2001:db8::1]:5000 http://[2001:db8::9]:80":  {External: &ExternalRegistry{Domain: "2001:db8::9", Port: 80}},
+	} {
+		if got := urls(settings); got != want {
+			t.Errorf("asks %s, want %s", got, want)
+		}
+	}
+}
