@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubefile/kubefile/runner/clusterfile"
+	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -57,10 +59,26 @@ func TestNames(t *testing.T) {
 		{Address: netip.MustParseAddr("10.0.0.2"), Name: "h2", Role: "node"},
 		{Address: netip.MustParseAddr("10.0.0.9"), Name: "h9", Role: "node"},
 	}
-	want := "10.0.0.1 apiserver.cluster.local\n127.0.0.1 sea.hub\n10.0.0.1 h1\n10.0.0.2 h2\n10.0.0.9 h9"
-	for _, m := range c.members {
-		if got := strings.Join((&hostsFile{c}).names(m), "\n"); got != want {
-			t.Errorf("%s: got\n%s\nwant\n%s", m, got, want)
+	c.Site.Cluster.Aliases = []clusterfile.Alias{{Address: netip.MustParseAddr("10.0.0.50"), Names: []string{"nfs", "nfs.site"}}}
+	const others = " apiserver.cluster.local\n127.0.0.1 sea.hub\n10.0.0.50 nfs nfs.site\n10.0.0.1 h1\n10.0.0.2 h2\n10.0.0.9 h9"
+	for i, want := range []string{"10.0.0.1", "127.0.0.1"} {
+		if got := strings.Join(c.names(c.members[i]), "\n"); got != want+others {
+			t.Errorf("%s: got\n%s\nwant\n%s", c.members[i], got, want+others)
 		}
+	}
+}
+
+// A master that has not joined yet asks the one that is there, and itself from then on.
+func TestEndpointOfAMaster(t *testing.T) {
+	c := site(t, 1, bare(t))
+	first, second := c.members[0], c.members[1]
+	second.host.Role = host.RoleMaster
+	first.joined = true
+	if got := c.names(second)[0]; got != "10.0.0.1 apiserver.cluster.local" {
+		t.Error(got)
+	}
+	second.joined = true
+	if got := c.names(second)[0]; got != "10.0.0.2 apiserver.cluster.local" {
+		t.Error(got)
 	}
 }

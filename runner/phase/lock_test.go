@@ -16,7 +16,7 @@ import (
 func lockable(t *testing.T, dir string) *Cluster {
 	t.Helper()
 	c := site(t, 0, bare(t))
-	h := c.Hosts[0]
+	h := c.Hosts[0].Login
 	h.Local = true
 	conn, err := new(host.Dialer).Dial(t.Context(), h)
 	if err != nil {

@@ -68,7 +68,6 @@ func Installation(c *Cluster) []Phase {
 		&adapt{c},
 		&transfer{c},
 		&siteFiles{c},
-		&registry{c},
 		&plugins{c, plugin.PreGuest},
 		&commands{c, guests},
 		&plugins{c, plugin.PostInstall},

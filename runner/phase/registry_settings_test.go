@@ -12,13 +12,13 @@ import (
 func TestSettingsInTheEnvironmentAndTheHostsFile(t *testing.T) {
 	c := site(t, 1, bare(t))
 	c.Artifact, c.Registry = artifact(t), RegistrySettings{Domain: "hub.site", Port: 5001}
-	if env := c.environment(c.first()); env["REGISTRY_DOMAIN"] != "hub.site" || env["REGISTRY_PORT"] != "5001" {
+	if env := c.environment(c.first()).Variables(); env["REGISTRY_DOMAIN"] != "hub.site" || env["REGISTRY_PORT"] != "5001" {
 		t.Errorf("the environment is %v", env)
 	}
-	if lines := (&hostsFile{c}).names(c.first()); !slices.Contains(lines, "127.0.0.1 hub.site") {
+	if lines := c.names(c.first()); !slices.Contains(lines, "127.0.0.1 hub.site") {
 		t.Errorf("the hosts file is %q", lines)
 	}
-	if needs := (&preflight{c}).needs(c.Hosts[0], false); !slices.Contains(needs.Ports, 5001) || slices.Contains(needs.Ports, 5000) {
+	if needs := (&preflight{c}).needs(c.Hosts[0].Login, false); !slices.Contains(needs.Ports, 5001) || slices.Contains(needs.Ports, 5000) {
 		t.Errorf("needs the ports %v", needs.Ports)
 	}
 }

@@ -18,8 +18,10 @@ import (
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
 	"github.com/kubefile/kubefile/runner/state"
@@ -75,17 +77,23 @@ func (a *answers) Run(ctx context.Context, cmd host.Command) error {
 // site is a cluster of one master, 10.0.0.1, and nodes.
 func site(t *testing.T, nodes int, answer func(cmd host.Command) (string, int)) *Cluster {
 	t.Helper()
-	c := &Cluster{Name: "default", DataRoot: DefaultDataRoot, Env: environment.Set{}, Report: NewReport(io.Discard), state: state.New("default")}
+	c := &Cluster{Name: "default", DataRoot: DefaultDataRoot, Site: bareSite(), Report: NewReport(io.Discard), state: state.New("default")}
 	for i := range nodes + 1 {
 		h := host.Host{Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), Role: host.RoleNode}
 		if i == 0 {
 			h.Role = host.RoleMaster
 		}
 		m := c.join(host.Report{Host: h, Conn: &answers{host: h, answer: answer}, Facts: &host.Facts{Hostname: "H" + string(rune('1'+i))}})
-		m.isNew = true
-		c.Hosts = append(c.Hosts, h)
+		m.isNew, m.absent = true, true
+		c.Hosts = append(c.Hosts, Host{Login: h, Site: clusterfile.Host{Address: h.Address, Role: h.Role}})
 	}
+	c.settleNames()
 	return c
+}
+
+// bareSite is a site that says nothing of its own.
+func bareSite() *clusterfile.Clusterfile {
+	return &clusterfile.Clusterfile{Cluster: &clusterfile.Cluster{Name: "default"}}
 }
 
 // artifact is a small cluster image with two commands.
@@ -154,10 +162,13 @@ func TestNothingToDo(t *testing.T) {
 
 func TestEnvironmentPrecedence(t *testing.T) {
 	c := site(t, 1, bare(t))
-	c.Artifact, c.Env = artifact(t), environment.Set{"B": "site", "docker-dir": "/d"}
-	env := c.environment(c.nodes()[0])
+	c.Artifact, c.Env = artifact(t), environment.Set{"D": {"flag"}}
+	c.Site.Cluster.Env = environment.Set{"B": {"cluster"}, "C": {"cluster"}, "D": {"cluster"}, "docker-dir": {"/c"}}
+	m := c.nodes()[0]
+	m.site.Env = environment.Set{"C": {"host"}, "D": {"host"}, "docker-dir": {"/d"}, "LIST": {"a", "b"}}
+	env := c.environment(m).Variables()
 	for name, want := range map[string]string{
-		"A": "image", "B": "site", "docker_dir": "/d", "docker-dir": "/d",
+		"A": "image", "B": "cluster", "C": "host", "D": "flag", "docker_dir": "/d", "docker-dir": "/d", "LIST": "a b",
 		"HOST_IP": "10.0.0.2", "HOST_NAME": "h2", "HOST_ROLE": "node", "KUBEFILE_CLUSTER": "default",
 		"KUBEFILE_ROOTFS": "/var/lib/sealer/data/default/rootfs", "API_ENDPOINT": "apiserver.cluster.local:6443",
 		"REGISTRY_DOMAIN": "sea.hub", "REGISTRY_PORT": "5000",
@@ -187,7 +198,7 @@ func TestCommandsRunOnce(t *testing.T) {
 		return "", 0
 	})
 	c.Artifact = artifact(t)
-	run := &commands{c}
+	run := &commands{c, guests}
 	err := run.Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "10.0.0.1: run helm install second") || !strings.Contains(err.Error(), "as the test wants it") {
 		t.Fatalf("the error is %v", err)
@@ -213,14 +224,21 @@ func TestMembersOtherThanTheState(t *testing.T) {
 		{"as known", state.Host{Address: netip.MustParseAddr("10.0.0.2"), Name: "h2", Role: "node"}, ""},
 		{"not named now", state.Host{Address: netip.MustParseAddr("10.0.0.9"), Name: "h9", Role: "node"}, ""},
 		{"another role", state.Host{Address: netip.MustParseAddr("10.0.0.2"), Name: "h2", Role: "master"}, "10.0.0.2 is a master"},
-		{"another name", state.Host{Address: netip.MustParseAddr("10.0.0.2"), Name: "old", Role: "node"}, "hostnamectl hostname old"},
+		{"another name", state.Host{Address: netip.MustParseAddr("10.0.0.2"), Name: "old", Role: "node"}, ""},
+		{"another name by a plugin", state.Host{Address: netip.MustParseAddr("10.0.0.1"), Name: "old", Role: "master"}, "a plugin names it m0"},
 		{"a taken name", state.Host{Address: netip.MustParseAddr("10.0.0.9"), Name: "h2", Role: "node"}, "10.0.0.9"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			cluster := site(t, 1, bare(t))
 			cluster.state.Hosts = []state.Host{c.known}
-			err := errors.Join((&remember{cluster}).mismatches()...)
+			names, _, err := plugin.New("Clusterfile:1", "names", "HOSTNAME", "", "", "10.0.0.1 m0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			cluster.Site.Plugins = []plugin.Plugin{names}
+			cluster.settleNames()
+			err = errors.Join((&remember{cluster}).mismatches()...)
 			if (err == nil) != (c.want == "") || (err != nil && !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("error is %v, want %q", err, c.want)
 			}
@@ -230,21 +248,26 @@ func TestMembersOtherThanTheState(t *testing.T) {
 
 // Nodes that have joined a cluster of another master are not taken for this one's.
 func TestNodesOfAnotherMaster(t *testing.T) {
-	c := site(t, 1, func(host.Command) (string, int) { return "", 0 })
-	c.nodes()[0].isNew = false
-	if err := (&remember{c}).foreign(t.Context()); err == nil || !strings.Contains(err.Error(), "10.0.0.2 has joined a cluster") {
+	c := site(t, 1, bare(t))
+	c.nodes()[0].joined = true
+	if err := (&remember{c}).foreign(); err == nil || !strings.Contains(err.Error(), "10.0.0.2 has joined a cluster") {
 		t.Errorf("error is %v", err)
 	}
-	c.first().isNew = false
-	if err := (&remember{c}).foreign(t.Context()); err != nil {
+	c.first().joined = true
+	if err := (&remember{c}).foreign(); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestNotReady(t *testing.T) {
-	c := site(t, 3, bare(t))
-	got := (&ready{c}).notReady("h1   Ready                      control-plane   1d   v1.34.4\nh2   Ready,SchedulingDisabled   <none>\nh3   NotReady   <none>\n")
-	if strings.Join(got, " ") != "h3 h4" {
-		t.Errorf("waits for %v", got)
+	c := site(t, 3, func(host.Command) (string, int) {
+		return `{"items":[
+			{"metadata":{"name":"h1"},"status":{"conditions":[{"type":"MemoryPressure","status":"False"},{"type":"Ready","status":"True"}]}},
+			{"metadata":{"name":"h2"},"spec":{"unschedulable":true},"status":{"conditions":[{"type":"Ready","status":"True"}]}},
+			{"metadata":{"name":"h3"},"status":{"conditions":[{"type":"Ready","status":"Unknown"}]}}]}`, 0
+	})
+	got, err := c.unready(t.Context())
+	if err != nil || strings.Join(got, ", ") != "node h3, node h4 is not there" {
+		t.Errorf("waits for %v, %v", got, err)
 	}
 }

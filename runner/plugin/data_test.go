@@ -64,10 +64,10 @@ func TestHostnames(t *testing.T) {
 
 func TestLabels(t *testing.T) {
 	for _, test := range []struct{ name, data, want, says string }{
-		{"several", "192.168.0.2 ssd=true,hdd= example.com/a=b", "192.168.0.2 [{ssd true false} {hdd  false} {example.com/a b false}]", ""},
-		{"removed", "192.168.0.2 ssd-,a-b-", "192.168.0.2 [{ssd  true} {a-b  true}]", ""},
-		{"range", "10.0.0.1-10.0.0.2,fd00::1 a=b # all", "10.0.0.1 [{a b false}]\n10.0.0.2 [{a b false}]\nfd00::1 [{a b false}]", ""},
-		{"said again", "10.0.0.1 a=b\n10.0.0.1-10.0.0.2 a=b", "10.0.0.1 [{a b false}]\n10.0.0.2 [{a b false}]", ""},
+		{"several", "192.168.0.2 ssd=true,hdd= example.com/a=b", "192.168.0.2 [ssd=true hdd= example.com/a=b]", ""},
+		{"removed", "192.168.0.2 ssd-,a-b-", "192.168.0.2 [ssd- a-b-]", ""},
+		{"range", "10.0.0.1-10.0.0.2,fd00::1 a=b # all", "10.0.0.1 [a=b]\n10.0.0.2 [a=b]\nfd00::1 [a=b]", ""},
+		{"said again", "10.0.0.1 a=b\n10.0.0.1-10.0.0.2 a=b", "10.0.0.1 [a=b]\n10.0.0.2 [a=b]", ""},
 		{"contradiction", "10.0.0.1-10.0.0.2 a=b\n10.0.0.2 a=c", "", `line 2 of data: 10.0.0.2: "a=c" contradicts`},
 		{"set and removed", "10.0.0.1 a=b,a-", "", `"a-" contradicts`},
 		{"nothing", "10.0.0.1", "", "nothing after the addresses"},
@@ -91,9 +91,9 @@ func TestLabels(t *testing.T) {
 
 func TestTaints(t *testing.T) {
 	for _, test := range []struct{ name, data, want, says string }{
-		{"several", "10.0.0.1 a=b:NoSchedule,a=c:NoExecute d:PreferNoSchedule", "10.0.0.1 [{a b NoSchedule false} {a c NoExecute false} {d  PreferNoSchedule false}]", ""},
-		{"range", "10.0.0.1-10.0.0.2 a:NoSchedule\n10.0.0.2 b-", "10.0.0.1 [{a  NoSchedule false}]\n10.0.0.2 [{a  NoSchedule false} {b   true}]", ""},
-		{"said again", "10.0.0.1 a:NoSchedule\n10.0.0.1 a=:NoSchedule", "10.0.0.1 [{a  NoSchedule false}]", ""},
+		{"several", "10.0.0.1 a=b:NoSchedule,a=c:NoExecute d:PreferNoSchedule", "10.0.0.1 [a=b:NoSchedule a=c:NoExecute d:PreferNoSchedule]", ""},
+		{"range", "10.0.0.1-10.0.0.2 a:NoSchedule\n10.0.0.2 b-", "10.0.0.1 [a:NoSchedule]\n10.0.0.2 [a:NoSchedule b-]", ""},
+		{"said again", "10.0.0.1 a:NoSchedule\n10.0.0.1 a=:NoSchedule", "10.0.0.1 [a:NoSchedule]", ""},
 		{"contradiction", "10.0.0.1 a=b:NoSchedule\n10.0.0.1 a=c:NoSchedule", "", "contradicts"},
 		{"removed and set", "10.0.0.1 a-\n10.0.0.1 a:NoSchedule", "", "contradicts"},
 		{"no effect", "10.0.0.1 a=b:NoSchedule\n10.0.0.1 a=b", "", `line 2 of data: taint "a=b" has no effect: write a=b:NoSchedule`},
