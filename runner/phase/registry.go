@@ -26,6 +26,8 @@ func (*registry) Title() string { return "Start the registry" }
 const (
 	unitFile      = "/etc/systemd/system/" + registryproxy.Unit
 	containerdDir = "/etc/containerd/certs.d"
+	// registryMarker says that the unit was started with the files that are there.
+	registryMarker = "registry.started"
 	// secretMode is that of files that tell a password, its hash or a key.
 	secretMode = 0o600
 )
@@ -59,7 +61,7 @@ func (p *registry) host(ctx context.Context, m *member, authority *registryproxy
 	if err != nil {
 		return err
 	}
-	restart := false
+	stale := false
 	for _, f := range slices.Concat(files, logins, others) {
 		same, err := m.same(ctx, f)
 		if err != nil {
@@ -68,16 +70,21 @@ func (p *registry) host(ctx context.Context, m *member, authority *registryproxy
 		if same {
 			continue
 		}
-		restart = restart || f.restart
 		err = p.Do(ctx, m, "write "+f.path, func(ctx context.Context) error {
+			if f.restart && !stale {
+				if err := m.mark(ctx, registryMarker, "no longer"); err != nil {
+					return err
+				}
+			}
 			_, err := m.WriteFile(ctx, f.path, f.mode, f.content)
 			return err
 		})
 		if err != nil {
 			return err
 		}
+		stale = stale || f.restart
 	}
-	return p.start(ctx, m, restart)
+	return p.start(ctx, m, stale)
 }
 
 // same reports whether the host has the file. A secret is compared here: not even its digest may be an argument of a command.
@@ -98,9 +105,14 @@ func (m *member) read(ctx context.Context, name string) ([]byte, error) {
 	return m.ask(ctx, "cat", name)
 }
 
-func (p *registry) start(ctx context.Context, m *member, restart bool) error {
+// start starts the unit, anew when it is stale: when a file that it reads has changed, now or in a run that was interrupted.
+func (p *registry) start(ctx context.Context, m *member, stale bool) error {
 	active, err := m.holds(ctx, "systemctl", "is-active", "--quiet", registryproxy.Unit)
-	if err != nil || (active && !restart) {
+	if err != nil {
+		return err
+	}
+	started, err := m.marked(ctx, registryMarker, finished)
+	if err != nil || (active && started && !stale) {
 		return err
 	}
 	return p.Do(ctx, m, "start "+registryproxy.Unit, func(ctx context.Context) error {
@@ -113,7 +125,7 @@ func (p *registry) start(ctx context.Context, m *member, restart bool) error {
 				return err
 			}
 		}
-		return nil
+		return m.mark(ctx, registryMarker, finished)
 	})
 }
 
