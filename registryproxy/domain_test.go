@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/kubefile/kubefile/imagespec/storetest"
@@ -74,6 +75,23 @@ func TestOwnDomain(t *testing.T) {
 		}
 		if served := h.recorded(t, registryproxy.ServedFile); !slices.Contains(served, "sea.hub:5000/pause:3 "+images["registry.k8s.io/pause:3"].String()) {
 			t.Errorf("%s: recorded %q as served", name, served)
+		}
+	}
+}
+
+func TestContainerdPullsFromTheOwnDomain(t *testing.T) {
+	store := storetest.New(t)
+	image := store.Embed("registry.k8s.io/pause:3", []byte("x"))
+	h := newSite(t).start(registryproxy.Config{Stores: []string{store.Dir}, Domain: "sea.hub:5000"})
+	files, err := registryproxy.HostsFiles(store.Lock, "sea.hub:5000", []registryproxy.Mirror{{URL: "http://" + h.plain}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resolver := docker.NewResolver(docker.ResolverOptions{Hosts: certsD(t, files)})
+	for _, reference := range []string{"sea.hub:5000/pause:3", "sea.hub:5000/registry.k8s.io/pause:3", "registry.k8s.io/pause:3"} {
+		_, got, err := resolver.Resolve(t.Context(), reference)
+		if err != nil || got.Digest != image.Index.Digest {
+			t.Errorf("%s: %+v, %v", reference, got, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -32,7 +33,6 @@ func apply(t *testing.T, c Config, old string) string {
 }
 
 func TestApply(t *testing.T) {
-	const json = ".json"
 	for _, test := range []struct {
 		name, ext, strategy, process string
 		old, data, want              string
@@ -68,12 +68,12 @@ func TestApply(t *testing.T) {
 			"kind: B\nmetadata: {name: x}\nspec: 1\n---\nkind: A\nmetadata: {name: x}\nspec: 2\n",
 			"kind: A\nmetadata: {name: x, namespace: n}\nspec: 2\n---\nkind: B\nmetadata: {name: x}\nspec: 1\n"},
 		{"windows", ".yaml", "merge", "", "a: 1\r\n---\r\nb: 1\r\na: 2\r\n", "a: 2\n", "a: 2\n---\r\nb: 1\r\na: 2\r\n"},
-		{"JSON", json, "merge", "", "{\n\t\"b\": {\"x\": 1e3, \"y\": \"\\ud83d\\ude00<\"},\n\t\"a\": 12345678901234567890\n}\n", "b:\n  x: 0x10\nc: [on, ~]\n",
+		{"JSON", ".json", "merge", "", "{\n\t\"b\": {\"x\": 1e3, \"y\": \"\\ud83d\\ude00<\"},\n\t\"a\": 12345678901234567890\n}\n", "b:\n  x: 0x10\nc: [on, ~]\n",
 			"{\n\t\"b\": {\n\t\t\"x\": 16,\n\t\t\"y\": \"😀<\"\n\t},\n\t\"a\": 12345678901234567890,\n\t\"c\": [\n\t\t\"on\",\n\t\tnull\n\t]\n}\n"},
-		{"JSON on a line", json, "merge", "", `{"a": 1}`, `{"b": {"c": false}}`, `{"a":1,"b":{"c":false}}`},
-		{"JSON that has it", json, "merge", "", `{"a":   1.0}`, `{"a": 1.0}`, `{"a":   1.0}`},
-		{"JSON into nothing", json, "merge", "", "", "a: {b: 1}\n", "{\n  \"a\": {\n    \"b\": 1\n  }\n}\n"},
-		{"to JSON", json, "", "toJson", "", "b: {x: 1}\na: [yes, 0x10, .5, 2001-01-01, null, true]\n", `{"b":{"x":1},"a":["yes",16,0.5,"2001-01-01",null,true]}`},
+		{"JSON on a line", ".json", "merge", "", `{"a": 1}`, `{"b": {"c": false}}`, `{"a":1,"b":{"c":false}}`},
+		{"JSON that has it", ".json", "merge", "", `{"a":   1.0}`, `{"a": 1.0}`, `{"a":   1.0}`},
+		{"JSON into nothing", ".json", "merge", "", "", "a: {b: 1}\n", "{\n  \"a\": {\n    \"b\": 1\n  }\n}\n"},
+		{"to JSON", ".json", "", "toJson", "", "b: {x: 1}\na: [yes, 0x10, .5, 2001-01-01, null, true]\n", `{"b":{"x":1},"a":["yes",16,0.5,"2001-01-01",null,true]}`},
 		{"to base64", ".txt", "", "TOBASE64", "", "text\n", "dGV4dAo="},
 		{"to JSON in base64", ".txt", "", "toJson|toBase64", "", "a: 1\n", "eyJhIjoxfQ=="},
 		{"each value to JSON", ".yaml", "", "value|toJson", "", "a: {b: 1}\nc: text\n", "a: '{\"b\":1}'\nc: '\"text\"'\n"},
@@ -85,7 +85,7 @@ func TestApply(t *testing.T) {
 			"kind: ConfigMap\ndata: {a: x}\n---\nkind: Secret\ndata:\n  a: cm9vdA==\n  b: eA==\nstringData:\n  c: y\n"},
 		{"into one of several Secrets", ".yaml", "merge", "toSecret", "kind: Secret\nmetadata: {name: x}\n---\nkind: Secret\nmetadata: {name: mysql-config}\n", "a: eA==\n",
 			"kind: Secret\nmetadata: {name: x}\n---\nkind: Secret\nmetadata: {name: mysql-config}\ndata:\n  a: eA==\n"},
-		{"to a Secret in JSON", json, "", "value|toBase64|toSecret", `{"kind":"Secret"}`, "a: x\n", `{"kind":"Secret","data":{"a":"eA=="}}`},
+		{"to a Secret in JSON", ".json", "", "value|toBase64|toSecret", `{"kind":"Secret"}`, "a: x\n", `{"kind":"Secret","data":{"a":"eA=="}}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := Config{Name: "mysql-config", Path: "etc/x" + test.ext, Data: test.data, Strategy: test.strategy, Where: "Clusterfile:12"}
@@ -256,9 +256,9 @@ func FuzzMerge(f *testing.F) {
 		f.Add(seed[0], seed[1], false)
 		f.Add(seed[0], seed[1], true)
 	}
-	f.Fuzz(func(t *testing.T, old, data string, json bool) {
+	f.Fuzz(func(t *testing.T, old, data string, inJSON bool) {
 		c := Config{Name: "fuzz", Path: "x.yaml", Data: data, Strategy: "merge"}
-		if json {
+		if inJSON {
 			c.Path = "x.json"
 		}
 		result, err := c.Apply([]byte(old))
@@ -269,7 +269,7 @@ func FuzzMerge(f *testing.F) {
 		if err != nil || string(again) != string(result) {
 			t.Fatalf("applied again: %v\n%q\ninstead of\n%q", err, again, result)
 		}
-		if strings.Contains(old+data, "\n---") || strings.Contains(old+data, "\n...") {
+		if inJSON && !json.Valid([]byte(data)) || strings.Contains(old+data, "\n---") || strings.Contains(old+data, "\n...") {
 			return
 		}
 		var base, over, got any

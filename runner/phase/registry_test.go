@@ -34,8 +34,9 @@ type disk struct {
 	mu       sync.Mutex
 	files    map[string][]byte
 	modes    map[string]fs.FileMode
-	written  []string
+	written  []string // but for the marker
 	restarts int
+	broken   bool // the unit does not start
 }
 
 // answer does what the phase asks of a host.
@@ -54,6 +55,8 @@ func (d *disk) answer(t *testing.T, cmd host.Command) (string, int) {
 		return "", 0
 	case argv[0] == "cat":
 		return string(d.files[argv[1]]), code[d.files[argv[1]] != nil]
+	case argv[0] == "sh" && strings.HasPrefix(argv[2], "test "):
+		return "", code[strings.TrimSpace(string(d.files[argv[4]])) == argv[5]]
 	case argv[0] == "sh" && strings.Contains(argv[2], "sha256sum -c"):
 		return "", code[fmt.Sprintf("%x", sha256.Sum256(d.files[argv[4]])) == argv[5]]
 	case argv[0] == agent.Path && argv[2] == "write-file":
@@ -66,7 +69,9 @@ func (d *disk) answer(t *testing.T, cmd host.Command) (string, int) {
 			t.Errorf("%q, %v", argv, err)
 		}
 		d.files[request.Path], d.modes[request.Path] = content, request.Mode
-		d.written = append(d.written, filepath.Base(filepath.Dir(request.Path))+"/"+filepath.Base(request.Path))
+		if filepath.Ext(request.Path) != ".started" {
+			d.written = append(d.written, filepath.Base(filepath.Dir(request.Path))+"/"+filepath.Base(request.Path))
+		}
 		if strings.HasPrefix(request.Path, d.real+"/") {
 			if err := os.MkdirAll(filepath.Dir(request.Path), 0o755); err != nil {
 				t.Error(err)
@@ -79,10 +84,13 @@ func (d *disk) answer(t *testing.T, cmd host.Command) (string, int) {
 	case argv[0] == "systemctl" && argv[1] == "is-active":
 		return "", code[d.restarts > 0]
 	case argv[0] == "systemctl":
-		if argv[1] == "restart" {
+		if argv[1] != "restart" {
+			return "", 0
+		}
+		if !d.broken {
 			d.restarts++
 		}
-		return "", 0
+		return "", code[!d.broken]
 	}
 	t.Errorf("called %q", argv)
 	return "", 1
@@ -320,6 +328,20 @@ func TestSettingsOfTheRegistryThatChange(t *testing.T) {
 				t.Errorf("%s: host %d: restarted %v, want %v", step.name, i, got, want)
 			}
 		}
+	}
+}
+
+// What an interrupted run wrote and did not start is started by the next one.
+func TestRestartThatWasInterrupted(t *testing.T) {
+	c, disks := withRegistry(t, "10.0.0.1")
+	apply(t, c, disks)
+	c.Registry.Domain, disks[1].broken = "hub.site", true
+	if err := (&registry{c}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "127.0.0.99: start "+registryproxy.Unit) {
+		t.Fatalf("got %v", err)
+	}
+	disks[1].broken = false
+	if written, restarted := apply(t, c, disks); len(slices.Concat(written...)) > 0 || !slices.Equal(restarted, []bool{false, true}) {
+		t.Errorf("wrote %q, and restarted on %v", written, restarted)
 	}
 }
 

@@ -28,9 +28,11 @@ func (m *member) same(ctx context.Context, f file) (bool, error) {
 	return bytes.Equal(old, f.content), err
 }
 
-// installUnit writes the files of a unit that differ, and starts it if it does not run or has to read one of them anew.
+// installUnit writes the files of a unit that differ, and starts it if it does not run or is stale: if a file that it reads has changed,
+// now or in a run that was interrupted. A marker says that it was started with the files that are there.
 func (c *Cluster) installUnit(ctx context.Context, m *member, unit string, files []file) error {
-	restart := false
+	marker := unit + ".started"
+	stale := false
 	for _, f := range files {
 		same, err := m.same(ctx, f)
 		if err != nil {
@@ -39,17 +41,26 @@ func (c *Cluster) installUnit(ctx context.Context, m *member, unit string, files
 		if same {
 			continue
 		}
-		restart = restart || f.restart
 		err = c.Do(ctx, m, "write "+f.path, func(ctx context.Context) error {
+			if f.restart && !stale {
+				if err := m.mark(ctx, marker, "no longer"); err != nil {
+					return err
+				}
+			}
 			_, err := m.WriteFile(ctx, f.path, f.mode, f.content)
 			return err
 		})
 		if err != nil {
 			return err
 		}
+		stale = stale || f.restart
 	}
 	active, err := m.holds(ctx, "systemctl", "is-active", "--quiet", unit)
-	if err != nil || (active && !restart) {
+	if err != nil {
+		return err
+	}
+	started, err := m.marked(ctx, marker, finished)
+	if err != nil || (active && started && !stale) {
 		return err
 	}
 	return c.Do(ctx, m, "start "+unit, func(ctx context.Context) error {
@@ -62,6 +73,6 @@ func (c *Cluster) installUnit(ctx context.Context, m *member, unit string, files
 				return err
 			}
 		}
-		return nil
+		return m.mark(ctx, marker, finished)
 	})
 }
