@@ -24,7 +24,9 @@ type Config struct {
 	// Strategy is overwrite, which is the default: the data is the file; or merge: a deep merge of the data into the YAML or JSON that is
 	// there. Upper and lower case are the same.
 	Strategy string
-	// Process is what is done with the data first: value, toJson, toBase64, toSecret, each once, in this order, in upper or lower case.
+	// Process is what is done with the data first, each once, in this order, in upper or lower case: value, so that the next two are done
+	// to each top-level value instead of the whole; toJson; toBase64; toSecret, so that the values, which are base64 by then, are put into
+	// the data of the Secret manifest that is there, whatever the strategy, or of a new one.
 	Process []string
 	App     string // the application that Path is of, if any
 	Where   string // "Clusterfile:12", for messages

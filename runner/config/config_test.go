@@ -50,6 +50,7 @@ func TestApply(t *testing.T) {
 		{"lists are replaced", ".yaml", "merge", "", "a: [1, 2, 3]\n", "a: [4]\n", "a: [4]\n"},
 		{"another type", ".yaml", "merge", "", "a: {b: 1}\nc: [1]\nd: 1\n", "a: 1\nc: {x: 1}\nd: \"1\"\n", "a: 1\nc: {x: 1}\nd: \"1\"\n"},
 		{"quotes tell a string from a boolean", ".yaml", "merge", "", "a: yes\nb: \"on\"\n", "a: \"yes\"\nb: on\n", "a: \"yes\"\nb: on\n"},
+		{"a key in quotes", ".yaml", "merge", "", "1: a\n", "\"1\": b\n", "1: b\n"},
 		{"comments stay", ".yaml", "merge", "", "# top\n\n# of a\na: 1 # one\n# of b\nb:\n  # of c\n  c: 2 # two\n# end\n", "a: 2\nb: {c: 3}\n",
 			"# top\n\n# of a\na: 2 # one\n# of b\nb:\n  # of c\n  c: 3 # two\n# end\n"},
 		{"indentation stays", ".yaml", "merge", "", "a:\n    b:\n        c: 1\n    e: 1\n", "a: {e: 2}\n", "a:\n    b:\n        c: 1\n    e: 2\n"},

@@ -176,7 +176,7 @@ func (r *reader) copy(n *yaml.Node, depth int) (*yaml.Node, error) {
 
 // pairs copies the content of a map.
 func (r *reader) pairs(from, to *yaml.Node, depth int) error {
-	seen := map[scalar]bool{}
+	seen := map[string]bool{}
 	var merged []*yaml.Node
 	for i := 0; i < len(from.Content); i += 2 {
 		key, err := r.copy(from.Content[i], depth+1)
@@ -190,10 +190,10 @@ func (r *reader) pairs(from, to *yaml.Node, depth int) error {
 			merged = append(merged, from.Content[i+1])
 			continue
 		}
-		if seen[identity(key)] {
+		if seen[key.Value] { // 1 and "1" are one key, as in JSON
 			return r.fail(from.Content[i], "key %q stands twice", key.Value)
 		}
-		seen[identity(key)] = true
+		seen[key.Value] = true
 		value, err := r.copy(from.Content[i+1], depth+1)
 		if err != nil {
 			return err
@@ -209,7 +209,7 @@ func (r *reader) pairs(from, to *yaml.Node, depth int) error {
 }
 
 // mergeKey adds what a map has by its merge key and not by itself. Of several maps the first wins.
-func (r *reader) mergeKey(from, to *yaml.Node, seen map[scalar]bool, depth int) error {
+func (r *reader) mergeKey(from, to *yaml.Node, seen map[string]bool, depth int) error {
 	value, err := r.copy(from, depth+1)
 	if err != nil {
 		return err
@@ -223,7 +223,7 @@ func (r *reader) mergeKey(from, to *yaml.Node, seen map[scalar]bool, depth int) 
 			return r.fail(from, "<< takes maps")
 		}
 		for i := 0; i < len(m.Content); i += 2 {
-			if key := identity(m.Content[i]); !seen[key] {
+			if key := m.Content[i].Value; !seen[key] {
 				seen[key] = true
 				to.Content = append(to.Content, m.Content[i], m.Content[i+1])
 			}
@@ -267,11 +267,6 @@ func filled(documents []*document) []*document {
 	}
 	return all
 }
-
-// scalar is what makes a key or value what it is, however it is written.
-type scalar struct{ tag, value string }
-
-func identity(n *yaml.Node) scalar { return scalar{n.ShortTag(), n.Value} }
 
 // kind is what a person calls a node.
 func kind(n *yaml.Node) string {

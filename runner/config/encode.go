@@ -91,7 +91,7 @@ func style(root *yaml.Node) (indent int, compact bool) {
 
 // equal compares values: not their comments, nor how they are written.
 func equal(a, b *yaml.Node) bool {
-	if a.Kind != b.Kind || len(a.Content) != len(b.Content) || a.Kind == yaml.ScalarNode && identity(a) != identity(b) {
+	if a.Kind != b.Kind || len(a.Content) != len(b.Content) || a.ShortTag() != b.ShortTag() || a.Value != b.Value {
 		return false
 	}
 	for i := range a.Content {

@@ -39,17 +39,11 @@ func writeJSON(w *bytes.Buffer, n *yaml.Node) error {
 
 func writeObject(w *bytes.Buffer, n *yaml.Node) error {
 	w.WriteByte('{')
-	seen := map[string]bool{}
 	for i := 0; i < len(n.Content); i += 2 {
-		key := n.Content[i].Value
-		if seen[key] {
-			return fmt.Errorf("line %d: key %q stands twice: JSON knows no other keys than strings", n.Content[i].Line, key)
-		}
-		seen[key] = true
 		if i > 0 {
 			w.WriteByte(',')
 		}
-		if err := writeValue(w, key); err != nil {
+		if err := writeValue(w, n.Content[i].Value); err != nil {
 			return err
 		}
 		w.WriteByte(':')

@@ -171,9 +171,9 @@ func (c Config) parse(old []byte) ([]*document, error) {
 
 // mergeMaps puts over into base: maps key by key, all else whole, new keys at the end. It reports whether that changed anything.
 func mergeMaps(base, over *yaml.Node) bool {
-	index := map[scalar]int{}
+	index := map[string]int{}
 	for i := 0; i < len(base.Content); i += 2 {
-		index[identity(base.Content[i])] = i + 1
+		index[base.Content[i].Value] = i + 1
 	}
 	if len(base.Content) == 0 {
 		base.Style = over.Style // {} says nothing of how its content is written
@@ -181,7 +181,7 @@ func mergeMaps(base, over *yaml.Node) bool {
 	changed := false
 	for i := 0; i < len(over.Content); i += 2 {
 		key, value := over.Content[i], over.Content[i+1]
-		at, there := index[identity(key)]
+		at, there := index[key.Value]
 		switch {
 		case !there:
 			base.Content = append(base.Content, clone(key), clone(value))
@@ -234,7 +234,7 @@ func get(n *yaml.Node, key string) *yaml.Node {
 		return nil
 	}
 	for i := 0; i < len(n.Content); i += 2 {
-		if identity(n.Content[i]) == (scalar{"!!str", key}) {
+		if n.Content[i].Value == key {
 			return n.Content[i+1]
 		}
 	}
