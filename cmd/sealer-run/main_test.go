@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
 )
 
@@ -38,7 +39,13 @@ func TestWrongCalls(t *testing.T) {
 		{"nothing", "", "no IMAGE", exitUsage},
 		{"no master", "IMAGE", "-m", exitUsage},
 		{"only nodes", "IMAGE -n 10.0.0.1", "-m", exitUsage},
-		{"two images", "IMAGE IMAGE -m 10.0.0.1", "one IMAGE, not 2", exitUsage},
+		{"two cluster images", "IMAGE IMAGE -m 10.0.0.1", "more than one of the images has Kubernetes", exitFailed},
+		{"two images to look at", "inspect IMAGE IMAGE", "one IMAGE, not 2", exitUsage},
+		{"apply without a file", "apply", "-f Clusterfile", exitUsage},
+		{"a file and flags", "apply -f x -m 10.0.0.1", "write it into the Clusterfile", exitUsage},
+		{"no such Clusterfile", "apply -f nowhere/Clusterfile", "nowhere/Clusterfile", exitFailed},
+		{"an application that is not there", "IMAGE -m 10.0.0.1 --app web", "no application web", exitFailed},
+		{"no argument of a command", "IMAGE -m 10.0.0.1 --cmd-args x", "name=value", exitFailed},
 		{"a flag that looks like another", "IMAGE -m 10.0.0.1 --mastres x", "no flag --mastres: did you mean --masters?", exitUsage},
 		{"a flag before the image", "--nodse x IMAGE", "did you mean --nodes?", exitUsage},
 		{"a flag of a command", "delete --al", "did you mean --all?", exitUsage},
@@ -48,7 +55,6 @@ func TestWrongCalls(t *testing.T) {
 		{"not an address", "IMAGE -m 10.0.0.256", "10.0.0.256", exitUsage},
 		{"port", "IMAGE -m 10.0.0.1 --port 70000", "port", exitUsage},
 		{"output", "IMAGE -m 10.0.0.1 --output yaml", "neither text nor json", exitUsage},
-		{"several masters", "IMAGE -m 10.0.0.1,10.0.0.2", "one master", exitFailed},
 		{"environment", "IMAGE -m 10.0.0.1 -e =s3cret", "name=value", exitFailed},
 		{"cluster name", "IMAGE -m 10.0.0.1 --cluster-name ../x", "cluster name", exitFailed},
 		{"data root", "IMAGE -m 10.0.0.1 --data-root x/../..", "absolute path", exitFailed},
@@ -114,26 +120,47 @@ func TestPasswords(t *testing.T) {
 	}
 }
 
-func TestRenderOnAHost(t *testing.T) {
-	root := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil {
+// gen prints what apply reads, and no password.
+func TestGenIsWhatTheFlagsSay(t *testing.T) {
+	t.Setenv("SEALER_PASSWD", "s3cret")
+	image := layout(t)
+	flags := []string{image, "-m", "10.0.0.1-10.0.0.3", "-n", "fd00::1,10.0.0.9", "-u", "admin", "--port", "2222", "--pk", "/k", "--cluster-name", "c",
+		"-e", "A=1", "-e", "docker-dir=/d", "-e", "A=2", "--cmd", "kubectl get nodes", "--cmd-args", "X=y", "--app", "web", "--data-root", "/data"}
+	stdout, stderr, code := call(t, "", append([]string{"gen"}, flags...)...)
+	if code != 0 || strings.Contains(stdout, "s3cret") {
+		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	got, err := clusterfile.Parse("gen", []byte(stdout))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(root, "etc", "a.tmpl"), []byte("{{ .A }}"), 0o644); err != nil {
+	c := got.Cluster
+	if c.Image != image || c.Name != "c" || len(c.Hosts) != 5 || c.Hosts[4].Address.String() != "10.0.0.9" || c.Hosts[2].Role != "master" ||
+		c.Hosts[0].SSH != (clusterfile.SSH{User: "admin", Port: "2222", PK: "/k"}) || c.Env.Variables()["A"] != "1 2" ||
+		c.Env.Variables()["docker-dir"] != "/d" || c.Cmd[0] != "kubectl get nodes" || c.CmdArgs.Variables()["X"] != "y" ||
+		c.AppNames[0] != "web" || c.DataRoot != "/data" {
+		t.Errorf("it says %+v", c)
+	}
+}
+
+func TestGenKubeadm(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "Clusterfile")
+	content := "apiVersion: sealer.cloud/v2\nkind: Cluster\nmetadata: {name: c}\nspec: {image: " + layout(t) + ", hosts: [{ips: [10.0.0.1], roles: [master]}]}\n" +
+		"---\napiVersion: kubeadm.k8s.io/v1beta2\nkind: ClusterConfiguration\nnetworking: {podSubnet: 100.64.0.0/10}\n"
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct {
-		args, want string
-	}{{"render --check", "[]\n"}, {"render", `["etc/a"]` + "\n"}, {"render", "[]\n"}} {
-		stdout, stderr, code := call(t, `{"A":"1"}`, append(strings.Fields(c.args), root)...)
-		if code != 0 || stdout != c.want {
-			t.Errorf("%s: exit code %d, %q, want %q: %s", c.args, code, stdout, c.want, stderr)
-		}
+	stdout, stderr, code := call(t, "", "gen", "--kubeadm", "-f", file)
+	if code != 0 || !strings.Contains(stdout, "podSubnet: 100.64.0.0/10") || !strings.Contains(stdout, "kubeadm.k8s.io/v1beta4") ||
+		!strings.Contains(stdout, "kubernetesVersion: v1.34.4") {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
-	if _, stderr, code := call(t, `{}`, "render", root); code != exitFailed || !strings.Contains(stderr, "etc/a.tmpl") {
-		t.Errorf("a value that is missing gives %d: %s", code, stderr)
-	}
-	if _, _, code := call(t, `{"A":`, "render", root); code != exitFailed {
-		t.Error("an environment that is cut off is taken")
+}
+
+// The agent asks the DNS that it is told, and says who does not answer.
+func TestResolve(t *testing.T) {
+	if _, stderr, code := call(t, "", "resolve", "--server", "127.0.0.99", "kubernetes.default.svc.cluster.local"); code != exitFailed ||
+		!strings.Contains(stderr, "127.0.0.99") {
+		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
