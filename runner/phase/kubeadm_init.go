@@ -31,11 +31,11 @@ func (p *kubeadmInit) Run(ctx context.Context) error {
 		return p.await(ctx, m)
 	}
 	return p.Do(ctx, m, "kubeadm init", func(ctx context.Context) error {
-		image, err := p.imageConfig(ctx, m)
+		documents, err := p.imageConfig(ctx, m)
 		if err != nil {
 			return err
 		}
-		config, err := kubeadm.InitConfig(image, p.initSite(m))
+		config, err := kubeadm.InitConfig(documents, p.initSite(m))
 		if err != nil {
 			return err
 		}
@@ -69,13 +69,21 @@ func (p *kubeadmInit) initSite(m *member) kubeadm.Init {
 }
 
 // imageConfig reads the image's kubeadm configuration, which need not be there.
-func (c *Cluster) imageConfig(ctx context.Context, m *member) ([]byte, error) {
+func (c *Cluster) imageConfig(ctx context.Context, m *member) (kubeadm.Documents, error) {
 	file := m.path("rootfs", "etc", "kubeadm.yml")
 	there, err := m.holds(ctx, "test", "-f", file)
 	if err != nil || !there {
 		return nil, err
 	}
-	return m.ask(ctx, "cat", file)
+	data, err := m.ask(ctx, "cat", file)
+	if err != nil {
+		return nil, err
+	}
+	documents, err := kubeadm.Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("etc/kubeadm.yml of the image: %w", err)
+	}
+	return documents, nil
 }
 
 // resetHalf clears away what an interrupted kubeadm left on a host. Preflight has made sure that no other Kubernetes was there.

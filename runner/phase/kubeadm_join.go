@@ -37,11 +37,11 @@ func (p *kubeadmJoin) Run(ctx context.Context) error {
 
 func (p *kubeadmJoin) join(ctx context.Context, m *member, site kubeadm.Join) error {
 	site.NodeName = m.name()
-	image, err := p.imageConfig(ctx, p.first())
+	documents, err := p.imageConfig(ctx, p.first())
 	if err != nil {
 		return err
 	}
-	config, err := kubeadm.JoinConfig(image, site)
+	config, err := kubeadm.JoinConfig(documents, site)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,12 @@ func (p *kubeadmJoin) invite(ctx context.Context) (kubeadm.Join, error) {
 	if err != nil {
 		return kubeadm.Join{}, err
 	}
-	return kubeadm.Join{Endpoint: endpoint, Token: strings.TrimSpace(string(token)), CAHash: hash}, nil
+	return kubeadm.Join{
+		KubernetesVersion: p.Artifact.Description.KubernetesVersion,
+		Endpoint:          endpoint,
+		Token:             strings.TrimSpace(string(token)),
+		CAHash:            hash,
+	}, nil
 }
 
 // kubectlCache is where our own calls of kubectl keep what they learn, in the cluster's directory.

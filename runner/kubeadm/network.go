@@ -1,0 +1,57 @@
+package kubeadm
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// PodSubnet is the networks of the pods, separated by a comma where there are two; empty if the documents do not say.
+func (d Documents) PodSubnet() string { return d.network("podSubnet", "") }
+
+// ServiceSubnet is the networks of the services, by default kubeadm's 10.96.0.0/12.
+func (d Documents) ServiceSubnet() string { return d.network("serviceSubnet", "10.96.0.0/12") }
+
+// DNSDomain is the domain of the services, by default kubeadm's cluster.local.
+func (d Documents) DNSDomain() string { return d.network("dnsDomain", "cluster.local") }
+
+func (d Documents) network(field, unset string) string {
+	if s, _ := d.at(clusterKind, "networking", field).(string); s != "" {
+		return s
+	}
+	return unset
+}
+
+// DNSAddress is the address of the cluster's DNS as kubeadm chooses it, the tenth of the first network of the services; empty if that is
+// no network.
+func (d Documents) DNSAddress() string {
+	first, _, _ := strings.Cut(d.ServiceSubnet(), ",")
+	network, err := netip.ParsePrefix(first)
+	if err != nil {
+		return ""
+	}
+	address := network.Masked().Addr()
+	for range 10 {
+		address = address.Next()
+	}
+	if !address.IsValid() { // past the last one
+		return ""
+	}
+	return address.String()
+}
+
+// parseSubnet parses one network, or one of IPv4 and one of IPv6, as kubeadm takes them.
+func parseSubnet(subnet string) ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for _, s := range strings.Split(subnet, ",") {
+		network, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no network: write one as 10.244.0.0/16, or two as 10.244.0.0/16,fd00:1::/56", s)
+		}
+		networks = append(networks, network.Masked())
+	}
+	if len(networks) > 2 || len(networks) == 2 && networks[0].Addr().Is4() == networks[1].Addr().Is4() {
+		return nil, fmt.Errorf("%q: there may be one network, or one of IPv4 and one of IPv6", subnet)
+	}
+	return networks, nil
+}
