@@ -1,14 +1,14 @@
+// Package kubeadm makes the configuration files that kubeadm is run with: what the site needs, over what the Clusterfile and the image say,
+// over what kubeadm itself takes.
 package kubeadm
 
-import (
-	"bytes"
-	"errors"
-	"fmt"
-	"maps"
-	"slices"
+import "slices"
 
-	"go.yaml.in/yaml/v3"
-)
+// CRISocket is containerd's socket on every host.
+const CRISocket = "unix:///run/containerd/containerd.sock"
+
+// exampleToken is the token that `kubeadm config print init-defaults` prints: everybody knows it.
+const exampleToken = "abcdef.0123456789abcdef"
 
 // Init is what the site decides about the first control plane.
 type Init struct {
@@ -16,36 +16,45 @@ type Init struct {
 	Endpoint          string   // host:port by which every host reaches the API
 	AdvertiseAddress  string   // of this control plane
 	NodeName          string   // of this host
-	CertSANs          []string // united with those of the documents
-	// CertificateKey encrypts the certificates that `kubeadm init phase upload-certs` uploads; empty for none. It is a secret.
-	CertificateKey string
+	CertSANs          []string // united with the documents'
+	CertificateKey    string   // a secret: encrypts the certificates that are uploaded; may be empty
 }
 
-// InitConfig returns the documents for `kubeadm init --config`, with the site's values over them, in the version that the kubeadm of the
-// Kubernetes version takes.
+// InitConfig returns the documents for `kubeadm init --config`, in the version that the kubeadm of site.KubernetesVersion takes: d with the
+// site's values over it. With a CertificateKey the result is a secret.
 func InitConfig(d Documents, site Init) ([]byte, error) {
-	version, err := versionFor(site.KubernetesVersion)
+	n, err := versionFor(site.KubernetesVersion)
 	if err != nil {
 		return nil, err
 	}
 	d = d.Over(nil)
-	delete(d, kindJoin)
-	d = Documents{
-		kindCluster: {
-			"apiVersion": v1beta4, "kind": kindCluster,
-			"kubernetesVersion":    site.KubernetesVersion,
-			"controlPlaneEndpoint": site.Endpoint,
-			"apiServer":            map[string]any{"certSANs": anys(site.CertSANs)},
-		},
-		kindInit: {"apiVersion": v1beta4, "kind": kindInit},
-	}.Over(d)
-	initial := d[kindInit]
+	delete(d, joinKind)
+	merge(d.get(clusterKind), map[string]any{
+		"kubernetesVersion":    site.KubernetesVersion,
+		"controlPlaneEndpoint": site.Endpoint,
+	})
+	apiServer := child(d[clusterKind], "apiServer")
+	below, _ := apiServer["certSANs"].([]any)
+	apiServer["certSANs"] = unite(below, site.CertSANs)
+
+	initial := d.get(initKind)
 	register(initial, site.NodeName)
-	initial["localAPIEndpoint"] = map[string]any{"advertiseAddress": site.AdvertiseAddress} // whole: the endpoint's port is kubeadm's default
-	if site.CertificateKey != "" {
-		initial["certificateKey"] = site.CertificateKey
+	// Whole: the endpoint's port is kubeadm's default.
+	initial["localAPIEndpoint"] = map[string]any{"advertiseAddress": site.AdvertiseAddress}
+	setOrDelete(initial, "certificateKey", site.CertificateKey)
+	if tokens, ok := initial["bootstrapTokens"].([]any); ok {
+		tokens = slices.DeleteFunc(tokens, func(token any) bool {
+			m, _ := token.(map[string]any)
+			return m["token"] == exampleToken
+		})
+		if initial["bootstrapTokens"] = tokens; len(tokens) == 0 {
+			delete(initial, "bootstrapTokens")
+		}
 	}
-	return d.encode(version)
+	if d, err = d.downgraded(n); err != nil {
+		return nil, err
+	}
+	return d.YAML()
 }
 
 // Join is what a host needs to join a cluster.
@@ -58,29 +67,31 @@ type Join struct {
 	ControlPlane      *ControlPlane // nil for a worker
 }
 
-// ControlPlane is what a host needs to join as one.
+// ControlPlane is what a host needs to join as a control plane.
 type ControlPlane struct {
 	AdvertiseAddress string
 	CertificateKey   string // with which the certificates were uploaded: a secret
 }
 
-// JoinConfig returns the document for `kubeadm join --config`. It holds the token and is a secret. A control plane that has no
-// registration of its own in the documents has that of the first.
+// JoinConfig returns the document for `kubeadm join --config`, in the version that the kubeadm of site.KubernetesVersion takes: the
+// JoinConfiguration of d with the site's values over it. A control plane takes nodeRegistration of the InitConfiguration where
+// the JoinConfiguration has none. The result holds the token and is a secret.
 func JoinConfig(d Documents, site Join) ([]byte, error) {
-	version, err := versionFor(site.KubernetesVersion)
+	n, err := versionFor(site.KubernetesVersion)
 	if err != nil {
 		return nil, err
 	}
-	join := over(map[string]any{"apiVersion": v1beta4, "kind": kindJoin}, d[kindJoin])
-	if site.ControlPlane == nil {
-		delete(join, "controlPlane")
-	} else {
-		if join["nodeRegistration"] == nil && d[kindInit]["nodeRegistration"] != nil {
-			join["nodeRegistration"] = clone(d[kindInit]["nodeRegistration"])
+	d = d.Over(nil)
+	join := d.get(joinKind)
+	delete(join, "controlPlane")
+	if c := site.ControlPlane; c != nil {
+		if first := d.at(initKind, "nodeRegistration"); first != nil && join["nodeRegistration"] == nil {
+			join["nodeRegistration"] = first
 		}
+		// Whole, as below.
 		join["controlPlane"] = map[string]any{
-			"localAPIEndpoint": map[string]any{"advertiseAddress": site.ControlPlane.AdvertiseAddress},
-			"certificateKey":   site.ControlPlane.CertificateKey,
+			"localAPIEndpoint": map[string]any{"advertiseAddress": c.AdvertiseAddress},
+			"certificateKey":   c.CertificateKey,
 		}
 	}
 	register(join, site.NodeName)
@@ -90,34 +101,28 @@ func JoinConfig(d Documents, site Join) ([]byte, error) {
 		"token":             site.Token,
 		"caCertHashes":      []any{site.CAHash},
 	}}
-	return Documents{kindJoin: join}.encode(version)
-}
-
-// register names the node. The name goes to the kubelet as an argument, so that it stays when the host is named otherwise one day.
-func register(document map[string]any, node string) {
-	registration := child(document, "nodeRegistration")
-	registration["name"], registration["criSocket"] = node, CRISocket
-	arguments, _ := registration["kubeletExtraArgs"].([]any)
-	if !slices.ContainsFunc(arguments, func(item any) bool { return name(item) == "hostname-override" }) {
-		arguments = append(arguments, map[string]any{"name": "hostname-override", "value": node})
+	if timeouts, ok := join["timeouts"].(map[string]any); ok && n < newest && timeouts[healthCheck] == d.at(initKind, "timeouts", healthCheck) {
+		delete(timeouts, healthCheck) // before v1beta4 it is the cluster's
 	}
-	registration["kubeletExtraArgs"] = arguments
-}
-
-// encode writes the documents in a version of kubeadm's, in the order of their kinds.
-func (d Documents) encode(version string) ([]byte, error) {
-	documents, err := d.as(version)
-	if err != nil {
+	if d, err = (Documents{joinKind: join}).downgraded(n); err != nil {
 		return nil, err
 	}
-	var buf bytes.Buffer
-	encoder := yaml.NewEncoder(&buf)
-	encoder.SetIndent(2)
-	for _, kind := range slices.Sorted(maps.Keys(documents)) {
-		err = errors.Join(err, encoder.Encode(documents[kind]))
+	return d.YAML()
+}
+
+// register writes the site's values into nodeRegistration. The kubelet gets its name as an argument, too, so that the host may be renamed.
+func register(document map[string]any, nodeName string) {
+	const override = "hostname-override"
+	registration := child(document, "nodeRegistration")
+	registration["name"], registration["criSocket"] = nodeName, CRISocket
+	arguments, _ := registration["kubeletExtraArgs"].([]any)
+	if !slices.ContainsFunc(arguments, func(a any) bool { return nameOf(a) == override }) {
+		registration["kubeletExtraArgs"] = append(arguments, map[string]any{"name": override, "value": nodeName})
 	}
-	if err := errors.Join(err, encoder.Close()); err != nil {
-		return nil, fmt.Errorf("writing kubeadm's configuration: %w", err)
+}
+
+func setOrDelete(m map[string]any, key, value string) {
+	if delete(m, key); value != "" {
+		m[key] = value
 	}
-	return buf.Bytes(), nil
 }

@@ -3,10 +3,10 @@ package kubeadm
 import (
 	"bytes"
 	"flag"
-	"net/netip"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 )
@@ -31,213 +31,166 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-var (
-	initSite = Init{
-		KubernetesVersion: "v1.34.4", Endpoint: "apiserver.cluster.local:6443", AdvertiseAddress: "10.0.0.1", NodeName: "m1",
-		CertSANs: []string{"apiserver.cluster.local", "10.0.0.1"},
-	}
-	joinSite = Join{
-		KubernetesVersion: "v1.34.4", Endpoint: "apiserver.cluster.local:6443", NodeName: "n1", Token: "abcdef.0123456789abcdef", CAHash: "sha256:00",
-	}
-)
-
-// read returns the documents of testdata/name.
-func read(t *testing.T, name string) Documents {
+// parse parses what a test needs to be right.
+func parse(t testing.TB, data string) Documents {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", name))
+	d, err := Parse([]byte(data))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v\n%s", err, data)
 	}
-	documents, err := Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return documents
+	return d
 }
 
-// What kubeadm gets, for every version that documents come in and every version that it takes.
+// key is a certificate key as kubeadm wants it.
+var key = strings.Repeat("0123456789abcdef", 4)
+
+func initSite(version string) Init {
+	return Init{
+		KubernetesVersion: version, Endpoint: "apiserver.cluster.local:6443", AdvertiseAddress: "10.0.0.1", NodeName: "m1",
+		CertSANs: []string{"apiserver.cluster.local", "10.0.0.1"}, CertificateKey: key,
+	}
+}
+
+func joinSite(version string) Join {
+	return Join{KubernetesVersion: version, Endpoint: "apiserver.cluster.local:6443", NodeName: "n1",
+		Token: "secret.0123456789abcdef", CAHash: "sha256:" + key}
+}
+
+// kubernetes are versions with a kubeadm of v1beta2, v1beta3 and v1beta4.
+var kubernetes = []string{"v1.21.14", "v1.30.14", "v1.34.4"}
+
+// written is what a file of testdata becomes for a version of Kubernetes: for init, a worker and a second control plane.
+func written(t *testing.T, name, version string) (configs map[string][]byte, errs map[string]error) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", name+".yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := parse(t, string(data))
+	configs, errs = map[string][]byte{}, map[string]error{}
+	configs["init"], errs["init"] = InitConfig(d, initSite(version))
+	site := joinSite(version)
+	configs["join"], errs["join"] = JoinConfig(d, site)
+	site.NodeName, site.ControlPlane = "m2", &ControlPlane{AdvertiseAddress: "10.0.0.2", CertificateKey: key}
+	configs["control-plane"], errs["control-plane"] = JoinConfig(d, site)
+	return configs, errs
+}
+
+// inputs are the files of testdata: nothing, and one for each version.
+var inputs = []string{"nothing", "v1beta2", "v1beta3", "v1beta4"}
+
 func TestConfigs(t *testing.T) {
-	for _, name := range []string{"empty", "full", "v1beta2", "v1beta3"} {
-		for _, kubernetes := range []string{"v1.34.4", "v1.28.0", "v1.21.14"} {
-			t.Run(name+" for "+kubernetes, func(t *testing.T) {
-				documents := read(t, name+".yml")
-				if name == "full" && kubernetes != "v1.34.4" { // it repeats an argument
-					delete(documents, kindCluster)
-				}
-				site, worker := initSite, joinSite
-				site.KubernetesVersion, worker.KubernetesVersion = kubernetes, kubernetes
-				master := worker
-				master.ControlPlane = &ControlPlane{AdvertiseAddress: "10.0.0.2", CertificateKey: "00ff"}
-				config, err := InitConfig(documents, site)
-				if err != nil {
-					t.Fatal(err)
-				}
-				golden(t, name+"."+kubernetes+".init.yaml", config)
-				again, err := Parse(config)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if same, err := InitConfig(again, site); err != nil || !bytes.Equal(config, same) {
-					t.Errorf("the site over its own result changes it: %v\n%s", err, same)
-				}
-				for kind, join := range map[string]Join{"join": worker, "master": master} {
-					config, err := JoinConfig(documents, join)
-					if err != nil {
-						t.Fatal(err)
+	for _, name := range inputs {
+		for _, version := range kubernetes {
+			t.Run(name+" for "+version, func(t *testing.T) {
+				configs, errs := written(t, name, version)
+				for what, config := range configs {
+					if err := errs[what]; err != nil {
+						config = fmt.Appendf(nil, "error: |\n  %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
 					}
-					golden(t, name+"."+kubernetes+"."+kind+".yaml", config)
+					golden(t, filepath.Join(name, version+"."+what+".yaml"), config)
 				}
 			})
 		}
 	}
 }
 
-func TestOver(t *testing.T) {
-	cases := []struct{ name, base, over, want string }{
-		{"a field", "networking: {podSubnet: 10.0.0.0/16, dnsDomain: a}", "networking: {podSubnet: 10.1.0.0/16}",
-			"networking: {dnsDomain: a, podSubnet: 10.1.0.0/16}"},
-		{"false, 0 and nothing win", "a: true\nb: 1\nc: x", "a: false\nb: 0\nc: ''", "a: false\nb: 0\nc: ''"},
-		{"lists are replaced", "a: [1, 2]", "a: [3]", "a: [3]"},
-		{"an empty list is one", "nodeRegistration: {taints: [{key: a}]}", "nodeRegistration: {taints: []}", "nodeRegistration: {taints: []}"},
-		{"names are united", "apiServer: {certSANs: [a, b]}", "apiServer: {certSANs: [b, c]}", "apiServer: {certSANs: [a, b, c]}"},
-		{"arguments by name", "apiServer: {extraArgs: [{name: v, value: '1'}, {name: w, value: '1'}]}",
-			"apiServer: {extraArgs: [{name: v, value: '2'}, {name: v, value: '3'}]}",
-			"apiServer: {extraArgs: [{name: w, value: '1'}, {name: v, value: '2'}, {name: v, value: '3'}]}"},
-		{"a map for a text", "a: x", "a: {b: 1}", "a: {b: 1}"},
+// What is written can be read again, and means the same.
+func TestConfigsAgain(t *testing.T) {
+	for _, name := range inputs {
+		for _, version := range kubernetes {
+			configs, errs := written(t, name, version)
+			if errs["init"] != nil {
+				continue // as TestConfigs knows
+			}
+			again, err := InitConfig(parse(t, string(configs["init"])), initSite(version))
+			if err != nil || !bytes.Equal(configs["init"], again) {
+				t.Errorf("%s for %s: %v: the site over its own result changes it:\n%s", name, version, err, again)
+			}
+		}
 	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			head := "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n"
-			parse := func(text string) Documents {
-				d, err := Parse([]byte(head + text))
-				if err != nil {
+}
+
+// The kubeadm of the lab, which takes v1beta3 and v1beta4, accepts what is written.
+func TestKubeadmAccepts(t *testing.T) {
+	program, err := filepath.Abs("../../_out/bin/kubeadm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(program); err != nil {
+		t.Fatalf("%v: make tools TOOLS=kubeadm", err)
+	}
+	for _, name := range inputs {
+		for _, version := range kubernetes[1:] {
+			configs, _ := written(t, name, version)
+			for what, config := range configs {
+				// The lab's kubeadm does not install other versions than its own.
+				config = bytes.ReplaceAll(config, []byte("kubernetesVersion: "+version), []byte("kubernetesVersion: v1.34.4"))
+				file := filepath.Join(t.TempDir(), "config.yaml")
+				if err := os.WriteFile(file, config, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				return d
+				out, err := exec.CommandContext(t.Context(), program, "config", "validate", "--config", file).CombinedOutput()
+				if err != nil || strings.Contains(string(out), "unknown field") {
+					t.Errorf("%s of %s for %s: %v\n%s\n%s", what, name, version, err, out, config)
+				}
 			}
-			base, above := parse(c.base), parse(c.over)
-			if got := above.Over(base); !reflect.DeepEqual(got, parse(c.want)) {
-				t.Errorf("got %v, want %v", got, parse(c.want))
-			}
-			if !reflect.DeepEqual(base, parse(c.base)) || !reflect.DeepEqual(above, parse(c.over)) {
-				t.Error("an argument was changed")
-			}
-		})
+		}
 	}
 }
 
-func TestRefused(t *testing.T) {
-	cases := []struct{ name, documents, want string }{
-		{"not YAML", "a: [", "yaml"},
-		{"a list", "- a", "line 1"},
-		{"no kind", "apiVersion: kubeadm.k8s.io/v1beta4\n", "without kind"},
-		{"twice", "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\n---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\n",
-			"line 4: a second document of kind InitConfiguration"},
-		{"a key twice", "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\na: 1\na: 2\n", "already defined"},
-		{"unknown version", "apiVersion: kubeadm.k8s.io/v1beta9\nkind: ClusterConfiguration\n", "kubeadm.k8s.io/v1beta4"},
-		{"unknown kind", "\n\napiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfigurations\n", "line 3: no kind ClusterConfigurations"},
-		{"list of an old version", "apiVersion: kubeadm.k8s.io/v1beta3\nkind: ClusterConfiguration\napiServer: {extraArgs: []}\n", "apiServer.extraArgs"},
-		{"old DNS", "apiVersion: kubeadm.k8s.io/v1beta2\nkind: ClusterConfiguration\ndns: {type: kube-dns}\n", "CoreDNS"},
-		{"deep", strings.Repeat("a: {", 20000), "yaml"},
-		{"bomb", "a: &a [x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b]\n" +
-			"d: &d [*c, *c, *c, *c, *c, *c, *c, *c]\ne: &e [*d, *d, *d, *d, *d, *d, *d, *d]\nf: &f [*e, *e, *e, *e, *e, *e, *e, *e]\ng: [*f, *f, *f, *f, *f, *f, *f]\n", "alias"},
+func TestKubernetesVersions(t *testing.T) {
+	for version, want := range map[string]int{
+		"v1.15.12": 2, "1.21.0": 2, "v1.22.0": 3, "v1.30.14": 3, "v1.31.0-rc.1": 4, "v1.34.4": 4, "v2.0.0": 4, "latest": 0, "": 0,
+	} {
+		if n, err := versionFor(version); n != want || (err != nil) != (want == 0) {
+			t.Errorf("%q: v1beta%d, %v, want v1beta%d", version, n, err, want)
+		}
+	}
+}
+
+// What an older version has no place for is not lost silently.
+func TestWhatOldKubeadmCannot(t *testing.T) {
+	const head = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: "
+	cases := []struct{ name, document, want string }{
+		{"an argument twice", "ClusterConfiguration\napiServer: {extraArgs: [{name: a, value: b}, {name: a, value: c}]}", "ClusterConfiguration.apiServer.extraArgs: a is there twice"},
+		{"variables", "ClusterConfiguration\netcd: {local: {extraEnvs: [{name: A, value: b}]}}", "ClusterConfiguration.etcd.local.extraEnvs"},
+		{"no proxy", "ClusterConfiguration\nproxy: {disabled: true}", "ClusterConfiguration.proxy"},
+		{"the proxy", "ClusterConfiguration\nproxy: {disabled: false}", ""},
+		{"another algorithm", "ClusterConfiguration\nencryptionAlgorithm: ECDSA-P256", "ClusterConfiguration.encryptionAlgorithm"},
+		{"the usual algorithm", "ClusterConfiguration\nencryptionAlgorithm: RSA-2048", ""},
+		{"pulls in parallel", "InitConfiguration\nnodeRegistration: {imagePullSerial: false}", "InitConfiguration.nodeRegistration.imagePullSerial"},
+		{"pulls in turn", "InitConfiguration\nnodeRegistration: {imagePullSerial: true}", ""},
+		{"the usual timeouts", "InitConfiguration\ntimeouts: {kubeletHealthCheck: 4m0s}", ""},
+		{"another timeout", "InitConfiguration\ntimeouts: {kubeletHealthCheck: 5m0s}", "InitConfiguration.timeouts: the packed kubeadm takes kubeadm.k8s.io/v1beta3"},
+		{"patience with the API server", "InitConfiguration\ntimeouts: {controlPlaneComponentHealthCheck: 9m0s}", ""},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := Parse([]byte(c.documents)); err == nil || !strings.Contains(err.Error(), c.want) {
+			_, err := InitConfig(parse(t, head+c.document), initSite("v1.30.0"))
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("error is %v, want %q in it", err, c.want)
+			}
+			if _, err := InitConfig(parse(t, head+c.document), initSite("v1.31.0")); err != nil {
+				t.Errorf("for v1beta4: %v", err)
 			}
 		})
 	}
-}
-
-// What an older kubeadm cannot be told is said, not dropped.
-func TestLostOnTheWayDown(t *testing.T) {
-	for field, want := range map[string]string{
-		"apiServer: {extraArgs: [{name: v, value: '2'}, {name: v, value: '3'}]}": "stands twice",
-		"certificateValidityPeriod: 100h":                                        "certificateValidityPeriod",
-	} {
-		documents, err := Parse([]byte("apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n" + field))
-		if err != nil {
-			t.Fatal(err)
-		}
-		site := initSite
-		site.KubernetesVersion = "v1.30.1"
-		if _, err := InitConfig(documents, site); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: error is %v", field, err)
-		}
+	d := parse(t, head+"JoinConfiguration\ntimeouts: {controlPlaneComponentHealthCheck: 9m0s}")
+	if _, err := JoinConfig(d, joinSite("v1.30.0")); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("error of a join is %v", err)
 	}
 }
 
-func TestCheck(t *testing.T) {
-	hosts := []netip.Addr{netip.MustParseAddr("192.168.0.2"), netip.MustParseAddr("fd00::2")}
-	cases := []struct{ cluster, want string }{
-		{"", ""},
-		{"networking: {podSubnet: 10.244.0.0/16, serviceSubnet: 10.96.0.0/16}", ""},
-		{"networking: {podSubnet: '10.244.0.0/16,fd01::/48', serviceSubnet: '10.96.0.0/16,fd02::/112'}", ""},
-		{"networking: {podSubnet: 10.96.0.0/16}", "overlap"},
-		{"networking: {podSubnet: 192.168.0.0/16}", "the host 192.168.0.2"},
-		{"networking: {serviceSubnet: 'fd00::/108'}", "the host fd00::2"},
-		{"networking: {serviceSubnet: 10.0.0.0/8}", "/12 at most"},
-		{"networking: {podSubnet: 10.244.0.0}", "no network"},
-		{"apiServer: {certSANs: [a.example.com, '*.b', 10.0.0.1, 'fd00::1']}", ""},
-		{"apiServer: {certSANs: ['a b']}", "certSANs"},
+func TestExampleTokenIsNotMade(t *testing.T) {
+	d := parse(t, "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\nbootstrapTokens: [{token: abcdef.0123456789abcdef}, {token: ghijkl.0123456789abcdef}]")
+	config, err := InitConfig(d, initSite("v1.34.4"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, c := range cases {
-		documents, err := Parse([]byte("apiVersion: kubeadm.k8s.io/v1beta3\nkind: ClusterConfiguration\n" + c.cluster))
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = documents.Check(hosts)
-		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: error is %v, want %q", c.cluster, err, c.want)
-		}
+	if s := string(config); strings.Contains(s, "abcdef.") || !strings.Contains(s, "ghijkl.") {
+		t.Errorf("written:\n%s", s)
 	}
-}
-
-func TestNetworks(t *testing.T) {
-	documents := Old("100.64.0.0/10", "10.96.0.0/22", []string{"a.example.com"})
-	if got := documents.PodSubnet() + " " + documents.ServiceSubnet() + " " + documents.DNSAddress() + " " + documents.DNSDomain(); got !=
-		"100.64.0.0/10 10.96.0.0/22 10.96.0.10 cluster.local" {
-		t.Error(got)
-	}
-	if Old("", "", nil) != nil {
-		t.Error("nothing is something")
-	}
-	if got := (Documents)(nil).DNSAddress(); got != "10.96.0.10" {
-		t.Errorf("the DNS is at %s by default", got)
-	}
-}
-
-func FuzzParse(f *testing.F) {
-	for _, name := range []string{"full", "v1beta2", "v1beta3"} {
-		data, err := os.ReadFile(filepath.Join("testdata", name+".yml"))
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-	}
-	f.Add([]byte("apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\nnodeRegistration: &a {x: *a}\n"))
-	f.Add([]byte("? {a: b}\n: c\nkind: X\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		documents, err := Parse(data)
-		if err != nil {
-			return
-		}
-		documents.Check(nil)
-		config, err := InitConfig(documents, initSite)
-		if err != nil {
-			t.Fatal(err)
-		}
-		again, err := Parse(config)
-		if err != nil {
-			t.Fatalf("its own result is refused: %v\n%s", err, config)
-		}
-		once := documents.Over(again)
-		if twice := documents.Over(once); !reflect.DeepEqual(once, twice) {
-			t.Fatalf("%v over itself is %v", once, twice)
-		}
-	})
 }
 
 func TestCAHash(t *testing.T) {

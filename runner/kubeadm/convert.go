@@ -1,161 +1,221 @@
 package kubeadm
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/Masterminds/semver/v3"
 )
 
-// argumentPaths are where the documents have arguments for programs: maps until v1beta3, lists of name and value from v1beta4 on
-// (kubeadm API reference, "Arg").
-var argumentPaths = map[string][][]string{
-	kindCluster: {{"apiServer", "extraArgs"}, {"controllerManager", "extraArgs"}, {"scheduler", "extraArgs"}, {"etcd", "local", "extraArgs"}},
-	kindInit:    {{"nodeRegistration", "kubeletExtraArgs"}},
-	kindJoin:    {{"nodeRegistration", "kubeletExtraArgs"}},
-}
-
-// modern makes a document of an older version be of v1beta4. A timeout of the control plane moves to the documents of init and join.
-func (d Documents) modern(kind string, document map[string]any, version string) error {
-	if !strings.HasPrefix(version, group+"/") || version == v1beta4 {
-		return nil
-	}
-	document["apiVersion"] = v1beta4
-	for _, path := range argumentPaths[kind] {
-		if err := toList(document, path); err != nil {
-			return err
-		}
-	}
-	switch kind {
-	case kindCluster:
-		delete(document, "useHyperKubeImage")
-		if dns, ok := document["dns"].(map[string]any); ok {
-			if kind := dns["type"]; kind != nil && kind != "CoreDNS" {
-				return fmt.Errorf("dns.type %v: Kubernetes has had CoreDNS only since 1.21", kind)
-			}
-			delete(dns, "type")
-		}
-		if server, ok := document["apiServer"].(map[string]any); ok && server["timeoutForControlPlane"] != nil {
-			timeout := server["timeoutForControlPlane"]
-			delete(server, "timeoutForControlPlane")
-			for _, kind := range []string{kindInit, kindJoin} {
-				d[kind] = over(map[string]any{
-					"apiVersion": v1beta4, "kind": kind, "timeouts": map[string]any{"controlPlaneComponentHealthCheck": timeout},
-				}, d[kind])
-			}
-		}
-	case kindJoin:
-		if discovery, ok := document["discovery"].(map[string]any); ok && discovery["timeout"] != nil {
-			child(document, "timeouts")["discovery"] = discovery["timeout"]
-			delete(discovery, "timeout")
-		}
-	}
-	return nil
-}
-
-// toList makes a list of a map of arguments.
-func toList(document map[string]any, path []string) error {
-	last := len(path) - 1
-	parent, _ := at(document, path[:last]...).(map[string]any)
-	if parent[path[last]] == nil {
-		return nil
-	}
-	arguments, ok := parent[path[last]].(map[string]any)
-	if !ok {
-		return fmt.Errorf("%s: until v1beta3 it is a map of arguments and values", strings.Join(path, "."))
-	}
-	list := []any{}
-	for _, name := range slices.Sorted(maps.Keys(arguments)) {
-		list = append(list, map[string]any{"name": name, "value": fmt.Sprint(arguments[name])})
-	}
-	parent[path[last]] = list
-	return nil
-}
-
-// versionFor is the version of documents that the kubeadm of a Kubernetes version takes.
-func versionFor(kubernetes string) (string, error) {
+// versionFor returns the N of v1betaN that the kubeadm of a Kubernetes version takes and was made for.
+func versionFor(kubernetes string) (int, error) {
 	v, err := semver.NewVersion(kubernetes)
 	if err != nil {
-		return "", fmt.Errorf("Kubernetes version %q: %w", kubernetes, err)
+		return 0, fmt.Errorf("the version of Kubernetes %q: %w", kubernetes, err)
 	}
 	switch {
 	case v.Major() == 1 && v.Minor() < 22:
-		return v1beta2, nil
+		return 2, nil
 	case v.Major() == 1 && v.Minor() < 31:
-		return v1beta3, nil
+		return 3, nil
 	}
-	return v1beta4, nil
+	return newest, nil
 }
 
-// newFields are what v1beta3 does not know. Who asks for one has to be told that he does not get it.
-var newFields = map[string][][]string{
-	kindCluster: {
-		{"apiServer", "extraEnvs"}, {"controllerManager", "extraEnvs"}, {"scheduler", "extraEnvs"}, {"etcd", "local", "extraEnvs"},
-		{"dns", "disabled"}, {"proxy"}, {"certificateValidityPeriod"}, {"caCertificateValidityPeriod"}, {"encryptionAlgorithm"},
-	},
-	kindInit: {{"dryRun"}, {"nodeRegistration", "imagePullSerial"}},
-	kindJoin: {{"dryRun"}, {"nodeRegistration", "imagePullSerial"}},
-}
+// healthCheck is the timeout which is the API server's timeoutForControlPlane before v1beta4.
+const healthCheck = "controlPlaneComponentHealthCheck"
 
-// as returns the documents in an older version of kubeadm's, or an error for what it cannot say.
-func (d Documents) as(version string) (Documents, error) {
-	if version == v1beta4 {
-		return d, nil
-	}
-	older := d.Over(nil)
-	var failed []error
-	for kind, document := range older {
-		for _, path := range newFields[kind] {
-			if at(document, path...) != nil {
-				failed = append(failed, fmt.Errorf("%s: %s: the kubeadm of this image knows %s, which has no such field", kind, strings.Join(path, "."), version))
-			}
-		}
-		for _, path := range argumentPaths[kind] {
-			failed = append(failed, toMap(kind, document, path))
-		}
-		if api, _ := document["apiVersion"].(string); strings.HasPrefix(api, group+"/") {
-			document["apiVersion"] = version
-		}
-	}
-	timeouts(older)
-	return older, errors.Join(failed...)
-}
-
-// toMap makes a map of a list of arguments.
-func toMap(kind string, document map[string]any, path []string) error {
-	last := len(path) - 1
-	parent, _ := at(document, path[:last]...).(map[string]any)
-	list, ok := parent[path[last]].([]any)
-	if !ok {
-		return nil
-	}
-	arguments := map[string]any{}
-	for _, item := range list {
-		if _, twice := arguments[name(item)]; twice {
-			return fmt.Errorf("%s: %s: the argument %s stands twice, which needs Kubernetes 1.31", kind, strings.Join(path, "."), name(item))
-		}
-		arguments[name(item)] = fmt.Sprint(at(item, "value"))
-	}
-	parent[path[last]] = arguments
-	return nil
-}
-
-// timeouts moves those that older versions know to where they have them.
-func timeouts(d Documents) {
-	for _, kind := range []string{kindInit, kindJoin} {
-		of, ok := d[kind]["timeouts"].(map[string]any)
+// visit calls f with every known field that is there, a field before those in it; f may change or take out the field. Its errors
+// are joined.
+func visit(path string, m map[string]any, known fields, f func(path string, m map[string]any, key string, of field) error) error {
+	var problems []error
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		of, ok := known[key]
 		if !ok {
 			continue
 		}
-		delete(d[kind], "timeouts")
-		if value := of["controlPlaneComponentHealthCheck"]; value != nil && d[kindCluster] != nil {
-			child(d[kindCluster], "apiServer")["timeoutForControlPlane"] = value
-		}
-		if value := of["discovery"]; value != nil && kind == kindJoin {
-			child(d[kind], "discovery")["timeout"] = value
+		problems = append(problems, f(path+"."+key, m, key, of))
+		switch v := m[key].(type) {
+		case map[string]any:
+			problems = append(problems, visit(path+"."+key, v, of.fields, f))
+		case []any:
+			for i, element := range v {
+				if e, ok := element.(map[string]any); ok && of.shape == mappings {
+					problems = append(problems, visit(fmt.Sprintf("%s.%s[%d]", path, key, i), e, of.fields, f))
+				}
+			}
 		}
 	}
+	return errors.Join(problems...)
+}
+
+// upgrade brings a document of kubeadm's, as its version has it, to v1beta4.
+func (d Documents) upgrade(kind string) error {
+	known, document := kubeadmFields()[kind], d[kind]
+	if known == nil || document == nil {
+		return nil
+	}
+	err := visit(kind, document, known, func(path string, m map[string]any, key string, of field) (err error) {
+		if of.shape == arguments {
+			m[key], err = argumentList(path, m[key])
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case clusterKind:
+		err = d.upgradeCluster(document)
+	case joinKind:
+		if discovery, ok := document["discovery"].(map[string]any); ok {
+			if timeout := take(discovery, "timeout"); timeout != nil {
+				child(document, "timeouts")["discovery"] = timeout
+			}
+		}
+	}
+	d.set(kind, document)
+	return err
+}
+
+func (d Documents) upgradeCluster(cluster map[string]any) error {
+	if apiServer, ok := cluster["apiServer"].(map[string]any); ok {
+		if timeout := take(apiServer, "timeoutForControlPlane"); timeout != nil {
+			for _, kind := range []string{initKind, joinKind} {
+				if timeouts := child(d.get(kind), "timeouts"); timeouts[healthCheck] == nil {
+					timeouts[healthCheck] = timeout
+				}
+			}
+		}
+	}
+	if dns, ok := cluster["dns"].(map[string]any); ok {
+		if t := dns["type"]; t != nil && t != "" && t != "CoreDNS" {
+			return fmt.Errorf("%s.dns.type: there is no %v any more: write CoreDNS, or nothing", clusterKind, t)
+		}
+		delete(dns, "type")
+	}
+	if cluster["useHyperKubeImage"] == true {
+		return fmt.Errorf("%s.useHyperKubeImage: there is no such image any more: take the line out", clusterKind)
+	}
+	delete(cluster, "useHyperKubeImage")
+	return nil
+}
+
+// argumentList returns arguments of either form as a list, those of a mapping by name.
+func argumentList(path string, v any) (any, error) {
+	if m, ok := v.(map[string]any); ok {
+		l := make([]any, 0, len(m))
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			l = append(l, map[string]any{"name": name, "value": m[name]})
+		}
+		v = l
+	}
+	l, ok := v.([]any)
+	if !ok {
+		return nil, fmt.Errorf("%s: %s is wanted here", path, arguments)
+	}
+	for _, element := range l {
+		if nameOf(element) == "" {
+			return nil, fmt.Errorf("%s: an argument without name", path)
+		}
+		argument := element.(map[string]any)
+		// An anchor may stand where it is no string.
+		argument["value"] = fmt.Sprint(cmp.Or(argument["value"], any("")))
+	}
+	return l, nil
+}
+
+// downgraded returns the documents in the form of v1betaN. What that has no place for is an error, unless it is what kubeadm does anyway.
+func (d Documents) downgraded(n int) (Documents, error) {
+	d = d.Over(nil)
+	if n == newest {
+		return d, nil
+	}
+	if timeouts, ok := d.at(initKind, "timeouts").(map[string]any); ok {
+		if timeout := take(timeouts, healthCheck); timeout != nil {
+			child(d.get(clusterKind), "apiServer")["timeoutForControlPlane"] = timeout
+		}
+	}
+	if timeouts, ok := d.at(joinKind, "timeouts").(map[string]any); ok {
+		if timeout := take(timeouts, "discovery"); timeout != nil {
+			child(d[joinKind], "discovery")["timeout"] = timeout
+		}
+	}
+	var problems []error
+	for _, kind := range []string{clusterKind, initKind, joinKind} {
+		if d[kind] == nil {
+			continue
+		}
+		problems = append(problems, visit(kind, d[kind], kubeadmFields()[kind], func(path string, m map[string]any, key string, of field) error {
+			if of.shape == arguments {
+				return argumentMap(path, m, key)
+			}
+			if n >= of.since {
+				return nil
+			}
+			v := m[key]
+			delete(m, key)
+			if droppable(v, of) {
+				return nil
+			}
+			return fmt.Errorf("%s: the packed kubeadm takes %s, which has no such field: take it out", path, kubeadmVersion(n))
+		}))
+		d[kind]["apiVersion"] = kubeadmVersion(n)
+	}
+	return d, errors.Join(problems...)
+}
+
+// droppable tells whether kubeadm does the same without a value.
+func droppable(v any, of field) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, value := range v {
+			if !droppable(value, of.fields[key]) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		return len(v) == 0
+	}
+	if of.standard != nil && v == of.standard {
+		return true
+	}
+	return v == nil || reflect.ValueOf(v).IsZero() && of.standard != true
+}
+
+// argumentMap turns a list of arguments into a mapping.
+func argumentMap(path string, m map[string]any, key string) error {
+	l, _ := m[key].([]any)
+	values := make(map[string]any, len(l))
+	for _, element := range l {
+		name := nameOf(element)
+		if _, twice := values[name]; twice {
+			return fmt.Errorf("%s: %s is there twice, which the packed kubeadm cannot take", path, name)
+		}
+		values[name] = element.(map[string]any)["value"]
+	}
+	m[key] = values
+	return nil
+}
+
+// take returns the value of a field, nil if there is none, and takes the field out.
+func take(m map[string]any, key string) any {
+	v := m[key]
+	delete(m, key)
+	return v
+}
+
+// child returns the mapping in a field, made if it is not there.
+func child(parent map[string]any, key string) map[string]any {
+	if m, ok := parent[key].(map[string]any); ok {
+		return m
+	}
+	m := map[string]any{}
+	parent[key] = m
+	return m
 }

@@ -1,5 +1,3 @@
-// Package kubeadm makes the configuration files that kubeadm is run with: what the site decides, over what the Clusterfile says, over
-// what the image says, over what kubeadm itself takes.
 package kubeadm
 
 import (
@@ -9,234 +7,208 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// Documents are those of kubeadm, the kubelet and kube-proxy by kind. kubeadm's are in the form of v1beta4, whatever they came in.
+// Documents are kubeadm, kubelet and kube-proxy documents by kind, kubeadm's in the form of v1beta4, each with its kind and apiVersion.
+// Extra arguments are always lists of name and value. Nothing in them is null.
 type Documents map[string]map[string]any
 
-// CRISocket is containerd's socket on every host.
-const CRISocket = "unix:///run/containerd/containerd.sock"
-
+// The kinds of documents.
 const (
-	group    = "kubeadm.k8s.io"
-	v1beta2  = group + "/v1beta2" // Kubernetes 1.15 to 1.21
-	v1beta3  = group + "/v1beta3" // Kubernetes 1.22 to 1.30
-	v1beta4  = group + "/v1beta4" // Kubernetes 1.31 and newer
-	maxBytes = 4 << 20
-
-	kindCluster = "ClusterConfiguration"
-	kindInit    = "InitConfiguration"
-	kindJoin    = "JoinConfiguration"
-	kindKubelet = "KubeletConfiguration"
-	kindProxy   = "KubeProxyConfiguration"
+	clusterKind = "ClusterConfiguration"
+	initKind    = "InitConfiguration"
+	joinKind    = "JoinConfiguration"
+	kubeletKind = "KubeletConfiguration"
+	proxyKind   = "KubeProxyConfiguration"
 )
 
-// versions are those in which a kind may come.
-var versions = map[string][]string{
-	kindCluster: {v1beta2, v1beta3, v1beta4},
-	kindInit:    {v1beta2, v1beta3, v1beta4},
-	kindJoin:    {v1beta2, v1beta3, v1beta4},
-	kindKubelet: {"kubelet.config.k8s.io/v1beta1"},
-	kindProxy:   {"kubeproxy.config.k8s.io/v1alpha1"},
-}
+// kubeadmVersion is the apiVersion of kubeadm's v1betaN.
+func kubeadmVersion(n int) string { return fmt.Sprintf("kubeadm.k8s.io/v1beta%d", n) }
 
-// unused are kinds of kubeadm that have nothing to say to a new cluster. A configuration that serves other purposes, too, may have them.
-var unused = []string{"ResetConfiguration", "UpgradeConfiguration"}
+// newest is the v1betaN in the form of which documents are kept.
+const newest = 4
 
-// Parse reads YAML documents. It refuses kinds and versions that it does not know, and a kind that stands twice, with the line.
-func Parse(data []byte) (Documents, error) {
-	if len(data) > maxBytes {
-		return nil, fmt.Errorf("%d bytes are more than %d", len(data), maxBytes)
+// versions are the apiVersions of each kind, with their N in v1betaN for kubeadm's.
+func versions(kind string) map[string]int {
+	switch kind {
+	case clusterKind, initKind, joinKind, "ResetConfiguration", "UpgradeConfiguration":
+		return map[string]int{kubeadmVersion(2): 2, kubeadmVersion(3): 3, kubeadmVersion(4): 4}
+	case kubeletKind:
+		return map[string]int{"kubelet.config.k8s.io/v1beta1": newest}
+	case proxyKind:
+		return map[string]int{"kubeproxy.config.k8s.io/v1alpha1": newest}
 	}
-	documents := Documents{}
-	seen := map[string]bool{}
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	for {
-		var node yaml.Node
-		err := decoder.Decode(&node)
-		if errors.Is(err, io.EOF) {
-			return documents, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if err := documents.add(&node, seen); err != nil {
-			return nil, fmt.Errorf("line %d: %w", first(&node).Line, err)
-		}
-	}
-}
-
-// first is the content of a document.
-func first(node *yaml.Node) *yaml.Node {
-	if len(node.Content) > 0 {
-		return node.Content[0]
-	}
-	return node
-}
-
-func (d Documents) add(node *yaml.Node, seen map[string]bool) error {
-	var document map[string]any
-	if err := node.Decode(&document); err != nil {
-		return err
-	}
-	if document == nil {
-		return nil
-	}
-	kind, _ := document["kind"].(string)
-	version, _ := document["apiVersion"].(string)
-	known := versions[kind]
-	switch {
-	case slices.Contains(unused, kind):
-		return nil
-	case kind == "":
-		return errors.New("a document without kind")
-	case known == nil:
-		return fmt.Errorf("no kind %s: there are %s", kind, strings.Join(slices.Sorted(maps.Keys(versions)), ", "))
-	case !slices.Contains(known, version):
-		return fmt.Errorf("%s of apiVersion %q: there are %s", kind, version, strings.Join(known, ", "))
-	case seen[kind]:
-		return fmt.Errorf("a second document of kind %s", kind)
-	}
-	seen[kind] = true
-	if err := d.modern(kind, document, version); err != nil {
-		return fmt.Errorf("%s: %w", kind, err)
-	}
-	d[kind] = over(document, d[kind])
 	return nil
 }
 
-// Old are the documents that say what the first form of a Cluster does: network.podCIDR, network.svcCIDR and certSANS. It is nil for
-// nothing.
-func Old(podCIDR, svcCIDR string, certSANs []string) Documents {
-	cluster := map[string]any{}
-	if podCIDR != "" {
-		child(cluster, "networking")["podSubnet"] = podCIDR
+// Kinds are the kinds that [Parse] keeps, in the order in which they are written.
+func Kinds() []string { return []string{clusterKind, initKind, joinKind, proxyKind, kubeletKind} }
+
+// Limits of what is read: far above every configuration that is meant.
+const (
+	maxBytes = 4 << 20 // as written, and with its aliases written out
+	maxDepth = 100
+)
+
+// Parse reads the documents of a YAML stream, which may be empty. kubeadm's may be of v1beta2, v1beta3 or v1beta4 and are brought to v1beta4;
+// what the configuration of a cluster has no place for, ResetConfiguration and UpgradeConfiguration, is left out. Fields of kubeadm's
+// documents that their version does not have are errors, because kubeadm itself only warns of them. A null is as if it were not
+// written. Errors name the line.
+func Parse(data []byte) (Documents, error) {
+	if len(data) > maxBytes {
+		return nil, fmt.Errorf("kubeadm configuration of more than %d bytes", maxBytes)
 	}
-	if svcCIDR != "" {
-		child(cluster, "networking")["serviceSubnet"] = svcCIDR
+	documents, lines := Documents{}, map[string]int{}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var node yaml.Node
+		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		if len(node.Content) == 0 || isNull(node.Content[0]) {
+			continue
+		}
+		root := node.Content[0]
+		kind, document, err := read(root)
+		if err != nil {
+			return nil, err
+		}
+		if line := lines[kind]; line != 0 {
+			return nil, fmt.Errorf("line %d: a second document of kind %s: the first is in line %d", root.Line, kind, line)
+		}
+		lines[kind] = root.Line
+		if slices.Contains(Kinds(), kind) {
+			documents[kind] = document
+		}
+	}
+	for _, kind := range Kinds() {
+		if err := documents.upgrade(kind); err != nil {
+			return nil, fmt.Errorf("line %d: %w", lines[kind], err)
+		}
+	}
+	return documents, nil
+}
+
+// read reads one document, in the form of its own version.
+func read(root *yaml.Node) (kind string, document map[string]any, err error) {
+	if err := (bounds{}).check(root); err != nil {
+		return "", nil, err
+	}
+	var head struct {
+		Kind       string `yaml:"kind"`
+		APIVersion string `yaml:"apiVersion"`
+	}
+	if root.Kind != yaml.MappingNode {
+		return "", nil, fmt.Errorf("line %d: a document of kubeadm is a mapping", root.Line)
+	}
+	if err := root.Decode(&head); err != nil {
+		return "", nil, err
+	}
+	if head.Kind == "" {
+		return "", nil, fmt.Errorf("line %d: a document without kind", root.Line)
+	}
+	known := versions(head.Kind)
+	if known == nil {
+		return "", nil, fmt.Errorf("line %d: unknown kind %q: there are %s", root.Line, head.Kind, list(Kinds()))
+	}
+	n, ok := known[head.APIVersion]
+	if !ok {
+		return "", nil, fmt.Errorf("line %d: %s has the apiVersion %q: write %s", root.Line, head.Kind, head.APIVersion, list(slices.Sorted(maps.Keys(known))))
+	}
+	if err := (reader{version: n}).document(root, kubeadmFields()[head.Kind]); err != nil {
+		return "", nil, err
+	}
+	if err := root.Decode(&document); err != nil {
+		return "", nil, err
+	}
+	prune(document)
+	return head.Kind, document, nil
+}
+
+// prune takes the nulls out of mappings, as if they were not written: an empty section leaves what is below it.
+func prune(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, value := range v {
+			if value == nil {
+				delete(v, key)
+			}
+			prune(value)
+		}
+	case []any:
+		for _, value := range v {
+			prune(value)
+		}
+	}
+}
+
+// Old returns the documents for network.podCIDR, network.svcCIDR and certSANS of the first generations of Clusterfiles, nil when all are
+// empty.
+func Old(podCIDR, svcCIDR string, certSANs []string) Documents {
+	cluster, networking := map[string]any{}, map[string]any{}
+	for key, value := range map[string]string{"podSubnet": podCIDR, "serviceSubnet": svcCIDR} {
+		if value != "" {
+			networking[key] = value
+			cluster["networking"] = networking
+		}
 	}
 	if len(certSANs) > 0 {
-		child(cluster, "apiServer")["certSANs"] = anys(certSANs)
+		cluster["apiServer"] = map[string]any{"certSANs": unite(nil, certSANs)}
 	}
 	if len(cluster) == 0 {
 		return nil
 	}
-	cluster["apiVersion"], cluster["kind"] = v1beta4, kindCluster
-	return Documents{kindCluster: cluster}
+	d := Documents{}
+	d.set(clusterKind, cluster)
+	return d
 }
 
-// Over returns d over base, neither of which is changed: maps key by key, everything else whole, even what is false, 0 or empty. Lists
-// are replaced, but for certSANs, which are united, and for lists of things with names, which are merged by name.
-func (d Documents) Over(base Documents) Documents {
-	merged := Documents{}
-	for _, set := range []Documents{base, d} {
-		for kind, document := range set {
-			merged[kind] = over(document, merged[kind])
-		}
+// get returns the document of a kind, made if it is not there.
+func (d Documents) get(kind string) map[string]any {
+	if d[kind] == nil {
+		d.set(kind, map[string]any{})
 	}
-	return merged
+	return d[kind]
 }
 
-// over returns a new map of above over below.
-func over(above, below map[string]any) map[string]any {
-	merged := make(map[string]any, len(below)+len(above))
-	for key, value := range below {
-		merged[key] = clone(value)
-	}
-	for key, value := range above {
-		merged[key] = overValue(key, value, merged[key])
-	}
-	return merged
+// set puts a document of kubeadm's own in its place.
+func (d Documents) set(kind string, document map[string]any) {
+	document["apiVersion"], document["kind"] = kubeadmVersion(newest), kind
+	d[kind] = document
 }
 
-func overValue(key string, above, below any) any {
-	switch value := above.(type) {
-	case map[string]any:
-		under, _ := below.(map[string]any)
-		return over(value, under)
-	case []any:
-		under, _ := below.([]any)
-		switch key {
-		case "certSANs":
-			return unite(under, value)
-		case "extraArgs", "kubeletExtraArgs", "extraVolumes", "extraEnvs":
-			return byName(value, under)
-		}
-	}
-	return clone(above)
-}
-
-// clone copies maps and lists.
-func clone(value any) any {
-	switch v := value.(type) {
-	case map[string]any:
-		return over(v, nil)
-	case []any:
-		list := make([]any, len(v))
-		for i, item := range v {
-			list[i] = clone(item)
-		}
-		return list
-	}
-	return value
-}
-
-// unite appends what is not there.
-func unite(below, above []any) []any {
-	united := slices.Clone(below)
-	for _, value := range above {
-		if !slices.ContainsFunc(united, func(there any) bool { return fmt.Sprint(there) == fmt.Sprint(value) }) {
-			united = append(united, value)
-		}
-	}
-	return united
-}
-
-// byName is below without the items whose names above has, and above. A name may stand several times: an argument that is repeated.
-func byName(above, below []any) []any {
-	names := map[any]bool{}
-	for _, item := range above {
-		names[name(item)] = true
-	}
-	kept := slices.DeleteFunc(slices.Clone(below), func(item any) bool { return names[name(item)] })
-	for _, item := range above {
-		kept = append(kept, clone(item))
-	}
-	return kept
-}
-
-func name(item any) string {
-	m, _ := item.(map[string]any)
-	text, _ := m["name"].(string)
-	return text
-}
-
-// child returns the map at a key, which it makes if there is none.
-func child(parent map[string]any, key string) map[string]any {
-	if m, ok := parent[key].(map[string]any); ok {
-		return m
-	}
-	m := map[string]any{}
-	parent[key] = m
-	return m
-}
-
-// at returns what is at a path of keys, or nil.
-func at(value any, path ...string) any {
+// at returns the value at a path, nil if there is none.
+func (d Documents) at(kind string, path ...string) any {
+	var v any = d[kind]
 	for _, key := range path {
-		m, _ := value.(map[string]any)
-		value = m[key]
+		m, _ := v.(map[string]any)
+		v = m[key]
 	}
-	return value
+	return v
 }
 
-func anys(texts []string) []any {
-	list := make([]any, len(texts))
-	for i, text := range texts {
-		list[i] = text
+// YAML writes the documents, in the order of [Kinds].
+func (d Documents) YAML() ([]byte, error) {
+	if len(d) == 0 {
+		return nil, nil
 	}
-	return list
+	var buf bytes.Buffer
+	encoder := yaml.NewEncoder(&buf)
+	encoder.SetIndent(2)
+	for _, kind := range Kinds() {
+		if d[kind] == nil {
+			continue
+		}
+		if err := encoder.Encode(d[kind]); err != nil {
+			return nil, fmt.Errorf("writing %s: %w", kind, err)
+		}
+	}
+	if err := encoder.Close(); err != nil {
+		return nil, fmt.Errorf("writing kubeadm's configuration: %w", err)
+	}
+	return buf.Bytes(), nil
 }
