@@ -66,6 +66,10 @@ func (d Documents) checkNetworks(hosts []netip.Addr) (problems []error) {
 			complain("serviceSubnet", "%s is larger than kube-apiserver takes: at most /%d", n, n.Addr().BitLen()-maxServiceBits)
 		}
 	}
+	// kube-apiserver wants its own address and the first network of the services to be of one family.
+	if len(hosts) > 0 && len(services) > 0 && !slices.ContainsFunc(hosts, func(h netip.Addr) bool { return h.Unmap().Is4() == services[0].Addr().Is4() }) {
+		complain("serviceSubnet", "no host has an address of the family of %s: write a network of theirs, first if there are two", services[0])
+	}
 	if d.PodSubnet() == "" {
 		return problems
 	}

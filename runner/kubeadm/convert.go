@@ -1,7 +1,6 @@
 package kubeadm
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -123,8 +122,15 @@ func argumentList(path string, v any) (any, error) {
 			return nil, fmt.Errorf("%s: an argument without name", path)
 		}
 		argument := element.(map[string]any)
-		// An anchor may stand where it is no string.
-		argument["value"] = fmt.Sprint(cmp.Or(argument["value"], any("")))
+		switch v := argument["value"].(type) {
+		case nil:
+			argument["value"] = ""
+		case string:
+		case map[string]any, []any:
+			return nil, fmt.Errorf("%s: %s is no string", path, nameOf(element))
+		default: // by a merge key or an anchor from where it is no string
+			argument["value"] = fmt.Sprint(v)
+		}
 	}
 	return l, nil
 }

@@ -38,6 +38,7 @@ func TestRefusedDocuments(t *testing.T) {
 		{"an empty element", clusterHead + "apiServer:\n  certSANs:\n  -\n", "line 5: certSANs: an empty element"},
 		{"arguments as text", clusterHead + "apiServer:\n  extraArgs: --v=4\n", "line 4: extraArgs: a list of names and values is wanted here"},
 		{"an argument that is a list", old + "apiServer:\n  extraArgs: {v: [4]}\n", "line 4: extraArgs: a string is wanted here"},
+		{"a merged argument that is a list", old + "apiServer:\n  extraArgs: {<<: {v: [4]}}\n", "line 1: ClusterConfiguration.apiServer.extraArgs: v is no string"},
 		{"an argument without name", clusterHead + "apiServer: {extraArgs: [{value: a}]}\n", "ClusterConfiguration.apiServer.extraArgs: an argument without name"},
 		{"unknown field of an argument", clusterHead + "apiServer:\n  extraArgs:\n  - {name: a, val: b}\n", `line 5: unknown field "val"`},
 		{"kube-dns", old + "dns: {type: kube-dns}\n", "ClusterConfiguration.dns.type: there is no kube-dns any more"},

@@ -1,5 +1,7 @@
 package kubeadm
 
+import "maps"
+
 // shape is what a field of a kubeadm document holds.
 type shape int
 
@@ -27,93 +29,98 @@ type fields map[string]field
 // kubeadmFields are the fields of kubeadm's own documents, v1beta2 to v1beta4. Sources: the packages
 // k8s.io/kubernetes/cmd/kubeadm/app/apis/kubeadm/v1beta2 (Kubernetes 1.26), v1beta3 and v1beta4 (1.35).
 func kubeadmFields() map[string]fields {
+	return map[string]fields{clusterKind: clusterFields(), initKind: initFields(), joinKind: joinFields()}
+}
+
+func clusterFields() fields {
 	var (
 		image   = fields{"imageRepository": {}, "imageTag": {}}
-		patches = field{shape: mapping, since: 3, fields: fields{"directory": {}}}
 		volumes = field{shape: mappings, fields: fields{"name": {}, "hostPath": {}, "mountPath": {}, "readOnly": {shape: scalar}, "pathType": {}}}
 		envs    = field{shape: mappings, since: 4}
 
 		component = fields{"extraArgs": {shape: arguments}, "extraVolumes": volumes, "extraEnvs": envs}
-		endpoint  = field{shape: mapping, fields: fields{"advertiseAddress": {}, "bindPort": {shape: scalar}}}
-		timeouts  = field{shape: mapping, since: 4, fields: fields{
-			"controlPlaneComponentHealthCheck": {standard: "4m0s"}, "kubeletHealthCheck": {standard: "4m0s"},
-			"kubernetesAPICall": {standard: "1m0s"}, "etcdAPICall": {standard: "2m0s"}, "tlsBootstrap": {standard: "5m0s"},
-			"discovery": {standard: "5m0s"}, "upgradeManifests": {standard: "5m0s"},
-		}}
-		registration = field{shape: mapping, fields: fields{
+	)
+	return fields{
+		"etcd": {shape: mapping, fields: fields{
+			"local": {shape: mapping, fields: with(image, fields{
+				"dataDir": {}, "extraArgs": {shape: arguments}, "extraEnvs": envs, "serverCertSANs": {shape: texts}, "peerCertSANs": {shape: texts},
+			})},
+			"external": {shape: mapping, fields: fields{
+				"endpoints": {shape: texts}, "httpEndpoints": {shape: texts, since: 4}, "caFile": {}, "certFile": {}, "keyFile": {},
+			}},
+		}},
+		"networking": {shape: mapping, fields: fields{"serviceSubnet": {}, "podSubnet": {}, "dnsDomain": {}}},
+		"apiServer": {shape: mapping, fields: with(component, fields{
+			"certSANs": {shape: texts}, "timeoutForControlPlane": {until: 3},
+		})},
+		"controllerManager":           {shape: mapping, fields: component},
+		"scheduler":                   {shape: mapping, fields: component},
+		"dns":                         {shape: mapping, fields: with(image, fields{"disabled": {shape: scalar, since: 4}, "type": {until: 2}})},
+		"proxy":                       {shape: mapping, since: 4, fields: fields{"disabled": {shape: scalar}}},
+		"featureGates":                {shape: mapping},
+		"kubernetesVersion":           {},
+		"controlPlaneEndpoint":        {},
+		"certificatesDir":             {},
+		"imageRepository":             {},
+		"clusterName":                 {},
+		"encryptionAlgorithm":         {since: 4, standard: "RSA-2048"},
+		"certificateValidityPeriod":   {since: 4, standard: "8760h0m0s"},
+		"caCertificateValidityPeriod": {since: 4, standard: "87600h0m0s"},
+		"useHyperKubeImage":           {shape: scalar, until: 2},
+	}
+}
+
+func initFields() fields {
+	return with(nodeFields(), fields{
+		"bootstrapTokens": {shape: mappings, fields: fields{
+			"token": {}, "description": {}, "ttl": {}, "expires": {}, "usages": {shape: texts}, "groups": {shape: texts},
+		}},
+		"localAPIEndpoint": endpointField(),
+		"certificateKey":   {},
+	})
+}
+
+func joinFields() fields {
+	return with(nodeFields(), fields{
+		"caCertPath": {},
+		"discovery": {shape: mapping, fields: fields{
+			"bootstrapToken": {shape: mapping, fields: fields{
+				"token": {}, "apiServerEndpoint": {}, "caCertHashes": {shape: texts}, "unsafeSkipCAVerification": {shape: scalar},
+			}},
+			"file":              {shape: mapping, fields: fields{"kubeConfigPath": {}}},
+			"tlsBootstrapToken": {},
+			"timeout":           {until: 3},
+		}},
+		"controlPlane": {shape: mapping, fields: fields{"localAPIEndpoint": endpointField(), "certificateKey": {}}},
+	})
+}
+
+func endpointField() field {
+	return field{shape: mapping, fields: fields{"advertiseAddress": {}, "bindPort": {shape: scalar}}}
+}
+
+// nodeFields are the fields that init and join have in common.
+func nodeFields() fields {
+	return fields{
+		"dryRun":     {shape: scalar, since: 4},
+		"skipPhases": {shape: texts, since: 3},
+		"patches":    {shape: mapping, since: 3, fields: fields{"directory": {}}},
+		"nodeRegistration": {shape: mapping, fields: fields{
 			"name": {}, "criSocket": {}, "kubeletExtraArgs": {shape: arguments}, "ignorePreflightErrors": {shape: texts},
 			"taints":          {shape: mappings, fields: fields{"key": {}, "value": {}, "effect": {}, "timeAdded": {}}},
 			"imagePullPolicy": {since: 3, standard: "IfNotPresent"}, "imagePullSerial": {shape: scalar, since: 4, standard: true},
-		}}
-	)
-	return map[string]fields{
-		clusterKind: {
-			"etcd": {shape: mapping, fields: fields{
-				"local": {shape: mapping, fields: with(image, fields{
-					"dataDir": {}, "extraArgs": {shape: arguments}, "extraEnvs": envs, "serverCertSANs": {shape: texts}, "peerCertSANs": {shape: texts},
-				})},
-				"external": {shape: mapping, fields: fields{
-					"endpoints": {shape: texts}, "httpEndpoints": {shape: texts, since: 4}, "caFile": {}, "certFile": {}, "keyFile": {},
-				}},
-			}},
-			"networking": {shape: mapping, fields: fields{"serviceSubnet": {}, "podSubnet": {}, "dnsDomain": {}}},
-			"apiServer": {shape: mapping, fields: with(component, fields{
-				"certSANs": {shape: texts}, "timeoutForControlPlane": {until: 3},
-			})},
-			"controllerManager":           {shape: mapping, fields: component},
-			"scheduler":                   {shape: mapping, fields: component},
-			"dns":                         {shape: mapping, fields: with(image, fields{"disabled": {shape: scalar, since: 4}, "type": {until: 2}})},
-			"proxy":                       {shape: mapping, since: 4, fields: fields{"disabled": {shape: scalar}}},
-			"featureGates":                {shape: mapping},
-			"kubernetesVersion":           {},
-			"controlPlaneEndpoint":        {},
-			"certificatesDir":             {},
-			"imageRepository":             {},
-			"clusterName":                 {},
-			"encryptionAlgorithm":         {since: 4, standard: "RSA-2048"},
-			"certificateValidityPeriod":   {since: 4, standard: "8760h0m0s"},
-			"caCertificateValidityPeriod": {since: 4, standard: "87600h0m0s"},
-			"useHyperKubeImage":           {shape: scalar, until: 2},
-		},
-		initKind: {
-			"bootstrapTokens": {shape: mappings, fields: fields{
-				"token": {}, "description": {}, "ttl": {}, "expires": {}, "usages": {shape: texts}, "groups": {shape: texts},
-			}},
-			"dryRun":           {shape: scalar, since: 4},
-			"nodeRegistration": registration,
-			"localAPIEndpoint": endpoint,
-			"certificateKey":   {},
-			"skipPhases":       {shape: texts, since: 3},
-			"patches":          patches,
-			"timeouts":         timeouts,
-		},
-		joinKind: {
-			"dryRun":           {shape: scalar, since: 4},
-			"nodeRegistration": registration,
-			"caCertPath":       {},
-			"discovery": {shape: mapping, fields: fields{
-				"bootstrapToken": {shape: mapping, fields: fields{
-					"token": {}, "apiServerEndpoint": {}, "caCertHashes": {shape: texts}, "unsafeSkipCAVerification": {shape: scalar},
-				}},
-				"file":              {shape: mapping, fields: fields{"kubeConfigPath": {}}},
-				"tlsBootstrapToken": {},
-				"timeout":           {until: 3},
-			}},
-			"controlPlane": {shape: mapping, fields: fields{"localAPIEndpoint": endpoint, "certificateKey": {}}},
-			"skipPhases":   {shape: texts, since: 3},
-			"patches":      patches,
-			"timeouts":     timeouts,
-		},
+		}},
+		"timeouts": {shape: mapping, since: 4, fields: fields{
+			"controlPlaneComponentHealthCheck": {standard: "4m0s"}, "kubeletHealthCheck": {standard: "4m0s"},
+			"kubernetesAPICall": {standard: "1m0s"}, "etcdAPICall": {standard: "2m0s"}, "tlsBootstrap": {standard: "5m0s"},
+			"discovery": {standard: "5m0s"}, "upgradeManifests": {standard: "5m0s"},
+		}},
 	}
 }
 
 // with returns the fields of both.
 func with(some, others fields) fields {
-	both := fields{}
-	for _, f := range []fields{some, others} {
-		for name, field := range f {
-			both[name] = field
-		}
-	}
+	both := maps.Clone(some)
+	maps.Copy(both, others)
 	return both
 }
