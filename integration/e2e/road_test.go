@@ -34,21 +34,19 @@ const (
 
 // road is what the tests share.
 type road struct {
-	top    string
-	env    *environment.Environment
-	lab    *hosts.Lab
-	runner string // sealer-run
-	home   string // of the delivery engineer: known hosts and logs
-	source string // the image as the delivery machine reaches it
+	top      string
+	env      *environment.Environment
+	lab      *hosts.Lab
+	runner   string // sealer-run
+	home     string // of the delivery engineer: known hosts and logs
+	registry string // with all images, as the delivery machine reaches it
+	source   string // the image there
 }
 
 // TestRoad is one test, because each part begins where the one before it ended.
 func TestRoad(t *testing.T) {
-	r := prepare(t)
-	before := map[int]string{}
-	for i := range r.lab.Hosts {
-		before[i+1] = r.snapshot(t, i+1)
-	}
+	r := prepare(t, 3)
+	before := r.snapshots(t)
 	t.Run("no route out", r.noRouteOut)
 	t.Run("ship", r.ship)
 	t.Run("dry run", r.dryRun)
@@ -72,14 +70,13 @@ func TestRoad(t *testing.T) {
 	t.Run("power cut of the master", r.powerCut)
 	t.Run("delete", func(t *testing.T) {
 		r.succeed(t, "delete", "--all", "--yes", "-m", masters)
-		for i, want := range before {
-			same(t, fmt.Sprintf("h%d after delete", i), want, r.snapshot(t, i))
-		}
+		r.bare(t, before)
 	})
 	t.Run("sudo with a password", r.sudo)
 }
 
-func prepare(t *testing.T) *road {
+// prepare makes the images and count bare hosts.
+func prepare(t *testing.T, count int) *road {
 	t.Helper()
 	top, err := filepath.Abs("../..")
 	if err != nil {
@@ -91,7 +88,7 @@ func prepare(t *testing.T) *road {
 	}
 	r.local(t, "go", "build", "-o", r.runner, "./cmd/sealer-run")
 	r.local(t, filepath.Join(top, "integration/lab/examples.sh"))
-	if r.lab, err = hosts.Up(t.Context(), top, 3); err != nil {
+	if r.lab, err = hosts.Up(t.Context(), top, count); err != nil {
 		t.Fatal(err)
 	}
 	for i := range r.lab.Hosts {
@@ -99,7 +96,8 @@ func prepare(t *testing.T) *road {
 			t.Fatal(err)
 		}
 	}
-	r.source = r.deliveryRegistry(t) + "/" + image
+	r.registry = r.deliveryRegistry(t)
+	r.source = r.registry + "/" + image
 	return r
 }
 
@@ -201,6 +199,24 @@ func (r *road) snapshot(t *testing.T, i int) string {
 		t.Fatal(err)
 	}
 	return string(out)
+}
+
+// snapshots are those of all hosts, by their numbers.
+func (r *road) snapshots(t *testing.T) map[int]string {
+	t.Helper()
+	all := map[int]string{}
+	for i := range r.lab.Hosts {
+		all[i+1] = r.snapshot(t, i+1)
+	}
+	return all
+}
+
+// bare checks that all hosts are as they were.
+func (r *road) bare(t *testing.T, before map[int]string) {
+	t.Helper()
+	for i, want := range before {
+		same(t, fmt.Sprintf("h%d after delete", i), want, r.snapshot(t, i))
+	}
 }
 
 // lock reads the image's lock with sealer-run itself.

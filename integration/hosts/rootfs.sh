@@ -33,7 +33,7 @@ units_without_hardware() {
 }
 
 # The kernel has everything built in and /lib/modules is absent: without this list "modprobe br_netfilter", which every
-# installer runs, fails.
+# installer runs, fails. ip_vs is what plugins of the old tool's documentation load.
 builtin_modules() {
   local dir=$1 m
   mkdir -p "$dir"
@@ -41,7 +41,7 @@ builtin_modules() {
   for m in net/bridge/br_netfilter net/bridge/bridge fs/overlayfs/overlay net/netfilter/nf_conntrack net/netfilter/nf_nat \
     net/netfilter/nf_tables net/netfilter/xt_conntrack net/netfilter/xt_MASQUERADE net/netfilter/xt_comment \
     net/netfilter/xt_addrtype net/ipv4/netfilter/ip_tables net/ipv4/netfilter/iptable_nat net/ipv4/netfilter/iptable_filter \
-    net/ipv6/netfilter/ip6_tables drivers/net/vxlan/vxlan drivers/net/veth drivers/net/tun fs/fuse/fuse drivers/block/loop; do
+    net/ipv6/netfilter/ip6_tables net/netfilter/ipvs/ip_vs drivers/net/vxlan/vxlan drivers/net/veth drivers/net/tun fs/fuse/fuse drivers/block/loop; do
     echo "kernel/$m.ko"
   done > "$dir/modules.builtin"
 }

@@ -1,0 +1,231 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// clusterName is that of cases/v2-basic, which is applied to the same cluster.
+const clusterName = "default-kubernetes-cluster"
+
+// TestHighAvailability brings up three masters and two nodes, and takes the first master's power away.
+func TestHighAvailability(t *testing.T) {
+	r := prepare(t, 5)
+	before := r.snapshots(t)
+	if !t.Run("three masters and two nodes", r.threeMasters) {
+		return
+	}
+	t.Run("the endpoint on every host", r.endpoints)
+	t.Run("all images on every master", r.completeMasters)
+	t.Run("gen says the same", r.generated)
+	t.Run("case v2-basic", func(t *testing.T) {
+		r.nothingToDo(t, "-f", r.clusterfile(t, "v2-basic", r.source), "--cmd", sayNodes)
+	})
+	t.Run("power cut of the first master", r.firstMasterGone)
+	t.Run("the first master is back", r.firstMasterBack)
+	t.Run("delete", func(t *testing.T) {
+		r.asRoot(t, "delete", "--all", "--yes", "--cluster-name", clusterName, "-m", "10.77.0.11", "-p", "-")
+		r.bare(t, before)
+	})
+}
+
+// sayNodes stands in for the image's command, so that two of its images are not pulled by anybody.
+const sayNodes = "kubectl get nodes"
+
+// available are the arguments that make the cluster.
+func (r *road) available(args ...string) []string {
+	return append([]string{r.source, "-m", "10.77.0.11-10.77.0.13", "-n", "10.77.0.14,10.77.0.15", "--cluster-name", clusterName,
+		"--cmd", sayNodes, "-e", oomScore}, args...)
+}
+
+// oomScore is what hosts in containers need.
+const oomScore = "CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true"
+
+// asRoot runs sealer-run with root's password on its standard input.
+func (r *road) asRoot(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := r.command(t.Context(), args...)
+	cmd.Stdin = strings.NewReader(r.lab.Passwords["root"] + "\n")
+	stdout, stderr, err := r.output(cmd)
+	if err != nil {
+		t.Fatalf("sealer-run %s: %v\n%s\n%s", strings.Join(args, " "), err, stderr, r.lastLog())
+	}
+	return stdout
+}
+
+// nothingToDo applies what is there already.
+func (r *road) nothingToDo(t *testing.T, args ...string) {
+	t.Helper()
+	args = append([]string{"apply", "-e", oomScore}, args...)
+	if out := r.asRoot(t, args...); !strings.Contains(out, "nothing to do") {
+		t.Errorf("it said %q", out)
+	}
+	if plan := r.asRoot(t, append(args, "--dry-run")...); strings.TrimSpace(plan) != "nothing to do" {
+		t.Errorf("the plan is %q", plan)
+	}
+}
+
+func (r *road) threeMasters(t *testing.T) {
+	r.asRoot(t, r.available("-p", "-")...)
+	r.kubectl(t, "wait --for=condition=Ready nodes --all --timeout=60s")
+	if got := r.kubectl(t, "get nodes -l node-role.kubernetes.io/control-plane -o name"); got != "node/h1\nnode/h2\nnode/h3" {
+		t.Errorf("masters are %s", got)
+	}
+	if got := r.kubectl(t, "get nodes -o name"); len(strings.Fields(got)) != 5 {
+		t.Errorf("nodes are %s", got)
+	}
+	if got := r.kubectl(t, "-n kube-system get pods -l component=etcd -o name"); len(strings.Fields(got)) != 3 {
+		t.Errorf("members of etcd are %s", got)
+	}
+	for _, i := range []int{2, 3} {
+		if got := r.ssh(t, i, "KUBECACHEDIR=/tmp/kubectl-cache kubectl get nodes -o name | wc -l"); got != "5" {
+			t.Errorf("kubectl on h%d sees %s nodes", i, got)
+		}
+	}
+}
+
+// endpoints looks where each host finds the API, and asks it there as the kubelet does.
+func (r *road) endpoints(t *testing.T) {
+	for i, want := range map[int]string{1: "10.77.0.11", 2: "10.77.0.12", 3: "10.77.0.13", 4: "127.0.0.1", 5: "127.0.0.1"} {
+		if got, _, _ := strings.Cut(r.ssh(t, i, "getent ahostsv4 apiserver.cluster.local"), " "); got != want {
+			t.Errorf("h%d finds the API at %q, want %s", i, got, want)
+		}
+		r.answers(t, i, 10*time.Second)
+	}
+	for _, i := range []int{4, 5} {
+		if got := r.ssh(t, i, "systemctl is-enabled kubefile-apiserver"); got != "enabled" {
+			t.Errorf("the balancer of h%d is %s", i, got)
+		}
+	}
+}
+
+// answers waits until the API answers a host.
+func (r *road) answers(t *testing.T, i int, patience time.Duration) {
+	t.Helper()
+	eventually(t, patience, func() error {
+		out, err := r.lab.SSH(t.Context(), i, nil, "KUBECACHEDIR=/tmp/kubectl-cache timeout 10 kubectl --kubeconfig /etc/kubernetes/kubelet.conf --request-timeout=5s get --raw /readyz")
+		if err == nil && string(out) != "ok" {
+			err = fmt.Errorf("h%d: the API says %q", i, out)
+		}
+		return err
+	})
+}
+
+// completeMasters compares the stores of all masters, and asks each for every image.
+func (r *road) completeMasters(t *testing.T) {
+	const list = "cd " + clusterDir + "/registry && find blobs refs -type f -printf '%p %s\\n' | sort | sha256sum && find blobs -type f | wc -l"
+	first := r.ssh(t, 1, list)
+	if blobs := strings.Fields(first); len(blobs) < 3 || blobs[2] < "20" {
+		t.Fatalf("h1 has %q", first)
+	}
+	for _, i := range []int{2, 3} {
+		if got := r.ssh(t, i, list); got != first {
+			t.Errorf("h%d has %s, h1 has %s", i, got, first)
+		}
+	}
+	ca := filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.WriteFile(ca, []byte(r.ssh(t, 1, "cat "+clusterDir+"/pki/authority.crt")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, image := range r.lock(t).Images {
+		for _, master := range []string{"10.77.0.12", "10.77.0.13"} {
+			out, err := r.lab.Command(t.Context(), filepath.Join(r.env.Bin, "oras"), "manifest", "fetch", "--descriptor", "--ca-file", ca,
+				master+":5000/"+image.Reference).Output()
+			if err != nil {
+				t.Fatalf("%s has no %s: %v", master, image.Reference, err)
+			}
+			if got := digestOf(t, out); got != image.Digest.String() {
+				t.Errorf("%s has %s as %s, want %s", master, image.Reference, got, image.Digest)
+			}
+		}
+	}
+}
+
+const clusterDir = "/var/lib/sealer/data/" + clusterName
+
+// generated applies the Clusterfile that gen makes of the flags.
+func (r *road) generated(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "Clusterfile")
+	out := r.asRoot(t, append([]string{"gen"}, r.available()...)...)
+	if strings.Contains(out, r.lab.Passwords["root"]) || !strings.Contains(out, "passwd: prompt") {
+		t.Errorf("gen wrote:\n%s", out)
+	}
+	if err := os.WriteFile(file, []byte(out), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := r.asRoot(t, "apply", "-f", file); !strings.Contains(out, "nothing to do") {
+		t.Errorf("it said %q", out)
+	}
+}
+
+// firstMasterGone cuts the power of the first master: the API answers on every other host, pods go on, and an image that nobody has
+// pulled is pulled.
+func (r *road) firstMasterGone(t *testing.T) {
+	r.onEach(t, "before", "docker.io/kubernetesui/metrics-scraper:v1.0.6", 1)
+	ids := r.containers(t, 2)
+	if err := r.lab.Kill(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	for i := 2; i <= 5; i++ {
+		r.answers(t, i, time.Minute)
+	}
+	r.onEach(t, "after", "docker.io/kubernetesui/dashboard:v2.2.0", 2)
+	if got := r.containers(t, 2); got != ids {
+		t.Errorf("the containers were %s and are %s", ids, got)
+	}
+	status := r.asRoot(t, "status", "--cluster-name", clusterName, "-m", "10.77.0.11-10.77.0.13", "-p", "-")
+	for _, name := range []string{"h1", "h2", "h5"} {
+		if !strings.Contains(status, name) {
+			t.Errorf("status says %q", status)
+		}
+	}
+	served := r.asRoot(t, "status", "--served", "--cluster-name", clusterName, "-m", "10.77.0.12", "-p", "-")
+	if !strings.Contains(served, "docker.io/kubernetesui/dashboard:v2.2.0\n") {
+		t.Errorf("served were %s", served)
+	}
+}
+
+// onEach runs a pod of an image on each node, by kubectl on host i.
+func (r *road) onEach(t *testing.T, name, image string, i int) {
+	t.Helper()
+	const kubectl = "KUBECACHEDIR=/tmp/kubectl-cache timeout 120 kubectl "
+	for _, node := range []string{"h4", "h5"} {
+		pod := fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"%[1]s-%[2]s","labels":{"when":%[1]q}},
+			"spec":{"nodeName":%[2]q,"containers":[{"name":"c","image":%[3]q}]}}`, name, node, image)
+		if _, err := r.lab.SSH(t.Context(), i, []byte(pod), kubectl+"apply -f -"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.ssh(t, i, kubectl+"wait --for=condition=Ready pod -l when="+name+" --timeout=100s")
+}
+
+// containers are the identities of those that ran before, by kubectl on host i.
+func (r *road) containers(t *testing.T, i int) string {
+	t.Helper()
+	return r.ssh(t, i, "KUBECACHEDIR=/tmp/kubectl-cache kubectl get pods -l when=before -o jsonpath='{range .items[*]}{.metadata.name} {.status.phase} {.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}{\"\\n\"}{end}'")
+}
+
+// firstMasterBack gives the power back: the master takes its place again by itself, and there is nothing to do.
+func (r *road) firstMasterBack(t *testing.T) {
+	if err := r.lab.Start(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	r.answers(t, 1, 3*time.Minute)
+	eventually(t, 3*time.Minute, func() error {
+		out, err := r.lab.SSH(t.Context(), 1, nil, "systemctl is-active kubefile-registry && KUBECACHEDIR=/tmp/kubectl-cache kubectl wait --for=condition=Ready nodes --all --timeout=10s")
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
+	if out := r.asRoot(t, r.available("-p", "-")...); !strings.Contains(out, "nothing to do") {
+		t.Errorf("it said %q", out)
+	}
+	r.kubectl(t, "delete pod -l when --now")
+}

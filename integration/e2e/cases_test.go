@@ -1,0 +1,166 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// cases are Clusterfiles as users of the old tool write them; the decoder's tests read them too.
+const cases = "../../runner/clusterfile/testdata/cases"
+
+// TestClusterfileCases applies Clusterfiles of the old tool. Only what a site has to put in is put in: image, addresses and logins.
+func TestClusterfileCases(t *testing.T) {
+	r := prepare(t, 6)
+	r.build(t, "site:v1", "integration/e2e/testdata/site")
+	r.build(t, "default-plugins:v1", filepath.Join(cases, "default-plugins"))
+	t.Run("v2-env", r.caseEnv)
+	t.Run("v2-kubeadm and default-plugins", r.caseKubeadm)
+	t.Run("v2-env-list", r.caseEnvList)
+	t.Run("v1alpha1 and plugins", r.casePlugins)
+}
+
+var (
+	caseAddress = regexp.MustCompile(`192\.168\.(?:0|56)\.([2-7])\b`)
+	caseImage   = regexp.MustCompile(`(?m)^  image: .*$`)
+)
+
+// clusterfile is a case for this lab: of the hosts .2 to .7 it has h1 to h6, and xxx is what logs in there.
+func (r *road) clusterfile(t *testing.T, name, image string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(cases, name, "Clusterfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := caseAddress.ReplaceAllStringFunc(string(text), func(address string) string {
+		last, err := strconv.Atoi(address[len(address)-1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("10.77.0.%d", last+9)
+	})
+	out = caseImage.ReplaceAllLiteralString(out, "  image: "+image)
+	out = strings.NewReplacer("pk: xxx", "pk: "+r.lab.EncryptedKey, "pkPasswd: xxx", "pkPasswd: "+r.lab.Passphrase,
+		"passwd: xxx", "passwd: "+r.lab.Passwords["root"]).Replace(out)
+	file := filepath.Join(t.TempDir(), "Clusterfile")
+	if err := os.WriteFile(file, []byte(out), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// removed deletes what a Clusterfile has brought up.
+func (r *road) removed(t *testing.T, file string) {
+	t.Helper()
+	r.asRoot(t, "delete", "--all", "--yes", "-f", file)
+}
+
+func (r *road) caseEnv(t *testing.T) {
+	file := r.clusterfile(t, "v2-env", r.registry+"/site:v1")
+	cmd := r.command(t.Context(), "apply", "-f", file, "-e", oomScore)
+	cmd.Env = append(cmd.Env, "SEALER_PASSWD="+r.lab.Passwords["root"])
+	_, stderr, err := r.output(cmd)
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, stderr, r.lastLog())
+	}
+	for _, want := range []string{"10.77.0.11 | /data/docker\n", "10.77.0.12 | /var/lib/docker\n"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("the script did not print %q", want)
+		}
+	}
+	remove := r.command(t.Context(), "delete", "--all", "--yes", "-f", file)
+	remove.Env = cmd.Env
+	if _, stderr, err := r.output(remove); err != nil {
+		t.Fatalf("%v\n%s", err, stderr)
+	}
+}
+
+// caseKubeadm runs the image with default plugins, of which one installs a package: the host has it already, for nothing is to be had
+// there.
+func (r *road) caseKubeadm(t *testing.T) {
+	r.ssh(t, 1, "printf '[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=true\\n[Install]\\nWantedBy=multi-user.target\\n' > /etc/systemd/system/iscsid.service && systemctl daemon-reload")
+	file := r.clusterfile(t, "v2-kubeadm", r.registry+"/default-plugins:v1")
+	cmd := r.command(t.Context(), "apply", "-f", file, "-e", oomScore)
+	_, stderr, err := r.output(cmd)
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, stderr, r.lastLog())
+	}
+	if !regexp.MustCompile(`(?m)^10\.77\.0\.11 \| h1 +Ready`).MatchString(stderr) {
+		t.Errorf("the image's plugin did not show the nodes:\n%s", stderr)
+	}
+	if got := r.ssh(t, 1, "systemctl is-active iscsid; systemctl is-enabled iscsid"); got != "active\nenabled" {
+		t.Errorf("the image's second plugin left iscsid %q", got)
+	}
+	if got := r.kubectl(t, "get nodes -o jsonpath='{.items[0].spec.podCIDR}'"); !strings.HasPrefix(got, "100.64.") {
+		t.Errorf("pods are in %s", got)
+	}
+	if got := r.kubectl(t, "-n kube-flannel get configmap kube-flannel-cfg -o jsonpath='{.data.net-conf\\.json}'"); !strings.Contains(got, "100.64.0.0/10") {
+		t.Errorf("the network plugin has %s", got)
+	}
+	r.removed(t, file)
+	r.ssh(t, 1, "systemctl disable --now iscsid; rm /etc/systemd/system/iscsid.service; systemctl daemon-reload")
+}
+
+// caseEnvList has logins of a host's own, and another port.
+func (r *road) caseEnvList(t *testing.T) {
+	r.ssh(t, 1, "useradd -m -s /bin/bash -G sudo admin && echo admin:yyy | chpasswd")
+	for i := 2; i <= 4; i++ {
+		r.ssh(t, i, "printf 'Port 22\\nPort 2222\\n' > /etc/ssh/sshd_config.d/port.conf && systemctl restart ssh")
+	}
+	file := r.clusterfile(t, "v2-env-list", r.registry+"/site:v1")
+	_, stderr, err := r.output(r.command(t.Context(), "apply", "-f", file, "-e", oomScore))
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, stderr, r.lastLog())
+	}
+	if got := r.kubectl(t, "get nodes -l node-role.kubernetes.io/db -o name"); got != "node/h2\nnode/h3\nnode/h4" {
+		t.Errorf("nodes with the role db are %s", got)
+	}
+	r.removed(t, file)
+}
+
+// casePlugins applies both Clusterfiles as one. The command of their shell plugin names no node, which kubectl refuses: the run says so
+// at the end, when all else is done.
+func (r *road) casePlugins(t *testing.T) {
+	cluster, plugins := r.clusterfile(t, "v1alpha1", r.source), r.clusterfile(t, "plugins", "")
+	apply := []string{"apply", "-f", cluster, "-f", plugins, "-e", oomScore, "--cmd", sayNodes}
+	r.refused(t, r.command(t.Context(), apply...), 1, "PostInstall", `plugin "taint"`, "10.77.0.11", "10.77.0.12", "10.77.0.13", "resource name")
+	for i, want := range []string{"master-0", "master-1", "master-2", "node-0", "node-1", "node-2"} {
+		if got := r.ssh(t, i+1, "hostname"); got != want {
+			t.Errorf("h%d is named %s, want %s", i+1, got, want)
+		}
+	}
+	if got := r.kubectl(t, "get nodes -l node-role.kubernetes.io/control-plane -o name"); got != "node/master-0\nnode/master-1\nnode/master-2" {
+		t.Errorf("masters are %s", got)
+	}
+	for label, want := range map[string]string{"ssd=true": "node/master-0\nnode/master-1", "ssd=false,hdd=true": "node/node-0"} {
+		if got := r.kubectl(t, "get nodes -l "+label+" -o name"); got != want {
+			t.Errorf("%s: %s, want %s", label, got, want)
+		}
+	}
+	taints := r.kubectl(t, `get nodes -o jsonpath='{range .items[*]}{.metadata.name}{range .spec.taints[*]} {.key}={.value}:{.effect}{end}{"\n"}{end}'`)
+	const controlPlane = "node-role.kubernetes.io/control-plane=:NoSchedule"
+	for node, want := range map[string]string{
+		"master-0": controlPlane, "master-1": controlPlane + " key1=value1:NoSchedule key3=:NoSchedule key4=:NoSchedule key5=:NoSchedule",
+		"master-2": controlPlane + " key3=:NoSchedule key4=:NoSchedule", "node-0": "key3=:NoSchedule key4=:NoSchedule",
+		"node-1": "key3=:NoSchedule key4=:NoSchedule", "node-2": "key3=:NoSchedule key4=:NoSchedule",
+	} {
+		got := strings.Fields(regexp.MustCompile(`(?m)^` + node + `\b.*$`).FindString(taints))
+		if len(got) == 0 || !sameSet(got[1:], strings.Fields(want)) {
+			t.Errorf("%s has the taints %v, want %s", node, got, want)
+		}
+	}
+	if got := r.kubectl(t, "get service kubernetes -o jsonpath='{.spec.clusterIP}'"); got != "10.96.0.1" {
+		t.Errorf("the API's service is at %s", got)
+	}
+	sans := r.ssh(t, 1, "curl -s --resolve aliyun-inc.com:6443:10.77.0.11 --cacert /etc/kubernetes/pki/ca.crt -o /dev/null -w '%{ssl_verify_result}' https://aliyun-inc.com:6443/readyz")
+	if sans != "0" {
+		t.Errorf("the API as aliyun-inc.com: %s", sans)
+	}
+	r.removed(t, cluster)
+}
