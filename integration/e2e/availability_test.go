@@ -176,6 +176,7 @@ func (r *road) firstMasterGone(t *testing.T) {
 		r.answers(t, i, time.Minute)
 	}
 	r.onEach(t, "after", "docker.io/kubernetesui/dashboard:v2.2.0", 2)
+	r.newService(t)
 	if got := r.containers(t, 2); got != ids {
 		t.Errorf("the containers were %s and are %s", ids, got)
 	}
@@ -188,6 +189,22 @@ func (r *road) firstMasterGone(t *testing.T) {
 	served := r.asRoot(t, "status", "--served", "--cluster-name", clusterName, "-m", "10.77.0.12", "-p", "-")
 	if !strings.Contains(served, "docker.io/kubernetesui/dashboard:v2.2.0\n") {
 		t.Errorf("served were %s", served)
+	}
+}
+
+// newService reaches the pods by a Service that is made without the first master: kube-proxy hears of it on every host.
+func (r *road) newService(t *testing.T) {
+	t.Helper()
+	const service = `{"apiVersion":"v1","kind":"Service","metadata":{"name":"after"},"spec":{"selector":{"when":"after"},"ports":[{"port":8443}]}}`
+	if _, err := r.lab.SSH(t.Context(), 2, []byte(service), "KUBECACHEDIR=/tmp/kubectl-cache kubectl apply -f -"); err != nil {
+		t.Fatal(err)
+	}
+	address := r.ssh(t, 2, "KUBECACHEDIR=/tmp/kubectl-cache kubectl get service after -o jsonpath='{.spec.clusterIP}'")
+	for i := 2; i <= 5; i++ {
+		eventually(t, time.Minute, func() error {
+			_, err := r.lab.SSH(t.Context(), i, nil, "curl -skf -m 5 -o /dev/null https://"+address+":8443/")
+			return err
+		})
 	}
 }
 
@@ -228,4 +245,5 @@ func (r *road) firstMasterBack(t *testing.T) {
 		t.Errorf("it said %q", out)
 	}
 	r.kubectl(t, "delete pod -l when --now")
+	r.kubectl(t, "delete service after")
 }
