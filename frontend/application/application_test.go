@@ -54,6 +54,8 @@ func TestWhatStartsAnApplication(t *testing.T) {
 	}{
 		"manifests":           {files: files("a/y.yml="+deployment, "a/x.yaml="+deployment, "a/sub/z.json={\"kind\": \"List\"}"), want: "kubectl apply -f applications/a/sub/z.json -f applications/a/x.yaml -f applications/a/y.yml"},
 		"manifest, template":  {files: files("a/x.yaml.tmpl=" + template), want: "kubectl apply -f applications/a/x.yaml"},
+		"manifest beside it":  {files: files("a/x.yaml="+deployment, "a/x.yaml.tmpl="+template), want: "kubectl apply -f applications/a/x.yaml"},
+		"script beside it":    {files: files("a/a.sh=echo\n", "a/a.sh.tmpl=echo\n"), want: "sh applications/a/a.sh"},
 		"no manifest":         {files: files("a/x.yaml="+deployment, "a/values.yaml=replicas: 1\n"), want: "kubectl apply -f applications/a/x.yaml"},
 		"chart":               {files: files("a/Chart.yaml="+chartFile, "a/templates/x.yaml="+deployment), want: "helm upgrade --install a ./applications/a"},
 		"chart below":         {files: files("a/c/Chart.yaml="+chartFile, "a/c/templates/x.yaml="+deployment), want: "helm upgrade --install a ./applications/a/c"},

@@ -78,7 +78,9 @@ func (p *plan) read(dir string) (*contents, error) {
 		c.charts = []string{dir}
 		return c, nil
 	}
+	seen := map[string]bool{} // a file may lie beside its template
 	err := fs.WalkDir(p.fsys, dir, func(name string, d fs.DirEntry, err error) error {
+		rendered := strings.TrimSuffix(name, ".tmpl")
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && name == dir:
 			return fs.SkipAll // all of it is in the base image
@@ -87,10 +89,11 @@ func (p *plan) read(dir string) (*contents, error) {
 		case d.IsDir() && name != dir && path.Dir(name) == dir && p.exists(path.Join(name, "Chart.yaml")):
 			c.charts = append(c.charts, name)
 			return fs.SkipDir
-		case d.IsDir():
+		case d.IsDir() || seen[rendered]:
 			return nil
 		}
-		return p.file(c, strings.TrimSuffix(name, ".tmpl"), name, path.Dir(name) == dir)
+		seen[rendered] = true
+		return p.file(c, rendered, name, path.Dir(name) == dir)
 	})
 	slices.Sort(c.charts)
 	return c, err
