@@ -37,9 +37,10 @@ func (p *balance) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	encoded = append(encoded, '\n') // here: the hosts share it
 	return p.each(ctx, p.nodes(), func(ctx context.Context, m *member) error {
 		return p.installUnit(ctx, m, balancer.Unit, []file{
-			{path: m.path(balancerConfig), mode: 0o644, content: append(encoded, '\n'), restart: true},
+			{path: m.path(balancerConfig), mode: 0o644, content: encoded, restart: true},
 			{path: unitDir + balancer.Unit, mode: 0o644, content: fmt.Appendf(nil, balancerUnit, agent.Path, m.path(balancerConfig)), restart: true},
 		})
 	})
