@@ -8,7 +8,6 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/balancer"
-	"github.com/kubefile/kubefile/runner/host"
 )
 
 // balance gives every node a load balancer of its own over the API servers of all masters, so that no node depends on one master and
@@ -25,13 +24,8 @@ const (
 
 func (p *balance) Run(ctx context.Context) error {
 	config := balancer.Config{Listen: []string{net.JoinHostPort(balancerAddress, apiPort)}}
-	for _, m := range p.masters() {
-		config.Backends = append(config.Backends, net.JoinHostPort(m.String(), apiPort))
-	}
-	for _, other := range p.others() {
-		if other.Role == string(host.RoleMaster) {
-			config.Backends = append(config.Backends, net.JoinHostPort(other.Address.String(), apiPort))
-		}
+	for _, address := range p.masterAddresses() {
+		config.Backends = append(config.Backends, net.JoinHostPort(address, apiPort))
 	}
 	encoded, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {

@@ -1,11 +1,12 @@
 package phase
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/kubefile/kubefile/runner/host"
 )
 
 // hostsFile gives every host the names of the cluster: its hosts, the API's endpoint and the registry.
@@ -17,40 +18,31 @@ const hostsPath = "/etc/hosts"
 
 func (p *hostsFile) Run(ctx context.Context) error {
 	return p.each(ctx, p.members, func(ctx context.Context, m *member) error {
-		old, content, err := p.hostsContent(ctx, m)
-		if err != nil || bytes.Equal(old, content) {
+		old, err := m.ask(ctx, "cat", hostsPath)
+		if err != nil {
 			return err
 		}
+		text, err := withBlock(string(old), p.Name, p.names(m))
+		if err != nil {
+			return fmt.Errorf("%s: %s: %w", m, hostsPath, err)
+		}
+		if text == string(old) {
+			return nil
+		}
 		return p.Do(ctx, m, "write the cluster's names to "+hostsPath, func(ctx context.Context) error {
-			_, err := m.WriteFile(ctx, hostsPath, 0o644, content)
+			_, err := m.WriteFile(ctx, hostsPath, 0o644, []byte(text))
 			return err
 		})
 	})
 }
 
-// hostsContent is the hosts file that a host has, and the one that it is to have.
-func (c *Cluster) hostsContent(ctx context.Context, m *member) (old, content []byte, err error) {
-	if old, err = m.ask(ctx, "cat", hostsPath); err != nil {
-		return nil, nil, err
-	}
-	text, err := withBlock(string(old), c.Name, c.names(m))
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %s: %w", m, hostsPath, err)
-	}
-	return old, []byte(text), nil
-}
-
-// names are the lines for one host. A master is its own endpoint once it is one, and asks the first until then; the nodes have a
-// load balancer of their own.
+// names are the lines for one host.
 func (c *Cluster) names(m *member) []string {
-	api := c.first().String()
-	switch {
-	case m.joined && m.isMaster():
-		api = m.String()
-	case !m.isMaster():
-		api = balancerAddress
+	var lines []string
+	for _, address := range c.endpoints(m) {
+		lines = append(lines, address+" "+endpointName)
 	}
-	lines := []string{api + " " + endpointName, "127.0.0.1 " + c.Registry.domain()}
+	lines = append(lines, "127.0.0.1 "+c.Registry.domain())
 	for _, alias := range c.Site.Cluster.Aliases {
 		lines = append(lines, alias.Address.String()+" "+strings.Join(alias.Names, " "))
 	}
@@ -63,6 +55,37 @@ func (c *Cluster) names(m *member) []string {
 	}
 	slices.Sort(names)
 	return append(lines, names...)
+}
+
+// endpoints are where a host finds the API, in order. A node has a load balancer of its own. A master is its own endpoint and needs no
+// other; those that come after it are for the time before it has joined, when nothing listens there. They stay, because kube-proxy and
+// network plugins start in that time and keep the hosts file that they started with.
+func (c *Cluster) endpoints(m *member) []string {
+	if !m.isMaster() {
+		return []string{balancerAddress}
+	}
+	addresses := []string{m.String()}
+	for _, address := range c.masterAddresses() {
+		if address != m.String() {
+			addresses = append(addresses, address)
+		}
+	}
+	return addresses
+}
+
+// masterAddresses are those of all masters, also of those that were not given this time.
+func (c *Cluster) masterAddresses() []string {
+	var addresses []string
+	for _, m := range c.masters() {
+		addresses = append(addresses, m.String())
+	}
+	for _, other := range c.others() {
+		if other.Role == string(host.RoleMaster) {
+			addresses = append(addresses, other.Address.String())
+		}
+	}
+	slices.Sort(addresses)
+	return addresses
 }
 
 // withBlock returns the hosts file with the cluster's lines between two marks, in the place where they were or at the end.

@@ -68,17 +68,14 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// A master that has not joined yet asks the one that is there, and itself from then on.
-func TestEndpointOfAMaster(t *testing.T) {
-	c := site(t, 1, bare(t))
-	first, second := c.members[0], c.members[1]
-	second.host.Role = host.RoleMaster
-	first.joined = true
-	if got := c.names(second)[0]; got != "10.0.0.1 apiserver.cluster.local" {
-		t.Error(got)
-	}
-	second.joined = true
-	if got := c.names(second)[0]; got != "10.0.0.2 apiserver.cluster.local" {
-		t.Error(got)
+// A master asks itself and then the others, which answer while it has not joined.
+func TestEndpointsOfAMaster(t *testing.T) {
+	c := site(t, 2, bare(t))
+	c.members[1].host.Role = host.RoleMaster
+	c.state.Hosts = []state.Host{{Address: netip.MustParseAddr("10.0.0.9"), Name: "h9", Role: "master"}}
+	for i, want := range []string{"10.0.0.1 10.0.0.2 10.0.0.9", "10.0.0.2 10.0.0.1 10.0.0.9", "127.0.0.1"} {
+		if got := strings.Join(c.endpoints(c.members[i]), " "); got != want {
+			t.Errorf("%s: got %s, want %s", c.members[i], got, want)
+		}
 	}
 }

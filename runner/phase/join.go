@@ -40,15 +40,7 @@ func (p *joinMasters) Run(ctx context.Context) error {
 				return err
 			}
 			join.ControlPlane = &kubeadm.ControlPlane{CertificateKey: join.ControlPlane.CertificateKey, AdvertiseAddress: m.String()}
-			if err := p.kubeadmJoin(ctx, m, join); err != nil {
-				return err
-			}
-			_, content, err := p.hostsContent(ctx, m) // from now on it is its own endpoint
-			if err != nil {
-				return err
-			}
-			_, err = m.WriteFile(ctx, hostsPath, 0o644, content)
-			return err
+			return p.kubeadmJoin(ctx, m, join)
 		})
 		if err != nil {
 			return err
