@@ -98,12 +98,17 @@ func (p *clean) cache(ctx context.Context, m *member) error {
 	return err
 }
 
-// inRootfs runs the script $1 in the rootfs, if both are there.
-const inRootfs = `if cd rootfs 2>/dev/null && [ -e "$1" ]; then exec sh "$1"; fi`
+// inRootfs runs the first of the scripts that is there, in the rootfs. There may be none of it any more.
+const inRootfs = `cd rootfs 2>/dev/null || exit 0
+for script; do if [ -e "$script" ]; then set -- "$script"; ` + byItself + `; fi; done`
 
 func (p *clean) script(ctx context.Context, m *member) error {
+	argv := []string{"sh", "-c", inRootfs, "sh", cleanScript}
+	for _, runtime := range oldRuntimes {
+		argv = append(argv, "scripts/uninstall-"+runtime+".sh")
+	}
 	return p.Do(ctx, m, "run "+cleanScript, func(ctx context.Context) error {
-		return p.run(ctx, m, host.Command{Argv: []string{"sh", "-c", inRootfs, "sh", cleanScript}, Dir: m.Dir})
+		return p.run(ctx, m, host.Command{Argv: argv, Dir: m.Dir})
 	})
 }
 

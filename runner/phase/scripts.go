@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/kubefile/kubefile/runner/host"
 )
@@ -20,34 +21,80 @@ const (
 	initScript     = "scripts/init.sh"
 	cleanScript    = "scripts/clean.sh"
 	scriptsMarker  = "scripts.done"
+
+	// Older images have these in place of init.sh and clean.sh, of the runtimes the one that they bring. Their init-registry.sh would start a
+	// registry where the cluster's own listens.
+	initKubeScript     = "scripts/init-kube.sh"
+	initRegistryScript = "scripts/init-registry.sh"
 )
 
+// oldRuntimes are the container runtimes that older images have a script for: scripts/NAME.sh, and scripts/uninstall-NAME.sh.
+var oldRuntimes = [...]string{"containerd", "docker"}
+
 func (p *scripts) Run(ctx context.Context) error {
-	for _, script := range []string{preCheckScript, initScript} {
-		err := p.each(ctx, p.members, func(ctx context.Context, m *member) error { return p.script(ctx, m, script) })
+	if p.has(p.first(), initRegistryScript) && !p.has(p.first(), initScript) {
+		p.Report.printf("warning: %s of the image is left out: the cluster has a registry of its own\n", initRegistryScript)
+	}
+	stale := make([]bool, len(p.members))
+	err := p.each(ctx, p.members, func(ctx context.Context, m *member) error {
+		done, err := m.marked(ctx, scriptsMarker, p.key(m))
+		stale[m.index] = !done
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	members := slices.DeleteFunc(slices.Clone(p.members), func(m *member) bool { return !stale[m.index] })
+	err = p.each(ctx, members, func(ctx context.Context, m *member) error { return p.hooks(ctx, m, preCheckScript) })
+	if err != nil {
+		return err
+	}
+	return p.each(ctx, members, func(ctx context.Context, m *member) error {
+		if err := p.hooks(ctx, m, p.installation(m)...); err != nil || p.DryRun {
+			return err
+		}
+		return m.mark(ctx, scriptsMarker, p.key(m))
+	})
+}
+
+// installation are the scripts that make a host ready for kubeadm.
+func (p *scripts) installation(m *member) []string {
+	if p.has(m, initScript) {
+		return []string{initScript}
+	}
+	for _, runtime := range oldRuntimes {
+		if script := "scripts/" + runtime + ".sh"; p.has(m, script) {
+			return []string{script, initKubeScript}
+		}
+	}
+	return []string{initKubeScript}
+}
+
+// has reports whether the rootfs of a host has the file.
+func (p *scripts) has(m *member, name string) bool {
+	_, ofImage := p.files[name]
+	_, ofSite := m.overlay[name]
+	return ofImage || ofSite
+}
+
+// byItself runs the script $1 as its first line says, for files lose their mode on some ways, or by sh.
+const byItself = `read -r first < "$1" || :
+case $first in "#!"*) exec ${first#??} "$1" ;; *) exec sh "$1" ;; esac`
+
+// hooks runs those of the scripts that are there, in order.
+func (p *scripts) hooks(ctx context.Context, m *member, scripts ...string) error {
+	for _, script := range scripts {
+		if !p.has(m, script) {
+			continue
+		}
+		err := p.Do(ctx, m, "run "+script, func(ctx context.Context) error {
+			return p.run(ctx, m, host.Command{Argv: []string{"sh", "-c", byItself, "sh", script}})
+		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// ifThere runs the script $1 if the image has it.
-const ifThere = `[ ! -e "$1" ] || exec sh "$1"`
-
-// script runs one hook on one host, if it is there and has not run for the same rootfs and environment.
-func (p *scripts) script(ctx context.Context, m *member, script string) error {
-	key := p.key(m)
-	done, err := m.marked(ctx, scriptsMarker, key)
-	if err != nil || done {
-		return err
-	}
-	return p.Do(ctx, m, "run "+script, func(ctx context.Context) error {
-		if err := p.run(ctx, m, host.Command{Argv: []string{"sh", "-c", ifThere, "sh", script}}); err != nil || script != initScript {
-			return err
-		}
-		return m.mark(ctx, scriptsMarker, key)
-	})
 }
 
 // key stands for everything that the scripts depend on.
