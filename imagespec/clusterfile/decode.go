@@ -20,6 +20,9 @@ type Checks map[string]func(text string) error
 func (d *Document) Decode(into any, checks Checks) (warnings []string, err error) {
 	c := &checker{file: d.File, checks: checks}
 	c.value(d.Root, reflect.TypeOf(into).Elem(), "", "")
+	if len(c.failed) == maxProblems {
+		c.failed = append(c.failed, fmt.Errorf("%s: and perhaps more: these are the first %d mistakes", d.At(d.Root), maxProblems))
+	}
 	if err := errors.Join(c.failed...); err != nil {
 		return nil, err
 	}
@@ -61,7 +64,7 @@ func (c *checker) value(node *yaml.Node, t reflect.Type, name, check string) {
 	case t.Kind() == reflect.Map:
 		c.texts(node, name, check)
 	case t.Kind() == reflect.Slice && node.Kind != yaml.SequenceNode:
-		c.fail(node, "%s is a list: write it as [%s]", name, example(node))
+		c.fail(node, "%s is a list: %s", name, asList(node, t.Elem()))
 	case t.Kind() == reflect.Slice:
 		for _, item := range node.Content {
 			if isNull(item) {
@@ -78,12 +81,15 @@ func (c *checker) value(node *yaml.Node, t reflect.Type, name, check string) {
 	}
 }
 
-// example is what a list of a value's may be.
-func example(node *yaml.Node) string {
-	if node.Kind == yaml.ScalarNode && node.Value != "" {
-		return shown(node.Value)
+// asList says how to write a value as a list.
+func asList(node *yaml.Node, item reflect.Type) string {
+	switch {
+	case item.Kind() == reflect.Struct:
+		return "write a dash before each of its items"
+	case node.Kind == yaml.ScalarNode && node.Value != "":
+		return "write it as [" + shown(node.Value) + "]"
 	}
-	return "a, b"
+	return "write it as [a, b]"
 }
 
 func kindName(node *yaml.Node) string {
@@ -101,10 +107,6 @@ func (c *checker) check(node *yaml.Node, name, check, text string) {
 
 // fields checks the map that becomes a struct.
 func (c *checker) fields(node *yaml.Node, t reflect.Type, name string) {
-	if node.Kind != yaml.MappingNode {
-		c.fail(node, "%s is a map of fields", name)
-		return
-	}
 	known := map[string]reflect.StructField{}
 	for field := range t.Fields() {
 		if tag := fieldName(field); tag != "" {
@@ -113,6 +115,10 @@ func (c *checker) fields(node *yaml.Node, t reflect.Type, name string) {
 				known[other] = field
 			}
 		}
+	}
+	if node.Kind != yaml.MappingNode {
+		c.fail(node, "%s is a map with the fields %s", name, strings.Join(names(known), ", "))
+		return
 	}
 	written := map[string]string{}
 	for i := 0; i < len(node.Content); i += 2 {
@@ -155,14 +161,19 @@ func (c *checker) unknown(key *yaml.Node, full string, known map[string]reflect.
 		c.fail(key, "no field %s here: %s", full, instead)
 		return
 	}
-	var names []string
+	c.fail(key, "no field %s%s", full, Suggest(key.Value, names(known)))
+}
+
+// names are those of fields that a person may write.
+func names(known map[string]reflect.StructField) []string {
+	var all []string
 	for name, field := range known {
-		if field.Tag.Get("ignored") == "" && field.Type != reflect.TypeFor[Ignored]() {
-			names = append(names, name)
+		if name == fieldName(field) && field.Type != reflect.TypeFor[Ignored]() {
+			all = append(all, name)
 		}
 	}
-	slices.Sort(names)
-	c.fail(key, "no field %s%s", full, Suggest(key.Value, names))
+	slices.Sort(all)
+	return all
 }
 
 // texts checks a map from names to texts.

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -92,11 +93,18 @@ func (d *Document) read() error {
 // textLine is how YAML libraries begin what they say about a line of a text.
 var textLine = regexp.MustCompile(`(?m)^(?:yaml: )?(?:unmarshal errors:\n)?\s*line (\d+): `)
 
-// Locate writes the place in front of an error about Text that begins with "line 3: ", or the file's name in front of another.
+// unknownAnchor is what the YAML library says without a line.
+var unknownAnchor = regexp.MustCompile(`unknown anchor '(.*)' referenced`)
+
+// Locate writes the place in front of an error about Text that begins with "line 3: ", or the place of the document in front of another.
 func (d *Document) Locate(err error) error {
 	text := err.Error()
 	if !textLine.MatchString(text) {
-		return fmt.Errorf("%s: %w", d.File, err)
+		var before []byte
+		if anchor := unknownAnchor.FindStringSubmatch(text); anchor != nil {
+			before, _, _ = bytes.Cut(d.Text, []byte("*"+anchor[1]))
+		}
+		return fmt.Errorf("%s:%d: %s", d.File, d.before+bytes.Count(before, []byte("\n"))+1, strings.TrimPrefix(text, "yaml: "))
 	}
 	return errors.New(textLine.ReplaceAllStringFunc(text, func(found string) string {
 		line, _ := strconv.Atoi(textLine.FindStringSubmatch(found)[1])

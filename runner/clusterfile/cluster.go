@@ -149,7 +149,9 @@ func makeCluster(d *format.Document, w format.ClusterDocument) (*Cluster, error)
 	seen := map[netip.Addr]int{}
 	for _, entry := range spec.Hosts {
 		hosts, err := makeHosts(d.File, entry, spec.SSH, seen)
-		failed = append(failed, err)
+		if failed = append(failed, err); len(failed) > maxHosts {
+			break
+		}
 		c.Hosts = append(c.Hosts, hosts...)
 	}
 	if err := errors.Join(failed...); err != nil {
@@ -162,6 +164,9 @@ func makeCluster(d *format.Document, w format.ClusterDocument) (*Cluster, error)
 	return c, nil
 }
 
+// maxHosts is what Kubernetes is made for (https://kubernetes.io/docs/setup/best-practices/cluster-large/).
+const maxHosts = 5000
+
 // makeHosts makes those of one entry of the list. seen are the lines of the addresses so far.
 func makeHosts(file string, entry format.HostSpec, ssh format.SSH, seen map[netip.Addr]int) ([]Host, error) {
 	fail := func(err error) error { return fmt.Errorf("%s:%d:%d: %w", file, entry.Line, entry.Column, err) }
@@ -173,7 +178,10 @@ func makeHosts(file string, entry format.HostSpec, ssh format.SSH, seen map[neti
 	var hosts []Host
 	for _, list := range entry.IPs {
 		addresses, err := host.ParseAddresses(list)
-		failed = append(failed, err)
+		if failed = append(failed, err); len(seen)+len(addresses) > maxHosts {
+			failed = append(failed, fmt.Errorf("more than %d hosts: that is no cluster", maxHosts))
+			break
+		}
 		for _, address := range addresses {
 			if line, twice := seen[address]; twice {
 				failed = append(failed, fmt.Errorf("the host %s stands in line %d already: a host is either master or node, and stands once",
