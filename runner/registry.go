@@ -14,9 +14,6 @@ import (
 func (s Site) registry() (phase.RegistrySettings, error) {
 	local, external := s.Clusterfile.Cluster.Registry.LocalRegistry, s.Clusterfile.Cluster.Registry.ExternalRegistry
 	var none phase.RegistrySettings
-	if local.HA != nil && !*local.HA {
-		return none, fmt.Errorf("registry.localRegistry.ha: false: every master has all images, always; leave it out")
-	}
 	port, err := local.Port.Number()
 	if err != nil {
 		return none, err

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/kubefile/kubefile/imagespec"
+	format "github.com/kubefile/kubefile/imagespec/clusterfile"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/phase"
 	"github.com/kubefile/kubefile/runner/source"
@@ -127,7 +128,7 @@ func checkApps(file *clusterfile.Clusterfile, artifacts []*source.Artifact) erro
 		case len(known) == 0:
 			return fmt.Errorf("%s: the image has no application %s, nor any other", where, name)
 		}
-		return fmt.Errorf("%s: no application %s%s", where, name, clusterfile.Suggest(name, known))
+		return fmt.Errorf("%s: no application %s%s", where, name, format.Suggest(name, known))
 	}
 	var failed []error
 	for _, c := range file.Configs {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"time"
 
 	"github.com/kubefile/kubefile/imagespec"
@@ -97,9 +96,6 @@ func Kubeconfig(ctx context.Context, site Site, out io.Writer) error {
 	return phase.Kubeconfig(ctx, c, out)
 }
 
-// clusterName is a label as in RFC 1123, and safe as a directory's name.
-var clusterName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-
 // cluster is the work on a site. It has to be closed once a phase has run.
 func (s Site) cluster() (*phase.Cluster, error) {
 	file := s.Clusterfile
@@ -107,12 +103,6 @@ func (s Site) cluster() (*phase.Cluster, error) {
 		return nil, errors.New("no document of kind Cluster: it says which hosts are meant")
 	}
 	site := file.Cluster
-	if len(site.Hosts) == 0 || site.Hosts[0].Role != host.RoleMaster {
-		return nil, errors.New("no master: name one with -m, or in hosts of the Clusterfile")
-	}
-	if !clusterName.MatchString(site.Name) {
-		return nil, fmt.Errorf("cluster name %q: lower case letters, digits and dashes, at most 63 of them", site.Name)
-	}
 	env, err := environment.Parse(s.Env)
 	if err != nil {
 		return nil, err

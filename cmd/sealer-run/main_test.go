@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/kubefile/kubefile/imagespec"
+	format "github.com/kubefile/kubefile/imagespec/clusterfile"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
 )
@@ -136,7 +137,7 @@ func TestGenIsWhatTheFlagsSay(t *testing.T) {
 	}
 	c := got.Cluster
 	if c.Image != image || c.Name != "c" || len(c.Hosts) != 5 || c.Hosts[4].Address.String() != "10.0.0.9" || c.Hosts[2].Role != "master" ||
-		c.Hosts[0].SSH != (clusterfile.SSH{User: "admin", Port: "2222", PK: "/k"}) || c.Env.Variables()["A"] != "1 2" ||
+		c.Hosts[0].SSH != (format.SSH{User: "admin", Port: "2222", PK: "/k"}) || c.Env.Variables()["A"] != "1 2" ||
 		c.Env.Variables()["docker-dir"] != "/d" || c.Cmd[0] != "kubectl get nodes" || c.CmdArgs.Variables()["X"] != "y" ||
 		c.AppNames[0] != "web" || c.DataRoot != "/data" {
 		t.Errorf("it says %+v", c)

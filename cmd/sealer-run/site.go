@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v3"
 	"golang.org/x/term"
 
+	format "github.com/kubefile/kubefile/imagespec/clusterfile"
 	"github.com/kubefile/kubefile/runner"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/host"
@@ -131,7 +132,7 @@ func readSite(cmd *cli.Command) (*clusterfile.Clusterfile, error) {
 }
 
 // document is what the flags say, as a Clusterfile has it.
-func document(cmd *cli.Command) (*clusterfile.ClusterDocument, error) {
+func document(cmd *cli.Command) (*format.ClusterDocument, error) {
 	if cmd.String("masters") == "" {
 		return nil, usage("no master: name one with -m, or give a Clusterfile with -f")
 	}
@@ -143,7 +144,7 @@ func document(cmd *cli.Command) (*clusterfile.ClusterDocument, error) {
 		d.Spec.SSH.User = user
 	}
 	if port := cmd.Uint16("port"); port != 22 {
-		d.Spec.SSH.Port = clusterfile.Port(fmt.Sprint(port))
+		d.Spec.SSH.Port = format.Port(fmt.Sprint(port))
 	}
 	if root := cmd.String("data-root"); root != phase.DefaultDataRoot {
 		d.Spec.DataRoot = root

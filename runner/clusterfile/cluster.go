@@ -10,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	format "github.com/kubefile/kubefile/imagespec/clusterfile"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
@@ -18,18 +19,17 @@ import (
 
 // Cluster is the cluster of a site.
 type Cluster struct {
-	Name      string // default "default"
-	Image     string
-	Env       environment.Set
-	Hosts     []Host // masters first, in the order written
-	Cmd       []string
-	CmdArgs   environment.Set
-	AppNames  []string // nil for all
-	Apps      map[string]App
-	Aliases   []Alias
-	Registry  Registry
-	DataRoot  string
-	Positions string // of the document, for messages
+	Name     string // default "default"; a label as in RFC 1123
+	Image    string
+	Env      environment.Set
+	Hosts    []Host   // masters first, one at least, in the order written
+	Cmd      []string // nil for what the image says
+	CmdArgs  environment.Set
+	AppNames []string // nil for all
+	Apps     map[string]App
+	Aliases  []Alias
+	Registry format.Registry
+	DataRoot string
 }
 
 // Host is one host of the cluster.
@@ -37,7 +37,7 @@ type Host struct {
 	Address netip.Addr
 	Role    host.Role
 	Roles   []string // beyond master and node
-	SSH     SSH
+	SSH     format.SSH
 	Env     environment.Set // of this host only
 	Labels  map[string]string
 	Taints  []plugin.TaintChange
@@ -62,130 +62,148 @@ const (
 )
 
 // cluster takes in a Cluster of either generation, which its shape tells apart.
-func (r *reader) cluster(d *document) error {
-	if r.out.Cluster != nil {
-		return fmt.Errorf("%s: a second Cluster, the first is at %s: one site is one cluster", d.at(d.root), r.out.Cluster.Positions)
+func (r *reader) cluster(d *format.Document) error {
+	if r.clusterAt != "" {
+		return fmt.Errorf("%s: a second Cluster, the first is at %s: one site is one cluster", d.At(d.Root), r.clusterAt)
 	}
-	var written ClusterDocument
-	if field(d.root, "spec", "masters") != nil || field(d.root, "spec", "nodes") != nil {
-		old := oldCluster{}
-		if err := d.decode(&old); err != nil {
+	r.clusterAt = d.At(d.Root)
+	var written format.ClusterDocument
+	if isOld(d) {
+		var old format.OldClusterDocument
+		if err := r.decode(d, &old); err != nil {
 			return err
 		}
-		if p := old.Spec.Provider; p != "" && p != "BAREMETAL" {
-			return fmt.Errorf("%s: provider %s: hosts are not made here, only used: write BAREMETAL", d.at(field(d.root, "spec", "provider")), p)
+		network := old.Spec.Network
+		r.network = kubeadm.Old(network.PodCIDR, network.SvcCIDR, old.Spec.CertSANS)
+		for name, node := range map[string]*yaml.Node{
+			"networking.podSubnet": d.Field("spec", "network", "podCIDR"), "networking.serviceSubnet": d.Field("spec", "network", "svcCIDR"),
+			"apiServer.certSANs": d.Field("spec", "certSANS"),
+		} {
+			if name = "ClusterConfiguration." + name; node != nil && r.out.places[name] == "" {
+				r.out.places[name] = d.At(node)
+			}
 		}
-		r.network = kubeadm.Old(old.Spec.Network.PodCIDR, old.Spec.Network.SvcCIDR, old.Spec.CertSANS)
-		written = old.modern()
-	} else if err := d.decode(&written); err != nil {
+		written = modern(old)
+	} else if err := r.decode(d, &written); err != nil {
 		return err
 	}
-	cluster, err := written.cluster(d.file)
-	if err != nil {
-		return err
+	cluster, err := makeCluster(d, written)
+	if err == nil {
+		r.out.Cluster = cluster
 	}
-	cluster.Positions = d.at(d.root)
-	r.out.Cluster = cluster
-	return nil
+	return err
+}
+
+// isOld tells whether a Cluster is of the first generation: it has no hosts, and something that only that has.
+func isOld(d *format.Document) bool {
+	return d.Field("spec", "hosts") == nil && slices.ContainsFunc([]string{"masters", "nodes", "network", "certSANS", "provider"},
+		func(name string) bool { return d.Field("spec", name) != nil })
 }
 
 // modern is the same in the form of today.
-func (o *oldCluster) modern() ClusterDocument {
-	spec := ClusterSpec{Image: o.Spec.Image, Env: o.Spec.Env, SSH: o.Spec.SSH}
+func modern(o format.OldClusterDocument) format.ClusterDocument {
+	spec := format.ClusterSpec{Image: o.Spec.Image, Env: o.Spec.Env, SSH: o.Spec.SSH}
 	for _, list := range []struct {
 		role  string
-		hosts oldHosts
+		hosts format.OldHosts
 	}{{masterRole, o.Spec.Masters}, {nodeRole, o.Spec.Nodes}} {
 		if hosts := list.hosts; len(hosts.IPList) > 0 {
-			spec.Hosts = append(spec.Hosts, HostSpec{IPs: hosts.IPList, Roles: []string{list.role}, line: hosts.line, column: hosts.column})
+			spec.Hosts = append(spec.Hosts, format.HostSpec{IPs: hosts.IPList, Roles: []string{list.role}, Line: hosts.Line, Column: hosts.Column})
 		}
 	}
-	return ClusterDocument{APIVersion: o.APIVersion, Kind: o.Kind, Metadata: o.Metadata, Spec: spec}
+	return format.ClusterDocument{APIVersion: o.APIVersion, Kind: o.Kind, Metadata: o.Metadata, Spec: spec}
 }
 
-// UnmarshalYAML keeps the place.
-func (h *HostSpec) UnmarshalYAML(node *yaml.Node) error {
-	type plain HostSpec
-	h.line, h.column = node.Line, node.Column
-	return node.Decode((*plain)(h))
+// set is an environment as it is meant.
+func set(written format.Env) environment.Set {
+	if written == nil {
+		return nil
+	}
+	meant := environment.Set{}
+	for name, value := range written {
+		meant[name] = value
+	}
+	return meant
 }
 
-// UnmarshalYAML keeps the place.
-func (h *oldHosts) UnmarshalYAML(node *yaml.Node) error {
-	type plain oldHosts
-	h.line, h.column = node.Line, node.Column
-	return node.Decode((*plain)(h))
-}
-
-// cluster makes the cluster of a document whose texts have been checked. It returns all that is wrong with it as a whole.
-func (w *ClusterDocument) cluster(file string) (*Cluster, error) {
+// makeCluster makes the cluster of a document whose texts have been checked. It returns all that is wrong with it as a whole.
+func makeCluster(d *format.Document, w format.ClusterDocument) (*Cluster, error) {
 	spec := w.Spec
 	c := &Cluster{
-		Name: cmp.Or(w.Metadata.Name, "default"), Image: spec.Image, Env: environment.Set(spec.Env),
+		Name: cmp.Or(w.Metadata.Name, "default"), Image: spec.Image, Env: set(spec.Env),
 		Cmd: spec.Cmd, AppNames: spec.AppNames, Registry: spec.Registry, DataRoot: spec.DataRoot,
 	}
 	var failed []error
-	if t := spec.ContainerRuntime.Type; t != "" && t != "containerd" {
-		failed = append(failed, fmt.Errorf("%s: containerRuntime.type %s: cluster images bring containerd", file, t))
+	if !clusterName.MatchString(c.Name) {
+		failed = append(failed, fmt.Errorf("%s: cluster name %q: lower case letters, digits and dashes, at most 63 of them",
+			d.At(d.Field("metadata", "name")), c.Name))
 	}
 	args, err := environment.Parse(spec.CmdArgs)
-	if err != nil {
-		failed = append(failed, err)
-	}
+	failed = append(failed, err)
 	c.CmdArgs = args
 	for _, alias := range spec.HostAliases {
 		address, err := oneAddress(alias.IP)
-		if err != nil {
-			failed = append(failed, err)
-		}
+		failed = append(failed, err)
 		c.Aliases = append(c.Aliases, Alias{address, alias.Hostnames})
 	}
 	seen := map[netip.Addr]int{}
 	for _, entry := range spec.Hosts {
-		hosts, err := entry.hosts(file, spec.SSH, seen)
-		if err != nil {
-			failed = append(failed, err)
+		hosts, err := makeHosts(d.File, entry, spec.SSH, seen)
+		if failed = append(failed, err); len(failed) > maxHosts {
+			break
 		}
 		c.Hosts = append(c.Hosts, hosts...)
 	}
+	if err := errors.Join(failed...); err != nil {
+		return nil, err
+	}
 	slices.SortStableFunc(c.Hosts, func(a, b Host) int { return strings.Compare(string(a.Role), string(b.Role)) }) // master, node
-	return c, errors.Join(failed...)
+	if len(c.Hosts) == 0 || c.Hosts[0].Role != host.RoleMaster {
+		return nil, fmt.Errorf("%s: no master: write hosts: [{ips: [192.168.0.2], roles: [master]}]", d.At(d.Root))
+	}
+	return c, nil
 }
 
-// hosts are those of one entry of the list. seen are the lines of the addresses so far.
-func (h HostSpec) hosts(file string, ssh SSH, seen map[netip.Addr]int) ([]Host, error) {
+// maxHosts is what Kubernetes is made for (https://kubernetes.io/docs/setup/best-practices/cluster-large/).
+const maxHosts = 5000
+
+// makeHosts makes those of one entry of the list. seen are the lines of the addresses so far.
+func makeHosts(file string, entry format.HostSpec, ssh format.SSH, seen map[netip.Addr]int) ([]Host, error) {
+	fail := func(err error) error { return fmt.Errorf("%s:%d:%d: %w", file, entry.Line, entry.Column, err) }
+	one, err := makeHost(entry, ssh)
+	failed := []error{err}
+	if len(entry.IPs) == 0 {
+		failed = append(failed, errors.New("no ips: write ips: [192.168.0.2]"))
+	}
 	var hosts []Host
-	at := position(file, h.line, h.column)
-	one, err := h.host(ssh)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", at, err)
-	}
-	if len(h.IPs) == 0 {
-		return nil, fmt.Errorf("%s: no ips", at)
-	}
-	var failed []error
-	for _, list := range h.IPs {
+	for _, list := range entry.IPs {
 		addresses, err := host.ParseAddresses(list)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", at, err)
+		if failed = append(failed, err); len(seen)+len(addresses) > maxHosts {
+			failed = append(failed, fmt.Errorf("more than %d hosts: that is no cluster", maxHosts))
+			break
 		}
 		for _, address := range addresses {
 			if line, twice := seen[address]; twice {
-				failed = append(failed, fmt.Errorf("%s: the host %s stands in line %d already: a host is either master or node, and stands once",
-					at, address, line))
+				failed = append(failed, fmt.Errorf("the host %s stands in line %d already: a host is either master or node, and stands once",
+					address, line))
 			}
-			seen[address] = h.line
+			seen[address] = entry.Line
 			one.Address = address
 			hosts = append(hosts, one)
+		}
+	}
+	for i, err := range failed {
+		if err != nil {
+			failed[i] = fail(err)
 		}
 	}
 	return hosts, errors.Join(failed...)
 }
 
-// host is what all hosts of the entry have.
-func (h HostSpec) host(ssh SSH) (Host, error) {
-	one := Host{SSH: h.SSH.over(ssh), Env: environment.Set(h.Env), Labels: h.Labels}
-	for _, role := range h.Roles {
+// makeHost makes what all hosts of the entry have.
+func makeHost(entry format.HostSpec, ssh format.SSH) (Host, error) {
+	one := Host{SSH: over(entry.SSH, ssh), Env: set(entry.Env), Labels: entry.Labels}
+	for _, role := range entry.Roles {
 		switch role {
 		case masterRole, "master0":
 			one.Role += host.RoleMaster
@@ -195,24 +213,18 @@ func (h HostSpec) host(ssh SSH) (Host, error) {
 			one.Roles = append(one.Roles, role)
 		}
 	}
-	switch one.Role {
-	case host.RoleMaster, host.RoleNode:
-	case "":
-		return one, fmt.Errorf("roles: one of them is master or node")
-	default:
-		return one, fmt.Errorf("roles: a host is either master or node, and once")
-	}
-	for key, value := range h.Labels {
-		if err := plugin.CheckLabel(key, value); err != nil {
-			return one, fmt.Errorf("labels: %w", err)
-		}
-	}
-	for _, text := range h.Taints {
+	for _, text := range entry.Taints {
 		taint, err := plugin.ParseTaint(text)
 		if err != nil {
 			return one, fmt.Errorf("taints: %w", err)
 		}
 		one.Taints = append(one.Taints, taint)
 	}
-	return one, nil
+	switch one.Role {
+	case host.RoleMaster, host.RoleNode:
+		return one, nil
+	case "":
+		return one, errors.New("roles: one of them is master or node: write roles: [node]")
+	}
+	return one, errors.New("roles: a host is either master or node, and once: take the other out")
 }

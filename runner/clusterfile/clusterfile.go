@@ -3,7 +3,6 @@
 package clusterfile
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,8 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
+	format "github.com/kubefile/kubefile/imagespec/clusterfile"
 	"github.com/kubefile/kubefile/runner/config"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
@@ -30,6 +28,8 @@ type Clusterfile struct {
 	// Kubeadm are the documents for kubeadm, the kubelet and kube-proxy, with what the old form of Cluster says of the network.
 	Kubeadm  kubeadm.Documents
 	Warnings []string
+
+	places map[string]string // of fields of Kubeadm: "ClusterConfiguration.networking" is at "Clusterfile:12:3"
 }
 
 // Read reads files, directories of files (*.yaml, *.yml and Clusterfile, by name) and, for "-", the standard input.
@@ -115,37 +115,20 @@ func readFile(stdin io.Reader, name string) ([]byte, error) {
 
 // parse reads all documents, and returns all that is wrong with any of them.
 func parse(sources []source) (*Clusterfile, error) {
-	r := &reader{out: &Clusterfile{}, kubeadm: map[string]string{}}
+	r := &reader{out: &Clusterfile{places: map[string]string{}}}
 	var failed []error
 	for _, s := range sources {
-		for _, text := range split(s.data) {
-			if err := r.document(s.name, text); err != nil {
-				failed = append(failed, err)
-			}
+		documents, err := format.Parse(s.name, s.data)
+		failed = append(failed, err)
+		for _, d := range documents {
+			failed = append(failed, r.document(d))
 		}
 	}
+	failed = append(failed, r.finish(errors.Join(failed...) == nil))
 	if err := errors.Join(failed...); err != nil {
 		return nil, err
 	}
-	return r.finish()
-}
-
-// split separates the documents of a file. Each is returned with an empty line for every line before it, so that all lines in messages
-// are the file's. A line that begins with --- ends a document wherever it stands (YAML 1.2.2, section 9.1.2).
-func split(data []byte) [][]byte {
-	var documents [][]byte
-	var current []byte
-	lines := 0
-	for line := range bytes.Lines(data) {
-		lines++
-		if rest, ok := bytes.CutPrefix(line, []byte("---")); ok && (len(bytes.TrimSpace(rest)) == 0 || rest[0] == ' ' || rest[0] == '\t') {
-			documents = append(documents, current)
-			current = bytes.Repeat([]byte("\n"), lines-1)
-			line = append([]byte("   "), rest...)
-		}
-		current = append(current, line...)
-	}
-	return append(documents, current)
+	return r.out, nil
 }
 
 // groups and versions are those of every generation. They do not decide how a document is read; its kind and shape do.
@@ -154,50 +137,29 @@ var (
 	versions = []string{"v2", "v1", "v1alpha1", "v2alpha1"}
 )
 
+// kinds are those of ours.
+var kinds = []string{"Cluster", "Config", "Plugin", "Application"}
+
 // document takes in one document.
-func (r *reader) document(file string, text []byte) error {
-	var root yaml.Node
-	if err := yaml.Unmarshal(text, &root); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	if len(root.Content) == 0 || root.Content[0].Tag == "!!null" {
-		return nil
-	}
-	d := &document{file: file, root: root.Content[0], text: text}
-	kind, apiVersion := field(d.root, "kind"), field(d.root, "apiVersion")
-	if kind == nil || apiVersion == nil {
-		return fmt.Errorf("%s: a document needs apiVersion and kind, as in apiVersion: sealer.io/v2, kind: Cluster", d.at(d.root))
+func (r *reader) document(d *format.Document) error {
+	kind, apiVersion, err := d.Kind()
+	if err != nil {
+		return err
 	}
 	group, version, _ := strings.Cut(apiVersion.Value, "/")
-	if strings.HasSuffix(group, ".k8s.io") {
+	if slices.Contains(kubeadm.Kinds(), kind.Value) || strings.HasSuffix(group, ".k8s.io") {
 		return r.kubeadmDocument(d, kind.Value)
 	}
-	read, known := map[string]func(*document) error{
+	read, known := map[string]func(*format.Document) error{
 		"Cluster": r.cluster, "Config": r.config, "Plugin": r.plugin, "Application": r.application,
 	}[kind.Value]
 	switch {
+	case kind.Value == "KubeadmConfig":
+		return fmt.Errorf("%s: no kind KubeadmConfig: write documents of kind %s", d.At(kind), strings.Join(kubeadm.Kinds(), ", "))
 	case !known:
-		return fmt.Errorf("%s: no kind %s%s", d.at(kind), kind.Value, Suggest(kind.Value, []string{"Cluster", "Config", "Plugin",
-			"Application", "ClusterConfiguration", "InitConfiguration", "JoinConfiguration", "KubeletConfiguration", "KubeProxyConfiguration"}))
+		return fmt.Errorf("%s: no kind %q%s", d.At(kind), kind.Value, format.Suggest(kind.Value, append(kinds, kubeadm.Kinds()...)))
 	case !slices.Contains(groups, group) || !slices.Contains(versions, version):
-		return fmt.Errorf("%s: no apiVersion %s for %s: write sealer.io/v2", d.at(apiVersion), apiVersion.Value, kind.Value)
+		return fmt.Errorf("%s: no apiVersion %q for %s: write sealer.io/v2", d.At(apiVersion), apiVersion.Value, kind.Value)
 	}
 	return read(d)
-}
-
-// field is the value of a map's key, or nil.
-func field(node *yaml.Node, path ...string) *yaml.Node {
-	for _, name := range path {
-		if node == nil || node.Kind != yaml.MappingNode {
-			return nil
-		}
-		var found *yaml.Node
-		for i := 0; i < len(node.Content); i += 2 {
-			if node.Content[i].Value == name {
-				found = node.Content[i+1]
-			}
-		}
-		node = found
-	}
-	return node
 }

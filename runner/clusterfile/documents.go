@@ -3,48 +3,54 @@ package clusterfile
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
+	format "github.com/kubefile/kubefile/imagespec/clusterfile"
 	"github.com/kubefile/kubefile/runner/config"
-	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
 )
 
 // reader takes in documents one after the other.
 type reader struct {
-	out     *Clusterfile
-	network kubeadm.Documents // of an old Cluster
-	kubeadm map[string]string // where each kind of document for kubeadm stands
-	apps    *ApplicationSpec
-	appsAt  string
+	out       *Clusterfile
+	network   kubeadm.Documents // of an old Cluster
+	clusterAt string
+	apps      *format.ApplicationSpec
+	appsAt    string
+}
+
+// decode reads the document into a pointer to its type.
+func (r *reader) decode(d *format.Document, into any) error {
+	warnings, err := d.Decode(into, checks)
+	r.out.Warnings = append(r.out.Warnings, warnings...)
+	return err
 }
 
 // kubeadmDocument takes in a document for kubeadm, the kubelet or kube-proxy.
-func (r *reader) kubeadmDocument(d *document, kind string) error {
-	if first, twice := r.kubeadm[kind]; twice {
-		return fmt.Errorf("%s: a second %s, the first is at %s", d.at(d.root), kind, first)
+func (r *reader) kubeadmDocument(d *format.Document, kind string) error {
+	if first, twice := r.out.places[kind]; twice {
+		return fmt.Errorf("%s: a second %s, the first is at %s: put them into one", d.At(d.Root), kind, first)
 	}
-	r.kubeadm[kind] = d.at(d.root)
-	parsed, err := kubeadm.Parse(d.text)
+	r.out.notePlaces(d, kind, d.Root)
+	parsed, err := kubeadm.Parse(d.Text)
 	if err != nil {
-		return fmt.Errorf("%s: %w", d.file, err)
+		return d.Locate(err)
 	}
 	r.out.Kubeadm = parsed.Over(r.out.Kubeadm)
 	return nil
 }
 
-func (r *reader) config(d *document) error {
-	var written ConfigDocument
-	if err := d.decode(&written); err != nil {
+func (r *reader) config(d *format.Document) error {
+	var written format.ConfigDocument
+	if err := r.decode(d, &written); err != nil {
 		return err
 	}
 	spec := written.Spec
 	return r.addConfig(config.Config{
 		Name: written.Metadata.Name, Path: spec.Path, Data: spec.Data, Strategy: spec.Strategy, Process: stages(spec.Process),
-		App: spec.AppName, Where: d.at(d.root),
+		App: spec.AppName, Where: d.At(d.Root),
 	})
 }
 
@@ -67,31 +73,19 @@ func stages(process string) []string {
 	return all
 }
 
-func (r *reader) plugin(d *document) error {
-	p, warnings, err := readPlugin(d)
+func (r *reader) plugin(d *format.Document) error {
+	var written format.PluginDocument
+	if err := r.decode(d, &written); err != nil {
+		return err
+	}
+	spec := written.Spec
+	p, warnings, err := plugin.New(d.At(d.Root), written.Metadata.Name, spec.Type, spec.Action, spec.On, spec.Data)
 	if err != nil {
 		return err
 	}
 	r.out.Warnings = append(r.out.Warnings, warnings...)
 	r.out.Plugins = append(r.out.Plugins, p)
 	return nil
-}
-
-// readPlugin reads a Plugin. Its field on has other names: scope, and true, which is what YAML 1.1 makes of on.
-func readPlugin(d *document) (plugin.Plugin, []string, error) {
-	if spec := field(d.root, "spec"); spec != nil && spec.Kind == yaml.MappingNode {
-		for i := 0; i < len(spec.Content); i += 2 {
-			if key := spec.Content[i]; key.Value == "scope" || key.Value == "true" {
-				key.Value, key.Tag = "on", "!!str"
-			}
-		}
-	}
-	var written PluginDocument
-	if err := d.decode(&written); err != nil {
-		return plugin.Plugin{}, nil, err
-	}
-	spec := written.Spec
-	return plugin.New(d.at(d.root), written.Metadata.Name, spec.Type, spec.Action, spec.On, spec.Data)
 }
 
 // Plugins reads a file of the image's plugins/ folder, in which all documents are plugins.
@@ -106,15 +100,15 @@ func Plugins(name string, data []byte) (plugins []plugin.Plugin, warnings []stri
 	return read.Plugins, read.Warnings, nil
 }
 
-func (r *reader) application(d *document) error {
+func (r *reader) application(d *format.Document) error {
 	if r.apps != nil {
-		return fmt.Errorf("%s: a second Application, the first is at %s: put the applications of one image into one", d.at(d.root), r.appsAt)
+		return fmt.Errorf("%s: a second Application, the first is at %s: put the applications of one image into one", d.At(d.Root), r.appsAt)
 	}
-	var written ApplicationDocument
-	if err := d.decode(&written); err != nil {
+	var written format.ApplicationDocument
+	if err := r.decode(d, &written); err != nil {
 		return err
 	}
-	r.apps, r.appsAt = &written.Spec, d.at(d.root)
+	r.apps, r.appsAt = &written.Spec, d.At(d.Root)
 	var failed []error
 	for _, app := range written.Spec.Configs {
 		for _, file := range app.Files {
@@ -127,28 +121,53 @@ func (r *reader) application(d *document) error {
 	return errors.Join(failed...)
 }
 
-// finish puts together what stands in several documents.
-func (r *reader) finish() (*Clusterfile, error) {
+// finish puts together what stands in several documents. What they say of each other is looked at only if each is right for itself.
+func (r *reader) finish(right bool) error {
 	out := r.out
+	if r.apps != nil && r.clusterAt == "" {
+		return fmt.Errorf("%s: an Application without a Cluster that it is for", r.appsAt)
+	}
+	if !right {
+		return nil
+	}
 	out.Kubeadm = out.Kubeadm.Over(r.network)
-	if r.apps == nil {
-		return out, nil
-	}
 	if out.Cluster == nil {
-		return nil, fmt.Errorf("%s: an Application without a Cluster that it is for", r.appsAt)
+		return nil
 	}
-	if len(r.apps.Cmds) > 0 {
-		out.Cluster.Cmd = r.apps.Cmds
+	var failed []error
+	if r.apps != nil {
+		failed = append(failed, r.applications())
+	}
+	var addresses []netip.Addr
+	var hosts []plugin.Host
+	for _, h := range out.Cluster.Hosts {
+		addresses = append(addresses, h.Address)
+		hosts = append(hosts, plugin.Host{
+			Address: h.Address, Roles: append([]string{string(h.Role)}, h.Roles...), First: len(hosts) == 0, Labels: h.Labels,
+		})
+	}
+	failed = append(failed, out.Locate(out.Kubeadm.CheckPart(addresses)))
+	for _, p := range out.Plugins {
+		failed = append(failed, p.Check(hosts))
+	}
+	return errors.Join(failed...)
+}
+
+// applications puts the Application into the Cluster.
+func (r *reader) applications() error {
+	cluster := r.out.Cluster
+	if r.apps.Cmds != nil {
+		cluster.Cmd = r.apps.Cmds
 	}
 	if r.apps.LaunchApps != nil {
-		out.Cluster.AppNames = r.apps.LaunchApps
+		cluster.AppNames = r.apps.LaunchApps
 	}
-	out.Cluster.Apps = map[string]App{}
+	cluster.Apps = map[string]App{}
 	for _, app := range r.apps.Configs {
-		if _, twice := out.Cluster.Apps[app.Name]; twice {
-			return nil, fmt.Errorf("%s: the application %s stands twice", r.appsAt, app.Name)
+		if _, twice := cluster.Apps[app.Name]; twice {
+			return fmt.Errorf("%s: the application %s stands twice: put what is about it into one", r.appsAt, app.Name)
 		}
-		out.Cluster.Apps[app.Name] = App{Env: environment.Set(app.Env), Cmds: app.Launch.Cmds}
+		cluster.Apps[app.Name] = App{Env: set(app.Env), Cmds: app.Launch.Cmds}
 	}
-	return out, nil
+	return nil
 }

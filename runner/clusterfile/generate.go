@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	format "github.com/kubefile/kubefile/imagespec/clusterfile"
 	"github.com/kubefile/kubefile/runner/environment"
 )
 
@@ -16,18 +17,18 @@ import (
 const apiVersion = "sealer.io/v2"
 
 // NewDocument is the Cluster that runs an image on masters and nodes, both in the form of [host.ParseAddresses].
-func NewDocument(name, image, masters, nodes string) *ClusterDocument {
-	d := &ClusterDocument{APIVersion: apiVersion, Kind: "Cluster", Metadata: Metadata{Name: name}, Spec: ClusterSpec{Image: image}}
+func NewDocument(name, image, masters, nodes string) *format.ClusterDocument {
+	d := &format.ClusterDocument{APIVersion: apiVersion, Kind: "Cluster", Metadata: format.Metadata{Name: name}, Spec: format.ClusterSpec{Image: image}}
 	for _, list := range []struct{ role, ips string }{{masterRole, masters}, {nodeRole, nodes}} {
 		if list.ips != "" {
-			d.Spec.Hosts = append(d.Spec.Hosts, HostSpec{IPs: []string{list.ips}, Roles: []string{list.role}})
+			d.Spec.Hosts = append(d.Spec.Hosts, format.HostSpec{IPs: []string{list.ips}, Roles: []string{list.role}})
 		}
 	}
 	return d
 }
 
 // FromDocument is the Clusterfile of one Cluster, exactly as if it had been written and read.
-func FromDocument(d *ClusterDocument) (*Clusterfile, error) {
+func FromDocument(d *format.ClusterDocument) (*Clusterfile, error) {
 	text, err := encode(d)
 	if err != nil {
 		return nil, err
@@ -52,13 +53,16 @@ func (c *Clusterfile) Override(cmd, arguments, apps []string) error {
 }
 
 // Generate writes the document with what may stand beside it, for a person to go on with.
-func Generate(w io.Writer, d *ClusterDocument, env []string) error {
-	set, err := environment.Parse(env)
+func Generate(w io.Writer, d *format.ClusterDocument, env []string) error {
+	variables, err := environment.Parse(env)
 	if err != nil {
 		return err
 	}
 	complete := *d
-	complete.Spec.Env = Env(set)
+	complete.Spec.Env = format.Env{}
+	for name, value := range variables {
+		complete.Spec.Env[name] = value
+	}
 	if complete.Spec.SSH.Passwd == "" && complete.Spec.SSH.PK == "" {
 		complete.Spec.SSH.Passwd = "prompt"
 	}
@@ -97,7 +101,7 @@ const (
 `
 )
 
-func encode(d *ClusterDocument) ([]byte, error) {
+func encode(d *format.ClusterDocument) ([]byte, error) {
 	var buf bytes.Buffer
 	encoder := yaml.NewEncoder(&buf)
 	encoder.SetIndent(2)

@@ -10,23 +10,24 @@ import (
 	"path/filepath"
 	"strings"
 
+	format "github.com/kubefile/kubefile/imagespec/clusterfile"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
 // over returns a host's own login, with the cluster's where it says nothing. A password goes with its user and a passphrase with its
 // key: who names another user does not offer him the cluster's password.
-func (s SSH) over(cluster SSH) SSH {
-	own := s
-	own.User = cmp.Or(s.User, cluster.User)
-	own.Port = cmp.Or(s.Port, cluster.Port)
-	if s.Passwd == "" && (s.User == "" || s.User == cluster.User) {
-		own.Passwd = cluster.Passwd
+func over(own, cluster format.SSH) format.SSH {
+	login := own
+	login.User = cmp.Or(own.User, cluster.User)
+	login.Port = cmp.Or(own.Port, cluster.Port)
+	if own.Passwd == "" && (own.User == "" || own.User == cluster.User) {
+		login.Passwd = cluster.Passwd
 	}
-	if s.PK == "" {
-		own.PK, own.PKPasswd = cluster.PK, cmp.Or(s.PKPasswd, cluster.PKPasswd)
+	if own.PK == "" {
+		login.PK, login.PKPasswd = cluster.PK, cmp.Or(own.PKPasswd, cluster.PKPasswd)
 	}
-	own.Encrypted = s.Encrypted || (cluster.Encrypted && s.Passwd == "")
-	return own
+	login.Encrypted = own.Encrypted || (cluster.Encrypted && own.Passwd == "")
+	return login
 }
 
 // Secrets resolves what a Clusterfile has in place of a password.

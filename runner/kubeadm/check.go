@@ -11,8 +11,15 @@ import (
 )
 
 // Check tells what would not work at a site with these hosts, with documents that are merged: all problems, joined, each with kind and field.
-func (d Documents) Check(hosts []netip.Addr) error {
-	problems := slices.Concat(d.checkNetworks(hosts), d.checkNames(), d.checkTaints())
+func (d Documents) Check(hosts []netip.Addr) error { return d.check(hosts, d.ServiceSubnet(), true) }
+
+// CheckPart is Check of documents that others may come below: what they do not say is not looked at.
+func (d Documents) CheckPart(hosts []netip.Addr) error {
+	return d.check(hosts, d.network("serviceSubnet", ""), false)
+}
+
+func (d Documents) check(hosts []netip.Addr, serviceSubnet string, whole bool) error {
+	problems := slices.Concat(d.checkNetworks(hosts, serviceSubnet, whole), d.checkNames(), d.checkTaints())
 	for _, choice := range []struct {
 		kind, field string
 		values      []string
@@ -39,11 +46,15 @@ const (
 	maxNodeBits    = 16 // of networks of nodes in the network of the pods
 )
 
-func (d Documents) checkNetworks(hosts []netip.Addr) (problems []error) {
+// checkNetworks looks at how nodes share the network of the pods only when the arguments of the controller manager are all there.
+func (d Documents) checkNetworks(hosts []netip.Addr, serviceSubnet string, whole bool) (problems []error) {
 	complain := func(field, format string, args ...any) {
 		problems = append(problems, fmt.Errorf("%s.networking.%s: "+format, append([]any{clusterKind, field}, args...)...))
 	}
 	read := func(field, subnet string) []netip.Prefix {
+		if subnet == "" {
+			return nil
+		}
 		networks, err := parseSubnet(subnet)
 		if err != nil {
 			complain(field, "%w", err)
@@ -60,7 +71,7 @@ func (d Documents) checkNetworks(hosts []netip.Addr) (problems []error) {
 		}
 		return networks
 	}
-	services := read("serviceSubnet", d.ServiceSubnet())
+	services := read("serviceSubnet", serviceSubnet)
 	for _, n := range services {
 		if n.Addr().BitLen()-n.Bits() > maxServiceBits {
 			complain("serviceSubnet", "%s is larger than kube-apiserver takes: at most /%d", n, n.Addr().BitLen()-maxServiceBits)
@@ -70,14 +81,14 @@ func (d Documents) checkNetworks(hosts []netip.Addr) (problems []error) {
 	if len(hosts) > 0 && len(services) > 0 && !slices.ContainsFunc(hosts, func(h netip.Addr) bool { return h.Unmap().Is4() == services[0].Addr().Is4() }) {
 		complain("serviceSubnet", "no host has an address of the family of %s: write a network of theirs, first if there are two", services[0])
 	}
-	if d.PodSubnet() == "" {
-		return problems
-	}
 	for _, n := range read("podSubnet", d.PodSubnet()) {
 		for _, s := range services {
 			if n.Overlaps(s) {
 				complain("podSubnet", "%s overlaps with serviceSubnet %s", n, s)
 			}
+		}
+		if !whole {
+			continue
 		}
 		if err := d.checkNodeNetworks(n, len(hosts)); err != nil {
 			complain("podSubnet", "%w", err)

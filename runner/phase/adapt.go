@@ -93,7 +93,7 @@ func (p *adapt) configuration() error {
 	}
 	p.kubeadm = p.Site.Kubeadm.Over(image)
 	hosts := p.addresses()
-	return p.kubeadm.Check(hosts)
+	return p.Site.Locate(p.kubeadm.Check(hosts))
 }
 
 // overlay are the files that one host gets in place of the image's, or beside them: Configs for templates first, then what the

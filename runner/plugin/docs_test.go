@@ -1,6 +1,8 @@
 package plugin
 
 import (
+	"errors"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -8,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // TestDocumentation reads every example of docs/plugins.md for the cluster that they are about.
@@ -53,5 +57,33 @@ func TestDocumentation(t *testing.T) {
 		if !regexp.MustCompile("(?i)`" + name + "`").Match(page) {
 			t.Errorf("%s is not told", name)
 		}
+	}
+}
+
+// read makes plugins of the documents of that kind.
+func read(t *testing.T, name string, from io.Reader) (plugins []Plugin, warnings []string) {
+	t.Helper()
+	for decoder := yaml.NewDecoder(from); ; {
+		var document struct {
+			Kind     string
+			Metadata struct{ Name string }
+			Spec     struct{ Type, Action, On, Data string }
+		}
+		err := decoder.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			return plugins, warnings
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if document.Kind != "Plugin" {
+			continue
+		}
+		spec := document.Spec
+		p, said, err := New(name+":1", document.Metadata.Name, spec.Type, spec.Action, spec.On, spec.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plugins, warnings = append(plugins, p), append(warnings, said...)
 	}
 }

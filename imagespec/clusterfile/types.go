@@ -1,6 +1,16 @@
+// Package clusterfile is the documents of a Clusterfile as they are written: their types, their strict decoding, and a JSON Schema of them
+// for editors. What they mean at a site is the runner's.
 package clusterfile
 
-// The documents as they are written. A field has the name of its tag; `check` names a function of checks, which its text has to pass.
+import (
+	"fmt"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// A field of the types has the name of its tag `yaml`, and those of `also`, which are old ones. `check` names one of [Checks], which its
+// text has to pass. `ignored` says why a field of old documents means nothing here: a warning says so. `jsonschema` is for the schema.
 
 // ClusterDocument is `kind: Cluster`.
 type ClusterDocument struct {
@@ -8,12 +18,27 @@ type ClusterDocument struct {
 	Kind       string      `yaml:"kind"`
 	Metadata   Metadata    `yaml:"metadata"`
 	Spec       ClusterSpec `yaml:"spec"`
+
+	// Status was written by the old tool.
+	Status Ignored `yaml:"status,omitempty"`
 }
+
+// Ignored is a field whose value, of any kind, means nothing.
+type Ignored struct{}
+
+// UnmarshalYAML takes everything.
+func (*Ignored) UnmarshalYAML(*yaml.Node) error { return nil }
+
+// IsZero leaves it out where the document is written.
+func (Ignored) IsZero() bool { return true }
 
 // Metadata names a document.
 type Metadata struct {
 	// Name of the cluster, Config, Plugin or Application.
 	Name string `yaml:"name"`
+
+	// CreationTimestamp was written by the old tool.
+	CreationTimestamp Ignored `yaml:"creationTimestamp,omitempty"`
 }
 
 // ClusterSpec says which image runs on which hosts, and how.
@@ -21,7 +46,7 @@ type ClusterSpec struct {
 	// Image is the cluster image: a registry reference, an OCI layout directory, or an archive.
 	Image string `yaml:"image"`
 	// Env is for scripts, templates, plugins and commands: a map, or a list of NAME=VALUE in which a name that stands twice makes a list.
-	Env Env `yaml:"env,omitempty"`
+	Env Env `yaml:"env,omitempty" check:"variable"`
 	// SSH is how to log in to the hosts.
 	SSH SSH `yaml:"ssh,omitempty"`
 	// Hosts of the cluster. One master at least.
@@ -63,17 +88,25 @@ type HostSpec struct {
 	// IPs are addresses, lists and ranges: 192.168.0.2-192.168.0.7.
 	IPs []string `yaml:"ips" check:"addresses"`
 	// Roles are master or node, and any others, which become labels node-role.kubernetes.io/ROLE.
-	Roles []string `yaml:"roles" check:"role"`
+	Roles []string `yaml:"roles" check:"role" jsonschema:"example=master,example=node"`
 	// SSH is how to log in to these hosts.
 	SSH SSH `yaml:"ssh,omitempty"`
 	// Env of these hosts, over the cluster's.
-	Env Env `yaml:"env,omitempty"`
+	Env Env `yaml:"env,omitempty" check:"variable"`
 	// Labels of the nodes.
-	Labels map[string]string `yaml:"labels,omitempty"`
+	Labels map[string]string `yaml:"labels,omitempty" check:"label"`
 	// Taints of the nodes: key=value:Effect, or key:Effect-, which removes one.
 	Taints []string `yaml:"taints,omitempty" check:"taint"`
 
-	line, column int
+	// Line and Column are where it stands.
+	Line, Column int `yaml:"-" json:"-"`
+}
+
+// UnmarshalYAML keeps the place.
+func (h *HostSpec) UnmarshalYAML(node *yaml.Node) error {
+	type plain HostSpec
+	h.Line, h.Column = node.Line, node.Column
+	return node.Decode((*plain)(h))
 }
 
 // HostAlias gives an address names.
@@ -102,8 +135,8 @@ type LocalRegistry struct {
 	Username string `yaml:"username,omitempty"`
 	// Password is written like that of ssh.
 	Password string `yaml:"password,omitempty"`
-	// HA is true: every master has all images.
-	HA *bool `yaml:"ha,omitempty"`
+	// HA is true, and nothing else: every master has all images.
+	HA *bool `yaml:"ha,omitempty" check:"true"`
 	// Insecure speaks HTTP without TLS between hosts.
 	Insecure bool `yaml:"insecure,omitempty"`
 	// Cert is what its certificate is valid for, or a certificate of one's own.
@@ -125,7 +158,7 @@ type Cert struct {
 // SubjectAltName is as in RFC 5280, section 4.2.1.6.
 type SubjectAltName struct {
 	// DNSNames are host names.
-	DNSNames []string `yaml:"dnsNames,omitempty" check:"hostname"`
+	DNSNames []string `yaml:"dnsNames,omitempty" check:"dnsName"`
 	// IPs are addresses.
 	IPs []string `yaml:"ips,omitempty" check:"address"`
 }
@@ -145,35 +178,80 @@ type ExternalRegistry struct {
 // ContainerRuntime is the container runtime on the hosts.
 type ContainerRuntime struct {
 	// Type is containerd.
-	Type string `yaml:"type,omitempty"`
+	Type string `yaml:"type,omitempty" check:"runtime" jsonschema:"example=containerd"`
 }
 
-// oldCluster is `kind: Cluster` of the first generation, recognised by its shape.
-type oldCluster struct {
-	APIVersion string   `yaml:"apiVersion"`
-	Kind       string   `yaml:"kind"`
-	Metadata   Metadata `yaml:"metadata"`
-	Spec       struct {
-		Image    string   `yaml:"image"`
-		Env      Env      `yaml:"env"`
-		Provider string   `yaml:"provider"`
-		SSH      SSH      `yaml:"ssh"`
-		Network  network  `yaml:"network"`
-		CertSANS []string `yaml:"certSANS"`
-		Masters  oldHosts `yaml:"masters"`
-		Nodes    oldHosts `yaml:"nodes"`
-	} `yaml:"spec"`
+// OldClusterDocument is `kind: Cluster` of the first generation, recognised by its shape: masters and nodes in place of hosts.
+type OldClusterDocument struct {
+	APIVersion string         `yaml:"apiVersion"`
+	Kind       string         `yaml:"kind"`
+	Metadata   Metadata       `yaml:"metadata"`
+	Spec       OldClusterSpec `yaml:"spec"`
+
+	// Status was written by the old tool.
+	Status Ignored `yaml:"status,omitempty"`
 }
 
-type network struct {
-	PodCIDR string `yaml:"podCIDR" check:"cidr"`
-	SvcCIDR string `yaml:"svcCIDR" check:"cidr"`
+// OldClusterSpec says which image runs on which hosts.
+type OldClusterSpec struct {
+	// Image is the cluster image: a registry reference, an OCI layout directory, or an archive.
+	Image string `yaml:"image"`
+	// Env is for scripts, templates, plugins and commands: a map, or a list of NAME=VALUE in which a name that stands twice makes a list.
+	Env Env `yaml:"env,omitempty" check:"variable"`
+	// Provider is BAREMETAL: hosts are only used, not made.
+	Provider string `yaml:"provider,omitempty" check:"provider" jsonschema:"example=BAREMETAL"`
+	// SSH is how to log in to the hosts.
+	SSH SSH `yaml:"ssh,omitempty"`
+	// Network are the cluster's networks.
+	Network OldNetwork `yaml:"network,omitempty"`
+	// CertSANS are more names and addresses that the API server's certificate is valid for.
+	CertSANS []string `yaml:"certSANS,omitempty"`
+	// Masters of the cluster, one at least.
+	Masters OldHosts `yaml:"masters"`
+	// Nodes of the cluster.
+	Nodes OldHosts `yaml:"nodes,omitempty"`
 }
 
-type oldHosts struct {
+// OldNetwork are the cluster's networks.
+type OldNetwork struct {
+	// PodCIDR is the network of the pods.
+	PodCIDR string `yaml:"podCIDR,omitempty" check:"cidr"`
+	// SvcCIDR is the network of the services.
+	SvcCIDR string `yaml:"svcCIDR,omitempty" check:"cidr"`
+
+	// Interface chose the network card of the CNI.
+	Interface Ignored `yaml:"interface,omitempty" ignored:"the network is the image's CNI, which a Config can change"`
+	// CNIName chose the CNI.
+	CNIName Ignored `yaml:"cniName,omitempty" ignored:"the network is the image's CNI"`
+	// WithoutCNI left the CNI out.
+	WithoutCNI Ignored `yaml:"withoutCNI,omitempty" ignored:"the network is the image's CNI, and an image without one has none"`
+}
+
+// OldHosts are hosts with one role.
+type OldHosts struct {
+	// IPList are addresses, lists and ranges: 192.168.0.2-192.168.0.7.
 	IPList []string `yaml:"ipList" check:"addresses"`
 
-	line, column int
+	// CPU was of hosts that the old tool made.
+	CPU Ignored `yaml:"cpu,omitempty" ignored:"hosts are used as they are"`
+	// Memory was of hosts that the old tool made.
+	Memory Ignored `yaml:"memory,omitempty" ignored:"hosts are used as they are"`
+	// Count was of hosts that the old tool made.
+	Count Ignored `yaml:"count,omitempty" ignored:"the hosts are those of ipList"`
+	// SystemDisk was of hosts that the old tool made.
+	SystemDisk Ignored `yaml:"systemDisk,omitempty" ignored:"hosts are used as they are"`
+	// DataDisks was of hosts that the old tool made.
+	DataDisks Ignored `yaml:"dataDisks,omitempty" ignored:"hosts are used as they are"`
+
+	// Line and Column are where it stands.
+	Line, Column int `yaml:"-" json:"-"`
+}
+
+// UnmarshalYAML keeps the place.
+func (h *OldHosts) UnmarshalYAML(node *yaml.Node) error {
+	type plain OldHosts
+	h.Line, h.Column = node.Line, node.Column
+	return node.Decode((*plain)(h))
 }
 
 // ConfigDocument is `kind: Config`: a file of the rootfs as this site has it.
@@ -191,9 +269,9 @@ type ConfigSpec struct {
 	// Data is the content, or what is merged into it.
 	Data string `yaml:"data"`
 	// Strategy is overwrite, which is the default, or merge: a deep merge of YAML.
-	Strategy string `yaml:"strategy,omitempty"`
+	Strategy string `yaml:"strategy,omitempty" jsonschema:"example=overwrite,example=merge"`
 	// Process is what is done with data first, joined by |: value, toJson, toBase64, toSecret.
-	Process string `yaml:"process,omitempty"`
+	Process string `yaml:"process,omitempty" jsonschema:"example=toJson,example=toBase64,example=value|toBase64,example=value|toBase64|toSecret"`
 	// AppName is the application of the image that the file is of.
 	AppName string `yaml:"appName,omitempty"`
 }
@@ -209,11 +287,12 @@ type PluginDocument struct {
 // PluginSpec says what, when and where.
 type PluginSpec struct {
 	// Type is HOSTNAME, SHELL, LABEL, TAINT or CLUSTERCHECK.
-	Type string `yaml:"type,omitempty"`
+	Type string `yaml:"type,omitempty" jsonschema:"example=HOSTNAME,example=SHELL,example=LABEL,example=TAINT,example=CLUSTERCHECK"`
 	// Action is PreInit, PreJoin, PostJoin, PreGuest, PostInstall, PreClean, PostClean, or several of them joined by |.
-	Action string `yaml:"action,omitempty"`
-	// On selects hosts: all by default, master, node, master0, another role, addresses and ranges, or a label selector.
-	On string `yaml:"on,omitempty"`
+	Action string `yaml:"action,omitempty" jsonschema:"example=PreInit,example=PreJoin,example=PostJoin,example=PreGuest,example=PostInstall,example=PreClean,example=PostClean"`
+	// On selects hosts: all by default, master, node, master0, another role, addresses and ranges, or a label selector. Unquoted, it is the
+	// key true to YAML 1.1.
+	On string `yaml:"on,omitempty" also:"scope true" jsonschema:"example=master,example=node,example=master0"`
 	// Data is the script of SHELL, and the lines of HOSTNAME, LABEL and TAINT.
 	Data string `yaml:"data,omitempty"`
 }
@@ -241,7 +320,7 @@ type ApplicationConfig struct {
 	// Name of the application.
 	Name string `yaml:"name"`
 	// Env is for its commands.
-	Env Env `yaml:"env,omitempty"`
+	Env Env `yaml:"env,omitempty" check:"variable"`
 	// Files of it, like a Config.
 	Files []ApplicationFile `yaml:"files,omitempty"`
 	// Launch is how it is started.
@@ -255,13 +334,28 @@ type ApplicationFile struct {
 	// Data is as in a Config.
 	Data string `yaml:"data"`
 	// Strategy is as in a Config.
-	Strategy string `yaml:"strategy,omitempty"`
+	Strategy string `yaml:"strategy,omitempty" jsonschema:"example=overwrite,example=merge"`
 	// Process is as in a Config.
-	Process string `yaml:"process,omitempty"`
+	Process string `yaml:"process,omitempty" jsonschema:"example=toJson,example=toBase64,example=value|toBase64,example=value|toBase64|toSecret"`
 }
 
 // ApplicationLaunch is how an application is started.
 type ApplicationLaunch struct {
 	// Cmds run in place of what the image starts it with.
 	Cmds []string `yaml:"cmds,omitempty"`
+}
+
+// Port is a port number, written as a number or as text.
+type Port string
+
+// Number returns the port; 0 for an empty text.
+func (p Port) Number() (uint16, error) {
+	if p == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(string(p), 10, 16)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("%q is no port: write a number from 1 to 65535", string(p))
+	}
+	return uint16(n), nil
 }
