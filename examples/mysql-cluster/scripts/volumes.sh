@@ -2,6 +2,7 @@
 # volumes.sh: makes a volume for each of $MYSQL_VOLUMES pods, on the nodes that take pods, in turn. One that is there stays where it is.
 set -eu
 dir=${KUBEFILE_ROOTFS%/rootfs}/data # on every node; it goes when the cluster is deleted
+# shellcheck disable=SC2016 # a template
 free='{{range .items}}{{$free := not .spec.unschedulable}}{{range .spec.taints}}{{if ne .effect "PreferNoSchedule"}}{{$free = false}}{{end}}{{end}}
 {{- if $free}}{{index .metadata.labels "kubernetes.io/hostname"}}{{"\n"}}{{end}}{{end}}'
 
