@@ -22,7 +22,7 @@ const (
 )
 
 // debianPackages are the packages that images take programs from; what these depend on comes along.
-var debianPackages = []string{"conntrack", "iptables", "nftables", "redis-server"}
+var debianPackages = []string{"conntrack", "iptables", "mariadb-client", "mariadb-server-core", "nftables", "redis-server"}
 
 // UnpackDebian unpacks Debian's packages into a directory of the cache, without installing them, and returns the directory.
 // It needs mmdebstrap and the machine's package sources, but only the first time. One caller at a time may use a cache.

@@ -57,7 +57,11 @@ func Definitions(ctx context.Context, src Sources) ([]Definition, error) {
 	if err != nil {
 		return nil, err
 	}
-	redis, err := withLibraries(src.Debian, []string{"usr/bin/redis-server", "usr/bin/redis-cli"}, "")
+	redis, err := src.redis(busybox)
+	if err != nil {
+		return nil, err
+	}
+	mariadb, err := src.mariadb(busybox)
 	if err != nil {
 		return nil, err
 	}
@@ -74,15 +78,8 @@ func Definitions(ctx context.Context, src Sources) ([]Definition, error) {
 			Layers:     [][]image.Entry{{{Path: "scanner", Mode: 0o755, Source: filepath.Join(src.Programs, "scanner")}}},
 			Config:     ocispec.ImageConfig{Entrypoint: []string{"/scanner"}},
 		},
-		Definition{
-			References: []string{"docker.io/library/redis:latest", "docker.io/library/redis:7", "docker.io/library/redis:7.0"},
-			Layers:     [][]image.Entry{base(), busybox, append(redis, image.Entry{Path: "data", Mode: fs.ModeDir | 0o777})},
-			Config: ocispec.ImageConfig{
-				Cmd:          []string{"redis-server", "--protected-mode", "no"},
-				WorkingDir:   "/data",
-				ExposedPorts: map[string]struct{}{"6379/tcp": {}},
-			},
-		},
+		redis,
+		mariadb,
 	), nil
 }
 
