@@ -48,8 +48,11 @@ var actions = []Action{PreInit, PreJoin, PostJoin, PreGuest, PostInstall, PreCle
 // clusterUp are the actions at which a host has a node that can be asked for and changed.
 var clusterUp = []Action{PostJoin, PreGuest, PostInstall, PreClean}
 
-// possible are the actions of the types that do not run at every one: a node is named before it joins, and there after that.
-var possible = map[Type][]Action{Hostname: {PreInit, PreJoin}, Label: clusterUp, Taint: clusterUp, ClusterCheck: clusterUp}
+// possible are the actions of the types that do not run at every one: a node is named before it joins, there after that, and ready once
+// the network has started, which comes after PostJoin.
+var possible = map[Type][]Action{
+	Hostname: {PreInit, PreJoin}, Label: clusterUp, Taint: clusterUp, ClusterCheck: {PreGuest, PostInstall, PreClean},
+}
 
 // Plugin is one document.
 type Plugin struct {
