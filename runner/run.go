@@ -18,7 +18,7 @@ import (
 )
 
 // Run brings images up on the site, one after the other: a cluster image makes the cluster, an application image comes to the one that
-// is there. The plan, or what was done, is written to out.
+// is there. Plugins of the Clusterfile, and its commands, belong to the first. The plan, or what was done, is written to out.
 func Run(ctx context.Context, images []string, from source.Options, site Site, opts Options, out io.Writer) error {
 	artifacts, err := open(ctx, images, from)
 	defer func() {
@@ -32,17 +32,36 @@ func Run(ctx context.Context, images []string, from source.Options, site Site, o
 	if err := checkApps(site.Clusterfile, artifacts); err != nil {
 		return err
 	}
+	var done []*phase.Cluster
 	for i, artifact := range artifacts {
-		if i > 0 { // plugins of the Clusterfile have run
-			only := *site.Clusterfile
-			only.Plugins, only.Warnings = nil, nil
-			site.Clusterfile = &only
+		if i > 0 {
+			site.Clusterfile = forOthers(site.Clusterfile)
 		}
-		if err := run(ctx, artifact, site, opts, out); err != nil {
+		c, err := site.cluster()
+		if err != nil {
+			return err
+		}
+		c.Artifact = artifact
+		if opts.DryRun && len(done) > 0 {
+			c.Before = done[0]
+		}
+		done = append(done, c)
+		if err := run(ctx, c, opts, out); err != nil {
 			return err
 		}
 	}
-	return nil
+	if !opts.shown() {
+		return nil
+	}
+	return writePlan(out, opts, done...)
+}
+
+// forOthers is a Clusterfile without what was for the first image only.
+func forOthers(file *clusterfile.Clusterfile) *clusterfile.Clusterfile {
+	others, cluster := *file, *file.Cluster
+	cluster.Cmd = nil
+	others.Cluster, others.Plugins, others.Warnings = &cluster, nil, nil
+	return &others
 }
 
 // open opens all images before anything is done with the first, the cluster image first.
@@ -62,6 +81,16 @@ func open(ctx context.Context, images []string, from source.Options) ([]*source.
 	if clusters > 1 {
 		return artifacts, errors.New("more than one of the images has Kubernetes in it: a cluster is made of one, and of application images on it")
 	}
+	dirs := map[string]string{}
+	for _, artifact := range artifacts {
+		dir := appDir(artifact.Name)
+		if other := dirs[dir]; other != "" && artifact.Description.Kind == imagespec.KindApp {
+			return artifacts, fmt.Errorf("%s and %s: both would be in %s on the hosts, and one take the place of the other", other, artifact.Name, dir)
+		}
+		if artifact.Description.Kind == imagespec.KindApp {
+			dirs[dir] = artifact.Name
+		}
+	}
 	slices.SortStableFunc(artifacts, func(a, b *source.Artifact) int { return strings.Compare(order(a), order(b)) })
 	return artifacts, nil
 }
@@ -73,25 +102,21 @@ func order(a *source.Artifact) string {
 	return "second"
 }
 
-func run(ctx context.Context, artifact *source.Artifact, site Site, opts Options, out io.Writer) error {
-	c, err := site.cluster()
-	if err != nil {
-		return err
-	}
-	c.Artifact = artifact
+// run brings up one image.
+func run(ctx context.Context, c *phase.Cluster, opts Options, out io.Writer) error {
 	phases := phase.Bringup(c)
-	if artifact.Description.Kind == imagespec.KindApp {
-		c.App = appDir(artifact.Name)
+	if c.Artifact.Description.Kind == imagespec.KindApp {
+		c.App = appDir(c.Artifact.Name)
 		phases = phase.Installation(c)
 	}
-	if err := perform(ctx, c, phases, opts, out); err != nil || opts != (Options{}) {
+	if err := perform(ctx, c, phases, opts); err != nil || opts.shown() {
 		return err
 	}
 	said := "cluster %s runs %s\n"
 	if len(c.Report.Actions()) == 0 {
 		said = "nothing to do: " + said
 	}
-	_, err = fmt.Fprintf(out, said, c.Name, artifact.Name)
+	_, err := fmt.Fprintf(out, said, c.Name, c.Artifact.Name)
 	return err
 }
 
@@ -147,6 +172,7 @@ func checkApps(file *clusterfile.Clusterfile, artifacts []*source.Artifact) erro
 
 // Kubeadm writes the documents that kubeadm would be given for an image on the site. It reaches no host.
 func Kubeadm(ctx context.Context, image string, from source.Options, site Site, out io.Writer) error {
+	site.Clusterfile = withoutSecrets(site.Clusterfile)
 	c, err := site.cluster()
 	if err != nil {
 		return err
@@ -156,4 +182,20 @@ func Kubeadm(ctx context.Context, image string, from source.Options, site Site, 
 	}
 	defer c.Artifact.Close()
 	return phase.ShowKubeadm(ctx, c, out)
+}
+
+// withoutSecrets is a Clusterfile without logins, for what reaches nobody: nobody is asked for a password then.
+func withoutSecrets(file *clusterfile.Clusterfile) *clusterfile.Clusterfile {
+	if file.Cluster == nil {
+		return file
+	}
+	bare, cluster := *file, *file.Cluster
+	cluster.Hosts = slices.Clone(cluster.Hosts)
+	for i := range cluster.Hosts {
+		cluster.Hosts[i].SSH = format.SSH{}
+	}
+	local := cluster.Registry.LocalRegistry
+	cluster.Registry = format.Registry{LocalRegistry: format.LocalRegistry{Domain: local.Domain, Port: local.Port}}
+	bare.Cluster = &cluster
+	return &bare
 }

@@ -32,7 +32,12 @@ type Site struct {
 type Options struct {
 	DryRun bool // only say what would be done
 	JSON   bool // the plan, or what was done, as JSON
+	// SkipPlugins removes a cluster without running its plugins.
+	SkipPlugins bool
 }
+
+// shown says that what was done, or would be, is written out.
+func (o Options) shown() bool { return o.DryRun || o.JSON }
 
 // Delete removes the cluster from its hosts.
 func Delete(ctx context.Context, site Site, opts Options, out io.Writer) error {
@@ -40,15 +45,19 @@ func Delete(ctx context.Context, site Site, opts Options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := perform(ctx, c, phase.Removal(c), opts, out); err != nil || opts != (Options{}) {
+	c.SkipPlugins = opts.SkipPlugins
+	if err := perform(ctx, c, phase.Removal(c), opts); err != nil {
 		return err
+	}
+	if opts.shown() {
+		return writePlan(out, opts, c)
 	}
 	_, err = fmt.Fprintf(out, "cluster %s is gone\n", c.Name)
 	return err
 }
 
-// perform runs phases with a log, and prints what they did if that was asked for.
-func perform(ctx context.Context, c *phase.Cluster, phases []phase.Phase, opts Options, out io.Writer) error {
+// perform runs phases with a log.
+func perform(ctx context.Context, c *phase.Cluster, phases []phase.Phase, opts Options) error {
 	defer c.Close()
 	c.DryRun = opts.DryRun
 	if !opts.DryRun {
@@ -60,10 +69,16 @@ func perform(ctx context.Context, c *phase.Cluster, phases []phase.Phase, opts O
 		c.Report.Log(log)
 		fmt.Fprintf(c.Report, "log: %s\n", log.Name())
 	}
-	if err := phase.Perform(ctx, c, phases); err != nil || opts == (Options{}) {
-		return err
+	return phase.Perform(ctx, c, phases)
+}
+
+// writePlan prints what was done, or would be, of all runs as one plan.
+func writePlan(out io.Writer, opts Options, runs ...*phase.Cluster) error {
+	var reports []*phase.Report
+	for _, c := range runs {
+		reports = append(reports, c.Report)
 	}
-	return c.Report.WritePlan(out, opts.JSON)
+	return phase.WritePlan(out, opts.JSON, reports...)
 }
 
 // Status asks a running cluster how it is.

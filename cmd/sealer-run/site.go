@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -50,7 +51,7 @@ func fileFlag() cli.Flag {
 // commandFlags choose among the commands of an image.
 func commandFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "cmd", Usage: "run this `COMMAND` in place of the image's own; may stand many times"},
+		&cli.StringSliceFlag{Name: "cmd", Usage: "run this `COMMAND` in place of the (first) image's own; may stand many times"},
 		&cli.StringSliceFlag{Name: "cmd-args", Usage: "`NAME=VALUE` for the commands only; may stand many times"},
 		&cli.StringSliceFlag{Name: "app", Usage: "of the image's applications start this `NAME` only; may stand many times"},
 	}
@@ -68,6 +69,7 @@ func deleteFlags() []cli.Flag {
 	return append(siteFlags(),
 		&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "the whole cluster"},
 		&cli.BoolFlag{Name: "yes", Aliases: []string{"y", "force"}, Usage: "do not ask"},
+		&cli.BoolFlag{Name: "skip-plugins", Usage: "run no plugins: for a cluster that is too broken for them"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "only say what would be done"},
 		outputFlag())
 }
@@ -90,6 +92,9 @@ var flagsOfFile = [...]string{"masters", "nodes", "user", "pk", "port", "cluster
 
 // site reads the Clusterfile, or makes one of the flags.
 func site(cmd *cli.Command) (runner.Site, error) {
+	if err := checkInput(cmd); err != nil {
+		return runner.Site{}, err
+	}
 	file, err := readSite(cmd)
 	if err != nil {
 		return runner.Site{}, err
@@ -105,6 +110,23 @@ func site(cmd *cli.Command) (runner.Site, error) {
 		FirstContact: firstContact(cmd.Root().ErrWriter),
 		Progress:     cmd.Root().ErrWriter,
 	}, nil
+}
+
+// checkInput refuses to read two things from the one standard input.
+func checkInput(cmd *cli.Command) error {
+	readers := 0
+	for _, name := range cmd.StringSlice("Clusterfile") {
+		if name == "-" {
+			readers++
+		}
+	}
+	if readers > 1 {
+		return usage("-f - stands twice: there is one standard input")
+	}
+	if readers > 0 && cmd.String("passwd") == "-" {
+		return usage("-f - and -p -: the standard input is the Clusterfile: use SEALER_PASSWD, or write passwd: env:NAME or file:PATH into it")
+	}
+	return nil
 }
 
 func readSite(cmd *cli.Command) (*clusterfile.Clusterfile, error) {
@@ -160,6 +182,9 @@ func secrets(cmd *cli.Command) (*clusterfile.Secrets, error) {
 		Password:   secret(cmd, "passwd", "SEALER_PASSWD"),
 		Passphrase: secret(cmd, "pk-passwd", "SEALER_PK_PASSWD"),
 		Ask: func(what string) (host.Secret, error) {
+			if slices.Contains(cmd.StringSlice("Clusterfile"), "-") {
+				return "", fmt.Errorf("%s: prompt: the standard input is the Clusterfile: write env:NAME or file:PATH in it", what)
+			}
 			return ask(cmd.Root().Reader, cmd.Root().ErrWriter, what)
 		},
 	}
@@ -278,7 +303,9 @@ func deleteCluster(ctx context.Context, cmd *cli.Command) error {
 			return err
 		}
 	}
-	return runner.Delete(ctx, s, options(cmd), cmd.Root().Writer)
+	opts := options(cmd)
+	opts.SkipPlugins = cmd.Bool("skip-plugins")
+	return runner.Delete(ctx, s, opts, cmd.Root().Writer)
 }
 
 func confirm(cmd *cli.Command, cluster string) error {

@@ -55,6 +55,12 @@ func (c Config) File() string {
 	return path.Clean(c.Path)
 }
 
+// Secret reports whether the file becomes a manifest of a Secret.
+func (c Config) Secret() bool {
+	p, err := parseProcess(c.Process)
+	return err == nil && p.secret
+}
+
 // Apply returns the file as the Config wants it. old is nil when there is none; then data is not merged into anything. Applying it again
 // changes nothing. In YAML that is merged, documents that change are written anew: comments, the order of keys and quotes stay, empty
 // lines go, and aliases are written out. Errors begin with Where, and name the file.

@@ -87,8 +87,8 @@ func Merge(sets ...Set) Set {
 // A variable that has that name itself wins.
 func (s Set) Exported() Set {
 	exported := Set{}
-	for name, value := range s {
-		exported[identifier(name)] = value
+	for _, name := range slices.Sorted(maps.Keys(s)) { // of several that are called the same then, always the same one
+		exported[identifier(name)] = s[name]
 	}
 	maps.Copy(exported, s)
 	return exported

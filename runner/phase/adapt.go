@@ -29,6 +29,7 @@ func (*adapt) Title() string { return "Adapt the image to the site" }
 const (
 	kubeadmFile = "etc/kubeadm.yml"
 	scriptsDir  = "scripts/"
+	scriptEnd   = ".sh"
 	// siteFileMode is what files have that the image has not.
 	siteFileMode = 0o644
 )
@@ -42,6 +43,9 @@ func (p *adapt) Run(ctx context.Context) (err error) {
 	}
 	// What templates may ask of the network is in the configuration, which may itself come from a template.
 	if err := p.configuration(); err != nil {
+		return err
+	}
+	if err := p.unchanged(ctx); err != nil {
 		return err
 	}
 	var failed []error
@@ -58,8 +62,13 @@ func (p *adapt) Run(ctx context.Context) (err error) {
 
 // wants are the files of the rootfs that may concern the site.
 func (p *adapt) wants(name string) bool {
-	return environment.IsTemplate(name) || isPlugin(name) || name == kubeadmFile || strings.HasPrefix(name, scriptsDir) ||
+	return environment.IsTemplate(name) || isPlugin(name) || name == kubeadmFile || isScript(name) ||
 		slices.ContainsFunc(p.configs(), func(c config.Config) bool { return c.File() == name })
+}
+
+// isScript reports whether a file is a script of the image's, in which variables have names that only their authors could say.
+func isScript(name string) bool {
+	return strings.HasPrefix(name, scriptsDir) || path.Ext(name) == scriptEnd
 }
 
 func isPlugin(name string) bool {
@@ -67,7 +76,7 @@ func isPlugin(name string) bool {
 }
 
 // configs are those for the image at hand: that for an application is not for an image without it.
-func (p *adapt) configs() []config.Config {
+func (p *Cluster) configs() []config.Config {
 	return slices.DeleteFunc(slices.Clone(p.Site.Configs), func(c config.Config) bool {
 		return c.App != "" && !slices.ContainsFunc(p.Artifact.Description.Apps, func(a imagespec.App) bool { return a.Name == c.App })
 	})
@@ -92,8 +101,31 @@ func (p *adapt) configuration() error {
 		return fmt.Errorf("%s of %s: %w", kubeadmFile, p.Artifact.Name, err)
 	}
 	p.kubeadm = p.Site.Kubeadm.Over(image)
-	hosts := p.addresses()
-	return p.Site.Locate(p.kubeadm.Check(hosts))
+	return p.Site.Locate(p.kubeadm.Check(p.addresses()))
+}
+
+// unchanged refuses other networks than those that a running cluster was made with: what is derived from them, as the manifests of the
+// network plugin, would contradict the cluster.
+func (p *adapt) unchanged(ctx context.Context) error {
+	if p.Artifact.Description.Kind != imagespec.KindCluster || !p.running() {
+		return nil
+	}
+	was, err := p.configured(ctx)
+	if err != nil || was == nil {
+		return err
+	}
+	var failed []error
+	for _, network := range []struct{ field, was, now string }{
+		{"podSubnet", was.PodSubnet(), p.kubeadm.PodSubnet()},
+		{"serviceSubnet", was.ServiceSubnet(), p.kubeadm.ServiceSubnet()},
+		{"dnsDomain", was.DNSDomain(), p.kubeadm.DNSDomain()},
+	} {
+		if network.was != network.now {
+			failed = append(failed, fmt.Errorf("networking.%s of the running cluster is %q, and %q is wanted: a cluster keeps what it was made with",
+				network.field, network.was, network.now))
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // overlay are the files that one host gets in place of the image's, or beside them: Configs for templates first, then what the
@@ -123,7 +155,7 @@ func (p *adapt) overlay(m *member) (map[string]source.File, error) {
 	}
 	configure(false)
 	for name, file := range all {
-		if strings.HasPrefix(name, scriptsDir) {
+		if isScript(name) {
 			all[name] = source.File{Mode: file.Mode, Content: env.Substitute(file.Content)}
 		}
 	}
@@ -145,7 +177,11 @@ func applyConfig(files map[string]source.File, name string, c config.Config) err
 	if err != nil {
 		return err
 	}
-	files[name] = source.File{Mode: cmp.Or(file.Mode, siteFileMode), Content: content}
+	mode := cmp.Or(file.Mode, siteFileMode)
+	if c.Secret() {
+		mode = secretMode
+	}
+	files[name] = source.File{Mode: mode, Content: content}
 	return nil
 }
 
@@ -179,11 +215,20 @@ func (p *adapt) findPlugins() error {
 	return errors.Join(failed...)
 }
 
-// pluginHosts are the hosts of the cluster as plugins select them.
+// pluginHosts are the hosts of the cluster as plugins select them, with those that were not named or do not answer.
 func (c *Cluster) pluginHosts() []plugin.Host {
 	var hosts []plugin.Host
 	for _, m := range c.members {
 		hosts = append(hosts, c.pluginHost(m))
+	}
+	for _, other := range c.others() {
+		h := plugin.Host{Address: other.Address, Roles: []string{other.Role}}
+		for _, named := range c.Hosts {
+			if named.Login.Address == other.Address {
+				h.Roles = append(h.Roles, named.Site.Roles...)
+			}
+		}
+		hosts = append(hosts, h)
 	}
 	return hosts
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/balancer"
+	"github.com/kubefile/kubefile/runner/host"
 )
 
 // balance gives every node a load balancer of its own over the API servers of all masters, so that no node depends on one master and
@@ -25,8 +26,9 @@ const (
 func (p *balance) Run(ctx context.Context) error {
 	config := balancer.Config{Listen: []string{net.JoinHostPort(balancerAddress, apiPort)}}
 	for _, address := range p.masterAddresses() {
-		config.Backends = append(config.Backends, net.JoinHostPort(address, apiPort))
+		config.Backends = append(config.Backends, net.JoinHostPort(address.String(), apiPort))
 	}
+	p.warn()
 	encoded, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {
 		return err
@@ -38,6 +40,17 @@ func (p *balance) Run(ctx context.Context) error {
 			{path: unitDir + balancer.Unit, mode: 0o644, content: fmt.Appendf(nil, balancerUnit, agent.Path, m.path(balancerConfig)), restart: true},
 		})
 	})
+}
+
+// warn tells of nodes that do not learn of a master that is new, because they were not named.
+func (p *balance) warn() {
+	for _, other := range p.others() {
+		for _, m := range p.masters() {
+			if other.Role == string(host.RoleNode) && !p.known(m) && len(p.state.Hosts) > 0 {
+				p.Report.Line(other.Address.String(), fmt.Sprintf("warning: it was not named, and does not learn of the new master %s: name it the next time", m))
+			}
+		}
+	}
 }
 
 // balancerUnit takes the agent's path and the configuration's.

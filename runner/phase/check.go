@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +19,7 @@ func (c *Cluster) check(ctx context.Context, patience time.Duration) error {
 	waiting, err := c.wait(ctx, patience, func(ctx context.Context) ([]string, error) {
 		var all []string
 		var failed []error
-		for _, ask := range []func(context.Context) ([]string, error){c.unready, c.unreadyPods, c.silentDNS} {
+		for _, ask := range []func(context.Context) ([]string, error){c.unreadyNodes, c.unreadyPods, c.silentDNS} {
 			waiting, err := ask(ctx)
 			all, failed = append(all, waiting...), append(failed, err)
 		}
@@ -28,6 +29,22 @@ func (c *Cluster) check(ctx context.Context, patience time.Duration) error {
 		return err
 	}
 	return fmt.Errorf("not ready after %s:\n  %s", patience, strings.Join(waiting, "\n  "))
+}
+
+// unreadyNodes are [Cluster.unready], and nodes of hosts that were not named or do not answer.
+func (c *Cluster) unreadyNodes(ctx context.Context) ([]string, error) {
+	waiting, err := c.unready(ctx)
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := c.nodesByName(ctx)
+	for _, name := range slices.Sorted(maps.Keys(nodes)) {
+		ours := slices.ContainsFunc(c.members, func(m *member) bool { return m.name == name })
+		if !ours && !slices.Contains(nodes[name].Status.Conditions, condition{"Ready", "True"}) {
+			waiting = append(waiting, "node "+name)
+		}
+	}
+	return waiting, err
 }
 
 // unreadyPods are the pods of kube-system that neither run nor have finished.

@@ -17,17 +17,31 @@ type clean struct{ *Cluster }
 
 func (*clean) Title() string { return "Clean the hosts" }
 
+// Run cleans what it can. What it could not clean, [leftovers] says at the end: on the other hosts the work goes on.
 func (p *clean) Run(ctx context.Context) error {
-	return errors.Join(p.each(ctx, p.members, p.host), p.forgetLock(ctx), p.Unreached())
+	p.uncleaned = p.each(ctx, p.members, func(ctx context.Context, m *member) error {
+		err := p.host(ctx, m)
+		m.dirty = err != nil
+		return err
+	})
+	return context.Cause(ctx)
 }
 
-// forgetLock removes the file that our own lock is on.
-func (p *clean) forgetLock(ctx context.Context) error {
-	if p.DryRun || len(p.masters()) == 0 {
-		return nil
+// leftovers removes the files that our own locks are on, and says which hosts are not clean.
+type leftovers struct{ *Cluster }
+
+func (*leftovers) Title() string { return "Look at what is left" }
+
+func (p *leftovers) Run(ctx context.Context) error {
+	failed := []error{p.uncleaned}
+	for _, m := range p.masters() {
+		if p.DryRun {
+			break
+		}
+		_, err := m.ask(ctx, "rm", "-f", p.lockFile())
+		failed = append(failed, err)
 	}
-	_, err := p.first().ask(ctx, "rm", "-f", p.lockFile())
-	return err
+	return errors.Join(append(failed, p.Unreached())...)
 }
 
 func (p *clean) host(ctx context.Context, m *member) error {
@@ -59,7 +73,7 @@ func (p *clean) host(ctx context.Context, m *member) error {
 		if err := p.cache(ctx, m); err != nil {
 			return err
 		}
-		named, err := m.ask(ctx, "cat", hostnamePath)
+		named, err := m.fetch(ctx, hostnamePath)
 		if err != nil {
 			return err
 		}
@@ -80,8 +94,8 @@ func (p *clean) host(ctx context.Context, m *member) error {
 
 // rename makes the host be called what its file says, if that was another name before the file was restored.
 func (m *member) rename(ctx context.Context, before []byte) error {
-	now, err := m.ask(ctx, "cat", hostnamePath)
-	if err != nil || bytes.Equal(before, now) {
+	now, err := m.fetch(ctx, hostnamePath)
+	if err != nil || bytes.Equal(before, now) || len(bytes.TrimSpace(now)) == 0 { // without the file, only the next boot names it
 		return err
 	}
 	_, err = m.ask(ctx, "hostname", string(bytes.TrimSpace(now)))

@@ -1,11 +1,14 @@
 package phase
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"path"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -54,6 +57,10 @@ type Cluster struct {
 	DryRun   bool
 	// App is the directory of an application image below the cluster's; empty for the cluster image itself.
 	App string
+	// Before is what the same dry run would have done before: an application's cluster, which is not there yet.
+	Before *Cluster
+	// SkipPlugins leaves out the plugins of a removal.
+	SkipPlugins bool
 
 	files     map[string]source.File // of the rootfs, that adapt read
 	plugins   []plugin.Plugin
@@ -61,6 +68,8 @@ type Cluster struct {
 	members   []*member
 	unreached []host.Report
 	state     *state.State
+	unsaved   bool                    // the state that is in the cluster is older than that on the masters
+	uncleaned error                   // what a removal could not do
 	abandon   context.CancelCauseFunc // ends the work that is under way
 	lockDir   string                  // default /run
 }
@@ -84,6 +93,8 @@ type member struct {
 	isNew bool
 	// absent says the same of the image's directory.
 	absent bool
+	// dirty says that a removal could not clean the host.
+	dirty bool
 	// joined says that kubeadm has made it a node of the cluster.
 	joined bool
 	// overlay are the files of the rootfs that are the site's, by their path below it.
@@ -133,6 +144,25 @@ func (c *Cluster) first() *member {
 		}
 	}
 	return masters[0]
+}
+
+// running says that a master was reached that has a control plane.
+func (c *Cluster) running() bool { return len(c.masters()) > 0 && c.first().joined }
+
+// masterAddresses are those of all masters of the cluster, whether they were named this time or not, and sorted, so that a file that is
+// made of them does not depend on how they were named.
+func (c *Cluster) masterAddresses() []netip.Addr {
+	var addresses []netip.Addr
+	for _, m := range c.masters() {
+		addresses = append(addresses, m.host.Address)
+	}
+	for _, other := range c.others() {
+		if other.Role == string(host.RoleMaster) {
+			addresses = append(addresses, other.Address)
+		}
+	}
+	slices.SortFunc(addresses, netip.Addr.Compare)
+	return addresses
 }
 
 func (c *Cluster) withRole(role host.Role) []*member {
@@ -248,12 +278,11 @@ func (c *Cluster) runTo(ctx context.Context, m *member, cmd host.Command, out io
 // finished is the content of a marker of work that does not depend on anything.
 const finished = "done"
 
-// marked reports whether a marker, a file in the cluster's directory that says for what a piece of work was done, says content.
+// marked reports whether a marker, a file in the cluster's directory that says for what a piece of work was done, says content. They are
+// compared here: content may be made of secrets, and is in no process list.
 func (m *member) marked(ctx context.Context, name, content string) (bool, error) {
-	if m.isNew {
-		return false, nil
-	}
-	return m.holds(ctx, "sh", "-c", `test "$(cat "$1" 2>/dev/null)" = "$2"`, "sh", m.path(name), content)
+	says, err := m.read(ctx, m.path(name))
+	return err == nil && len(says) > 0 && string(bytes.TrimSpace(says)) == content, err
 }
 
 // mark writes a marker.
@@ -272,6 +301,11 @@ func (m *member) read(ctx context.Context, name string) ([]byte, error) {
 	if m.isNew {
 		return nil, nil
 	}
+	return m.fetch(ctx, name)
+}
+
+// fetch is read for a file that this very run may have written.
+func (m *member) fetch(ctx context.Context, name string) ([]byte, error) {
 	return m.ask(ctx, "sh", "-c", `[ ! -e "$1" ] || cat "$1"`, "sh", name)
 }
 

@@ -3,21 +3,20 @@ package phase
 import (
 	"context"
 	"encoding/json"
-	"maps"
+	"fmt"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/config"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/host"
-	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
-// commands runs the image's commands on the first master, in order. Each runs once for an image and for what the site made of its files.
+// commands runs the image's commands on the first master, in order. Each runs once for an image and for what the site gives it.
 type commands struct {
 	*Cluster
 	stage stage
@@ -40,11 +39,19 @@ func (p *commands) Title() string {
 
 func (p *commands) Run(ctx context.Context) error {
 	m := p.first()
-	for n, command := range p.chosen() {
+	site, err := p.siteKey()
+	if err != nil {
+		return err
+	}
+	equal := map[string]int{}
+	for _, command := range p.chosen() {
+		text := fmt.Sprintf("%q %q", command.Shell, command.Exec)
+		n := equal[text]
+		equal[text]++
 		if p.network(command.App) != (p.stage == network) {
 			continue
 		}
-		key := state.CommandKey(p.Artifact.Digest, n, command) + p.siteKey(m, command)
+		key := state.CommandKey(p.Artifact.Digest, n, command) + site(command)
 		if p.state.Ran(key) {
 			continue
 		}
@@ -115,22 +122,21 @@ func (p *commands) arguments(command imagespec.Command) environment.Set {
 	return environment.Merge(p.Site.Cluster.Apps[command.App].Env, p.Site.Cluster.CmdArgs)
 }
 
-// siteKey stands for what the site gives a command beside the image: its arguments, and the files that it may read. It is empty for
-// nothing.
-func (p *commands) siteKey(m *member, command imagespec.Command) string {
-	files := maps.Clone(m.overlay)
-	maps.DeleteFunc(files, func(name string, _ source.File) bool {
-		return name == kubeadmFile || strings.HasPrefix(name, scriptsDir)
-	})
-	arguments := p.arguments(command)
-	if len(files)+len(arguments) == 0 {
-		return ""
+// siteKey returns what stands for all that the site gives a command beside the image: its arguments, the environment of the cluster, and
+// the Configs for the image. It does not depend on which master is the first.
+func (p *commands) siteKey() (func(imagespec.Command) string, error) {
+	configs := slices.DeleteFunc(p.configs(), func(c config.Config) bool { return c.File() == kubeadmFile })
+	for i := range configs {
+		configs[i].Where = "" // a line that moved is no other Config
 	}
-	data, err := json.Marshal([]any{files, arguments})
-	if err != nil {
-		panic(err) // strings and bytes can be encoded
-	}
-	return "-" + digest.FromBytes(data).Encoded()[:16]
+	given, err := json.Marshal([]any{configs, p.clusterEnvironment()})
+	return func(command imagespec.Command) string {
+		arguments, err := json.Marshal(p.arguments(command))
+		if err != nil {
+			panic(err) // strings can be encoded
+		}
+		return "-" + digest.FromBytes(slices.Concat(given, arguments)).Encoded()[:16]
+	}, err
 }
 
 func (p *commands) command(ctx context.Context, m *member, command imagespec.Command) error {

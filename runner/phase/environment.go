@@ -2,18 +2,42 @@ package phase
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/environment"
 )
 
 // environment is what scripts, plugins, templates and commands on a host see: the image's ENV, under what the host is, under what the
-// site says of the cluster, of the host, and on the command line.
+// site says of the cluster, of the host, and on the command line. Each is exported before the next goes over it, so that docker-dir of
+// the Clusterfile also wins over docker_dir of the image.
 func (c *Cluster) environment(m *member) environment.Set {
-	var image environment.Set
+	return environment.Merge(c.imageEnvironment().Exported(), c.own(m), c.Site.Cluster.Env.Exported(), m.site.Env.Exported(), c.Env.Exported())
+}
+
+// clusterEnvironment is what of it is the same on every host.
+func (c *Cluster) clusterEnvironment() environment.Set {
+	own := c.own(&member{})
+	for name := range own {
+		if strings.HasPrefix(name, "HOST_") || name == "HostIP" || name == "KUBEFILE_ROOTFS" {
+			delete(own, name)
+		}
+	}
+	return environment.Merge(own, c.Site.Cluster.Env, c.Env)
+}
+
+func (c *Cluster) imageEnvironment() environment.Set {
+	if c.Artifact == nil {
+		return nil
+	}
+	image, _ := environment.Parse(c.Artifact.Description.Env) // a variable that is none has been refused by checkArtifact
+	return image
+}
+
+// own are the variables that tell of host and cluster.
+func (c *Cluster) own(m *member) environment.Set {
 	version := ""
 	if c.Artifact != nil {
-		image, _ = environment.Parse(c.Artifact.Description.Env) // a variable that is none has been refused by checkArtifact
 		version = c.kubernetesVersion()
 	}
 	domain, port := c.Registry.domain(), strconv.Itoa(int(c.Registry.port()))
@@ -39,7 +63,7 @@ func (c *Cluster) environment(m *member) environment.Set {
 		own[old] = own[name]
 	}
 	own["RegistryURL"] = environment.Value{domain + ":" + port}
-	return environment.Merge(image, own, c.Site.Cluster.Env, m.site.Env, c.Env).Exported()
+	return own
 }
 
 // kubernetesVersion is the cluster's: that of its image, or for an application that of the cluster it comes to.

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/kubefile/kubefile/runner/host"
 )
 
 // hostsFile gives every host the names of the cluster: its hosts, the API's endpoint and the registry.
@@ -66,25 +64,10 @@ func (c *Cluster) endpoints(m *member) []string {
 	}
 	addresses := []string{m.String()}
 	for _, address := range c.masterAddresses() {
-		if address != m.String() {
-			addresses = append(addresses, address)
+		if address != m.host.Address {
+			addresses = append(addresses, address.String())
 		}
 	}
-	return addresses
-}
-
-// masterAddresses are those of all masters, also of those that were not given this time.
-func (c *Cluster) masterAddresses() []string {
-	var addresses []string
-	for _, m := range c.masters() {
-		addresses = append(addresses, m.String())
-	}
-	for _, other := range c.others() {
-		if other.Role == string(host.RoleMaster) {
-			addresses = append(addresses, other.Address.String())
-		}
-	}
-	slices.Sort(addresses)
 	return addresses
 }
 

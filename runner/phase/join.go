@@ -40,13 +40,26 @@ func (p *joinMasters) Run(ctx context.Context) error {
 				return err
 			}
 			join.ControlPlane = &kubeadm.ControlPlane{CertificateKey: join.ControlPlane.CertificateKey, AdvertiseAddress: m.String()}
-			return p.kubeadmJoin(ctx, m, join)
+			if err := p.kubeadmJoin(ctx, m, join); err != nil {
+				return err
+			}
+			return p.settle(ctx, m)
 		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// settle gives a master that has joined what the first has: it may be the first one day.
+func (p *joinMasters) settle(ctx context.Context, m *member) error {
+	config, err := p.first().fetch(ctx, p.first().path(initConfig))
+	if err != nil || len(config) == 0 {
+		return err
+	}
+	_, err = m.WriteFile(ctx, m.path(initConfig), secretMode, config)
+	return err
 }
 
 // uploadCertificates puts the cluster's certificates, encrypted with a key that is returned, where kubeadm join finds them for two

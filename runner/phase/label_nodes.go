@@ -2,7 +2,6 @@ package phase
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -27,11 +26,15 @@ func (p *labelNodes) Run(ctx context.Context) error {
 		labels := p.labelChanges(m)
 		n := nodes[m.name]
 		var words []string
-		if !maps.Equal(n.withLabels(labels), n.Metadata.Labels) {
-			words = append(words, text(labels)...)
+		for _, label := range labels {
+			if !maps.Equal(n.withLabels([]plugin.LabelChange{label}), n.Metadata.Labels) {
+				words = append(words, label.String())
+			}
 		}
-		if !slices.Equal(n.withTaints(m.site.Taints), n.Spec.Taints) {
-			words = append(words, text(m.site.Taints)...)
+		for _, taint := range m.site.Taints {
+			if !slices.Equal(n.withTaints([]plugin.TaintChange{taint}), n.Spec.Taints) {
+				words = append(words, taint.String())
+			}
 		}
 		if len(words) == 0 {
 			continue
@@ -56,12 +59,4 @@ func (p *labelNodes) labelChanges(m *member) []plugin.LabelChange {
 		changes = append(changes, plugin.LabelChange{Key: key, Value: labels[key]})
 	}
 	return changes
-}
-
-func text[T fmt.Stringer](changes []T) []string {
-	var words []string
-	for _, change := range changes {
-		words = append(words, change.String())
-	}
-	return words
 }

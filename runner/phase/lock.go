@@ -23,12 +23,18 @@ var (
 	ErrLockLost = errors.New("the lock on the cluster is lost: run the same command again")
 )
 
-// lock keeps two runs from working on a cluster at once. The first master holds a flock(1) as long as our session lives and is heard
-// of, so that neither a run that was killed nor a delivery machine that went away leaves anything to clear away.
+// lock keeps two runs from working on a cluster at once. Every master that was reached, because another run may have been given others,
+// holds a flock(1) as long as our session lives and is heard of, so that neither a run that was killed nor a delivery machine that went
+// away leaves anything to clear away.
 type lock struct {
 	*Cluster
+	held []*heldLock
+}
+
+// heldLock is the lock on one master.
+type heldLock struct {
 	release io.Closer
-	held    chan struct{} // closed once the lock is gone
+	gone    chan struct{} // closed once the lock is
 }
 
 func (*lock) Title() string { return "Lock the cluster" }
@@ -49,43 +55,53 @@ func (c *Cluster) lockFile() string {
 }
 
 func (p *lock) Run(ctx context.Context) error {
-	if p.DryRun || len(p.masters()) == 0 {
+	if p.DryRun {
 		return nil
 	}
+	for _, m := range p.masters() {
+		if err := p.take(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take locks one master.
+func (p *lock) take(ctx context.Context, m *member) error {
 	input, release := io.Pipe()
 	said, say := io.Pipe()
-	p.release, p.held = release, make(chan struct{})
+	held := &heldLock{release, make(chan struct{})}
 	var ended error
 	go func() {
-		ended = p.first().Conn.Run(ctx, host.Command{
+		ended = m.Conn.Run(ctx, host.Command{
 			Argv: []string{"flock", "--nonblock", "--close", "--conflict-exit-code", strconv.Itoa(busy), p.lockFile(),
 				"sh", "-c", lockScript, "sh", owner(), p.lockFile(), strconv.Itoa(heartbeatLimit)},
 			Stdin: input, Stdout: say, Root: true,
 		})
 		say.Close()
-		close(p.held)
+		close(held.gone)
 	}()
 	if _, err := io.ReadFull(said, make([]byte, len("locked"))); err == nil {
+		p.held = append(p.held, held)
 		go io.Copy(io.Discard, said)
-		go p.keep(release)
+		go p.keep(held, release)
 		return nil
 	}
-	<-p.held
-	p.release = nil
+	<-held.gone
 	var exit *host.ExitError
 	if errors.As(ended, &exit) && exit.Code == busy {
-		return fmt.Errorf("%s: %w%s", p.first(), ErrLocked, p.holder(ctx))
+		return fmt.Errorf("%s: %w%s", m, ErrLocked, p.holder(ctx, m))
 	}
 	return ended
 }
 
 // keep lets the host hear of us until the lock is gone, and ends all work then: nobody else may be at work beside us.
-func (p *lock) keep(w io.Writer) {
+func (p *lock) keep(held *heldLock, w io.Writer) {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-p.held:
+		case <-held.gone:
 			p.abandon(ErrLockLost)
 			return
 		case <-ticker.C:
@@ -107,20 +123,20 @@ func owner() string {
 }
 
 // holder says who has the lock, as far as the note in the file tells.
-func (p *lock) holder(ctx context.Context) string {
-	note, err := p.first().ask(ctx, "head", "-c", strconv.Itoa(maxOwner), p.lockFile())
+func (p *lock) holder(ctx context.Context, m *member) string {
+	note, err := m.ask(ctx, "head", "-c", strconv.Itoa(maxOwner), p.lockFile())
 	if err != nil || len(note) == 0 {
 		return ""
 	}
 	return fmt.Sprintf(" (%q)", strings.TrimSpace(string(note)))
 }
 
-// Close gives the lock back.
+// Close gives the locks back.
 func (p *lock) Close() error {
-	if p.release == nil {
-		return nil
+	var failed []error
+	for _, held := range p.held {
+		failed = append(failed, held.release.Close())
+		<-held.gone
 	}
-	err := p.release.Close()
-	<-p.held
-	return err
+	return errors.Join(failed...)
 }

@@ -106,3 +106,12 @@ func TestWorkEndsWithTheLock(t *testing.T) {
 		t.Errorf("ended with %v", err)
 	}
 }
+
+// locking is a host whose lock is free, and held until whoever has it lets go.
+type locking struct{ answers }
+
+func (*locking) Run(_ context.Context, cmd host.Command) error {
+	io.WriteString(cmd.Stdout, "locked\n")
+	_, err := io.Copy(io.Discard, cmd.Stdin)
+	return err
+}

@@ -3,10 +3,13 @@ package phase
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
+	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
 )
 
@@ -88,24 +91,35 @@ func (n node) withTaints(changes []plugin.TaintChange) []taint {
 	return taints
 }
 
+// changeTries is how often a node is read and changed again when somebody else, as its kubelet, changes it at the same time.
+const changeTries = 5
+
 // changeNode changes the labels and taints of a host's node, if they are not so already.
 func (c *Cluster) changeNode(ctx context.Context, m *member, labels []plugin.LabelChange, taints []plugin.TaintChange) error {
-	nodes, err := c.nodesByName(ctx)
-	if err != nil {
-		return err
+	for try := 1; ; try++ {
+		nodes, err := c.nodesByName(ctx)
+		if err != nil {
+			return err
+		}
+		n, ok := nodes[m.name]
+		if !ok {
+			return fmt.Errorf("the cluster has no node %s", m.name)
+		}
+		err = c.patchNode(ctx, n, labels, taints)
+		var exit *host.ExitError
+		if !errors.As(err, &exit) || !strings.Contains(exit.Stderr, conflict) || try == changeTries {
+			return err
+		}
 	}
-	n, ok := nodes[m.name]
-	if !ok {
-		return fmt.Errorf("the cluster has no node %s", m.name)
-	}
-	return c.patchNode(ctx, n, labels, taints)
 }
 
-// patchNode sends what differs. The version of the node that was read goes with it: whoever changes the node at the same time is not
-// overwritten.
+// conflict is what kubectl says of HTTP status 409 for a resourceVersion that is not the newest.
+const conflict = "the object has been modified"
+
+// patchNode sends what differs. Of taints all are sent, and the version of the node that was read goes with them: whoever changes them at
+// the same time is not overwritten.
 func (c *Cluster) patchNode(ctx context.Context, n node, labels []plugin.LabelChange, taints []plugin.TaintChange) error {
-	metadata := map[string]any{"resourceVersion": n.Metadata.ResourceVersion}
-	patch := map[string]any{"metadata": metadata}
+	metadata, patch := map[string]any{}, map[string]any{}
 	if now := n.withLabels(labels); !maps.Equal(now, n.Metadata.Labels) {
 		changed := map[string]any{}
 		for _, change := range labels {
@@ -118,10 +132,12 @@ func (c *Cluster) patchNode(ctx context.Context, n node, labels []plugin.LabelCh
 	}
 	if now := n.withTaints(taints); !slices.Equal(now, n.Spec.Taints) {
 		patch["spec"] = map[string]any{"taints": now}
+		metadata["resourceVersion"] = n.Metadata.ResourceVersion
 	}
-	if len(metadata)+len(patch) == 2 {
+	if len(metadata) == 0 {
 		return nil
 	}
+	patch["metadata"] = metadata
 	text, err := json.Marshal(patch)
 	if err != nil {
 		return err

@@ -84,6 +84,7 @@ func Removal(c *Cluster) []Phase {
 		&plugins{c, plugin.PreClean},
 		&clean{c},
 		&plugins{c, plugin.PostClean},
+		&leftovers{c},
 	}
 }
 

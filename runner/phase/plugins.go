@@ -3,7 +3,6 @@ package phase
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -30,15 +29,23 @@ func (p *plugins) Run(ctx context.Context) error {
 			return err
 		}
 		if err := p.plugin(ctx, one, members); err != nil {
-			return fmt.Errorf("%s: %w", one, err)
+			return fmt.Errorf("%s: %w%s", one, err, p.wayOut())
 		}
 	}
 	return nil
 }
 
+// wayOut says how a cluster can be removed whose plugins fail because it is broken.
+func (p *plugins) wayOut() string {
+	if !p.cleaning() {
+		return ""
+	}
+	return "\n(delete --skip-plugins removes the cluster without its plugins)"
+}
+
 // selected are the hosts on which a plugin runs now.
 func (p *plugins) selected(ctx context.Context, one plugin.Plugin) ([]*member, error) {
-	candidates, err := p.asCluster(ctx, one.On)
+	candidates, err := p.matching(ctx, one)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", one, err)
 	}
@@ -61,8 +68,11 @@ func (p *plugins) selected(ctx context.Context, one plugin.Plugin) ([]*member, e
 
 // due reports whether a plugin concerns a host, and the moment of the action is not over for it.
 func (p *plugins) due(ctx context.Context, one plugin.Plugin, m *member) (bool, error) {
+	if p.cleaning() && (m.isNew || m.dirty) {
+		return false, nil // one that was interrupted has cleaned it before, or this one could not
+	}
 	if one.Type == plugin.ClusterCheck {
-		return m == p.first(), nil // it is about the cluster, once
+		return m.isMaster() && m == p.first(), nil // it is about the cluster, once
 	}
 	switch p.action {
 	case plugin.PreInit:
@@ -71,35 +81,51 @@ func (p *plugins) due(ctx context.Context, one plugin.Plugin, m *member) (bool, 
 	case plugin.PreJoin:
 		return !m.joined && m != p.first(), nil
 	case plugin.PostJoin:
-		return m != p.first(), nil
+		return !p.known(m) && m != p.first(), nil
 	}
 	return true, nil
 }
 
-// asCluster are the members that a plugin selects. The cluster is asked where labels decide that the site does not know.
-func (p *plugins) asCluster(ctx context.Context, on plugin.On) ([]*member, error) {
-	known := map[string]map[string]string{}
-	if on.Selector() != "" && p.first().joined {
-		nodes, err := p.nodesByName(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for name, node := range nodes {
-			known[name] = node.Metadata.Labels
-		}
+// cleaning says that the hosts are being taken out of the cluster.
+func (p *plugins) cleaning() bool { return p.action == plugin.PreClean || p.action == plugin.PostClean }
+
+// matching are the members that a plugin selects.
+func (p *plugins) matching(ctx context.Context, one plugin.Plugin) ([]*member, error) {
+	known, err := p.nodeLabels(ctx, one.On)
+	if err != nil {
+		return nil, err
 	}
 	var selected []*member
 	for _, m := range p.members {
 		h := p.pluginHost(m)
 		maps.Copy(h.Labels, known[m.name])
-		if on.Selects(h) {
+		if one.On.Selects(h) {
 			selected = append(selected, m)
 		}
 	}
-	if len(selected) == 0 && !p.DryRun {
-		return nil, fmt.Errorf("no node of the cluster matches %s: kubectl get nodes --show-labels shows what there is", on)
+	// Of roles and addresses adapt has said what is wrong with them. An image knows no site: its plugins may match nothing there.
+	if len(selected) == 0 && one.On.Selector() != "" && !one.FromImage && !p.DryRun && !p.cleaning() {
+		return nil, fmt.Errorf("no node of the cluster matches %s: kubectl get nodes --show-labels shows what there is", one.On)
 	}
 	return selected, nil
+}
+
+// nodeLabels asks the cluster for the labels of its nodes, by name, where labels decide. A cluster that is to be removed may be broken:
+// what the site says of its hosts has to do then.
+func (p *plugins) nodeLabels(ctx context.Context, on plugin.On) (map[string]map[string]string, error) {
+	if on.Selector() == "" || !p.running() {
+		return nil, nil
+	}
+	nodes, err := p.nodesByName(ctx)
+	if err != nil && p.cleaning() {
+		p.Report.Line(p.first().String(), fmt.Sprintf("warning: the labels of the nodes are not known: %v", err))
+		return nil, nil
+	}
+	labels := map[string]map[string]string{}
+	for name, node := range nodes {
+		labels[name] = node.Metadata.Labels
+	}
+	return labels, err
 }
 
 // marker says that a plugin has run on a host.
@@ -132,7 +158,7 @@ func (p *plugins) plugin(ctx context.Context, one plugin.Plugin, members []*memb
 			return nil
 		}
 		return p.Do(ctx, m, fmt.Sprintf("plugin %q: %s", one.Name, what), func(ctx context.Context) error {
-			if err := do(ctx); err != nil || p.action == plugin.PreClean || p.action == plugin.PostClean {
+			if err := do(ctx); err != nil || p.cleaning() {
 				return err // a removal leaves no marks
 			}
 			return m.ofImage().mark(ctx, p.marker(one), p.doneFor(one))
@@ -212,7 +238,7 @@ func (p *plugins) shell(ctx context.Context, m *member, script string) error {
 	if p.action != plugin.PostClean {
 		return p.runTo(ctx, m, cmd, p.Report.shown(m))
 	}
-	out := p.Report.shown(m) // the directory of the cluster is gone, and its lock
+	out := p.Report.shown(m) // the directory of the cluster is gone, and its lock with it
 	defer out.Close()
 	cmd.Root, cmd.Dir, cmd.Stdout, cmd.Stderr = true, "/", out, out
 	return m.Conn.Run(ctx, cmd)
@@ -227,29 +253,4 @@ func (c *Cluster) toolEnv(m *member) environment.Set {
 		env["KUBECONFIG"], env["KUBECACHEDIR"] = environment.Value{adminConfig}, environment.Value{m.path(kubectlCache)}
 	}
 	return env
-}
-
-// recallFarewell reads what the hosts know of their own removal. Plugins of a Clusterfile that is given now run, too.
-type recallFarewell struct{ *Cluster }
-
-func (*recallFarewell) Title() string { return "Read what is to be done before and after" }
-
-func (p *recallFarewell) Run(ctx context.Context) error {
-	var failed []error
-	for _, m := range p.members {
-		noted, err := readFarewell(ctx, m)
-		if err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		m.site.Env = environment.Merge(m.site.Env, noted.Env)
-		for _, one := range noted.Plugins {
-			same := func(other plugin.Plugin) bool { return other.Key() == one.Key() }
-			if !slices.ContainsFunc(p.plugins, same) {
-				p.plugins = append(p.plugins, one)
-			}
-		}
-	}
-	p.plugins = append(p.plugins, p.Site.Plugins...)
-	return errors.Join(failed...)
 }

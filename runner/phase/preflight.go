@@ -37,6 +37,9 @@ func (p *preflight) Run(ctx context.Context) error {
 		}
 		own[r.Host] = !m.isNew
 	}
+	for i := range reports {
+		p.rename(&reports[i])
+	}
 	problems := host.Preflight(reports, func(h host.Host) host.Needs { return p.needs(h, own[h]) })
 	for _, problem := range problems {
 		if problem.Warning {
@@ -47,6 +50,19 @@ func (p *preflight) Run(ctx context.Context) error {
 		return fmt.Errorf("nothing has been changed yet:\n%w", err)
 	}
 	return nil
+}
+
+// rename gives a report the name that a plugin gives the host: machines that were cloned have one name until then.
+func (p *preflight) rename(r *host.Report) {
+	m := p.member(r.Host.String())
+	if r.Err != nil || m == nil {
+		return
+	}
+	if name := p.given(m); name != "" {
+		facts := *r.Facts
+		facts.Hostname = name
+		r.Facts = &facts
+	}
 }
 
 // join takes a host that was reached among the members.

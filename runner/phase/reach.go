@@ -15,41 +15,35 @@ type reach struct{ *Cluster }
 func (*reach) Title() string { return "Reach the hosts" }
 
 func (p *reach) Run(ctx context.Context) error {
-	unreached, err := p.connect(ctx, p.logins())
-	if err != nil {
-		return err
-	}
+	p.unreached = p.connect(ctx, p.logins())
 	if err := p.recall(ctx); err != nil {
 		return err
 	}
-	more, err := p.connect(ctx, p.unnamed())
-	if err != nil {
-		return err
-	}
+	p.unreached = append(p.unreached, p.connect(ctx, p.unnamed())...)
 	p.settleNames()
-	unreached = append(unreached, more...)
-	for _, r := range unreached {
+	for _, r := range p.unreached {
 		p.Report.Line(r.Host.String(), r.Err.Error())
 	}
 	if len(p.members) == 0 {
-		return errors.New("no host answers")
+		return errors.New("no host answers: see above what is wrong with each")
 	}
-	p.unreached = unreached
-	return nil
+	return context.Cause(ctx)
 }
 
 // connect reaches hosts and returns those that it could not.
-func (p *reach) connect(ctx context.Context, hosts []host.Host) (unreached []host.Report, err error) {
+func (p *reach) connect(ctx context.Context, hosts []host.Host) (unreached []host.Report) {
 	for _, r := range host.Connect(ctx, p.Dialer, hosts, p.DataRoot) {
 		if r.Err != nil {
 			unreached = append(unreached, r)
 			continue
 		}
-		if err := p.join(r).look(ctx); err != nil {
-			return nil, err
+		m := p.join(r)
+		if err := m.look(ctx); err != nil { // it went away meanwhile
+			p.members = p.members[:len(p.members)-1]
+			unreached = append(unreached, host.Report{Host: r.Host, Err: errors.Join(err, m.Conn.Close())})
 		}
 	}
-	return unreached, nil
+	return unreached
 }
 
 // unnamed are the hosts of the state that were not given, with the login of the first that was.

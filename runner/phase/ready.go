@@ -41,6 +41,7 @@ func (p *ready) Run(ctx context.Context) error {
 func (c *Cluster) wait(ctx context.Context, patience time.Duration, ask func(context.Context) ([]string, error)) (waiting []string, err error) {
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	waiting = []string{"the cluster does not answer"}
 	for {
 		found, err := ask(limited)
 		switch {
@@ -52,7 +53,7 @@ func (c *Cluster) wait(ctx context.Context, patience time.Duration, ask func(con
 			waiting = []string{err.Error()}
 		}
 		if pause(limited, time.Second) != nil {
-			return waiting, ctx.Err()
+			return waiting, context.Cause(ctx)
 		}
 	}
 }

@@ -212,7 +212,7 @@ func (p *registry) config(m *member) registryproxy.Config {
 	}
 	// Application images bring a store of their own.
 	config.Stores = []string{m.path("registry"), m.path("apps", "*", "registry")}
-	listener := registryproxy.Listener{Address: p.Registry.at(m)}
+	listener := registryproxy.Listener{Address: p.Registry.at(m.host.Address)}
 	if !p.Registry.NoTLS {
 		listener.Certificate, listener.Key = m.path("pki", "registry.crt"), m.path("pki", "registry.key")
 	}
@@ -258,12 +258,12 @@ PrivateTmp=true
 WantedBy=multi-user.target
 `
 
-// seeds are the registries of all masters but the given one.
+// seeds are the registries of all masters of the cluster but the given host.
 func (c *Cluster) seeds(except *member) []string {
 	var seeds []string
-	for _, m := range c.masters() {
-		if m != except {
-			seeds = append(seeds, c.Registry.at(m))
+	for _, address := range c.masterAddresses() {
+		if except == nil || address != except.host.Address {
+			seeds = append(seeds, c.Registry.at(address))
 		}
 	}
 	return seeds

@@ -131,8 +131,8 @@ func (s RegistrySettings) name() string { return fmt.Sprintf("%s:%d", s.domain()
 func (s RegistrySettings) loopback() string { return fmt.Sprintf("127.0.0.1:%d", s.port()) }
 
 // at is where a master serves it to others.
-func (s RegistrySettings) at(m *member) string {
-	return netip.AddrPortFrom(m.host.Address, s.port()).String()
+func (s RegistrySettings) at(master netip.Addr) string {
+	return netip.AddrPortFrom(master, s.port()).String()
 }
 
 // ownCertificate says that the site brings one.

@@ -272,7 +272,7 @@ func serves(t *testing.T, c *Cluster, trusted string) {
 		transport.TLSClientConfig, scheme = &tls.Config{RootCAs: pool}, "https"
 	}
 	for _, login := range []bool{false, true} {
-		request, err := http.NewRequest(http.MethodGet, scheme+"://"+c.Registry.at(m)+"/v2/", nil)
+		request, err := http.NewRequest(http.MethodGet, scheme+"://"+c.Registry.at(m.host.Address)+"/v2/", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

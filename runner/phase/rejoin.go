@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/kubeadm"
@@ -18,6 +19,9 @@ func (p *rejoin) Run(ctx context.Context) error {
 	if len(p.masters()) == 0 {
 		return errors.New("no master of the cluster answers: name one with -m")
 	}
+	if p.planned() {
+		return nil
+	}
 	m := p.first()
 	if !m.joined {
 		return fmt.Errorf("%s has no Kubernetes in it, and on %s is no cluster %s: bring up an image like kubernetes:v1.34 first",
@@ -26,15 +30,65 @@ func (p *rejoin) Run(ctx context.Context) error {
 	if err := p.recall(ctx); err != nil {
 		return err
 	}
+	if p.Before == nil { // else they would have joined before
+		if err := p.strangers(); err != nil {
+			return err
+		}
+	}
 	if err := imagespec.CheckKubernetes(p.Artifact.Description.SupportedKubernetes, p.state.KubernetesVersion); err != nil {
 		return fmt.Errorf("%s: %w", p.Artifact.Name, err)
 	}
-	config, err := m.read(ctx, m.path(initConfig))
-	if err != nil {
-		return err
+	for _, app := range p.state.Apps {
+		if app.Dir == p.App && app.Image != p.Artifact.Name {
+			p.Report.Line(m.String(), fmt.Sprintf("it takes the place of %s", app.Image))
+		}
 	}
-	if p.kubeadm, err = kubeadm.Parse(config); err != nil {
-		return fmt.Errorf("%s: reading %s: %w", m, initConfig, err)
+	var err error
+	p.kubeadm, err = p.configured(ctx)
+	return err
+}
+
+// planned takes over what the same dry run would have made before, if it is not there yet.
+func (p *rejoin) planned() bool {
+	if p.Before == nil || p.first().joined {
+		return false
 	}
-	return nil
+	p.kubeadm = p.Before.kubeadm
+	p.state.KubernetesVersion = p.Before.Artifact.Description.KubernetesVersion
+	return true
+}
+
+// strangers refuses hosts that were named and are not in the cluster: an application does not make them join.
+func (p *rejoin) strangers() error {
+	known := map[netip.Addr]bool{}
+	for _, h := range p.state.Hosts {
+		known[h.Address] = true
+	}
+	var strange []error
+	for _, h := range p.Hosts {
+		if !known[h.Login.Address] {
+			strange = append(strange, fmt.Errorf("%s is no host of the cluster %s: make it one by applying the cluster's own image with it",
+				h.Login, p.Name))
+		}
+	}
+	return errors.Join(strange...)
+}
+
+// configured reads how kubeadm was configured, from whichever master has it; nothing when none has.
+func (c *Cluster) configured(ctx context.Context) (kubeadm.Documents, error) {
+	for _, m := range c.masters() {
+		config, err := m.read(ctx, m.path(initConfig))
+		if err != nil {
+			return nil, err
+		}
+		if len(config) == 0 {
+			continue
+		}
+		documents, err := kubeadm.Parse(config)
+		if err != nil {
+			return nil, fmt.Errorf("%s: reading %s: %w", m, initConfig, err)
+		}
+		return documents, nil
+	}
+	return nil, nil
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/kubefile/kubefile/runner/state"
 )
 
-// remember reads what the first master knows of the cluster, so that later phases know what has been done.
+// remember reads what the masters know of the cluster, so that later phases know what has been done.
 type remember struct{ *Cluster }
 
 func (*remember) Title() string { return "Read the cluster's state" }
@@ -97,18 +97,33 @@ func (c *Cluster) others() []state.Host {
 	return others
 }
 
-// recall reads the state from the first master; without one it is a new one.
+// known says that a host was in the cluster when a run was complete last.
+func (c *Cluster) known(m *member) bool {
+	return slices.ContainsFunc(c.state.Hosts, func(h state.Host) bool { return h.Address == m.host.Address })
+}
+
+// recall reads the state from the masters, and takes the newest: one of them may have been away when it was written last. Without any
+// it is a new one.
 func (c *Cluster) recall(ctx context.Context) error {
 	c.state = state.New(c.Name)
-	if len(c.masters()) == 0 {
-		return nil
-	}
-	data, err := c.first().read(ctx, c.first().path(stateFile))
-	if err == nil && len(data) > 0 {
-		c.state, err = state.Parse(data)
+	for _, m := range c.masters() {
+		data, err := m.read(ctx, m.path(stateFile))
+		if err != nil {
+			return err
+		}
+		if len(data) == 0 {
+			continue
+		}
+		found, err := state.Parse(data)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m, err)
+		}
+		if found.Revision >= c.state.Revision {
+			c.state = found
+		}
 	}
 	c.settleNames()
-	return err
+	return nil
 }
 
 // settleNames finds the names of the nodes: that which is known, that which a plugin gives, or the host's own.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // Report tells a person, and the log, how the work goes.
@@ -51,9 +52,12 @@ func (r *Report) Actions() []Action {
 	return actions
 }
 
-// WritePlan prints the actions as text or JSON.
-func (r *Report) WritePlan(w io.Writer, asJSON bool) error {
-	actions := r.Actions()
+// WritePlan prints the actions of several reports, one after the other, as text or JSON.
+func WritePlan(w io.Writer, asJSON bool, reports ...*Report) error {
+	actions := []Action{}
+	for _, r := range reports {
+		actions = append(actions, r.Actions()...)
+	}
 	if asJSON {
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
@@ -140,7 +144,17 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 func (l *lineWriter) flush(line []byte) {
 	l.report.mu.Lock()
 	defer l.report.mu.Unlock()
-	fmt.Fprintf(l.to, "%s%s\n", l.prefix, bytes.TrimRight(line, "\r\n"))
+	fmt.Fprintf(l.to, "%s%s\n", l.prefix, printable(bytes.TrimRight(line, "\r\n")))
+}
+
+// printable leaves out what would control a terminal: a host is not trusted with that of whoever reads.
+func printable(line []byte) []byte {
+	return bytes.Map(func(r rune) rune {
+		if r != '\t' && unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, line)
 }
 
 // Close writes what is left of a last line.

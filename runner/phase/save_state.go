@@ -38,7 +38,7 @@ func (p *saveState) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	changed := false
+	changed := p.unsaved
 	for _, m := range p.masters() {
 		same, err := m.has(ctx, m.path(stateFile), digest.FromBytes(data))
 		if err != nil {
@@ -50,19 +50,29 @@ func (p *saveState) Run(ctx context.Context) error {
 		return nil
 	}
 	return p.Do(ctx, p.first(), "save the state on the masters and in Secret kube-system/"+stateSecret, func(ctx context.Context) error {
+		p.state.Revision++
+		if data, err = p.state.Encode(); err != nil {
+			return err
+		}
 		if err := p.secret(ctx, data); err != nil {
 			return err
 		}
-		return p.save(ctx)
+		return p.write(ctx, data)
 	})
 }
 
-// save writes the state to every master. It is written after every command, so that an interrupted run knows what ran.
+// save notes the state on the masters after every command, so that an interrupted run knows what ran.
 func (c *Cluster) save(ctx context.Context) error {
+	c.unsaved = true
+	c.state.Revision++
 	data, err := c.state.Encode()
 	if err != nil {
 		return err
 	}
+	return c.write(ctx, data)
+}
+
+func (c *Cluster) write(ctx context.Context, data []byte) error {
 	return c.each(ctx, c.masters(), func(ctx context.Context, m *member) error {
 		_, err := m.WriteFile(ctx, m.path(stateFile), 0o600, data)
 		return err

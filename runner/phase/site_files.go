@@ -10,12 +10,9 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/kubefile/kubefile/runner/environment"
-	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/source"
 )
 
@@ -24,23 +21,13 @@ type siteFiles struct{ *Cluster }
 
 func (*siteFiles) Title() string { return "Write the site's files" }
 
-const (
-	// filesMarker lists the files that are the site's, with their digests, and says into which rootfs they were written.
-	filesMarker = "site-files.json"
-	// farewellFile is what a removal has to know of the host, when there is no image and no Clusterfile any more.
-	farewellFile = "farewell.json"
-)
+// filesMarker lists the files that are the site's, with their digests, and says into which rootfs they were written.
+const filesMarker = "site-files.json"
 
 // written is the content of filesMarker.
 type written struct {
 	Rootfs string                   `json:"rootfs"`
 	Files  map[string]digest.Digest `json:"files"`
-}
-
-// farewell is the content of farewellFile.
-type farewell struct {
-	Env     environment.Set `json:"env"`
-	Plugins []plugin.Plugin `json:"plugins"` // those that run when the host is cleaned
 }
 
 func (p *siteFiles) Run(ctx context.Context) error {
@@ -98,15 +85,20 @@ func (p *siteFiles) originals(ctx context.Context, before []written) (map[string
 
 func (p *siteFiles) host(ctx context.Context, m *member, before written, originals map[string]source.File) error {
 	now := written{Rootfs: p.rootfsKey(), Files: map[string]digest.Digest{}}
-	changed := false
-	for _, name := range slices.Sorted(maps.Keys(m.overlay)) {
-		file := m.overlay[name]
+	for name, file := range m.overlay {
 		now.Files[name] = digest.FromBytes(fmt.Appendf(nil, "%o %s", file.Mode, file.Content))
+	}
+	if maps.Equal(before.Files, now.Files) {
+		return nil
+	}
+	if err := p.note(ctx, m, begun(before, now)); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.overlay)) {
 		if before.Files[name] == now.Files[name] {
 			continue
 		}
-		changed = true
-		if err := p.write(ctx, m, "write rootfs/"+name, name, file); err != nil {
+		if err := p.write(ctx, m, "write rootfs/"+name, name, m.overlay[name]); err != nil {
 			return err
 		}
 	}
@@ -114,30 +106,49 @@ func (p *siteFiles) host(ctx context.Context, m *member, before written, origina
 		if _, still := now.Files[name]; still {
 			continue
 		}
-		changed = true
-		file, there := originals[name]
-		if there {
-			if err := p.write(ctx, m, "restore rootfs/"+name, name, file); err != nil {
-				return err
-			}
-			continue
-		}
-		err := p.Do(ctx, m, "remove rootfs/"+name, func(ctx context.Context) error {
-			_, err := m.ask(ctx, "rm", "-f", "--", m.rootfs(name))
-			return err
-		})
-		if err != nil {
+		if err := p.takeBack(ctx, m, name, originals); err != nil {
 			return err
 		}
 	}
-	if !changed || p.DryRun {
+	return p.note(ctx, m, now)
+}
+
+// begun is what is noted before the first file is written: of those that change, it says only that they are the site's. A run that is
+// interrupted, and never made good with the same files, leaves none behind that nobody knows of.
+func begun(before, now written) written {
+	files := maps.Clone(before.Files)
+	if files == nil {
+		files = map[string]digest.Digest{}
+	}
+	for name := range now.Files {
+		if files[name] != now.Files[name] {
+			files[name] = ""
+		}
+	}
+	return written{Rootfs: now.Rootfs, Files: files}
+}
+
+// note writes the marker. What it does is not of interest to anybody who reads the plan.
+func (p *siteFiles) note(ctx context.Context, m *member, files written) error {
+	if p.DryRun {
 		return nil
 	}
-	content, err := json.Marshal(now)
+	content, err := json.Marshal(files)
 	if err != nil {
 		return err
 	}
 	return m.ofImage().mark(ctx, filesMarker, string(content))
+}
+
+// takeBack puts the image's file in the place of the site's, or nothing if the image has none.
+func (p *siteFiles) takeBack(ctx context.Context, m *member, name string, originals map[string]source.File) error {
+	if file, there := originals[name]; there {
+		return p.write(ctx, m, "restore rootfs/"+name, name, file)
+	}
+	return p.Do(ctx, m, "remove rootfs/"+name, func(ctx context.Context) error {
+		_, err := m.ask(ctx, "rm", "-f", "--", m.rootfs(name))
+		return err
+	})
 }
 
 func (p *siteFiles) write(ctx context.Context, m *member, what, name string, file source.File) error {
@@ -147,19 +158,6 @@ func (p *siteFiles) write(ctx context.Context, m *member, what, name string, fil
 	})
 }
 
-// readFarewell returns it; empty when the host was not brought that far.
-func readFarewell(ctx context.Context, m *member) (farewell, error) {
-	var noted farewell
-	data, err := m.read(ctx, m.path(farewellFile))
-	if err == nil && len(data) > 0 {
-		err = json.Unmarshal(data, &noted)
-	}
-	if err != nil {
-		return noted, fmt.Errorf("%s: reading %s: %w", m, farewellFile, err)
-	}
-	return noted, nil
-}
-
 // rootfsKey stands for the layers of the rootfs.
 func (c *Cluster) rootfsKey() string {
 	hash := sha256.New()
@@ -167,40 +165,4 @@ func (c *Cluster) rootfsKey() string {
 		fmt.Fprintln(hash, layer.Descriptor.Digest)
 	}
 	return hex.EncodeToString(hash.Sum(nil))
-}
-
-// farewell writes what a removal has to know: it happens without the image, perhaps years later.
-func (p *siteFiles) farewell(ctx context.Context, m *member) error {
-	if p.App != "" {
-		return nil
-	}
-	content := farewell{Env: p.environment(m)}
-	for _, one := range p.plugins {
-		if one.Runs(plugin.PreClean) || one.Runs(plugin.PostClean) {
-			content.Plugins = append(content.Plugins, one)
-		}
-	}
-	data, err := json.Marshal(content)
-	if err != nil {
-		return err
-	}
-	data = append(data, '\n')
-	if !m.isNew {
-		same, err := m.same(ctx, file{path: m.path(farewellFile), mode: secretMode, content: data})
-		if err != nil || same {
-			return err
-		}
-	}
-	var names []string
-	for _, one := range content.Plugins {
-		names = append(names, fmt.Sprintf("%q", one.Name))
-	}
-	what := "note the environment for the removal"
-	if len(names) > 0 {
-		what += ", and the plugins " + strings.Join(names, ", ")
-	}
-	return p.Do(ctx, m, what, func(ctx context.Context) error {
-		_, err := m.WriteFile(ctx, m.path(farewellFile), secretMode, data)
-		return err
-	})
 }

@@ -142,7 +142,7 @@ func TestDryRunOnBareHosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	var text, encoded bytes.Buffer
-	if err := errors.Join(c.Report.WritePlan(&text, false), c.Report.WritePlan(&encoded, true)); err != nil {
+	if err := errors.Join(WritePlan(&text, false, c.Report), WritePlan(&encoded, true, c.Report)); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "plan.txt", text.Bytes())
@@ -152,7 +152,7 @@ func TestDryRunOnBareHosts(t *testing.T) {
 func TestNothingToDo(t *testing.T) {
 	var text, encoded bytes.Buffer
 	report := NewReport(io.Discard)
-	if err := errors.Join(report.WritePlan(&text, false), report.WritePlan(&encoded, true)); err != nil {
+	if err := errors.Join(WritePlan(&text, false, report), WritePlan(&encoded, true, report)); err != nil {
 		t.Fatal(err)
 	}
 	if text.String() != "nothing to do\n" || encoded.String() != "[]\n" {

@@ -22,6 +22,7 @@ const version = 1
 // State is the memory of one cluster.
 type State struct {
 	Version           int           `json:"version"`
+	Revision          int           `json:"revision"` // one higher each time that it is written
 	Cluster           string        `json:"cluster"`
 	Image             string        `json:"image"` // as it was given
 	Digest            digest.Digest `json:"digest"`
@@ -75,7 +76,8 @@ func (s *State) Encode() ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-// CommandKey identifies the nth command of an artifact: the same command of another artifact runs again.
+// CommandKey identifies a command of an artifact, the nth of those that are equal: that of another artifact runs again, and one that
+// only changed its place does not.
 func CommandKey(artifact digest.Digest, n int, command imagespec.Command) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%s\x00%q", artifact, n, command.Shell, command.Exec))
 	return hex.EncodeToString(sum[:16])

@@ -1,0 +1,381 @@
+package phase
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubefile/kubefile/registryproxy"
+	"github.com/kubefile/kubefile/runner/balancer"
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/state"
+)
+
+// authority is a certificate of an authority, PEM.
+func authority(t *testing.T) string {
+	t.Helper()
+	made, err := registryproxy.NewAuthority("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := made.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pair.Certificate)
+}
+
+// Masters join one after the other, nodes at once; one invitation is enough for all; what is secret is on the standard input only.
+func TestJoin(t *testing.T) {
+	p := newPark(t, 3, 2).joined(1)
+	p.Artifact = artifact(t)
+	p.machines[0].files["/etc/kubernetes/pki/ca.crt"] = authority(t)
+	p.machines[0].files[p.members[0].path(initConfig)] = "kind: ClusterConfiguration\n"
+	joining := make(chan string, 1)
+	for _, f := range p.machines {
+		f.answer = func(cmd host.Command, stdin string) (string, int) {
+			switch {
+			case slices.Contains(cmd.Argv, "token"):
+				return "abcdef.s3cret0123456789\n", 0
+			case slices.Contains(cmd.Argv, "upload-certs") && !strings.Contains(stdin, "certificateKey: "):
+				t.Error("the certificates are uploaded without a key")
+			case slices.Contains(cmd.Argv, "join") && f.host.Role == host.RoleMaster:
+				select {
+				case joining <- f.host.String():
+					time.Sleep(10 * time.Millisecond)
+					<-joining
+				default:
+					t.Error("two masters join at once")
+				}
+			}
+			return "", 0
+		}
+	}
+	for range 2 { // the second time, nothing is left to do
+		for _, one := range []Phase{&joinMasters{p.Cluster}, &balance{p.Cluster}, &joinNodes{p.Cluster}} {
+			if err := one.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := len(p.machines[0].calls(p.members[0].program("kubeadm") + " token create")); n != 2 {
+		t.Errorf("%d tokens, want one for the masters and one for the nodes", n)
+	}
+	for i, f := range p.machines[1:] {
+		joins := f.calls(p.members[0].program("kubeadm") + " join")
+		if len(joins) != 1 || !strings.HasSuffix(joins[0], "--config /dev/stdin") {
+			t.Fatalf("%s: joins by %q", f.host, joins)
+		}
+		config := f.stdin[slices.Index(f.ran, joins[0])]
+		if !strings.Contains(config, "token: abcdef.s3cret0123456789") || !strings.Contains(config, "name: h"+fmt.Sprint(i+2)) ||
+			strings.Contains(config, "controlPlane") != (f.host.Role == host.RoleMaster) {
+			t.Errorf("%s: joins with\n%s", f.host, config)
+		}
+	}
+	for i, m := range p.members[1:3] {
+		if p.machines[i+1].files[m.path(initConfig)] == "" {
+			t.Errorf("%s does not know how kubeadm was configured", m)
+		}
+	}
+	p.secretless(t, "s3cret")
+}
+
+// Every node balances over all masters, in an order that does not depend on who was named, and masters need no balancer.
+func TestBalance(t *testing.T) {
+	p := newPark(t, 2, 1).joined(3)
+	p.state.Hosts = append(p.state.Hosts, state.Host{Address: netip.MustParseAddr("10.0.0.0"), Name: "m", Role: "master"},
+		state.Host{Address: netip.MustParseAddr("10.0.0.9"), Name: "n", Role: "node"})
+	for range 2 {
+		if err := (&balance{p.Cluster}).Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	node := p.machines[2]
+	config, err := balancer.ParseConfig([]byte(node.files[p.members[2].path(balancerConfig)]))
+	want := []string{"10.0.0.0:6443", "10.0.0.1:6443", "10.0.0.2:6443"}
+	if err != nil || !slices.Equal(config.Backends, want) || !slices.Equal(config.Listen, []string{"127.0.0.1:6443"}) {
+		t.Errorf("the balancer has %+v, %v", config, err)
+	}
+	if n := len(node.calls("systemctl restart")); n != 1 || len(p.machines[0].units)+len(p.machines[1].units) > 0 {
+		t.Errorf("%d restarts", n)
+	}
+	if strings.Contains(p.out.String(), "warning") {
+		t.Errorf("said %s", p.out)
+	}
+	// Another master: nodes follow, and those that were not named are told of.
+	p.state.Hosts = slices.DeleteFunc(p.state.Hosts, func(h state.Host) bool { return h.Address == p.members[1].host.Address })
+	p.members[1].host.Address = netip.MustParseAddr("10.0.0.7")
+	if err := (&balance{p.Cluster}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(node.calls("systemctl restart")); n != 2 || !strings.Contains(node.files[p.members[2].path(balancerConfig)], "10.0.0.7:6443") {
+		t.Errorf("%d restarts", n)
+	}
+	if !strings.Contains(p.out.String(), "10.0.0.9: warning: it was not named, and does not learn of the new master 10.0.0.7") {
+		t.Errorf("said %s", p.out)
+	}
+}
+
+// Hosts that are named without the other masters keep asking all of them for images.
+func TestSeedsAreAllMasters(t *testing.T) {
+	p := newPark(t, 3, 1).joined(4).without(1)
+	r := &registry{p.Cluster}
+	if got := strings.Join(r.seeds(nil), " "); got != "10.0.0.1:5000 10.0.0.2:5000 10.0.0.3:5000" {
+		t.Errorf("seeds are %s", got)
+	}
+	if got := strings.Join(r.config(p.first()).Seeds, " "); got != "10.0.0.2:5000 10.0.0.3:5000" {
+		t.Errorf("the first master's are %s", got)
+	}
+}
+
+// With the first master gone, another one takes its place: it knows what the cluster is made of, and nothing runs twice.
+func TestFirstMasterIsGone(t *testing.T) {
+	p := newPark(t, 3, 1).joined(4)
+	p.Artifact, p.App = artifact(t), "redis"
+	p.Artifact.Description.Kind = "app"
+	p.state.KubernetesVersion, p.state.Revision = "v1.34.4", 5
+	newest, err := p.state.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := *p.state
+	older.Revision, older.Hosts = 4, nil
+	stale, err := older.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The second master was away when the state was written last.
+	p.machines[1].files[p.members[1].path(stateFile)] = string(stale)
+	p.machines[2].files[p.members[2].path(stateFile)] = string(newest)
+	p.machines[2].files[p.members[2].path(initConfig)] = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: {serviceSubnet: 10.99.0.0/16}\n"
+	gone := p.Hosts[0].Login
+	p.without(0)
+	p.unreached = []host.Report{{Host: gone, Err: errors.New("no route")}}
+	if err := (&rejoin{p.Cluster}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if p.first().String() != "10.0.0.2" || p.state.Revision != 5 || len(p.others()) != 1 {
+		t.Errorf("the first master is %s, the state is %+v", p.first(), p.state)
+	}
+	if got := p.kubeadm.DNSAddress(); got != "10.99.0.10" {
+		t.Errorf("its DNS is taken to be at %s", got)
+	}
+	// A plugin may name the host that is gone: it is one of the cluster.
+	p.Site.Plugins = []plugin.Plugin{newPlugin(t, "p", "SHELL", "PostInstall", "10.0.0.1", "x"),
+		newPlugin(t, "l", "LABEL", "PostInstall", "", "10.0.0.1 a=b")}
+	if err := (&adapt{p.Cluster}).findPlugins(); err != nil {
+		t.Error(err)
+	}
+	if err := (&saveState{p.Cluster}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	saved, err := state.Parse([]byte(p.machines[1].files[p.members[0].path(stateFile)]))
+	if err != nil || saved.Revision != 6 || len(saved.Hosts) != 4 || len(saved.Apps) != 1 {
+		t.Errorf("saved is %+v, %v", saved, err)
+	}
+}
+
+func TestApplicationNeedsItsCluster(t *testing.T) {
+	cases := []struct {
+		name string
+		make func(p *park)
+		want string
+	}{
+		{"as it should be", func(*park) {}, ""},
+		{"no cluster", func(p *park) { p.members[0].joined = false }, "bring up an image like kubernetes"},
+		{"no master", func(p *park) { p.without(0) }, "name one with -m"},
+		{"a host of none", func(p *park) { p.Hosts[1].Login.Address = netip.MustParseAddr("10.0.0.77") }, "10.0.0.77 is no host of the cluster default"},
+		{"a host of none, in a plan with its cluster", func(p *park) {
+			p.Hosts[1].Login.Address, p.Before = netip.MustParseAddr("10.0.0.77"), &Cluster{}
+		}, ""},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPark(t, 1, 1).joined(2)
+			p.Artifact, p.App = artifact(t), "redis"
+			p.state.KubernetesVersion = "v1.34.4"
+			data, err := p.state.Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.machines[0].files[p.members[0].path(stateFile)] = string(data)
+			c.make(p)
+			err = (&rejoin{p.Cluster}).Run(t.Context())
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error is %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// The state that has only kubectl's readers is as new as that on the masters, and nothing is written when nothing changed.
+func TestSaveState(t *testing.T) {
+	p := newPark(t, 2, 0).joined(2)
+	p.Artifact = artifact(t)
+	save := func() []string {
+		before := len(p.machines[0].ran)
+		if err := (&saveState{p.Cluster}).Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return p.machines[0].ran[before:]
+	}
+	if got := save(); len(got) != 1 || !strings.HasSuffix(got[0], "apply -f -") {
+		t.Errorf("at first it called %q", got)
+	}
+	if got := save(); len(got) != 0 {
+		t.Errorf("when nothing has changed it called %q", got)
+	}
+	p.state.Commands = append(p.state.Commands, "key") // as the commands do
+	if err := p.save(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := save(); len(got) != 1 {
+		t.Errorf("after a command it called %q", got)
+	}
+	if p.machines[0].files[p.members[0].path(stateFile)] != p.machines[1].files[p.members[1].path(stateFile)] {
+		t.Error("the masters do not agree")
+	}
+}
+
+func TestLabelNodes(t *testing.T) {
+	p := newPark(t, 1, 1).joined(2)
+	p.members[1].site.Roles, p.members[1].site.Labels = []string{"storage"}, map[string]string{"zone": "zh2", "disk": "ssd"}
+	p.members[1].site.Taints = []plugin.TaintChange{{Key: "a", Effect: "NoSchedule"}}
+	labels := map[string]map[string]string{"h1": {"node-role.kubernetes.io/master": ""}, "h2": {"zone": "zh2"}}
+	p.machines[0].answer = func(cmd host.Command, _ string) (string, int) {
+		if i := slices.Index(cmd.Argv, "patch"); i >= 0 {
+			var patch struct {
+				Metadata struct{ Labels map[string]string }
+			}
+			if err := json.Unmarshal([]byte(cmd.Argv[len(cmd.Argv)-1]), &patch); err != nil {
+				t.Error(err)
+			}
+			for key, value := range patch.Metadata.Labels {
+				labels[cmd.Argv[i+2]][key] = value
+			}
+			return "", 0
+		}
+		return fmt.Sprintf(`{"items":[{"metadata":{"name":"h1","labels":%s}},{"metadata":{"name":"h2","labels":%s},"spec":{"taints":[{"key":"a","effect":"NoSchedule"}]}}]}`,
+			encode(labels["h1"]), encode(labels["h2"])), 0
+	}
+	for range 2 {
+		if err := (&labelNodes{p.Cluster}).Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := p.plan(t); !strings.HasSuffix(got, "  10.0.0.2: mark the node with disk=ssd, node-role.kubernetes.io/storage=\n") {
+		t.Errorf("did %s", got)
+	}
+	if n := len(p.Report.Actions()); n != 1 {
+		t.Errorf("%d changes", n)
+	}
+}
+
+func encode(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// A check says everything that is not ready, and never says yes before it has seen an answer.
+func TestCheckReports(t *testing.T) {
+	p := newPark(t, 1, 1).joined(2)
+	silent := true
+	for _, f := range p.machines {
+		f.answer = func(cmd host.Command, _ string) (string, int) {
+			switch {
+			case slices.Contains(cmd.Argv, "nodes"):
+				return `{"items":[{"metadata":{"name":"h1"},"status":{"conditions":[{"type":"Ready","status":"True"}]}},
+					{"metadata":{"name":"h2"},"status":{"conditions":[{"type":"Ready","status":"False"}]}},
+					{"metadata":{"name":"gone"},"status":{"conditions":[{"type":"Ready","status":"Unknown"}]}}]}`, 0
+			case slices.Contains(cmd.Argv, "pods"):
+				return `{"items":[{"metadata":{"name":"coredns"},"spec":{"nodeName":"h1"},"status":{"phase":"Pending"}},
+					{"metadata":{"name":"job"},"status":{"phase":"Succeeded"}}]}`, 0
+			}
+			return "", map[bool]int{true: 1}[silent && f.host.Role == host.RoleNode]
+		}
+	}
+	err := p.check(t.Context(), 10*time.Millisecond)
+	for _, want := range []string{"not ready after 10ms", "node h2", "node gone", "pod coredns (Pending) on h1",
+		"DNS: 10.96.0.10 does not resolve kubernetes.default.svc.cluster.local on 10.0.0.2"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the error has no %q: %v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "job") || strings.Contains(err.Error(), "on 10.0.0.1") {
+		t.Errorf("what is ready is in the error: %v", err)
+	}
+	if err := p.check(t.Context(), time.Nanosecond); err == nil || !strings.Contains(err.Error(), "does not answer") {
+		t.Errorf("without an answer the check says %v", err)
+	}
+}
+
+// Another network than the running cluster's is refused before anything changes.
+func TestNetworksStay(t *testing.T) {
+	p := newPark(t, 1, 0).joined(1)
+	p.Artifact = artifact(t)
+	file := "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: {podSubnet: 10.244.0.0/16}\n"
+	p.machines[0].files[p.members[0].path(initConfig)] = file
+	p.files = map[string]source.File{kubeadmFile: {Content: []byte(file)}}
+	a := &adapt{p.Cluster}
+	if err := errors.Join(a.configuration(), a.unchanged(t.Context())); err != nil {
+		t.Error(err)
+	}
+	p.files[kubeadmFile] = source.File{Content: []byte(strings.Replace(file, "244", "245", 1))}
+	if err := errors.Join(a.configuration(), a.unchanged(t.Context())); err == nil || !strings.Contains(err.Error(), `networking.podSubnet of the running cluster is "10.244.0.0/16"`) {
+		t.Errorf("another podSubnet gives %v", err)
+	}
+}
+
+// Two runs that were given different masters of a cluster keep each other out.
+func TestLockIsOnEveryMaster(t *testing.T) {
+	dir := t.TempDir()
+	all, one := lockable(t, dir), lockable(t, dir)
+	second := all.join(host.Report{Host: all.first().host, Conn: all.first().Conn, Facts: &host.Facts{Hostname: "x"}})
+	all.first().Conn = &locking{}
+	second.host.Role = host.RoleMaster
+	held := &lock{Cluster: all}
+	all.abandon = func(error) {}
+	one.abandon = func(error) {}
+	if err := held.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&lock{Cluster: one}).Run(t.Context()); !errors.Is(err, ErrLocked) {
+		t.Errorf("the other run gets %v", err)
+	}
+	if err := held.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Machines that were cloned have one name until a plugin names them.
+func TestPreflightKnowsNamesOfPlugins(t *testing.T) {
+	p := newPark(t, 2, 0)
+	p.Site.Plugins = []plugin.Plugin{newPlugin(t, "names", "HOSTNAME", "", "", "10.0.0.1 m0\n10.0.0.2 m1")}
+	var reports []host.Report
+	for _, m := range p.members {
+		m.facts.Hostname = "debian"
+		reports = append(reports, host.Report{Host: m.host, Facts: m.facts})
+	}
+	f := &preflight{p.Cluster}
+	for i := range reports {
+		f.rename(&reports[i])
+	}
+	for _, problem := range host.Preflight(reports, func(host.Host) host.Needs { return host.Needs{} }) {
+		if strings.Contains(problem.What, "debian") {
+			t.Error(problem.What)
+		}
+	}
+	if reports[0].Facts.Hostname != "m0" || p.members[0].facts.Hostname != "debian" {
+		t.Errorf("they are called %s and %s", reports[0].Facts.Hostname, p.members[0].facts.Hostname)
+	}
+}

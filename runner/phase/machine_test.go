@@ -1,0 +1,230 @@
+package phase
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/clusterfile"
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/state"
+)
+
+// machine is a host with files and units, on which what is asked of it happens to a map.
+type machine struct {
+	t    *testing.T
+	host host.Host
+	// answer says what becomes of a command that is neither about files nor about units; nil and 0 succeed.
+	answer func(cmd host.Command, stdin string) (stdout string, code int)
+
+	mu    sync.Mutex
+	files map[string]string
+	units map[string]bool
+	ran   []string // commands that change something, without the lock around them
+	stdin []string // what they read
+	env   []map[string]string
+	argvs []string // of every process
+}
+
+func (f *machine) Host() host.Host { return f.host }
+func (f *machine) Close() error    { return nil }
+
+func (f *machine) Run(ctx context.Context, cmd host.Command) error {
+	stdin := ""
+	if cmd.Stdin != nil {
+		data, err := io.ReadAll(cmd.Stdin)
+		if err != nil {
+			return err
+		}
+		stdin = string(data)
+	}
+	f.mu.Lock()
+	f.argvs = append(f.argvs, strings.Join(cmd.Argv, " "))
+	stdout, code, known := f.file(cmd.Argv, stdin)
+	if !known {
+		if at := slices.IndexFunc(cmd.Argv, func(arg string) bool { return strings.HasSuffix(arg, "/"+agent.WorkLock) }); at >= 0 {
+			cmd.Argv = cmd.Argv[at+1:]
+		}
+		f.ran, f.stdin, f.env = append(f.ran, strings.Join(cmd.Argv, " ")), append(f.stdin, stdin), append(f.env, cmd.Env)
+	}
+	f.mu.Unlock()
+	stderr := "as the test wants it"
+	if !known && f.answer != nil {
+		stdout, code = f.answer(cmd, stdin)
+	}
+	if code != 0 {
+		if stdout != "" {
+			stderr = stdout
+		}
+		return &host.ExitError{Host: f.host.String(), Name: cmd.Argv[0], Code: code, Stderr: stderr}
+	}
+	if cmd.Stdout != nil {
+		if _, err := io.WriteString(cmd.Stdout, stdout); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// file does what is about files and units.
+func (f *machine) file(argv []string, stdin string) (stdout string, code int, known bool) {
+	says := map[bool]int{true: 0, false: 1}
+	script := ""
+	if argv[0] == "sh" {
+		script = argv[2]
+	}
+	switch {
+	case strings.HasSuffix(script, `|| cat "$1"`):
+		return f.files[argv[4]], 0, true
+	case strings.Contains(script, "sha256sum -c"):
+		return "", says[fmt.Sprintf("%x", sha256.Sum256([]byte(f.files[argv[4]]))) == argv[5]], true
+	case strings.HasPrefix(script, "test -e /etc/kubernetes"): // what kubeadm left half done
+		return "", 1, true
+	case argv[0] == "cat":
+		content, there := f.files[argv[1]]
+		return content, says[there], true
+	case argv[0] == "rm":
+		delete(f.files, argv[len(argv)-1])
+		return "", 0, true
+	case argv[0] == "test":
+		there := false
+		for name := range f.files {
+			there = there || name == argv[2] || strings.HasPrefix(name, argv[2]+"/")
+		}
+		return "", says[there], true
+	case argv[0] == "systemctl" && argv[1] == "is-active":
+		return "", says[f.units[argv[3]]], true
+	case argv[0] == "systemctl" && argv[1] == "restart":
+		f.units[argv[2]] = true
+		return "", 0, false
+	case argv[0] == agent.Path && argv[1] == "agent" && argv[2] == "write-file":
+		var request struct{ Path string }
+		if err := json.Unmarshal([]byte(argv[3]), &request); err != nil {
+			f.t.Error(err)
+		}
+		changed := f.files[request.Path] != stdin
+		f.files[request.Path] = stdin
+		return fmt.Sprintf(`{"changed":%t}`, changed), 0, true
+	}
+	return "", 0, false
+}
+
+// calls are the commands that begin so.
+func (f *machine) calls(prefix string) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(f.ran), func(line string) bool { return !strings.HasPrefix(line, prefix) })
+}
+
+// park is a site of machines: masters are 10.0.0.1 and on, nodes follow.
+type park struct {
+	*Cluster
+	machines []*machine
+	out      *bytes.Buffer
+}
+
+func newPark(t *testing.T, masters, nodes int) *park {
+	t.Helper()
+	p := &park{out: &bytes.Buffer{}}
+	p.Cluster = &Cluster{Name: "default", DataRoot: DefaultDataRoot, Site: bareSite(), Report: NewReport(p.out), state: state.New("default")}
+	for i := range masters + nodes {
+		role := host.RoleMaster
+		if i >= masters {
+			role = host.RoleNode
+		}
+		h := host.Host{Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), Role: role}
+		p.Hosts = append(p.Hosts, Host{Login: h, Site: clusterfile.Host{Address: h.Address, Role: role}})
+		f := &machine{t: t, host: h, files: map[string]string{hostsPath: "127.0.0.1 localhost\n"}, units: map[string]bool{}}
+		p.machines = append(p.machines, f)
+		p.join(host.Report{Host: h, Conn: f, Facts: &host.Facts{Hostname: fmt.Sprintf("h%d", i+1)}})
+	}
+	p.settleNames()
+	return p
+}
+
+// joined makes the first n machines nodes of the cluster, which a run has completed.
+func (p *park) joined(n int) *park {
+	for i, m := range p.members[:n] {
+		marker := joinMarker
+		if i == 0 {
+			marker = initMarker
+		}
+		m.joined = true
+		p.machines[i].files[m.path(marker)] = finished + "\n"
+		p.machines[i].files[m.path(scriptsMarker)] = "prepared\n"
+		p.state.Hosts = append(p.state.Hosts, state.Host{Address: m.host.Address, Name: m.name, Role: string(m.host.Role)})
+	}
+	return p
+}
+
+// without leaves a host out, as if it had not been named or did not answer.
+func (p *park) without(i int) *park {
+	p.members = slices.Delete(p.members, i, i+1)
+	for at, m := range p.members {
+		m.index = at
+	}
+	return p
+}
+
+// nodeList is what kubectl get nodes prints for all hosts of the state.
+func (p *park) nodeList() string {
+	list := map[string]any{}
+	var items []any
+	for _, h := range p.state.Hosts {
+		items = append(items, map[string]any{
+			"metadata": map[string]any{"name": h.Name, "resourceVersion": "7", "labels": map[string]string{"zone": "z" + h.Name}},
+			"status":   map[string]any{"conditions": []any{map[string]string{"type": "Ready", "status": "True"}}},
+		})
+	}
+	list["items"] = items
+	text, err := json.Marshal(list)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// plan is what was done, or would be.
+func (p *park) plan(t *testing.T) string {
+	t.Helper()
+	var text bytes.Buffer
+	if err := WritePlan(&text, false, p.Report); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
+}
+
+// newPlugin is a plugin of the Clusterfile.
+func newPlugin(t *testing.T, name, typ, action, on, data string) plugin.Plugin {
+	t.Helper()
+	one, _, err := plugin.New("Clusterfile:1", name, typ, action, on, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return one
+}
+
+// secretless fails if a secret is in what anybody on a host, or whoever reads along, can see.
+func (p *park) secretless(t *testing.T, secret string) {
+	t.Helper()
+	for _, f := range p.machines {
+		for _, argv := range f.argvs {
+			if strings.Contains(argv, secret) {
+				t.Errorf("%s: in the process list: %s", f.host, argv)
+			}
+		}
+	}
+	if strings.Contains(p.out.String(), secret) || strings.Contains(p.plan(t), secret) {
+		t.Errorf("in the report:\n%s%s", p.out, p.plan(t))
+	}
+}
