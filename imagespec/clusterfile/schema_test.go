@@ -148,9 +148,8 @@ func (g *generator) define(t reflect.Type) {
 		return
 	}
 	properties, required := object{}, []string{}
-	g.definitions[t.Name()] = object{
-		"type": "object", "description": g.comments[t.Name()], "additionalProperties": false, "properties": properties,
-	}
+	definition := object{"type": "object", "description": g.comments[t.Name()], "additionalProperties": false, "properties": properties}
+	g.definitions[t.Name()] = definition
 	for field := range t.Fields() {
 		name := fieldName(field)
 		if name == "" {
@@ -158,7 +157,7 @@ func (g *generator) define(t reflect.Type) {
 		}
 		of := g.value(field.Type)
 		of["description"] = g.comments[t.Name()+"."+field.Name]
-		if words := strings.Fields(field.Tag.Get("examples")); words != nil {
+		if words := strings.Fields(field.Tag.Get("examples")); len(words) > 0 {
 			of["examples"] = words
 		}
 		if field.Type == reflect.TypeFor[Ignored]() {
@@ -172,7 +171,9 @@ func (g *generator) define(t reflect.Type) {
 			required = append(required, name)
 		}
 	}
-	g.definitions[t.Name()].(object)["required"] = required
+	if len(required) > 0 {
+		definition["required"] = required
+	}
 }
 
 // TestEveryFieldHasAComment, which is what an editor shows.
