@@ -5,6 +5,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	format "github.com/kubefile/kubefile/imagespec/clusterfile"
 	"github.com/kubefile/kubefile/runner"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/source"
@@ -13,12 +14,20 @@ import (
 func genFlags() []cli.Flag {
 	return append(append(siteFlags(), commandFlags()...), plainFlag(),
 		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "NAME=VALUE for scripts, templates, plugins and commands; may stand many times"},
-		&cli.BoolFlag{Name: "kubeadm", Usage: "print the documents that kubeadm is given, and no Clusterfile"})
+		&cli.BoolFlag{Name: "kubeadm", Usage: "print the documents that kubeadm is given, and no Clusterfile"},
+		&cli.BoolFlag{Name: "schema", Usage: "print the JSON Schema of Clusterfiles, for editors; without IMAGE"})
 }
 
 // gen prints the Clusterfile that says the same as the flags. No password is in it.
 func gen(ctx context.Context, cmd *cli.Command) error {
 	out := cmd.Root().Writer
+	if cmd.Bool("schema") {
+		if cmd.Args().Present() || cmd.Bool("kubeadm") {
+			return usage("the schema is the same for every image: gen --schema stands alone")
+		}
+		_, err := out.Write(format.Schema())
+		return err
+	}
 	if cmd.Bool("kubeadm") {
 		s, err := site(cmd)
 		if err != nil {

@@ -158,6 +158,16 @@ func TestGenKubeadm(t *testing.T) {
 	}
 }
 
+func TestGenSchema(t *testing.T) {
+	stdout, stderr, code := call(t, "", "gen", "--schema")
+	if code != 0 || stdout != string(format.Schema()) || !json.Valid([]byte(stdout)) {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	if _, stderr, code := call(t, "", "gen", "--schema", "image"); code != exitUsage || !strings.Contains(stderr, "stands alone") {
+		t.Errorf("exit code %d\n%s", code, stderr)
+	}
+}
+
 // The agent asks the DNS that it is told, and says who does not answer.
 func TestResolve(t *testing.T) {
 	if _, stderr, code := call(t, "", "resolve", "--server", "127.0.0.99", "kubernetes.default.svc.cluster.local"); code != exitFailed ||

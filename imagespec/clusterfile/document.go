@@ -15,7 +15,7 @@ import (
 
 // Limits of what is read. Those of a document hold with its aliases written out, so that a few lines cannot become gigabytes.
 const (
-	maxNodes    = 100_000
+	maxNodes    = 50_000
 	maxBytes    = 16 << 20
 	maxDepth    = 50
 	maxProblems = 20 // that are told of one file
@@ -72,6 +72,9 @@ func split(name string, data []byte) iter.Seq[*Document] {
 
 // read makes Root of Text; nil of an empty document.
 func (d *Document) read() error {
+	if len(bytes.TrimSpace(d.Text)) == 0 {
+		return nil
+	}
 	var node yaml.Node
 	if err := yaml.Unmarshal(d.Text, &node); err != nil {
 		return d.Locate(err)
@@ -135,6 +138,20 @@ func (d *Document) Field(path ...string) *yaml.Node {
 		node = found
 	}
 	return node
+}
+
+// Kinds are those of our documents.
+func Kinds() []string { return []string{"Cluster", "Config", "Plugin", "Application"} }
+
+// APIVersions are those of every generation, today's first. They do not decide how a document is read; its kind and shape do.
+func APIVersions() []string {
+	var all []string
+	for _, group := range []string{"sealer.io", "sealer.cloud", "sealer.aliyun.com", "zlink.aliyun.com"} {
+		for _, version := range []string{"v2", "v1", "v1alpha1", "v2alpha1"} {
+			all = append(all, group+"/"+version)
+		}
+	}
+	return all
 }
 
 // Kind is the document's kind, of which it has to have one and an apiVersion.

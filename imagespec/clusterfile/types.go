@@ -10,13 +10,13 @@ import (
 )
 
 // A field of the types has the name of its tag `yaml`, and those of `also`, which are old ones. `check` names one of [Checks], which its
-// text has to pass. `ignored` says why a field of old documents means nothing here: a warning says so. `jsonschema` is for the schema.
+// text has to pass. `ignored` says why a field of old documents means nothing here: a warning says so. `examples` are for the schema.
 
 // ClusterDocument is `kind: Cluster`.
 type ClusterDocument struct {
 	APIVersion string      `yaml:"apiVersion"`
 	Kind       string      `yaml:"kind"`
-	Metadata   Metadata    `yaml:"metadata"`
+	Metadata   Metadata    `yaml:"metadata,omitempty"`
 	Spec       ClusterSpec `yaml:"spec"`
 
 	// Status was written by the old tool.
@@ -44,7 +44,7 @@ type Metadata struct {
 // ClusterSpec says which image runs on which hosts, and how.
 type ClusterSpec struct {
 	// Image is the cluster image: a registry reference, an OCI layout directory, or an archive.
-	Image string `yaml:"image"`
+	Image string `yaml:"image,omitempty"`
 	// Env is for scripts, templates, plugins and commands: a map, or a list of NAME=VALUE in which a name that stands twice makes a list.
 	Env Env `yaml:"env,omitempty" check:"variable"`
 	// SSH is how to log in to the hosts.
@@ -88,7 +88,7 @@ type HostSpec struct {
 	// IPs are addresses, lists and ranges: 192.168.0.2-192.168.0.7.
 	IPs []string `yaml:"ips" check:"addresses"`
 	// Roles are master or node, and any others, which become labels node-role.kubernetes.io/ROLE.
-	Roles []string `yaml:"roles" check:"role" jsonschema:"example=master,example=node"`
+	Roles []string `yaml:"roles" check:"role" examples:"master node"`
 	// SSH is how to log in to these hosts.
 	SSH SSH `yaml:"ssh,omitempty"`
 	// Env of these hosts, over the cluster's.
@@ -178,14 +178,14 @@ type ExternalRegistry struct {
 // ContainerRuntime is the container runtime on the hosts.
 type ContainerRuntime struct {
 	// Type is containerd.
-	Type string `yaml:"type,omitempty" check:"runtime" jsonschema:"example=containerd"`
+	Type string `yaml:"type,omitempty" check:"runtime" examples:"containerd"`
 }
 
 // OldClusterDocument is `kind: Cluster` of the first generation, recognised by its shape: masters and nodes in place of hosts.
 type OldClusterDocument struct {
 	APIVersion string         `yaml:"apiVersion"`
 	Kind       string         `yaml:"kind"`
-	Metadata   Metadata       `yaml:"metadata"`
+	Metadata   Metadata       `yaml:"metadata,omitempty"`
 	Spec       OldClusterSpec `yaml:"spec"`
 
 	// Status was written by the old tool.
@@ -195,11 +195,11 @@ type OldClusterDocument struct {
 // OldClusterSpec says which image runs on which hosts.
 type OldClusterSpec struct {
 	// Image is the cluster image: a registry reference, an OCI layout directory, or an archive.
-	Image string `yaml:"image"`
+	Image string `yaml:"image,omitempty"`
 	// Env is for scripts, templates, plugins and commands: a map, or a list of NAME=VALUE in which a name that stands twice makes a list.
 	Env Env `yaml:"env,omitempty" check:"variable"`
 	// Provider is BAREMETAL: hosts are only used, not made.
-	Provider string `yaml:"provider,omitempty" check:"provider" jsonschema:"example=BAREMETAL"`
+	Provider string `yaml:"provider,omitempty" check:"provider" examples:"BAREMETAL"`
 	// SSH is how to log in to the hosts.
 	SSH SSH `yaml:"ssh,omitempty"`
 	// Network are the cluster's networks.
@@ -258,7 +258,7 @@ func (h *OldHosts) UnmarshalYAML(node *yaml.Node) error {
 type ConfigDocument struct {
 	APIVersion string     `yaml:"apiVersion"`
 	Kind       string     `yaml:"kind"`
-	Metadata   Metadata   `yaml:"metadata"`
+	Metadata   Metadata   `yaml:"metadata,omitempty"`
 	Spec       ConfigSpec `yaml:"spec"`
 }
 
@@ -269,9 +269,9 @@ type ConfigSpec struct {
 	// Data is the content, or what is merged into it.
 	Data string `yaml:"data"`
 	// Strategy is overwrite, which is the default, or merge: a deep merge of YAML.
-	Strategy string `yaml:"strategy,omitempty" jsonschema:"example=overwrite,example=merge"`
+	Strategy string `yaml:"strategy,omitempty" examples:"overwrite merge"`
 	// Process is what is done with data first, joined by |: value, toJson, toBase64, toSecret.
-	Process string `yaml:"process,omitempty" jsonschema:"example=toJson,example=toBase64,example=value|toBase64,example=value|toBase64|toSecret"`
+	Process string `yaml:"process,omitempty" examples:"toJson toBase64 value|toBase64 value|toBase64|toSecret"`
 	// AppName is the application of the image that the file is of.
 	AppName string `yaml:"appName,omitempty"`
 }
@@ -280,19 +280,19 @@ type ConfigSpec struct {
 type PluginDocument struct {
 	APIVersion string     `yaml:"apiVersion"`
 	Kind       string     `yaml:"kind"`
-	Metadata   Metadata   `yaml:"metadata"`
+	Metadata   Metadata   `yaml:"metadata,omitempty"`
 	Spec       PluginSpec `yaml:"spec"`
 }
 
 // PluginSpec says what, when and where.
 type PluginSpec struct {
 	// Type is HOSTNAME, SHELL, LABEL, TAINT or CLUSTERCHECK.
-	Type string `yaml:"type,omitempty" jsonschema:"example=HOSTNAME,example=SHELL,example=LABEL,example=TAINT,example=CLUSTERCHECK"`
+	Type string `yaml:"type,omitempty" examples:"HOSTNAME SHELL LABEL TAINT CLUSTERCHECK"`
 	// Action is PreInit, PreJoin, PostJoin, PreGuest, PostInstall, PreClean, PostClean, or several of them joined by |.
-	Action string `yaml:"action,omitempty" jsonschema:"example=PreInit,example=PreJoin,example=PostJoin,example=PreGuest,example=PostInstall,example=PreClean,example=PostClean"`
+	Action string `yaml:"action,omitempty" examples:"PreInit PreJoin PostJoin PreGuest PostInstall PreClean PostClean"`
 	// On selects hosts: all by default, master, node, master0, another role, addresses and ranges, or a label selector. Unquoted, it is the
 	// key true to YAML 1.1.
-	On string `yaml:"on,omitempty" also:"scope true" jsonschema:"example=master,example=node,example=master0"`
+	On string `yaml:"on,omitempty" also:"scope true" examples:"master node master0"`
 	// Data is the script of SHELL, and the lines of HOSTNAME, LABEL and TAINT.
 	Data string `yaml:"data,omitempty"`
 }
@@ -301,7 +301,7 @@ type PluginSpec struct {
 type ApplicationDocument struct {
 	APIVersion string          `yaml:"apiVersion"`
 	Kind       string          `yaml:"kind"`
-	Metadata   Metadata        `yaml:"metadata"`
+	Metadata   Metadata        `yaml:"metadata,omitempty"`
 	Spec       ApplicationSpec `yaml:"spec"`
 }
 
@@ -334,9 +334,9 @@ type ApplicationFile struct {
 	// Data is as in a Config.
 	Data string `yaml:"data"`
 	// Strategy is as in a Config.
-	Strategy string `yaml:"strategy,omitempty" jsonschema:"example=overwrite,example=merge"`
+	Strategy string `yaml:"strategy,omitempty" examples:"overwrite merge"`
 	// Process is as in a Config.
-	Process string `yaml:"process,omitempty" jsonschema:"example=toJson,example=toBase64,example=value|toBase64,example=value|toBase64|toSecret"`
+	Process string `yaml:"process,omitempty" examples:"toJson toBase64 value|toBase64 value|toBase64|toSecret"`
 }
 
 // ApplicationLaunch is how an application is started.

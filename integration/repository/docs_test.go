@@ -10,7 +10,7 @@ import (
 )
 
 // documents are those whose command lines a reader types.
-var documents = []string{"README.md", "docs/operations.md", "docs/troubleshooting.md", "docs/kubefile.md", "docs/discovery.md", "docs/rules/README.md", "examples/kubernetes/README.md", "examples/dashboard/README.md"}
+var documents = []string{"README.md", "docs/operations.md", "docs/troubleshooting.md", "docs/kubefile.md", "docs/clusterfile.md", "docs/plugins.md", "docs/discovery.md", "docs/rules/README.md", "examples/kubernetes/README.md", "examples/dashboard/README.md"}
 
 // TestDocumentsNameWhatExists checks every make target, every command and flag of sealer-run, and every link of the documents.
 func TestDocumentsNameWhatExists(t *testing.T) {
@@ -54,7 +54,7 @@ func checkCommand(t *testing.T, document, binary, line string) {
 	switch {
 	case len(words) == 0:
 		return
-	case regexp.MustCompile(`^(delete|status|kubeconfig|inspect|images)$`).MatchString(words[0]):
+	case regexp.MustCompile(`^(apply|plan|gen|delete|status|kubeconfig|inspect|images)$`).MatchString(words[0]):
 		command = words[0]
 	}
 	help, err := exec.CommandContext(t.Context(), binary, command, "--help").CombinedOutput()

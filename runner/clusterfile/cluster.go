@@ -149,7 +149,8 @@ func makeCluster(d *format.Document, w format.ClusterDocument) (*Cluster, error)
 	seen := map[netip.Addr]int{}
 	for _, entry := range spec.Hosts {
 		hosts, err := makeHosts(d.File, entry, spec.SSH, seen)
-		if failed = append(failed, err); len(failed) > maxHosts {
+		if failed = append(failed, err); len(c.Hosts)+len(hosts) > maxHosts {
+			failed = append(failed, fmt.Errorf("%s: more than %d hosts: that is no cluster", d.At(d.Root), maxHosts))
 			break
 		}
 		c.Hosts = append(c.Hosts, hosts...)
@@ -178,7 +179,7 @@ func makeHosts(file string, entry format.HostSpec, ssh format.SSH, seen map[neti
 	var hosts []Host
 	for _, list := range entry.IPs {
 		addresses, err := host.ParseAddresses(list)
-		if failed = append(failed, err); len(seen)+len(addresses) > maxHosts {
+		if failed = append(failed, err); len(hosts)+len(addresses) > maxHosts {
 			failed = append(failed, fmt.Errorf("more than %d hosts: that is no cluster", maxHosts))
 			break
 		}

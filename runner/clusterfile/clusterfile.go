@@ -131,22 +131,13 @@ func parse(sources []source) (*Clusterfile, error) {
 	return r.out, nil
 }
 
-// groups and versions are those of every generation. They do not decide how a document is read; its kind and shape do.
-var (
-	groups   = []string{"sealer.io", "sealer.cloud", "sealer.aliyun.com", "zlink.aliyun.com"}
-	versions = []string{"v2", "v1", "v1alpha1", "v2alpha1"}
-)
-
-// kinds are those of ours.
-var kinds = []string{"Cluster", "Config", "Plugin", "Application"}
-
 // document takes in one document.
 func (r *reader) document(d *format.Document) error {
 	kind, apiVersion, err := d.Kind()
 	if err != nil {
 		return err
 	}
-	group, version, _ := strings.Cut(apiVersion.Value, "/")
+	group, _, _ := strings.Cut(apiVersion.Value, "/")
 	if slices.Contains(kubeadm.Kinds(), kind.Value) || strings.HasSuffix(group, ".k8s.io") {
 		return r.kubeadmDocument(d, kind.Value)
 	}
@@ -157,8 +148,8 @@ func (r *reader) document(d *format.Document) error {
 	case kind.Value == "KubeadmConfig":
 		return fmt.Errorf("%s: no kind KubeadmConfig: write documents of kind %s", d.At(kind), strings.Join(kubeadm.Kinds(), ", "))
 	case !known:
-		return fmt.Errorf("%s: no kind %q%s", d.At(kind), kind.Value, format.Suggest(kind.Value, append(kinds, kubeadm.Kinds()...)))
-	case !slices.Contains(groups, group) || !slices.Contains(versions, version):
+		return fmt.Errorf("%s: no kind %q%s", d.At(kind), kind.Value, format.Suggest(kind.Value, append(format.Kinds(), kubeadm.Kinds()...)))
+	case !slices.Contains(format.APIVersions(), apiVersion.Value):
 		return fmt.Errorf("%s: no apiVersion %q for %s: write sealer.io/v2", d.At(apiVersion), apiVersion.Value, kind.Value)
 	}
 	return read(d)

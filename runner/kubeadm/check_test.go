@@ -67,6 +67,24 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// Of documents that others come below, only what they say is looked at.
+func TestCheckPart(t *testing.T) {
+	hosts := []netip.Addr{netip.MustParseAddr("10.77.0.11"), netip.MustParseAddr("10.77.0.12")}
+	for networking, want := range map[string]string{
+		"{podSubnet: 10.96.128.0/17}":                            "", // the services of the image may be elsewhere
+		"{podSubnet: 10.244.0.0/25}":                             "", // the image may say how nodes share it
+		"{podSubnet: 10.77.0.12/31}":                             "ClusterConfiguration.networking.podSubnet: 10.77.0.12/31 is too small\nClusterConfiguration.networking.podSubnet: 10.77.0.12/31 has the host 10.77.0.12",
+		"{podSubnet: 10.1.0.0/16, serviceSubnet: 10.1.128.0/20}": "podSubnet: 10.1.0.0/16 overlaps with serviceSubnet 10.1.128.0/20",
+		"{serviceSubnet: 'fd00::/108'}":                          "serviceSubnet: no host has an address of the family",
+		"{podSubnet: x}":                                         `podSubnet: "x" is no network`,
+	} {
+		err := parse(t, clusterHead+"networking: "+networking+"\n").CheckPart(hosts)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", networking, err, want)
+		}
+	}
+}
+
 func TestNetwork(t *testing.T) {
 	cases := []struct{ networking, pods, services, domain, dns string }{
 		{"", "", "10.96.0.0/12", "cluster.local", "10.96.0.10"},
