@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	format "github.com/kubefile/kubefile/imagespec/clusterfile"
 )
@@ -39,11 +38,7 @@ func FuzzParse(f *testing.F) {
 	}
 	place := regexp.MustCompile(`^Clusterfile:\d+(:\d+)?: `)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		began := time.Now()
 		c, err := Parse("Clusterfile", data)
-		if took := time.Since(began); took > 20*time.Second {
-			t.Fatalf("it took %s", took)
-		}
 		if err != nil {
 			if !place.MatchString(err.Error()) {
 				t.Fatalf("no place: %v", err)
@@ -117,11 +112,7 @@ func TestBounded(t *testing.T) {
 		"many addresses": strings.Replace(clusterText, "[10.0.0.1]", "["+strings.TrimSuffix(strings.Repeat("10.0.0.1-10.0.4.0, ", 5_000), ", ")+"]", 1),
 	} {
 		t.Run(name, func(t *testing.T) {
-			began := time.Now()
 			_, err := Parse("Clusterfile", []byte(text))
-			if took := time.Since(began); took > 20*time.Second {
-				t.Errorf("it took %s", took)
-			}
 			if name != "documents" && err == nil {
 				t.Error("it is read")
 			}
