@@ -2,6 +2,7 @@
 # start.sh server     runs the Redis of this pod: the sentinels say whether it is the primary, or whom it follows
 # start.sh sentinel   runs the sentinel beside it
 # start.sh check      says whether Redis serves what the primary has
+# start.sh primary    prints who the primary is
 set -eu
 umask 077
 domain=$(sed -n 's/^search .*\.svc\.\([^ ]*\).*/\1/p' /etc/resolv.conf)
@@ -100,5 +101,6 @@ SETTINGS
 case $1 in
   server) run_server ;;
   sentinel) run_sentinel ;;
+  primary) ask "$POD_NAME" ;;
   check) case $(redis-cli info replication) in *role:master* | *master_link_status:up*) ;; *) exit 1 ;; esac ;;
 esac
