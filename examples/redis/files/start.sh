@@ -89,7 +89,7 @@ sentinel announce-hostnames yes
 sentinel announce-ip $(name "$POD_NAME")
 sentinel monitor main $primary 6379 $((PODS / 2 + 1))
 sentinel down-after-milliseconds main 5000
-sentinel failover-timeout main 15000
+sentinel failover-timeout main 10000
 SETTINGS
       password requirepass 'sentinel auth-pass main'
     } > $conf.new
