@@ -79,9 +79,11 @@ func TestNetworkFollowsPodSubnet(t *testing.T) {
 			t.Errorf("podSubnet %q gives %v, want %v", subnet, got, want)
 		}
 	}
-	for _, found := range image.describe(t).Lock.Images {
-		if strings.Contains(found.Reference, "flannel") && strings.Contains(found.Found[0].File, "/") && found.Found[0].File != manifest+".tmpl" {
-			t.Errorf("%s was found at %+v", found.Reference, found.Found)
+	for _, locked := range image.describe(t).Lock.Images {
+		for _, found := range locked.Found {
+			if strings.Contains(locked.Reference, "flannel") && found.File != manifest+".tmpl" {
+				t.Errorf("%s was found at %+v", locked.Reference, found)
+			}
 		}
 	}
 }

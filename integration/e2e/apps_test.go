@@ -216,7 +216,9 @@ func (a *apps) webConfig(t *testing.T) string {
 func (a *apps) webValues(t *testing.T) {
 	page := func(want string) {
 		t.Helper()
-		a.says(t, "default/probe/probe", "wget -qO- http://web.web", "<title>Web</title>\n"+want)
+		// By the address: the lab's busybox, unlike the official one, has no resolver.
+		address := a.kubectl(t, "get service -n web web -o jsonpath='{.spec.clusterIP}'")
+		a.says(t, "default/probe/probe", "wget -qO- http://"+address, "<title>Web</title>\n"+want)
 	}
 	config := a.webConfig(t)
 	with := a.clusterfileOf(t, webImage, config)

@@ -91,10 +91,14 @@ sentinel monitor main $primary 6379 $((PODS / 2 + 1))
 sentinel down-after-milliseconds main 5000
 sentinel failover-timeout main 10000
 SETTINGS
-      password requirepass 'sentinel auth-pass main'
     } > $conf.new
     mv $conf.new $conf
   done
+  { # the password anew: what it writes itself it cannot read in every case
+    grep -vE '^requirepass |sentinel auth-pass ' $conf
+    password requirepass 'sentinel auth-pass main'
+  } > $conf.new
+  mv $conf.new $conf
   exec redis-server $conf --sentinel
 }
 
