@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# examples.sh: builds the example images in the lab and pushes them to its registry: kubernetes from the compiled binaries, and the
-# dashboard on top of it. The command lines are those of the README, with the lab's frontend and addresses.
+# examples.sh [NAME...]: builds the example images in the lab and pushes them to its registry, all of them unless some are named:
+# kubernetes from the compiled binaries, the dashboard on top of it, and the application images. The command lines are those of the
+# examples' READMEs, with the lab's frontend and addresses.
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 [ -f "$top/_out/lab.env" ] || { echo "examples.sh: the lab is down: make up" >&2; exit 1; }
@@ -9,20 +10,6 @@ set -a
 . "$top/_out/lab.env"
 set +a
 version=v1.34.4
-binaries=$top/_out/examples/binaries
-
-# The directory that stands in for the Kubefile's stage "binaries": hard links where the file system allows, for it is 500 MB.
-rm -rf "$binaries"
-mkdir -p "$binaries/bin" "$binaries/cni"
-place() {
-  local to=$1 name
-  shift
-  for name in "$@"; do
-    cp -lL "$top/_out/bin/$name" "$binaries/$to/$name" 2> /dev/null || cp -L "$top/_out/bin/$name" "$binaries/$to/$name"
-  done
-}
-place bin kubeadm kubelet kubectl containerd containerd-shim-runc-v2 ctr runc crictl helm
-place cni bridge host-local loopback portmap ptp firewall
 
 build() {
   local example=$1 tag=$2
@@ -33,6 +20,36 @@ build() {
   echo "$REGISTRY/$tag"
 }
 
-build kubernetes kubernetes:$version --build-context binaries="$binaries"
-build dashboard dashboard:v2.2.0 --build-context kubernetes:$version="docker-image://$REGISTRY/kubernetes:$version" \
-  --build-arg URL="http://$UPSTREAM/files/dashboard/recommended.yaml"
+# The directory that stands in for the Kubefile's stage "binaries": hard links where the file system allows, for it is 500 MB.
+binaries=$top/_out/examples/binaries
+place() {
+  local to=$1 name
+  shift
+  for name in "$@"; do
+    cp -lL "$top/_out/bin/$name" "$binaries/$to/$name" 2> /dev/null || cp -L "$top/_out/bin/$name" "$binaries/$to/$name"
+  done
+}
+
+kubernetes() {
+  rm -rf "$binaries"
+  mkdir -p "$binaries/bin" "$binaries/cni"
+  place bin kubeadm kubelet kubectl containerd containerd-shim-runc-v2 ctr runc crictl helm
+  place cni bridge host-local loopback portmap ptp firewall
+  build kubernetes kubernetes:$version --build-context binaries="$binaries"
+}
+
+dashboard() {
+  build dashboard dashboard:v2.2.0 --build-context kubernetes:$version="docker-image://$REGISTRY/kubernetes:$version" \
+    --build-arg URL="http://$UPSTREAM/files/dashboard/recommended.yaml"
+}
+
+[ $# -gt 0 ] || set -- kubernetes dashboard redis mysql-cluster web
+for name in "$@"; do
+  case $name in
+    kubernetes | dashboard) "$name" ;;
+    redis) build redis redis:7.0 ;;
+    mysql-cluster) build mysql-cluster mysql-cluster:10.11 ;;
+    web) build web web:v1 ;;
+    *) echo "examples.sh: there is no example $name" >&2; exit 2 ;;
+  esac
+done

@@ -10,7 +10,11 @@ import (
 )
 
 // documents are those whose command lines a reader types.
-var documents = []string{"README.md", "docs/operations.md", "docs/troubleshooting.md", "docs/kubefile.md", "docs/clusterfile.md", "docs/plugins.md", "docs/discovery.md", "docs/rules/README.md", "examples/kubernetes/README.md", "examples/dashboard/README.md"}
+var documents = []string{
+	"README.md", "docs/operations.md", "docs/troubleshooting.md", "docs/kubefile.md", "docs/clusterfile.md", "docs/plugins.md", "docs/discovery.md",
+	"docs/rules/README.md", "examples/kubernetes/README.md", "examples/dashboard/README.md", "examples/redis/README.md",
+	"examples/mysql-cluster/README.md", "examples/web/README.md",
+}
 
 // TestDocumentsNameWhatExists checks every make target, every command and flag of sealer-run, and every link of the documents.
 func TestDocumentsNameWhatExists(t *testing.T) {

@@ -2,6 +2,7 @@
 # start.sh server     runs the Redis of this pod: the sentinels say whether it is the primary, or whom it follows
 # start.sh sentinel   runs the sentinel beside it
 # start.sh check      says whether Redis serves what the primary has
+# start.sh primary    prints who the primary is
 set -eu
 umask 077
 domain=$(sed -n 's/^search .*\.svc\.\([^ ]*\).*/\1/p' /etc/resolv.conf)
@@ -88,17 +89,22 @@ sentinel announce-hostnames yes
 sentinel announce-ip $(name "$POD_NAME")
 sentinel monitor main $primary 6379 $((PODS / 2 + 1))
 sentinel down-after-milliseconds main 5000
-sentinel failover-timeout main 15000
+sentinel failover-timeout main 10000
 SETTINGS
-      password requirepass 'sentinel auth-pass main'
     } > $conf.new
     mv $conf.new $conf
   done
+  { # the password anew: what it writes itself it cannot read in every case
+    grep -vE '^requirepass |sentinel auth-pass ' $conf
+    password requirepass 'sentinel auth-pass main'
+  } > $conf.new
+  mv $conf.new $conf
   exec redis-server $conf --sentinel
 }
 
 case $1 in
   server) run_server ;;
   sentinel) run_sentinel ;;
+  primary) ask "$POD_NAME" ;;
   check) case $(redis-cli info replication) in *role:master* | *master_link_status:up*) ;; *) exit 1 ;; esac ;;
 esac
