@@ -96,14 +96,13 @@ func bareSite() *clusterfile.Clusterfile {
 	return &clusterfile.Clusterfile{Cluster: &clusterfile.Cluster{Name: "default"}}
 }
 
-// artifact is a small cluster image with two commands.
-func artifact(t *testing.T) *source.Artifact {
+// artifact is a small cluster image with two commands, and with more files if there are.
+func artifact(t *testing.T, files ...sourcetest.Entry) *source.Artifact {
 	t.Helper()
 	dir := t.TempDir()
+	rootfs := []sourcetest.Entry{{Name: ".kubefile/sealer-run", Content: "the runner", Mode: 0o755}, {Name: "scripts/init.sh", Content: "true"}}
 	sourcetest.Layout(t, dir, []string{"amd64"},
-		sourcetest.Layer{Tar: sourcetest.Tar(t,
-			sourcetest.Entry{Name: ".kubefile/sealer-run", Content: "the runner", Mode: 0o755},
-			sourcetest.Entry{Name: "scripts/init.sh", Content: "true"})},
+		sourcetest.Layer{Tar: sourcetest.Tar(t, append(rootfs, files...)...)},
 		sourcetest.Layer{Images: true, Tar: sourcetest.Tar(t, sourcetest.Embedded(t, map[string]string{"quay.io/a/b:1": "content"})...)},
 	)
 	a, err := source.Open(t.Context(), dir, source.Options{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}})
