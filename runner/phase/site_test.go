@@ -165,6 +165,7 @@ func TestEnvironmentPrecedence(t *testing.T) {
 	c.Site.Cluster.Env = environment.Set{"B": {"cluster"}, "C": {"cluster"}, "D": {"cluster"}, "docker-dir": {"/c"}}
 	m := c.nodes()[0]
 	m.site.Env = environment.Set{"C": {"host"}, "D": {"host"}, "docker-dir": {"/d"}, "LIST": {"a", "b"}}
+	c.Artifact.Description.Env = append(c.Artifact.Description.Env, "docker_dir=/image")
 	env := c.environment(m).Variables()
 	for name, want := range map[string]string{
 		"A": "image", "B": "cluster", "C": "host", "D": "flag", "docker_dir": "/d", "docker-dir": "/d", "LIST": "a b",
