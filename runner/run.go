@@ -121,7 +121,7 @@ func run(ctx context.Context, c *phase.Cluster, opts Options, out io.Writer) err
 }
 
 var (
-	imageSelector = regexp.MustCompile(`(@[a-z0-9]+:[0-9a-f]+|:[A-Za-z0-9_.-]+)$`)
+	imageSelector = regexp.MustCompile(`(:[A-Za-z0-9_.-]+)?(@[a-z0-9]+:[0-9a-f]+)?$`)
 	archiveEnding = regexp.MustCompile(`\.(tar|tgz|oci|tar\.gz|tar\.zst)$`)
 	notInAName    = regexp.MustCompile(`[^a-z0-9._-]+`)
 )

@@ -44,6 +44,13 @@ func TestWrongCalls(t *testing.T) {
 		{"two images to look at", "inspect IMAGE IMAGE", "one IMAGE, not 2", exitUsage},
 		{"apply without a file", "apply", "-f Clusterfile", exitUsage},
 		{"a file and flags", "apply -f x -m 10.0.0.1", "write it into the Clusterfile", exitUsage},
+		{"a Clusterfile and a password from one input", "apply -f - -p -", "-f - and -p -", exitUsage},
+		{"two Clusterfiles from one input", "apply -f - -f -", "stands twice", exitUsage},
+		{"a file and another user", "plan -f x -u admin", "--user and a Clusterfile", exitUsage},
+		{"plan of nothing", "plan", "no IMAGE", exitUsage},
+		{"gen of nothing", "gen -m 10.0.0.1", "no IMAGE", exitUsage},
+		{"gen of a Clusterfile", "gen IMAGE -f x", "add --kubeadm", exitUsage},
+		{"gen of no configuration", "gen --kubeadm -m 10.0.0.1", "no IMAGE", exitUsage},
 		{"no such Clusterfile", "apply -f nowhere/Clusterfile", "nowhere/Clusterfile", exitFailed},
 		{"an application that is not there", "IMAGE -m 10.0.0.1 --app web", "no application web", exitFailed},
 		{"no argument of a command", "IMAGE -m 10.0.0.1 --cmd-args x", "name=value", exitFailed},
@@ -118,6 +125,15 @@ func TestPasswords(t *testing.T) {
 	}
 	if _, stderr, code := call(t, "s3cret\n", append(args, "-p", "-")...); code != exitFailed || !strings.Contains(stderr, "127.0.0.1") {
 		t.Errorf("a host that does not answer gives %d\n%s", code, stderr)
+	}
+}
+
+// A password that has to be asked for cannot come from an input that is the Clusterfile.
+func TestPromptBesideAClusterfileFromTheInput(t *testing.T) {
+	file := "apiVersion: sealer.cloud/v2\nkind: Cluster\nmetadata: {name: c}\n" +
+		"spec: {image: " + layout(t) + ", ssh: {passwd: prompt}, hosts: [{ips: [10.0.0.1], roles: [master]}]}\n"
+	if _, stderr, code := call(t, file, "plan", "-f", "-"); code != exitFailed || !strings.Contains(stderr, "env:NAME or file:PATH") {
+		t.Errorf("exit code %d\n%s", code, stderr)
 	}
 }
 

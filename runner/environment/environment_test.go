@@ -71,6 +71,17 @@ func TestExported(t *testing.T) {
 	}
 }
 
+// Of two names that a shell says alike, the same one is always exported: what depends on the environment must not change by itself.
+func TestExportedIsAlwaysTheSame(t *testing.T) {
+	set := Set{"a-b": {"1"}, "a.b": {"2"}, "a+b": {"3"}}
+	want := set.Exported()["a_b"].String()
+	for range 100 {
+		if got := set.Exported()["a_b"].String(); got != want {
+			t.Fatalf("it is %s, and was %s", got, want)
+		}
+	}
+}
+
 func TestSubstitute(t *testing.T) {
 	env := Set{"docker-dir": {"/d"}, "docker-dir-old": {"/o"}, "PLAIN": {"x"}, "a.b": {"y"}, "1": {"z"}}
 	cases := []struct{ script, want string }{

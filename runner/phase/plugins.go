@@ -81,7 +81,8 @@ func (p *plugins) due(ctx context.Context, one plugin.Plugin, m *member) (bool, 
 	case plugin.PreJoin:
 		return !m.joined && m != p.first(), nil
 	case plugin.PostJoin:
-		return !p.known(m) && m != p.first(), nil
+		// The first master does not join; but its node is new, and a plugin for nodes says itself which it means.
+		return !p.known(m) && (m != p.first() || one.Type != plugin.Shell), nil
 	}
 	return true, nil
 }

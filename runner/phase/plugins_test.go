@@ -45,6 +45,8 @@ func TestWhenPluginsRun(t *testing.T) {
 		{"PreJoin on a new host", 3, shell("PreJoin", ""), "4"},
 		{"PostJoin not on the first master", 0, shell("PostJoin", ""), "2 3 4"},
 		{"PostJoin on a new host", 3, shell("PostJoin", ""), "4"},
+		{"labels of nodes that are new", 0, newPlugin(t, "labels", "LABEL", "PostJoin", "", "10.0.0.1,10.0.0.3 a=b"), "1 3"},
+		{"labels of nodes that are not", 4, newPlugin(t, "labels", "LABEL", "PostJoin", "", "10.0.0.1,10.0.0.3 a=b"), ""},
 		{"PreGuest on all", 4, shell("PreGuest", ""), "1 2 3 4"},
 		{"a role", 4, shell("PostInstall", "master"), "1 2"},
 		{"the first master", 4, shell("PostInstall", "master0"), "1"},
@@ -58,12 +60,14 @@ func TestWhenPluginsRun(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			p := newPark(t, 2, 2).joined(c.joined)
+			p := newPark(t, 2, 2).joined(4)
+			list := p.nodeList()
+			p = newPark(t, 2, 2).joined(c.joined)
 			p.members[3].site.Roles, p.members[3].site.Labels = []string{"storage"}, map[string]string{"disk": "ssd"}
 			for _, f := range p.machines {
 				f.answer = func(cmd host.Command, _ string) (string, int) {
 					if slices.Contains(cmd.Argv, "nodes") {
-						return p.nodeList(), 0
+						return list, 0
 					}
 					return `{"items":[]}`, 0
 				}

@@ -96,14 +96,13 @@ func bareSite() *clusterfile.Clusterfile {
 	return &clusterfile.Clusterfile{Cluster: &clusterfile.Cluster{Name: "default"}}
 }
 
-// artifact is a small cluster image with two commands.
-func artifact(t *testing.T) *source.Artifact {
+// artifact is a small cluster image with two commands, and with more files if there are.
+func artifact(t *testing.T, files ...sourcetest.Entry) *source.Artifact {
 	t.Helper()
 	dir := t.TempDir()
+	rootfs := []sourcetest.Entry{{Name: ".kubefile/sealer-run", Content: "the runner", Mode: 0o755}, {Name: "scripts/init.sh", Content: "true"}}
 	sourcetest.Layout(t, dir, []string{"amd64"},
-		sourcetest.Layer{Tar: sourcetest.Tar(t,
-			sourcetest.Entry{Name: ".kubefile/sealer-run", Content: "the runner", Mode: 0o755},
-			sourcetest.Entry{Name: "scripts/init.sh", Content: "true"})},
+		sourcetest.Layer{Tar: sourcetest.Tar(t, append(rootfs, files...)...)},
 		sourcetest.Layer{Images: true, Tar: sourcetest.Tar(t, sourcetest.Embedded(t, map[string]string{"quay.io/a/b:1": "content"})...)},
 	)
 	a, err := source.Open(t.Context(), dir, source.Options{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}})
@@ -166,6 +165,7 @@ func TestEnvironmentPrecedence(t *testing.T) {
 	c.Site.Cluster.Env = environment.Set{"B": {"cluster"}, "C": {"cluster"}, "D": {"cluster"}, "docker-dir": {"/c"}}
 	m := c.nodes()[0]
 	m.site.Env = environment.Set{"C": {"host"}, "D": {"host"}, "docker-dir": {"/d"}, "LIST": {"a", "b"}}
+	c.Artifact.Description.Env = append(c.Artifact.Description.Env, "docker_dir=/image")
 	env := c.environment(m).Variables()
 	for name, want := range map[string]string{
 		"A": "image", "B": "cluster", "C": "host", "D": "flag", "docker_dir": "/d", "docker-dir": "/d", "LIST": "a b",
