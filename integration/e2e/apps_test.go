@@ -13,24 +13,12 @@ import (
 	"time"
 )
 
-// TestApplications brings up a cluster and runs the application images of examples/ on it.
-func TestApplications(t *testing.T) {
-	r := prepare(t, 3)
-	before := r.snapshots(t)
-	r.succeed(t, r.registry+"/kubernetes:v1.34.4", "-m", masters, "-n", nodes, "-e", oomScore)
-	a := &apps{road: r, cluster: "default", master: masters}
-	a.all(t)
-	t.Run("delete", func(t *testing.T) {
-		r.succeed(t, "delete", "--all", "--yes", "-m", masters)
-		r.bare(t, before)
-	})
-}
-
 // apps runs the application images of examples/ on a cluster that is there, and uses each through its own client.
 type apps struct {
 	*road
-	cluster string // its name
-	master  string // any of its masters
+	cluster  string // its name
+	dataRoot string
+	master   string // any of its masters
 }
 
 // all is one test, because each part begins where the one before it ended. It leaves the applications on the cluster.
@@ -55,7 +43,7 @@ const (
 
 // on are the arguments that run images on the cluster.
 func (a *apps) on(args ...string) []string {
-	return append(args, "--cluster-name", a.cluster, "-m", a.master)
+	return append(args, "--cluster-name", a.cluster, "--data-root", a.dataRoot, "-m", a.master)
 }
 
 // several brings both databases, with a variable for one of them.
@@ -174,8 +162,8 @@ func (a *apps) mysql(t *testing.T) {
 // clusterfileOf is a Clusterfile for the cluster with further documents.
 func (a *apps) clusterfileOf(t *testing.T, image string, documents ...string) string {
 	t.Helper()
-	text := fmt.Sprintf("apiVersion: sealer.io/v2\nkind: Cluster\nmetadata: {name: %s}\nspec:\n  image: %s\n  ssh: {pk: %s}\n  hosts:\n  - {ips: [%s], roles: [master]}\n",
-		a.cluster, a.registry+"/"+image, a.lab.Key, a.master)
+	text := fmt.Sprintf("apiVersion: sealer.io/v2\nkind: Cluster\nmetadata: {name: %s}\nspec:\n  image: %s\n  dataRoot: %s\n  ssh: {pk: %s}\n  hosts:\n  - {ips: [%s], roles: [master]}\n",
+		a.cluster, a.registry+"/"+image, a.dataRoot, a.lab.Key, a.master)
 	return a.file(t, strings.Join(append([]string{text}, documents...), "---\n"))
 }
 
@@ -247,7 +235,7 @@ func (a *apps) caseMySQL(t *testing.T) {
 		t.Fatal(err)
 	}
 	document := strings.Replace(string(text), "  name: mysql\n", "  name: "+a.cluster+"\n", 1)
-	document = regexp.MustCompile(`(?m)^  hosts:$`).ReplaceAllString(document, "  ssh: {pk: "+a.lab.Key+"}\n  hosts:")
+	document = regexp.MustCompile(`(?m)^  hosts:$`).ReplaceAllString(document, "  dataRoot: "+a.dataRoot+"\n  ssh: {pk: "+a.lab.Key+"}\n  hosts:")
 	file := a.file(t, document)
 	a.apply(t, file)
 	if got, want := a.kubectl(t, "get secret -n mysql mysql -o jsonpath='{.data.password}'"), base64.StdEncoding.EncodeToString([]byte("xxx")); got != want {

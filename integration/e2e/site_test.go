@@ -37,6 +37,7 @@ func TestSite(t *testing.T) {
 	t.Run("again changes nothing and runs no plugin", s.again)
 	t.Run("another value of a variable", s.otherValue)
 	t.Run("a template that does not render", s.brokenTemplate)
+	t.Run("applications", (&apps{road: r, cluster: "site", dataRoot: "/srv/clusters", master: masters}).all)
 	t.Run("a second master later", s.secondMaster)
 	t.Run("delete", func(t *testing.T) { s.delete(t, before) })
 }
@@ -102,7 +103,7 @@ func (s *site) plan(t *testing.T) {
 		`10.77.0.11: plugin "of the image": run its script`,
 		`10.77.0.12: plugin "post-install": run its script`,
 		`10.77.0.12: plugin "labels": label the node [ssd=true tier=hot]`,
-		`10.77.0.13: plugin "taints": taint the node [dedicated=web:NoSchedule busy:PreferNoSchedule missing:NoSchedule-]`,
+		`10.77.0.13: plugin "taints": taint the node [dedicated=web:PreferNoSchedule busy:PreferNoSchedule missing:NoSchedule-]`,
 		`10.77.0.11: plugin "check": wait until nodes, system pods and DNS are ready`,
 		`10.77.0.12: note the environment for the removal, and the plugins "pre-clean", "post-clean", "labels", "taints", "check"`,
 		`10.77.0.11: write rootfs/etc/motd`, `10.77.0.12: write rootfs/etc/app.yaml`, `10.77.0.13: write rootfs/etc/login.yaml`,
@@ -275,7 +276,7 @@ func (s *site) nodes(t *testing.T) {
 	taints := s.kubectl(t, `get nodes -o jsonpath='{range .items[*]}{.metadata.name}{range .spec.taints[*]} {.key}={.value}:{.effect}{end}{"\n"}{end}'`)
 	for node, want := range map[string][]string{
 		"site-n0": {"rack=r1:PreferNoSchedule", "dedicated=db:NoSchedule"},
-		"site-n1": {"rack=r1:PreferNoSchedule", "dedicated=web:NoSchedule", "busy=:PreferNoSchedule"},
+		"site-n1": {"rack=r1:PreferNoSchedule", "dedicated=web:PreferNoSchedule", "busy=:PreferNoSchedule"},
 	} {
 		got := strings.Fields(regexp.MustCompile(`(?m)^` + node + ` .*$`).FindString(taints))
 		if !sameSet(got[min(1, len(got)):], want) {
