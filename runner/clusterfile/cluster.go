@@ -160,7 +160,11 @@ func makeCluster(d *format.Document, w format.ClusterDocument) (*Cluster, error)
 	}
 	slices.SortStableFunc(c.Hosts, func(a, b Host) int { return strings.Compare(string(a.Role), string(b.Role)) }) // master, node
 	if len(c.Hosts) == 0 || c.Hosts[0].Role != host.RoleMaster {
-		return nil, fmt.Errorf("%s: no master: write hosts: [{ips: [192.168.0.2], roles: [master]}]", d.At(d.Root))
+		example := "hosts: [{ips: [192.168.0.2], roles: [master]}]"
+		if isOld(d) {
+			example = "masters: {ipList: [192.168.0.2]}"
+		}
+		return nil, fmt.Errorf("%s: no master: write %s", d.At(d.Root), example)
 	}
 	return c, nil
 }

@@ -109,7 +109,7 @@ func TestBounded(t *testing.T) {
 		"long texts":     "a: &a " + long + "\nb: [" + strings.TrimSuffix(strings.Repeat("*a, ", 90_000), ", ") + "]\n",
 		"a long field":   "kind: Cluster\napiVersion: sealer.io/v2\n" + long + ": x\n",
 		"brackets":       strings.Repeat("[", maxSize),
-		"many addresses": strings.Replace(clusterText, "[10.0.0.1]", "["+strings.TrimSuffix(strings.Repeat("10.0.0.1-10.0.4.0, ", 5_000), ", ")+"]", 1),
+		"many addresses": strings.Replace(clusterText, "[10.0.0.1]", "["+strings.TrimSuffix(strings.Repeat("10.0.0.1-10.0.4.0, ", 1_000), ", ")+"]", 1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse("Clusterfile", []byte(text))
