@@ -304,8 +304,8 @@ func TestCheckReports(t *testing.T) {
 			return "", map[bool]int{true: 1}[silent && f.host.Role == host.RoleNode]
 		}
 	}
-	err := p.check(t.Context(), 10*time.Millisecond)
-	for _, want := range []string{"not ready after 10ms", "node h2", "node gone", "pod coredns (Pending) on h1",
+	err := p.check(t.Context(), 3*time.Second)
+	for _, want := range []string{"not ready after 3s", "node h2", "node gone", "pod coredns (Pending) on h1",
 		"DNS: 10.96.0.10 does not resolve kubernetes.default.svc.cluster.local on 10.0.0.2"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error has no %q: %v", want, err)

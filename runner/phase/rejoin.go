@@ -20,7 +20,7 @@ func (p *rejoin) Run(ctx context.Context) error {
 		return errors.New("no master of the cluster answers: name one with -m")
 	}
 	if p.planned() {
-		return nil
+		return p.supported()
 	}
 	m := p.first()
 	if !m.joined {
@@ -35,8 +35,8 @@ func (p *rejoin) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := imagespec.CheckKubernetes(p.Artifact.Description.SupportedKubernetes, p.state.KubernetesVersion); err != nil {
-		return fmt.Errorf("%s: %w", p.Artifact.Name, err)
+	if err := p.supported(); err != nil {
+		return err
 	}
 	for _, app := range p.state.Apps {
 		if app.Dir == p.App && app.Image != p.Artifact.Name {
@@ -46,6 +46,14 @@ func (p *rejoin) Run(ctx context.Context) error {
 	var err error
 	p.kubeadm, err = p.configured(ctx)
 	return err
+}
+
+// supported refuses an image that does not support the cluster's Kubernetes.
+func (p *rejoin) supported() error {
+	if err := imagespec.CheckKubernetes(p.Artifact.Description.SupportedKubernetes, p.state.KubernetesVersion); err != nil {
+		return fmt.Errorf("%s: %w", p.Artifact.Name, err)
+	}
+	return nil
 }
 
 // planned takes over what the same dry run would have made before, if it is not there yet.
