@@ -93,7 +93,7 @@ func TestPlanOfASite(t *testing.T) {
 	app := newPark(t, 3, 2)
 	app.Site, app.Hosts, app.DryRun, app.App, app.Before = p.Site, p.Hosts, true, "redis", p.Cluster
 	for _, m := range app.members {
-		m.isNew, m.absent = true, true
+		m.isNew, m.absent, m.image.Dir = true, true, app.imageDir()
 	}
 	app.Artifact = artifact(t)
 	app.Artifact.Description.Kind, app.Artifact.Name = imagespec.KindApp, "redis:5.0"

@@ -27,6 +27,9 @@ func (p *transfer) Run(ctx context.Context) error {
 	var targets []agent.Target
 	var sending []change
 	for _, m := range p.members {
+		if err := p.makeDir(ctx, m); err != nil {
+			return err
+		}
 		if p.DryRun && m.absent { // nothing is there, not even an agent that could say so
 			sending = append(sending, change{m, "send " + bytesText(p.all(m))})
 			continue
@@ -53,6 +56,17 @@ func (p *transfer) Run(ctx context.Context) error {
 		return err
 	}
 	return p.each(ctx, p.members, p.unpack)
+}
+
+// makeDir makes the directory of an application image; the cluster's own came with the agent.
+func (p *transfer) makeDir(ctx context.Context, m *member) error {
+	if p.App == "" || !m.absent {
+		return nil
+	}
+	return p.Do(ctx, m, "make "+m.image.Dir, func(ctx context.Context) error {
+		_, err := m.ask(ctx, "mkdir", "-p", "--", m.image.Dir)
+		return err
+	})
 }
 
 func (p *transfer) send(ctx context.Context, targets []agent.Target) error {
