@@ -84,8 +84,8 @@ func New(where, name, typ, action, on, data string) (p Plugin, warnings []string
 	if strings.TrimSpace(action) == "" && p.Type == Hostname {
 		action = string(PreInit)
 	}
-	var firstMaster []string
-	if p.Actions, firstMaster, err = parseActions(action); err != nil {
+	var formerly []string
+	if p.Actions, formerly, err = parseActions(action); err != nil {
 		return Plugin{}, nil, fmt.Errorf("%s: %w", p, err)
 	}
 	if p.On, err = ParseOn(on); err != nil {
@@ -94,9 +94,10 @@ func New(where, name, typ, action, on, data string) (p Plugin, warnings []string
 	if err := p.checkActions(); err != nil {
 		return Plugin{}, nil, fmt.Errorf("%s: %w", p, err)
 	}
-	if len(firstMaster) > 0 && p.Type == Shell && p.On.String() != firstRole {
-		warn("%s ran on the first master only in the tool that it comes from, here on %s: write on: %s if that is meant",
-			strings.Join(firstMaster, ", "), p.On, firstRole)
+	for _, difference := range formerly {
+		if p.Type == Shell && p.On.String() != firstRole {
+			warn("%s", difference)
+		}
 	}
 	if p.Type == ClusterCheck && p.On.String() != everywhere {
 		warn("on %q is left out: a check is of the whole cluster", p.On)
@@ -110,6 +111,9 @@ func (p Plugin) checkActions() error {
 	for _, a := range p.Actions {
 		if can := possible[p.Type]; can != nil && !slices.Contains(can, a) {
 			return fmt.Errorf("%s cannot run at %s: it runs at %s", p.Type, a, list(can))
+		}
+		if p.Type == Shell && (a == PreJoin || a == PostJoin) && p.On.String() == firstRole {
+			return fmt.Errorf("at %s it runs on hosts that join, which %s does not: write %s or %s", a, firstRole, PreInit, PreGuest)
 		}
 		if s := p.On.Selector(); s != "" && !slices.Contains(clusterUp, a) {
 			return fmt.Errorf("on %q selects by labels, which a host does not have at %s: name roles or addresses, or run it at %s", s, a, list(clusterUp))

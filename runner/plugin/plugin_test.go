@@ -55,9 +55,10 @@ func TestNew(t *testing.T) {
 
 		{"x", "SHELL", "Originally", "", "SHELL [PreInit] all", ""},
 		{"x", "SHELL", "pre-init-host|pre-clean-host|post-clean-host", "master|node", "SHELL [PreInit PreClean PostClean] master|node", ""},
-		{"x", "SHELL", "post-install", "master", "SHELL [PostInstall] master", "post-install ran on the first master only in the tool that it comes from, here on master"},
-		{"x", "SHELL", "pre-install|post-uninstall", "", "SHELL [PreInit PostClean] all", "pre-install, post-uninstall ran on the first master only"},
-		{"x", "SHELL", "Pre-Scaleup|post-scaleup|pre-uninstall", "master0", "SHELL [PreJoin PostJoin PreClean] master0", ""},
+		{"x", "SHELL", "post-install", "master", "SHELL [PostInstall] master", "post-install ran on the first master only in the tool that it comes from: write on: master0"},
+		{"x", "SHELL", "pre-install|post-uninstall", "", "SHELL [PreInit PostClean] all", "pre-install ran on the first master only"},
+		{"x", "SHELL", "pre-uninstall", "master0", "SHELL [PreClean] master0", ""},
+		{"x", "SHELL", "Pre-Scaleup|post-scaleup", "node", "SHELL [PreJoin PostJoin] node", "runs on the hosts that join here"},
 	} {
 		t.Run(strings.Join([]string{test.name, test.typ, test.action, test.on}, " "), func(t *testing.T) {
 			p, warnings, err := New("Clusterfile:12", test.name, test.typ, test.action, test.on, "data\n")
@@ -119,6 +120,7 @@ func TestNewRefuses(t *testing.T) {
 		{"x", "SHELL", "PostInstall|PreJoin", "ssd=true"},
 		{"x", "SHELL", "PostClean", "master|ssd=true"},
 		{"x", "SHELL", "PreInit", "192.168.0.4-192.168.0.2"},
+		{"x", "SHELL", "PreInit|post-scaleup", "master0"},
 	} {
 		p, warnings, err := New("Clusterfile:12", test.name, test.typ, test.action, test.on, "")
 		if err == nil || warnings != nil || p.Where != "" {

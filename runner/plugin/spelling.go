@@ -11,10 +11,16 @@ import (
 
 // spelling is what the name of an action stands for.
 type spelling struct {
-	action      Action
-	firstMaster bool   // whoever wrote it meant the first master only
-	instead     string // says what to write, where nothing here is the same
+	action  Action
+	was     string // how it was different for a SHELL plugin, where it is much the same
+	instead string // says what to write, where nothing here is the same
 }
+
+// What the old tool ran for the cluster, and not for each host.
+const (
+	ofCluster = "ran on the first master only in the tool that it comes from: write on: " + firstRole + " if that is meant"
+	ofJoins   = "ran on the first master in the tool that it comes from, and runs on the hosts that join here"
+)
 
 // spellings are all names that actions have had, in lower case.
 var spellings = map[string]spelling{
@@ -33,12 +39,12 @@ var spellings = map[string]spelling{
 	"pre-init-host":   {action: PreInit},
 	"pre-clean-host":  {action: PreClean},
 	"post-clean-host": {action: PostClean},
-	"pre-install":     {action: PreInit, firstMaster: true},
-	"post-install":    {action: PostInstall, firstMaster: true},
-	"pre-scaleup":     {action: PreJoin, firstMaster: true},
-	"post-scaleup":    {action: PostJoin, firstMaster: true},
-	"pre-uninstall":   {action: PreClean, firstMaster: true},
-	"post-uninstall":  {action: PostClean, firstMaster: true},
+	"pre-install":     {action: PreInit, was: ofCluster},
+	"post-install":    {action: PostInstall, was: ofCluster},
+	"pre-scaleup":     {action: PreJoin, was: ofJoins},
+	"post-scaleup":    {action: PostJoin, was: ofJoins},
+	"pre-uninstall":   {action: PreClean, was: ofCluster},
+	"post-uninstall":  {action: PostClean, was: ofCluster},
 
 	// What ran at moments that are none here.
 	"preinstall":     {instead: "it ran between the first master and the others: write PreJoin for hosts that join, PreGuest for all"},
@@ -57,9 +63,9 @@ func parseType(text string) (Type, error) {
 	return "", fmt.Errorf("unknown type %q%s", text, nearest(text, types))
 }
 
-// parseActions reads actions joined by "|" or ",". It returns each once, in the order of a cluster's life, and the names written that
-// once meant the first master only.
-func parseActions(text string) (parsed []Action, firstMaster []string, err error) {
+// parseActions reads actions joined by "|" or ",". It returns each once, in the order of a cluster's life, and how those that are written in
+// an old way were different.
+func parseActions(text string) (parsed []Action, formerly []string, err error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil, fmt.Errorf("no action: write one of %s, or several joined by |", list(actions))
 	}
@@ -73,12 +79,12 @@ func parseActions(text string) (parsed []Action, firstMaster []string, err error
 			return nil, nil, fmt.Errorf("unknown action %q%s", name, nearest(name, actions))
 		case s.instead != "":
 			return nil, nil, fmt.Errorf("action %q is not supported: %s", name, s.instead)
-		case s.firstMaster:
-			firstMaster = append(firstMaster, name)
+		case s.was != "":
+			formerly = append(formerly, name+" "+s.was)
 		}
 		parsed = append(parsed, s.action)
 	}
-	return slices.DeleteFunc(slices.Clone(actions), func(a Action) bool { return !slices.Contains(parsed, a) }), firstMaster, nil
+	return slices.DeleteFunc(slices.Clone(actions), func(a Action) bool { return !slices.Contains(parsed, a) }), formerly, nil
 }
 
 // nearest is the end of a message about a name that is unknown: the known one that it looks like, or else all of them.
