@@ -235,6 +235,7 @@ func (a *apps) caseMySQL(t *testing.T) {
 		t.Fatal(err)
 	}
 	document := strings.Replace(string(text), "  name: mysql\n", "  name: "+a.cluster+"\n", 1)
+	document = regexp.MustCompile(`(?m)mysql-passwd: .*$`).ReplaceAllLiteralString(document, "mysql-passwd: xxx") // it is no login
 	document = regexp.MustCompile(`(?m)^  hosts:$`).ReplaceAllString(document, "  dataRoot: "+a.dataRoot+"\n  ssh: {pk: "+a.lab.Key+"}\n  hosts:")
 	file := a.file(t, document)
 	a.apply(t, file)
