@@ -204,9 +204,14 @@ func (a *apps) webConfig(t *testing.T) string {
 func (a *apps) webValues(t *testing.T) {
 	page := func(want string) {
 		t.Helper()
-		// By the address: the lab's busybox, unlike the official one, has no resolver.
 		address := a.kubectl(t, "get service -n web web -o jsonpath='{.spec.clusterIP}'")
-		a.says(t, "default/probe/probe", "wget -qO- http://"+address, "<title>Web</title>\n"+want)
+		eventually(t, 2*time.Minute, func() error {
+			out, err := a.lab.SSH(t.Context(), 1, nil, "curl -sf -m 5 http://"+address)
+			if got := strings.TrimSpace(string(out)); err == nil && got != "<title>Web</title>\n"+want {
+				err = fmt.Errorf("the page is %q, want %q", got, want)
+			}
+			return err
+		})
 	}
 	config := a.webConfig(t)
 	with := a.clusterfileOf(t, webImage, config)
