@@ -185,7 +185,7 @@ func (s *site) environment(t *testing.T) {
 const siteRootfs = "/srv/clusters/site/rootfs"
 
 func (s *site) files(t *testing.T) {
-	merged := "# Where the application listens.\nlisten:\n  port: 9090   # above 1024\n  address: 0.0.0.0\nfeatures: [search]\ndebug: false\n"
+	merged := "# Where the application listens.\nlisten:\n  port: 9090 # above 1024\n  address: 0.0.0.0\nfeatures: [search]\ndebug: false\n"
 	if got := s.report(t)["app.yaml"]; got != merged {
 		t.Errorf("etc/app.yaml is\n%s", got)
 	}
