@@ -363,7 +363,7 @@ func (s *site) brokenTemplate(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := s.ssh(t, 2, "find "+siteRootfs+" -newermt '-1 hour' -printf '%p %T@\\n' | sort | sha256sum")
-	s.refused(t, s.command(t.Context(), "apply", "-f", file), 1, "10.77.0.12", "etc/broken.conf.tmpl:2", "NOBODY", "-e NAME=VALUE")
+	s.refused(t, s.command(t.Context(), "apply", "-f", file), 1, "10.77.0.11", "etc/broken.conf.tmpl:2", "NOBODY", "-e NAME=VALUE")
 	if got := s.ssh(t, 2, "find "+siteRootfs+" -newermt '-1 hour' -printf '%p %T@\\n' | sort | sha256sum"); got != before {
 		t.Error("files of h2 were changed")
 	}
