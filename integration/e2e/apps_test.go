@@ -231,6 +231,10 @@ func (a *apps) webValues(t *testing.T) {
 	}
 	a.apply(t, a.clusterfileOf(t, webImage))
 	page("hello from the image")
+	a.apply(t, with)
+	page("hello from this site")
+	a.apply(t, a.clusterfileOf(t, webImage))
+	page("hello from the image")
 }
 
 // caseMySQL applies the old tool's Clusterfile with a Config for the values of this chart: the password is another one then.

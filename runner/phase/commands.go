@@ -59,7 +59,7 @@ func (p *commands) Run(ctx context.Context) error {
 			if err := p.command(ctx, m, command); err != nil {
 				return err
 			}
-			p.state.Commands = append(p.state.Commands, key)
+			p.state.Record(key)
 			return p.save(ctx)
 		})
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -80,7 +81,18 @@ func (s *State) Encode() ([]byte, error) {
 // only changed its place does not.
 func CommandKey(artifact digest.Digest, n int, command imagespec.Command) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%s\x00%q", artifact, n, command.Shell, command.Exec))
-	return hex.EncodeToString(sum[:16])
+	return hex.EncodeToString(sum[:commandKeySize/2])
+}
+
+// commandKeySize is the length of what [CommandKey] returns.
+const commandKeySize = 32
+
+// Record says that a command has run. What it ran with before, of the same artifact and command, is forgotten: when a site goes back to
+// that, it runs again. A key is what [CommandKey] returns, and after it what the site gave the command.
+func (s *State) Record(key string) {
+	command := key[:min(len(key), commandKeySize)]
+	s.Commands = slices.DeleteFunc(s.Commands, func(old string) bool { return strings.HasPrefix(old, command) })
+	s.Commands = append(s.Commands, key)
 }
 
 // Ran reports whether a command has run.

@@ -83,3 +83,19 @@ func TestCommandKey(t *testing.T) {
 		t.Error("the ledger does not tell commands apart")
 	}
 }
+
+// A site that goes back to what it had before wants its commands to run again.
+func TestRecordForgetsWhatWasBefore(t *testing.T) {
+	first := CommandKey(digest.FromString("one"), 0, imagespec.Command{Shell: "a"})
+	second := CommandKey(digest.FromString("one"), 0, imagespec.Command{Shell: "b"})
+	s := New("default")
+	for _, key := range []string{first + "-x", second + "-x", first + "-y", first} {
+		if s.Ran(key) {
+			t.Errorf("%s has run before it did", key)
+		}
+		s.Record(key)
+	}
+	if s.Ran(first+"-x") || s.Ran(first+"-y") || !s.Ran(first) || !s.Ran(second+"-x") {
+		t.Errorf("recorded are %q", s.Commands)
+	}
+}
