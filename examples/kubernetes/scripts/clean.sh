@@ -21,6 +21,8 @@ stop_everything() {
     [ -n "$(shims)" ] || break
     sleep 0.3
   done
+  # What is left ignores that it was told to end; systemd would wait 90 s for it, and note the scope as failed.
+  systemctl kill --signal=KILL kubepods.slice 2> /dev/null
   systemctl stop kubepods.slice 2> /dev/null # and with it the slices of all pods
 }
 
@@ -96,6 +98,6 @@ clean_rules
 restore_files
 restore_sysctls
 systemctl daemon-reload
-systemctl reset-failed kubelet containerd 2> /dev/null
+systemctl reset-failed kubelet containerd 'cri-containerd-*' 'kubepods*' 2> /dev/null
 rm -f "$record"
 exit 0
