@@ -12,21 +12,38 @@ import (
 	"github.com/kubefile/kubefile/runner/kubeadm"
 )
 
-func page(t *testing.T) string {
+// page is a page of the documentation, by its path in the repository.
+func page(t *testing.T, name string) string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("..", "..", "docs", "clusterfile.md"))
+	data, err := os.ReadFile(filepath.Join("..", "..", name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(data)
 }
 
-// TestDocumentation reads every example of docs/clusterfile.md, of which there is one for every kind.
+const reference = "docs/clusterfile.md"
+
+// TestDocumentation reads every example of the README and of the reference, in which there is one for every kind.
 func TestDocumentation(t *testing.T) {
+	if seen := readExamples(t, "README.md"); !seen["Cluster"] {
+		t.Error("no Cluster in the README")
+	}
+	seen := readExamples(t, reference)
+	for _, kind := range append(format.Kinds(), "ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration") {
+		if !seen[kind] {
+			t.Errorf("no example of %s", kind)
+		}
+	}
+}
+
+// readExamples reads those of a page and returns their kinds.
+func readExamples(t *testing.T, name string) map[string]bool {
+	t.Helper()
 	seen := map[string]bool{}
-	for _, example := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(page(t), -1) {
+	for _, example := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(page(t, name), -1) {
 		text := example[1]
-		documents, err := format.Parse("docs/clusterfile.md", []byte(text))
+		documents, err := format.Parse(name, []byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,23 +53,19 @@ func TestDocumentation(t *testing.T) {
 		if !strings.Contains(text, "kind: Cluster\n") { // an Application wants one
 			text += "---\napiVersion: sealer.io/v2\nkind: Cluster\nspec:\n  hosts:\n  - {ips: [192.168.0.2], roles: [master]}\n  - {ips: [192.168.0.5-192.168.0.7], roles: [node]}\n"
 		}
-		read, err := Parse("docs/clusterfile.md", []byte(text))
+		read, err := Parse(name, []byte(text))
 		if err != nil {
 			t.Errorf("%v in:\n%s", err, text)
 		} else if read.Warnings != nil {
 			t.Errorf("warnings %q of:\n%s", read.Warnings, text)
 		}
 	}
-	for _, kind := range append(format.Kinds(), "ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration") {
-		if !seen[kind] {
-			t.Errorf("no example of %s", kind)
-		}
-	}
+	return seen
 }
 
 // TestDocumentationNamesEveryField goes through the types.
 func TestDocumentationNamesEveryField(t *testing.T) {
-	text := page(t)
+	text := page(t, reference)
 	count := 0
 	for _, document := range []reflect.Type{
 		reflect.TypeFor[format.ClusterDocument](), reflect.TypeFor[format.OldClusterDocument](), reflect.TypeFor[format.ConfigDocument](),
