@@ -195,14 +195,14 @@ func (r *road) firstMasterGone(t *testing.T) {
 // newService reaches the pods by a Service that is made without the first master: kube-proxy hears of it on every host.
 func (r *road) newService(t *testing.T) {
 	t.Helper()
-	const service = `{"apiVersion":"v1","kind":"Service","metadata":{"name":"after"},"spec":{"selector":{"when":"after"},"ports":[{"port":8443}]}}`
+	const service = `{"apiVersion":"v1","kind":"Service","metadata":{"name":"after"},"spec":{"selector":{"when":"after"},"ports":[{"port":8000}]}}`
 	if _, err := r.lab.SSH(t.Context(), 2, []byte(service), "KUBECACHEDIR=/tmp/kubectl-cache kubectl apply -f -"); err != nil {
 		t.Fatal(err)
 	}
 	address := r.ssh(t, 2, "KUBECACHEDIR=/tmp/kubectl-cache kubectl get service after -o jsonpath='{.spec.clusterIP}'")
 	for i := 2; i <= 5; i++ {
 		eventually(t, time.Minute, func() error {
-			_, err := r.lab.SSH(t.Context(), i, nil, "curl -skf -m 5 -o /dev/null https://"+address+":8443/")
+			_, err := r.lab.SSH(t.Context(), i, nil, "curl -sf -m 5 -o /dev/null http://"+address+":8000/")
 			return err
 		})
 	}
