@@ -13,7 +13,7 @@ import (
 )
 
 // cases are Clusterfiles as users of the old tool write them; the decoder's tests read them too.
-const cases = "../../runner/clusterfile/testdata/cases"
+const cases = "runner/clusterfile/testdata/cases"
 
 // TestClusterfileCases applies Clusterfiles of the old tool. Only what a site has to put in is put in: image, addresses and logins.
 func TestClusterfileCases(t *testing.T) {
@@ -34,7 +34,7 @@ var (
 // clusterfile is a case for this lab: of the hosts .2 to .7 it has h1 to h6, and xxx is what logs in there.
 func (r *road) clusterfile(t *testing.T, name, image string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(cases, name, "Clusterfile"))
+	text, err := os.ReadFile(filepath.Join(r.top, cases, name, "Clusterfile"))
 	if err != nil {
 		t.Fatal(err)
 	}
