@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-var quick = timing{every: 20 * time.Millisecond, check: 200 * time.Millisecond, dial: 200 * time.Millisecond}
+var quick = timing{every: 20 * time.Millisecond, check: 3 * time.Second, dial: 3 * time.Second}
 
 // master is a TLS server as an API server is one. It says its name, and holds what waits.
 type master struct {
@@ -93,7 +93,7 @@ func ask(client *http.Client, address string) (string, error) {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for range 500 {
+	for range 6000 {
 		if ok() {
 			return
 		}
