@@ -113,7 +113,7 @@ func (r *road) caseEnvList(t *testing.T) {
 	for i := 2; i <= 4; i++ {
 		r.ssh(t, i, "printf 'Port 22\\nPort 2222\\n' > /etc/ssh/sshd_config.d/port.conf && systemctl restart ssh")
 	}
-	file := r.clusterfile(t, "v2-env-list", r.registry+"/site:v1")
+	file := r.clusterfile(t, "v2-env-list", r.registry+"/kubernetes:v1.34.4")
 	_, stderr, err := r.output(r.command(t.Context(), "apply", "-f", file, "-e", oomScore))
 	if err != nil {
 		t.Fatalf("%v\n%s\n%s", err, stderr, r.lastLog())
