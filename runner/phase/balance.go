@@ -46,7 +46,7 @@ func (p *balance) Run(ctx context.Context) error {
 func (p *balance) warn() {
 	for _, other := range p.others() {
 		for _, m := range p.masters() {
-			if other.Role == string(host.RoleNode) && !p.known(m) && len(p.state.Hosts) > 0 {
+			if other.Role == string(host.RoleNode) && !p.known(m.host.Address) && len(p.state.Hosts) > 0 {
 				p.Report.Line(other.Address.String(), fmt.Sprintf("warning: it was not named, and does not learn of the new master %s: name it the next time", m))
 			}
 		}

@@ -33,18 +33,18 @@ func (c *Cluster) check(ctx context.Context, patience time.Duration) error {
 
 // unreadyNodes are [Cluster.unready], and nodes of hosts that were not named or do not answer.
 func (c *Cluster) unreadyNodes(ctx context.Context) ([]string, error) {
-	waiting, err := c.unready(ctx)
+	nodes, err := c.nodesByName(ctx)
 	if err != nil {
 		return nil, err
 	}
-	nodes, err := c.nodesByName(ctx)
+	waiting := c.unreadyOf(nodes)
 	for _, name := range slices.Sorted(maps.Keys(nodes)) {
 		ours := slices.ContainsFunc(c.members, func(m *member) bool { return m.name == name })
-		if !ours && !slices.Contains(nodes[name].Status.Conditions, condition{"Ready", "True"}) {
+		if !ours && !nodes[name].ready() {
 			waiting = append(waiting, "node "+name)
 		}
 	}
-	return waiting, err
+	return waiting, nil
 }
 
 // unreadyPods are the pods of kube-system that neither run nor have finished.

@@ -40,6 +40,8 @@ type condition struct {
 	Status string `json:"status"`
 }
 
+func (n node) ready() bool { return slices.Contains(n.Status.Conditions, condition{"Ready", "True"}) }
+
 // nodesByName are the nodes of the cluster.
 func (c *Cluster) nodesByName(ctx context.Context) (map[string]node, error) {
 	out, err := c.kubectl(ctx, "get", "nodes", "-o", "json")

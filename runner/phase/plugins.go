@@ -82,7 +82,7 @@ func (p *plugins) due(ctx context.Context, one plugin.Plugin, m *member) (bool, 
 		return !m.joined && m != p.first(), nil
 	case plugin.PostJoin:
 		// The first master does not join; but its node is new, and a plugin for nodes says itself which it means.
-		return !p.known(m) && (m != p.first() || one.Type != plugin.Shell), nil
+		return !p.known(m.host.Address) && (m != p.first() || one.Type != plugin.Shell), nil
 	}
 	return true, nil
 }

@@ -64,15 +64,19 @@ func (c *Cluster) unready(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var waiting []string
+	return c.unreadyOf(nodes), nil
+}
+
+// unreadyOf is [Cluster.unready] for nodes that have been read.
+func (c *Cluster) unreadyOf(nodes map[string]node) (waiting []string) {
 	for _, m := range c.members {
 		n, ok := nodes[m.name]
 		switch {
 		case !ok:
 			waiting = append(waiting, "node "+m.name+" is not there")
-		case !slices.Contains(n.Status.Conditions, condition{"Ready", "True"}):
+		case !n.ready():
 			waiting = append(waiting, "node "+m.name)
 		}
 	}
-	return waiting, nil
+	return waiting
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/kubeadm"
@@ -68,13 +67,9 @@ func (p *rejoin) planned() bool {
 
 // strangers refuses hosts that were named and are not in the cluster: an application does not make them join.
 func (p *rejoin) strangers() error {
-	known := map[netip.Addr]bool{}
-	for _, h := range p.state.Hosts {
-		known[h.Address] = true
-	}
 	var strange []error
 	for _, h := range p.Hosts {
-		if !known[h.Login.Address] {
+		if !p.known(h.Login.Address) {
 			strange = append(strange, fmt.Errorf("%s is no host of the cluster %s: make it one by applying the cluster's own image with it",
 				h.Login, p.Name))
 		}

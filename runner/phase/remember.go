@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -98,8 +99,8 @@ func (c *Cluster) others() []state.Host {
 }
 
 // known says that a host was in the cluster when a run was complete last.
-func (c *Cluster) known(m *member) bool {
-	return slices.ContainsFunc(c.state.Hosts, func(h state.Host) bool { return h.Address == m.host.Address })
+func (c *Cluster) known(address netip.Addr) bool {
+	return slices.ContainsFunc(c.state.Hosts, func(h state.Host) bool { return h.Address == address })
 }
 
 // recall reads the state from the masters, and takes the newest: one of them may have been away when it was written last. Without any
