@@ -74,6 +74,17 @@ func (r *road) kubectl(t *testing.T, args string) string {
 	return r.ssh(t, 1, "KUBECACHEDIR=/tmp/kubectl-cache kubectl "+args)
 }
 
+// taints are those of each node, by its name, as key=value:effect.
+func (r *road) taints(t *testing.T) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	for line := range strings.Lines(r.kubectl(t, `get nodes -o jsonpath='{range .items[*]}{.metadata.name}{range .spec.taints[*]} {.key}={.value}:{.effect}{end}{"\n"}{end}'`)) {
+		fields := strings.Fields(line)
+		all[fields[0]] = fields[1:]
+	}
+	return all
+}
+
 func (r *road) pods(t *testing.T) {
 	r.kubectl(t, "wait --for=condition=Ready nodes --all --timeout=60s")
 	r.kubectl(t, "-n kube-system rollout status deployment/coredns --timeout=180s")

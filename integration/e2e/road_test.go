@@ -139,6 +139,16 @@ func (r *road) local(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
+// build makes a test's image on the base and pushes it.
+func (r *road) build(t *testing.T, tag, dir string) {
+	t.Helper()
+	base := "docker-image://" + r.env.Registry + "/kubernetes:v1.34.4"
+	r.local(t, "docker", "buildx", "build", "--builder", r.env.BuildxBuilder, "-f", filepath.Join(dir, "Kubefile"),
+		"--build-arg", "BUILDKIT_SYNTAX="+r.env.Frontend, "--build-arg", "KUBEFILE_MIRRORS",
+		"--build-context", "kubernetes:v1.34.4="+base, "--build-context", "kubernetes:v1.19.8="+base,
+		"--output", "type=image,name="+r.env.Registry+"/"+tag+",push=true,compression=zstd", dir)
+}
+
 // command is sealer-run on the delivery machine.
 func (r *road) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := r.lab.Command(ctx, r.runner, args...)
