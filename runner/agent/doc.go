@@ -19,6 +19,7 @@
 //	registry/          the image store (an OCI layout with refs/)
 //	layers/sha256/     what each image layer brought into the store
 //	incoming/          what is being received
+//	record.json        which cluster the host was prepared for, and what was begun, see [Record]
 //	created.json       the journal of what was made outside, see [Client.RemoveCreated]
 //	previous/          content of files that were overwritten outside
 package agent

@@ -18,7 +18,7 @@ import (
 const Path = "/usr/local/bin/sealer-run"
 
 // protocol is the version of requests and answers. Both ends must have the same.
-const protocol = 1
+const protocol = 2
 
 var (
 	// ErrDamaged says that bytes are not those of their digest.
@@ -38,6 +38,7 @@ const (
 	verbCommit   = "commit-images"
 	verbUnpack   = "unpack-rootfs"
 	verbWrite    = "write-file"
+	verbBegin    = "begin"
 	verbRemove   = "remove-created"
 	maxRequest   = 1 << 20
 	requestUsage = "usage: sealer-run agent VERB REQUEST"
@@ -77,6 +78,8 @@ func do(ctx context.Context, verb string, request []byte, stdin io.Reader, stdou
 		return serve(stdout, request, func(r unpackRequest) (changed, error) { return unpackRootfs(ctx, r) })
 	case verbWrite:
 		return serve(stdout, request, func(r fileRequest) (changed, error) { return writeFile(r, stdin) })
+	case verbBegin:
+		return serve(stdout, request, begin)
 	case verbRemove:
 		return serve(stdout, request, removeCreated)
 	}
