@@ -97,14 +97,14 @@ func (g *generator) schema() object {
 		{"if": kind("Application"), "then": g.value(reflect.TypeFor[ApplicationDocument]())},
 	}
 	ours := object{"properties": object{"kind": object{"enum": Kinds()}}}
-	rules = append(rules, object{"if": ours, "then": object{"properties": object{"apiVersion": object{"enum": APIVersions()}}}})
+	rules = append(rules, object{"if": ours, "then": object{"required": []string{"apiVersion"}, "properties": object{"apiVersion": object{"enum": APIVersions()}}}})
 	kubernetes := []string{"ClusterConfiguration", "InitConfiguration", "JoinConfiguration", "KubeletConfiguration", "KubeProxyConfiguration"}
 	return object{
 		"$schema":     "http://json-schema.org/draft-07/schema#",
 		"title":       "Clusterfile",
 		"description": "One document of a Clusterfile of sealer-run.",
 		"type":        "object",
-		"required":    []string{"apiVersion", "kind"},
+		"required":    []string{"kind"}, // documents for kubeadm may leave out apiVersion
 		"properties": object{
 			"apiVersion": object{"type": "string", "examples": []string{"sealer.io/v2", "kubeadm.k8s.io/v1beta4", "kubelet.config.k8s.io/v1beta1", "kubeproxy.config.k8s.io/v1alpha1"}},
 			"kind":       object{"enum": append(Kinds(), kubernetes...)},

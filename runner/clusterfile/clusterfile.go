@@ -133,12 +133,15 @@ func parse(sources []source) (*Clusterfile, error) {
 
 // document takes in one document.
 func (r *reader) document(d *format.Document) error {
+	if kind := d.Field("kind"); kind != nil && kubeadm.HasKind(kind.Value) {
+		return r.kubeadmDocument(d, kind.Value) // the kind decides: old documents have no apiVersion
+	}
 	kind, apiVersion, err := d.Kind()
 	if err != nil {
 		return err
 	}
 	group, _, _ := strings.Cut(apiVersion.Value, "/")
-	if slices.Contains(kubeadm.Kinds(), kind.Value) || strings.HasSuffix(group, ".k8s.io") {
+	if strings.HasSuffix(group, ".k8s.io") {
 		return r.kubeadmDocument(d, kind.Value)
 	}
 	read, known := map[string]func(*format.Document) error{

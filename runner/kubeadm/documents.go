@@ -2,6 +2,7 @@ package kubeadm
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +53,11 @@ const (
 	maxDepth = 100
 )
 
-// Parse reads the documents of a YAML stream, which may be empty. kubeadm's may be of v1beta2, v1beta3 or v1beta4 and are brought to v1beta4;
+// HasKind reports whether a document of this kind is for kubeadm, the kubelet or kube-proxy.
+func HasKind(kind string) bool { return versions(kind) != nil }
+
+// Parse reads the documents of a YAML stream, which may be empty. kubeadm's may be of v1beta2, v1beta3 or v1beta4 and are brought to v1beta4.
+// A document without apiVersion may have the fields of any of them;
 // what the configuration of a cluster has no place for, ResetConfiguration and UpgradeConfiguration, is left out. Fields of kubeadm's
 // documents that their version does not have are errors, because kubeadm itself only warns of them. A null is as if it were not
 // written. Errors name the line.
@@ -116,7 +121,7 @@ func read(root *yaml.Node) (kind string, document map[string]any, err error) {
 		return "", nil, fmt.Errorf("line %d: unknown kind %q: there are %s", root.Line, head.Kind, list(Kinds()))
 	}
 	n, ok := known[head.APIVersion]
-	if !ok {
+	if !ok && head.APIVersion != "" {
 		return "", nil, fmt.Errorf("line %d: %s has the apiVersion %q: write %s", root.Line, head.Kind, head.APIVersion, list(slices.Sorted(maps.Keys(known))))
 	}
 	if err := (reader{version: n}).document(root, kubeadmFields()[head.Kind]); err != nil {
@@ -126,6 +131,7 @@ func read(root *yaml.Node) (kind string, document map[string]any, err error) {
 		return "", nil, err
 	}
 	prune(document)
+	document["apiVersion"] = cmp.Or(head.APIVersion, slices.Max(slices.Collect(maps.Keys(known))))
 	return head.Kind, document, nil
 }
 

@@ -49,7 +49,7 @@ func (b bounds) measure(n *yaml.Node) (extent, error) {
 // reader makes nodes ready for decoding, so that strings stay as they are written and booleans are as kubeadm reads them, and refuses
 // what a document cannot hold.
 type reader struct {
-	version int // of kubeadm's documents: v1betaN
+	version int // of kubeadm's documents: v1betaN; 0 when they do not specify one
 }
 
 // document reads the mapping of a document; fields are nil where they are not known.
@@ -88,7 +88,7 @@ func (r reader) fields(n *yaml.Node, known fields) error {
 		if !ok {
 			return fmt.Errorf("line %d: unknown field %q%s", key.Line, key.Value, nearest(key.Value, known))
 		}
-		if r.version < f.since || f.until != 0 && r.version > f.until {
+		if r.version != 0 && (r.version < f.since || f.until != 0 && r.version > f.until) {
 			return fmt.Errorf("line %d: %s has no field %q", key.Line, kubeadmVersion(r.version), key.Value)
 		}
 		if err := r.field(key.Value, value, f); err != nil {
