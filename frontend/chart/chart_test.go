@@ -62,7 +62,12 @@ entries:
 			http.NotFound(w, r)
 			return
 		}
+		if r.Method == http.MethodHead { // some registries do
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
 		w.Header().Set("Content-Type", ocispec.MediaTypeImageManifest)
+		w.(http.Flusher).Flush() // neither length nor digest
 		w.Write(manifest)
 	})
 	mux.HandleFunc("GET /v2/charts/web/blobs/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, packed) })

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kubefile/kubefile/frontend/transport"
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/imagespec/registryclient"
 )
 
 // chartLayer is the media type of a chart in a registry (https://helm.sh/docs/topics/registries/, HIP 6).
@@ -44,7 +45,7 @@ func (f *fetcher) fromRegistry(ctx context.Context, source string) error {
 	if err != nil {
 		return err
 	}
-	repository.Client = f.client
+	repository.Client = registryclient.Manifests{Client: f.client}
 	repository.PlainHTTP = transport.PlainHTTP(reference.Domain(named))
 	layer, err := f.layer(ctx, repository, wanted)
 	if err != nil {

@@ -123,6 +123,17 @@ func TestFetch(t *testing.T) {
 	}
 }
 
+// TestFetchFromATerseRegistry: what the specification leaves optional is not needed.
+func TestFetchFromATerseRegistry(t *testing.T) {
+	r := newRegistry(t)
+	r.terse = true
+	top, config := r.index(t, ocispec.MediaTypeImageIndex, ocispec.MediaTypeImageManifest)
+	answer, out := fetch(t, FetchRequest{Platform: amd64, Blobs: true, Images: []Wanted{{Reference: r.reference(top.Digest), Digest: top.Digest, Config: config.Digest}}}, "")
+	if answer[0].Error != "" || len(blobsIn(t, out)) != 5 {
+		t.Errorf("got %+v and %q", answer[0], blobsIn(t, out))
+	}
+}
+
 func TestFetchReportsEachImage(t *testing.T) {
 	r := newRegistry(t)
 	good, config := r.image(t, ocispec.MediaTypeImageManifest, "amd64")

@@ -18,6 +18,7 @@ import (
 
 	"github.com/kubefile/kubefile/frontend/transport"
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/imagespec/registryclient"
 )
 
 // registries reads from registries and their mirrors.
@@ -100,7 +101,7 @@ func (r *registries) repository(base, path string) (*remote.Repository, error) {
 		return nil, err
 	}
 	repo.PlainHTTP = u.Scheme == "http"
-	repo.Client = r.client
+	repo.Client = registryclient.Manifests{Client: r.client}
 	return repo, nil
 }
 

@@ -22,6 +22,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/retry"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/imagespec/registryclient"
 )
 
 const (
@@ -127,7 +128,7 @@ func openRegistry(ctx context.Context, image string, opts Options) (repository, 
 		client.BlockedRealmPrefixes = []netip.Prefix{}
 		repo.PlainHTTP = repo.PlainHTTP || !speaksTLS(ctx, host)
 	}
-	repo.Client = client
+	repo.Client = registryclient.Manifests{Client: client}
 	root, err := repo.Resolve(ctx, tagOrDigest(named))
 	if err != nil {
 		transport.CloseIdleConnections()

@@ -89,6 +89,58 @@ func (s *shortWriter) Write(p []byte) (int, error) {
 	return s.ResponseWriter.Write(p)
 }
 
+// terse is an answer without the digest of its content, and without its length.
+type terse struct {
+	http.ResponseWriter
+	began bool
+}
+
+func (w *terse) WriteHeader(status int) {
+	w.began = true
+	w.Header().Del("Docker-Content-Digest")
+	w.Header().Del("Content-Length")
+	w.ResponseWriter.WriteHeader(status)
+	w.ResponseWriter.(http.Flusher).Flush()
+}
+
+func (w *terse) Write(p []byte) (int, error) {
+	if !w.began {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// TestRegistryThatSaysLittle: an image is opened by tag and by digest where HEAD is refused, and digest and length are left out.
+func TestRegistryThatSaysLittle(t *testing.T) {
+	for _, head := range []int{http.StatusOK, http.StatusMethodNotAllowed, http.StatusForbidden} {
+		t.Run(http.StatusText(head), func(t *testing.T) {
+			dir := t.TempDir()
+			root := sourcetest.Layout(t, dir, []string{"amd64", "arm64"}, layers(t)...)
+			registry := ociserver.New(ocimem.New(), nil)
+			pushed := false
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if pushed && strings.Contains(r.URL.Path, "/manifests/") {
+					if r.Method == http.MethodHead && head != http.StatusOK {
+						w.WriteHeader(head)
+						return
+					}
+					w = &terse{ResponseWriter: w}
+				}
+				registry.ServeHTTP(w, r)
+			}))
+			defer server.Close()
+			name := strings.TrimPrefix(server.URL, "http://") + "/app"
+			push(t, dir, name, root, "v1")
+			pushed = true
+			for _, image := range []string{name + ":v1", name + "@" + root.Digest.String()} {
+				if artifact := open(t, image); len(artifact.RootfsLayers) == 0 {
+					t.Errorf("%s has no layers", image)
+				}
+			}
+		})
+	}
+}
+
 func TestRegistryThatLies(t *testing.T) {
 	dir := t.TempDir()
 	root := sourcetest.Layout(t, dir, []string{"amd64"}, layers(t)...)
