@@ -48,9 +48,13 @@ lint: tools
 packages:
 	@bash -c '. integration/hosts/packages.sh; need openssh-server openssh-client sudo openssl procps curl iproute2 kmod e2fsprogs bc'
 
+# Concurrent packages run once, with the race detector.
+RACE := registryproxy runner/agent runner/balancer runner/phase
+UNIT := imagespec frontend llb runner registryproxy cmd integration/repository integration/upstream integration/lab
+
 unit: tools packages
-	go test ./imagespec/... ./frontend/... ./llb/... ./runner/... ./registryproxy/... ./cmd/... ./integration/repository/... ./integration/upstream/... ./integration/lab/...
-	go test -race ./registryproxy/... ./runner/agent/... ./runner/balancer/... ./runner/phase/...
+	go test $$(go list $(UNIT:%=./%/...) | grep -vE '/($(subst $() ,|,$(RACE)))(/|$$)')
+	go test -race $(RACE:%=./%/...)
 	go -C integration/tools test ./...
 
 # Every fuzz target for some seconds.

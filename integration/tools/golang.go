@@ -79,11 +79,15 @@ func (p program) tool(root string) (tool, error) {
 			out = filepath.Join(out, p.name)
 		}
 		cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", out}, args...)...)
-		cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+		cmd.Dir, cmd.Env = dir, append(append([]string{collectRarely}, os.Environ()...), env...)
 		return runCommand(cmd)
 	}
 	return t, nil
 }
+
+// collectRarely makes the compiler collect garbage less often: a quarter less CPU time for a few hundred megabytes more. It does not
+// change the result, so it is not part of a tool's key; a GOGC of the caller's wins.
+const collectRarely = "GOGC=400"
 
 // command returns the arguments of go build after -o.
 func (p program) command(version string) []string {
