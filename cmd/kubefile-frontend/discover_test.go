@@ -70,7 +70,7 @@ func TestDiscover(t *testing.T) {
 		{"ignored", []string{"--ignore", "broken", "rootfs"}, "docker.io/library/web:own-34\n" + pod, "", 0},
 		{"ignored by a pattern, after the directory", []string{"rootfs", "--ignore", "brok*", "--ignore=charts/"}, pod, "", 0},
 		{"bad pattern", []string{"rootfs", "--ignore", "["}, "", "syntax error in pattern", 1},
-		{"commands", []string{"--cmd", "helm install a charts/web --set tag=1,b=2", "--cmd=helm install b charts/web --set tag=2", "--ignore", "broken", "--ignore", "pod.yaml", "rootfs"},
+		{"commands", []string{"--cmd", "helm upgrade -i a charts/web --set b=2,tag=1", "--cmd=helm install b charts/web --set tag=2", "--ignore", "broken", "--ignore", "pod.yaml", "rootfs"},
 			"docker.io/library/web:1-34\ndocker.io/library/web:2-34\n", "", 0},
 		{"kubefile", []string{"--kubefile", "Kubefile", "--cmd", "crictl pull tool:1", "--ignore", "broken", "--ignore", "pod.yaml", "rootfs"},
 			"docker.io/library/tool:1\ndocker.io/library/web:kubefile-34\n", "", 0},

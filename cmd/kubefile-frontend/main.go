@@ -37,12 +37,19 @@ func run(ctx context.Context, args []string) error {
 	if len(args) == 1 {
 		return grpcclient.RunFromEnvironment(ctx, frontend.Build)
 	}
-	return (&cli.Command{
-		Name:                      "kubefile-frontend",
-		Usage:                     "the BuildKit frontend for Kubefiles",
-		DisableSliceFlagSeparator: true, // commands have commas
-		Commands:                  []*cli.Command{discover(), scan(), fetch()},
-	}).Run(ctx, args)
+	return application().Run(ctx, args)
+}
+
+func application() *cli.Command {
+	app := &cli.Command{
+		Name:     "kubefile-frontend",
+		Usage:    "the BuildKit frontend for Kubefiles",
+		Commands: []*cli.Command{discover(), scan(), fetch()},
+	}
+	for _, command := range app.Commands {
+		command.DisableSliceFlagSeparator = true // commands have commas; the setting is not inherited
+	}
+	return app
 }
 
 func scan() *cli.Command {
