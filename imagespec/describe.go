@@ -71,6 +71,9 @@ func Describe(config ocispec.Image) (*Description, error) {
 		WorkingDir:        path.Clean(strings.TrimLeft(config.Config.WorkingDir, "/")),
 		Platform:          config.Platform,
 	}
+	if err := CheckPlatform(d.Platform); err != nil {
+		return nil, fmt.Errorf("image config: %w", err)
+	}
 	if err := d.checkKind(); err != nil {
 		return nil, err
 	}

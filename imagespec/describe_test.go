@@ -115,6 +115,8 @@ func TestDescribeRefuses(t *testing.T) {
 		"NUL in a directory": {change: func(c *ocispec.Image) { c.Config.WorkingDir = "/a\x00" }, want: imagespec.ErrInvalid},
 		"no variable":        {change: func(c *ocispec.Image) { c.Config.Env = []string{"A"} }, want: imagespec.ErrInvalid},
 		"variable, no name":  {change: func(c *ocispec.Image) { c.Config.Env = []string{"=1"} }, want: imagespec.ErrInvalid},
+		"no platform":        {change: func(c *ocispec.Image) { c.Platform = ocispec.Platform{} }, want: imagespec.ErrInvalid},
+		"platform, a path":   {change: func(c *ocispec.Image) { c.Architecture = "x/../../../home/u/.bashrc" }, want: imagespec.ErrInvalid},
 		"NUL in a variable":  {change: func(c *ocispec.Image) { c.Config.Env = []string{"A=\x00"} }, want: imagespec.ErrInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {

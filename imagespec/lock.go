@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -68,9 +67,6 @@ type Lock struct {
 // lockVersion is the version of the lock that this package writes and reads.
 const lockVersion = 1
 
-// platformGrammar is os/architecture[/variant] as in the OCI image specification, "Image Index".
-var platformGrammar = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9._]+)?$`)
-
 // ParseLock reads and validates a lock.
 func ParseLock(data []byte) (*Lock, error) {
 	if len(data) > MaxLockSize {
@@ -96,8 +92,8 @@ func (l *Lock) Validate() error {
 		return fmt.Errorf("lock version %d: %w", l.Version, ErrVersion)
 	}
 	for _, platform := range l.Platforms {
-		if !platformGrammar.MatchString(platform) {
-			return fmt.Errorf("lock: %w: platform %q", ErrInvalid, platform)
+		if err := checkPlatformName(platform); err != nil {
+			return fmt.Errorf("lock: %w", err)
 		}
 	}
 	for i, image := range l.Images {
@@ -147,8 +143,8 @@ func (i *LockedImage) validate() error {
 		return fmt.Errorf("%w: no platform", ErrInvalid)
 	}
 	for _, p := range i.Platforms {
-		if !platformGrammar.MatchString(p.Platform) {
-			return fmt.Errorf("%w: platform %q", ErrInvalid, p.Platform)
+		if err := checkPlatformName(p.Platform); err != nil {
+			return err
 		}
 		if err := checkDigest(p.Digest); err != nil {
 			return fmt.Errorf("platform %s: %w", p.Platform, err)

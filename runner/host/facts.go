@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kubefile/kubefile/imagespec"
 )
 
 // Facts is what a host is like. Everything in it was said by the host: it is
@@ -131,6 +133,7 @@ func (f *Facts) set(key, value string) (err error) {
 		f.OSVersion = strings.Trim(value, `"'`)
 	case "arch":
 		f.Architecture = ociArchitecture(value)
+		err = imagespec.CheckArchitecture(f.Architecture)
 	case "kernel":
 		f.Kernel = value
 	case "init":

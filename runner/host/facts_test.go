@@ -202,3 +202,18 @@ func TestConnectReachesAllHosts(t *testing.T) {
 		}
 	}
 }
+
+// TestAnArchitectureIsAWord: it is compared with the image's, and shown.
+func TestAnArchitectureIsAWord(t *testing.T) {
+	for machine, want := range map[string]string{"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "riscv64": "riscv64", "i686": "i686"} {
+		f, err := parseFacts([]byte("facts\t1\narch\t" + machine + "\n"))
+		if err != nil || f.Architecture != want {
+			t.Errorf("%s: %+v, %v", machine, f, err)
+		}
+	}
+	for _, machine := range []string{"x/../../f", "../f", "/f", "..", "a b", "x86_64;reboot", "$(reboot)", "-x", "X86", "a:b"} {
+		if f, err := parseFacts([]byte("facts\t1\narch\t" + machine + "\n")); err == nil {
+			t.Errorf("%q was taken: %+v", machine, f)
+		}
+	}
+}

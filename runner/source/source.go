@@ -94,7 +94,7 @@ func Open(ctx context.Context, image string, opts Options) (*Artifact, error) {
 	a := &Artifact{Name: image}
 	manifest, err := a.locate(ctx, image, opts)
 	if err == nil {
-		err = a.read(ctx, manifest)
+		err = a.read(ctx, manifest, opts.Platform)
 	}
 	if err != nil {
 		a.Close()
@@ -160,7 +160,7 @@ func (a *Artifact) fromLayout(ctx context.Context, l layout, selector string, op
 
 // read takes in manifest and config, and checks that every blob they name is
 // there with its size, as far as that can be told without reading it.
-func (a *Artifact) read(ctx context.Context, descriptor ocispec.Descriptor) error {
+func (a *Artifact) read(ctx context.Context, descriptor ocispec.Descriptor, chosen ocispec.Platform) error {
 	a.Digest = descriptor.Digest
 	if err := fetchJSON(ctx, a.blobs, descriptor, &a.Manifest); err != nil {
 		return fmt.Errorf("manifest: %w", err)
@@ -170,6 +170,9 @@ func (a *Artifact) read(ctx context.Context, descriptor ocispec.Descriptor) erro
 	}
 	var err error
 	if a.Description, err = imagespec.Describe(a.Config); err != nil {
+		return err
+	}
+	if err := a.isFor(descriptor.Platform, chosen); err != nil {
 		return err
 	}
 	if a.RootfsLayers, a.ImageLayers, err = imagespec.ImageLayers(a.Manifest, a.Config); err != nil {
@@ -185,6 +188,20 @@ func (a *Artifact) read(ctx context.Context, descriptor ocispec.Descriptor) erro
 		if err := local.stat(layer); err != nil {
 			return fmt.Errorf("layer %d of %d: %w", i+1, len(a.Manifest.Layers), err)
 		}
+	}
+	return nil
+}
+
+// isFor checks that the config's platform is the one that its descriptor specifies, if it
+// specifies any, and the one that was chosen: what is sent to a host runs there.
+func (a *Artifact) isFor(described *ocispec.Platform, chosen ocispec.Platform) error {
+	config := a.Config.Platform
+	if described != nil && !matches(*described, config) {
+		return fmt.Errorf("%w: its config is for %s, its descriptor for %q", imagespec.ErrInvalid,
+			imagespec.FormatPlatform(config), imagespec.FormatPlatform(*described))
+	}
+	if !matches(chosen, config) {
+		return fmt.Errorf("%w: %s; its config is for %s", ErrPlatform, imagespec.FormatPlatform(chosen), imagespec.FormatPlatform(config))
 	}
 	return nil
 }

@@ -59,10 +59,11 @@ func (a *Artifact) Verify(ctx context.Context, progress func(done, total int64))
 	return group.Wait()
 }
 
-// Runner extracts the runner of the image's platform to a file in dir, and
-// returns its path, digest and size. [ErrNoRunner] says that there is none.
+// Runner extracts the runner of the image's platform to the file "sealer-run" in dir, and
+// returns its path, digest and size. Nothing of the artifact is part of the path.
+// [ErrNoRunner] says that there is none.
 func (a *Artifact) Runner(ctx context.Context, dir string) (string, digest.Digest, int64, error) {
-	file := filepath.Join(dir, "sealer-run-"+a.Config.Architecture)
+	file := filepath.Join(dir, "sealer-run")
 	for i := len(a.RootfsLayers) - 1; i >= 0; i-- {
 		sum, size, err := a.extract(ctx, a.RootfsLayers[i], file)
 		if err != nil {
