@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -94,9 +93,9 @@ func (c Client) Ensure(ctx context.Context, b Binary) (bool, error) {
 	if err := c.call(ctx, runner, verbInstall, request, nil, &answer); err != nil {
 		return false, fmt.Errorf("installing the runner: %w", err)
 	}
-	if answer.Protocol != protocol {
+	if answer.Protocol != Protocol {
 		return false, fmt.Errorf("%s: the image's runner speaks protocol %d, this one %d: use the sealer-run that came with the image",
-			c.Conn.Host(), answer.Protocol, protocol)
+			c.Conn.Host(), answer.Protocol, Protocol)
 	}
 	return answer.Changed, nil
 }
@@ -199,19 +198,4 @@ func (c Client) WriteFile(ctx context.Context, path string, mode fs.FileMode, co
 		return false, fmt.Errorf("writing %s: %w", path, err)
 	}
 	return answer.Changed, nil
-}
-
-// RemoveCreated undoes what the journal remembers: files that were made are
-// removed, those that were there before are restored, then the cluster's
-// directory and the runner go. It returns what had to be left, one line each with
-// the reason.
-func (c Client) RemoveCreated(ctx context.Context) ([]string, error) {
-	var answer removeAnswer
-	if err := c.call(ctx, c.agent(), verbRemove, removeRequest{Dir: c.Dir}, nil, &answer); err != nil {
-		return nil, fmt.Errorf("removing what was created: %w", err)
-	}
-	for i, line := range answer.Left {
-		answer.Left[i] = strings.ToValidUTF8(line, "?")
-	}
-	return answer.Left, nil
 }

@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 )
 
 // maxFile bounds a file that is written by request, in bytes.
@@ -20,13 +22,15 @@ type fileRequest struct {
 	Dir  string      `json:"dir"`
 	Path string      `json:"path"`
 	Mode fs.FileMode `json:"mode"`
+	// Kubeconfig says that the content is one, for which see [Client.WriteKubeconfig].
+	Kubeconfig bool `json:"kubeconfig,omitempty"`
 }
 
 // writeFile makes a file have a content and mode. What was there is kept, what
 // was made is journalled; a file that is right already is not touched.
 func writeFile(r fileRequest, content io.Reader) (changed, error) {
-	if !filepath.IsAbs(r.Path) || filepath.Clean(r.Path) != r.Path {
-		return changed{}, fmt.Errorf("path %q: %w: it has to be absolute and clean", r.Path, ErrInvalid)
+	if err := checkPath(r.Path); err != nil {
+		return changed{}, err
 	}
 	data, err := readBounded(content, r.Path, maxFile)
 	if err != nil {
@@ -47,10 +51,22 @@ func writeFile(r fileRequest, content io.Reader) (changed, error) {
 	if same(path, data, r.Mode) {
 		return changed{}, nil
 	}
-	if err := j.prepare(path, digest.FromBytes(data)); err != nil {
+	if err := j.prepare(path, digest.FromBytes(data), r.Mode); err != nil {
 		return changed{}, err
 	}
+	if r.Kubeconfig {
+		if err := j.prepareKubeconfig(path, data); err != nil {
+			return changed{}, err
+		}
+	}
 	return changed{true}, putFile(path, bytes.NewReader(data), r.Mode, os.Geteuid(), os.Getegid())
+}
+
+func checkPath(path string) error {
+	if !filepath.IsAbs(path) || filepath.Clean(path) != path {
+		return fmt.Errorf("path %q: %w: it has to be absolute and clean", path, ErrInvalid)
+	}
+	return nil
 }
 
 // writeInside writes a file of the cluster's directory. A link that the rootfs has in its way is replaced or, when it leads out of
@@ -108,7 +124,7 @@ func same(path string, data []byte, mode fs.FileMode) bool {
 	return err == nil && bytes.Equal(old, data)
 }
 
-// putFile replaces a file at once and durably.
+// putFile replaces a file at once and durably, with the extended attributes that it has. An owner of -1 is the file's own.
 func putFile(path string, content io.Reader, mode fs.FileMode, uid, gid int) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // 0600
@@ -120,11 +136,49 @@ func putFile(path string, content io.Reader, mode fs.FileMode, uid, gid int) (er
 			os.Remove(f.Name())
 		}
 	}()
+	if info, statErr := os.Stat(path); statErr == nil {
+		if uid < 0 {
+			uid, gid = ownerOf(info)
+		}
+		copyAttributes(path, f.Name())
+	}
 	_, err = io.Copy(f, content)
-	if err = errors.Join(err, f.Chown(uid, gid), f.Chmod(mode.Perm()), f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, f.Chown(uid, gid), f.Chmod(mode&(fs.ModePerm|fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky)), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return publish(f.Name(), path)
+	if err = publish(f.Name(), path); errors.Is(err, unix.EBUSY) {
+		err = overwrite(f.Name(), path) // the file is a mount of its own, as in containers
+	}
+	return err
+}
+
+// copyAttributes copies extended attributes, such as the SELinux context, as far as the file systems let us.
+func copyAttributes(from, to string) {
+	names := make([]byte, 64<<10)
+	n, err := unix.Listxattr(from, names)
+	if err != nil {
+		return
+	}
+	value := make([]byte, 64<<10)
+	for _, name := range strings.Split(strings.TrimRight(string(names[:n]), "\x00"), "\x00") {
+		if size, err := unix.Getxattr(from, name, value); err == nil && name != "" {
+			unix.Setxattr(to, name, value[:size], 0) // where it is not possible, the file is as any new one
+		}
+	}
+}
+
+// overwrite gives a file the content of another, which it removes.
+func overwrite(from, to string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(to, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close(), os.Remove(from))
 }
 
 // publish moves a synced file to its name, durably.
@@ -137,6 +191,49 @@ func publish(temp, path string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// maxAside bounds how many copies of one file are kept beside it.
+const maxAside = 1000
+
+// asideName is a free name beside a file for what it was before the cluster's.
+func asideName(path string) (string, error) {
+	name := path + ".before-kubefile"
+	for i := 2; i <= maxAside; i++ {
+		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+			return name, nil
+		} else if err != nil {
+			return "", err
+		}
+		name = fmt.Sprintf("%s.before-kubefile-%d", path, i)
+	}
+	return "", fmt.Errorf("%s: %w: %d copies of it are kept already; remove those that are not needed", path, ErrInvalid, maxAside)
+}
+
+// copyAside copies a file, with its mode and owner, to a name beside it.
+func copyAside(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	name, err := asideName(path)
+	if err != nil {
+		return "", err
+	}
+	uid, gid := ownerOf(info)
+	return name, putFile(name, f, info.Mode(), uid, gid)
+}
+
+func ownerOf(info fs.FileInfo) (uid, gid int) {
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(owner.Uid), int(owner.Gid)
+	}
+	return os.Geteuid(), os.Getegid()
 }
 
 type installRequest struct {
@@ -154,7 +251,7 @@ type installAnswer struct {
 // install makes the cluster's directory and puts the runner that serves this
 // very request in its place.
 func install(r installRequest) (installAnswer, error) {
-	answer := installAnswer{Protocol: protocol}
+	answer := installAnswer{Protocol: Protocol}
 	j, err := openJournal(r.Dir)
 	if err != nil {
 		return answer, err
@@ -171,7 +268,7 @@ func install(r installRequest) (installAnswer, error) {
 		os.Remove(r.Temp)
 		return answer, fmt.Errorf("the runner: %w: its digest is %s instead of %s", ErrDamaged, sum, r.Digest)
 	}
-	if err := j.prepare(r.Path, sum); err != nil {
+	if err := j.prepare(r.Path, sum, 0o755); err != nil {
 		return answer, err
 	}
 	f, err := os.Open(r.Temp) // for writing would fail: it is running

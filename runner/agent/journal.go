@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +16,8 @@ import (
 )
 
 const (
-	journalFile = "created.json"
+	// JournalFile, in the cluster's directory, is the journal of what was made on the host.
+	JournalFile = "created.json"
 	lockFile    = "created.lock"
 	previousDir = "previous"
 )
@@ -25,10 +27,19 @@ type entry struct {
 	Path string `json:"path"`
 	// Dir says that it is a directory; it is removed if it is empty then.
 	Dir bool `json:"dir,omitempty"`
-	// Digest is of the content that was written last.
+	// Digest is of the content that was written last, Old of the content before that: a run may be killed between the two.
 	Digest digest.Digest `json:"digest,omitempty"`
+	Old    digest.Digest `json:"old,omitempty"`
+	// Mode is the one that was written last; nil in a journal of version 1.
+	Mode *fs.FileMode `json:"mode,omitempty"`
 	// Previous is what was at Path before; nil when nothing was.
 	Previous *previous `json:"previous,omitempty"`
+	// Aside are the copies of what others had made of the file when it was written again.
+	Aside []string `json:"aside,omitempty"`
+	// Block is what the cluster has in a file that is not its own.
+	Block *block `json:"block,omitempty"`
+	// Kubeconfig says that it is one, of which only the cluster's parts are taken out when others changed it.
+	Kubeconfig *kubeconfig `json:"kubeconfig,omitempty"`
 }
 
 // previous is a file that was overwritten. Its content is kept in previousDir,
@@ -43,19 +54,27 @@ type previous struct {
 // journal remembers what was made, in the order it was made, and is on the disk
 // before the thing itself is.
 type journal struct {
-	Version int     `json:"version"`
+	Version int `json:"version"`
+	// Dir is the directory that the journal was begun for, when nothing of others was in it. Only then may all that is in it be removed.
+	Dir     string  `json:"dir,omitempty"`
 	Entries []entry `json:"entries"`
 
-	root  *os.Root
-	dir   string
-	lock  *os.File
-	isNew bool // there was no file
+	root *os.Root
+	dir  string
+	lock *os.File
 }
+
+// journalVersion is written; version 1 is read, too.
+const journalVersion = 2
 
 // openJournal opens the journal of a cluster's directory, for one process at a
 // time. The directory is made if need be, and is the journal's first entry then.
+// One in which others have files already is refused with [ErrForeign].
 func openJournal(dir string) (*journal, error) {
 	if err := checkDir(dir); err != nil {
+		return nil, err
+	}
+	if err := refuseLink(dir); err != nil {
 		return nil, err
 	}
 	made := missingDirs(dir) // a run killed right here leaves an empty directory behind
@@ -66,44 +85,66 @@ func openJournal(dir string) (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{Version: 1, root: root, dir: dir}
-	if err := j.load(); err != nil {
+	j := &journal{root: root, dir: dir}
+	if err := j.open(made); err != nil {
 		j.Close()
 		return nil, err
-	}
-	for _, path := range made {
-		j.add(entry{Path: path, Dir: true})
-	}
-	if j.isNew || len(made) > 0 {
-		if err := j.save(); err != nil {
-			j.Close()
-			return nil, err
-		}
 	}
 	return j, nil
 }
 
-// load takes the lock and reads the file.
-func (j *journal) load() (err error) {
+// open locks and reads the journal, or begins it.
+func (j *journal) open(made []string) (err error) {
+	if err := j.refuseForeign(); err != nil {
+		return err
+	}
 	if j.lock, err = j.root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return err
 	}
 	if err := syscall.Flock(int(j.lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("locking the journal: %w", err)
 	}
-	if _, err := j.root.Stat(journalFile); errors.Is(err, fs.ErrNotExist) {
-		j.isNew = true
+	data, err := readFile(j.root, JournalFile, maxState)
+	if errors.Is(err, fs.ErrNotExist) {
+		j.Version, j.Dir = journalVersion, j.dir
+		for _, path := range made {
+			j.add(entry{Path: path, Dir: true})
+		}
+		return j.save()
 	}
-	if err := readJSON(j.root, journalFile, j); err != nil {
-		return fmt.Errorf("journal in %s: %w", j.dir, err)
+	if err != nil {
+		return err
 	}
-	if j.Version != 1 {
-		return fmt.Errorf("journal in %s: version %d is not known", j.dir, j.Version)
+	if err := j.parse(data); err != nil {
+		return fmt.Errorf("%s/%s: %w", j.dir, JournalFile, err)
+	}
+	for _, path := range made {
+		j.add(entry{Path: path, Dir: true})
 	}
 	return nil
 }
 
-func (j *journal) save() error { return writeJSON(j.root, journalFile, j) }
+// parse reads a journal. One of version 1 becomes one of the present version, which says of its directory what can be known.
+func (j *journal) parse(data []byte) error {
+	if err := json.Unmarshal(data, j); err != nil {
+		return fmt.Errorf("%w: damaged journal: %w", ErrDamaged, err)
+	}
+	switch j.Version {
+	case journalVersion:
+	case 1:
+		j.Version, j.Dir = journalVersion, ""
+		if e := j.find(j.dir); e != nil && e.Dir {
+			j.Dir = j.dir
+		}
+	case 0:
+		return fmt.Errorf("%w: damaged journal: it has no version", ErrDamaged)
+	default:
+		return fmt.Errorf("%w: unknown journal version %d; use the sealer-run that made the cluster, or a newer one", ErrInvalid, j.Version)
+	}
+	return nil
+}
+
+func (j *journal) save() error { return writeJSON(j.root, JournalFile, j) }
 
 // Close releases the lock.
 func (j *journal) Close() error {
@@ -148,28 +189,56 @@ func missingDirs(path string) []string {
 	return missing
 }
 
-// prepare journals that path is about to be written with content of this digest:
-// the directories it needs, and what is there now.
-func (j *journal) prepare(path string, content digest.Digest) error {
+// prepare journals that path is about to be written with content of this digest
+// and a mode: the directories it needs, and what is there now. What others made
+// of it since it was written last is copied beside it.
+func (j *journal) prepare(path string, content digest.Digest, mode fs.FileMode) error {
 	dir := filepath.Dir(path)
-	if !j.owns(path) {
-		for _, missing := range missingDirs(dir) {
-			j.add(entry{Path: missing, Dir: true})
+	if j.owns(path) {
+		return os.MkdirAll(dir, 0o755)
+	}
+	for _, missing := range missingDirs(dir) {
+		j.add(entry{Path: missing, Dir: true})
+	}
+	e := j.find(path)
+	if e == nil {
+		kept, err := j.keep(path)
+		if err != nil {
+			return fmt.Errorf("keeping the present %s: %w", path, err)
 		}
-		if e := j.find(path); e != nil {
-			e.Digest = content
-		} else {
-			kept, err := j.keep(path)
-			if err != nil {
-				return fmt.Errorf("keeping the present %s: %w", path, err)
-			}
-			j.add(entry{Path: path, Digest: content, Previous: kept})
-		}
-		if err := j.save(); err != nil {
-			return err
-		}
+		j.add(entry{Path: path, Previous: kept})
+		e = j.find(path)
+	} else if err := e.rewrite(); err != nil {
+		return err
+	}
+	e.Digest, e.Mode = content, &mode
+	if err := j.save(); err != nil {
+		return err
 	}
 	return os.MkdirAll(dir, 0o755)
+}
+
+// rewrite notes what a file is that is about to be written again.
+func (e *entry) rewrite() error {
+	now, err := digestOf(e.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		e.Old = ""
+	case err != nil:
+		return err
+	case now == e.Digest:
+		e.Old = e.Digest
+	case now == e.Old:
+	case e.Previous != nil && now == e.Previous.Digest:
+		e.Old = ""
+	default:
+		aside, err := copyAside(e.Path)
+		if err != nil {
+			return fmt.Errorf("keeping what others made of %s: %w", e.Path, err)
+		}
+		e.Old, e.Aside = "", append(e.Aside, aside)
+	}
+	return nil
 }
 
 // keep copies the file at path, if there is one, into previousDir.
@@ -205,130 +274,6 @@ func (j *journal) keep(path string) (*previous, error) {
 // file is where the content is kept.
 func (p *previous) file() string {
 	return previousDir + "/" + p.Digest.Encoded()
-}
-
-type removeRequest struct {
-	Dir string `json:"dir"`
-}
-
-type removeAnswer struct {
-	Left []string `json:"left"` // what was not removed, each with the reason
-}
-
-// removeCreated undoes the journal, the last entry first, and then removes the
-// cluster's directory.
-func removeCreated(r removeRequest) (removeAnswer, error) {
-	answer := removeAnswer{Left: []string{}}
-	if err := checkDir(r.Dir); err != nil {
-		return answer, err
-	}
-	if _, err := os.Stat(filepath.Join(r.Dir, journalFile)); errors.Is(err, fs.ErrNotExist) {
-		return answer, fmt.Errorf("%s has no journal %s: nothing of it was made by this program", r.Dir, journalFile)
-	}
-	if err := refuseMounts(r.Dir); err != nil {
-		return answer, err
-	}
-	j, err := openJournal(r.Dir)
-	if err != nil {
-		return answer, err
-	}
-	defer j.Close()
-	var parents []entry // of the directory itself: they go after it
-	for _, e := range slices.Backward(j.Entries) {
-		if e.Dir && (e.Path == j.dir || strings.HasPrefix(j.dir, e.Path+"/")) {
-			parents = append(parents, e)
-			continue
-		}
-		if reason := j.undo(e); reason != "" {
-			answer.Left = append(answer.Left, e.Path+": "+reason)
-		}
-	}
-	if err := j.removeDir(); err != nil {
-		return answer, err
-	}
-	for _, e := range parents {
-		if reason := j.undo(e); reason != "" {
-			answer.Left = append(answer.Left, e.Path+": "+reason)
-		}
-	}
-	return answer, nil
-}
-
-// undo makes one entry undone, or says why not.
-func (j *journal) undo(e entry) string {
-	if e.Dir {
-		err := os.Remove(e.Path)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "not empty, others use it"
-		}
-		return ""
-	}
-	if e.Previous == nil {
-		if err := os.Remove(e.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err.Error()
-		}
-		return ""
-	}
-	now, err := digestOf(e.Path)
-	switch {
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return err.Error()
-	case err == nil && now == e.Previous.Digest:
-		return ""
-	case err == nil && now != e.Digest:
-		return "changed by others since; take out by hand what does not belong"
-	}
-	if err := j.restore(e); err != nil {
-		return err.Error()
-	}
-	return ""
-}
-
-// restore puts back what was at the path before.
-func (j *journal) restore(e entry) error {
-	kept, err := j.root.Open(e.Previous.file())
-	if err != nil {
-		return err
-	}
-	defer kept.Close()
-	return putFile(e.Path, kept, e.Previous.Mode, e.Previous.UID, e.Previous.GID)
-}
-
-// removeDir removes everything in the cluster's directory, the journal last, and
-// the directory.
-func (j *journal) removeDir() error {
-	entries, err := readDir(j.root, ".")
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.Name() == journalFile {
-			continue
-		}
-		if err := j.root.RemoveAll(e.Name()); err != nil {
-			return err
-		}
-	}
-	if err := j.root.Remove(journalFile); err != nil {
-		return err
-	}
-	return os.Remove(j.dir)
-}
-
-// refuseMounts fails when something is mounted below dir: removing would go on
-// into it.
-func refuseMounts(dir string) error {
-	data, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return err
-	}
-	for line := range strings.Lines(string(data)) {
-		fields := strings.Fields(line)
-		if len(fields) > 4 && strings.HasPrefix(fields[4], dir+"/") {
-			return fmt.Errorf("%s is a mount point: unmount it first", fields[4])
-		}
-	}
-	return nil
 }
 
 func digestOf(path string) (digest.Digest, error) {

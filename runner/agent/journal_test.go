@@ -37,7 +37,7 @@ func put(t *testing.T, cluster, path, content string, mode fs.FileMode) bool {
 
 func undo(t *testing.T, cluster string) []string {
 	t.Helper()
-	answer, err := removeCreated(removeRequest{cluster})
+	answer, err := removeCreated(removeRequest{Dir: cluster})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,12 +64,12 @@ func TestEverythingIsUndone(t *testing.T) {
 	if info, err := os.Stat(in("etc/secret")); err != nil || info.Mode() != 0o400 {
 		t.Error(info.Mode(), err)
 	}
-	for _, name := range []string{journalFile, previousDir} {
-		if info, err := os.Stat(filepath.Join(cluster, name)); err != nil || name == journalFile && info.Mode() != 0o600 {
+	for _, name := range []string{JournalFile, previousDir} {
+		if info, err := os.Stat(filepath.Join(cluster, name)); err != nil || name == JournalFile && info.Mode() != 0o600 {
 			t.Error(info, err)
 		}
 	}
-	if strings.Contains(read(t, filepath.Join(cluster, journalFile)), "token") {
+	if strings.Contains(read(t, filepath.Join(cluster, JournalFile)), "token") {
 		t.Error("content is in the journal")
 	}
 	if left := undo(t, cluster); len(left) != 0 {
@@ -92,15 +92,21 @@ func TestWhatOthersDidStays(t *testing.T) {
 	put(t, cluster, in("etc/changed"), "ours", 0o644)
 	write(t, in("etc/containerd/theirs"), "x")
 	write(t, in("etc/hosts"), "ours and theirs")
-	write(t, in("etc/changed"), "theirs") // the file is ours all the same
+	write(t, in("etc/changed"), "theirs")
 	if err := os.Remove(in("etc/gone")); err != nil {
 		t.Fatal(err)
 	}
 	left := strings.Join(undo(t, cluster), "\n")
-	if strings.Count(left, "\n") != 1 || !strings.Contains(left, "etc/hosts: changed by others since") || !strings.Contains(left, "etc/containerd: not empty") {
-		t.Errorf("%s", left)
+	for _, want := range []string{
+		"etc/changed: changed by others since", "etc/containerd: not empty",
+		"etc/hosts: changed by others since; take out by hand what does not belong; what was there before is in " + in("etc/hosts.before-kubefile"),
+	} {
+		if !strings.Contains(left, want) {
+			t.Errorf("left is\n%s\nwithout %s", left, want)
+		}
 	}
-	if got := tree(t, root); got != "d etc\nd etc/containerd\n- etc/containerd/theirs x\n- etc/hosts ours and theirs" {
+	if got := tree(t, root); got != "d etc\n- etc/changed theirs\nd etc/containerd\n- etc/containerd/theirs x\n"+
+		"- etc/hosts ours and theirs\n- etc/hosts.before-kubefile 127.0.0.1 localhost\n" {
 		t.Errorf("%s", got)
 	}
 }
@@ -114,7 +120,7 @@ func TestKilledBetweenJournalAndFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"etc/hosts", "etc/new/file"} {
-		if err := j.prepare(filepath.Join(root, name), "sha256:whatever"); err != nil {
+		if err := j.prepare(filepath.Join(root, name), "sha256:whatever", 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -172,7 +178,7 @@ func TestRefusedRequests(t *testing.T) {
 		t.Error(err)
 	}
 	for _, dir := range []string{"/", "/etc", filepath.Join(root, "etc"), "relative/dir/x"} {
-		if _, err := removeCreated(removeRequest{dir}); err == nil {
+		if _, err := removeCreated(removeRequest{Dir: dir}); err == nil {
 			t.Errorf("%s was removed", dir)
 		}
 	}
@@ -198,7 +204,7 @@ func TestInstall(t *testing.T) {
 			t.Fatal(err)
 		}
 		answer, err := install(installRequest{Dir: cluster, Path: path, Temp: temp, Digest: sum})
-		if err != nil || !answer.Changed || answer.Protocol != protocol {
+		if err != nil || !answer.Changed || answer.Protocol != Protocol {
 			t.Fatal(answer, err)
 		}
 		info, err := os.Stat(path)
@@ -256,12 +262,12 @@ func TestJournalOfALaterVersion(t *testing.T) {
 	if _, err := install(installRequest{Dir: cluster}); err != nil {
 		t.Fatal(err)
 	}
-	data, err := json.Marshal(map[string]any{"version": 2})
+	data, err := json.Marshal(map[string]any{"version": 3})
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(cluster, journalFile), string(data))
-	if _, err := removeCreated(removeRequest{cluster}); err == nil || !strings.Contains(err.Error(), "version 2") {
+	write(t, filepath.Join(cluster, JournalFile), string(data))
+	if _, err := removeCreated(removeRequest{Dir: cluster}); err == nil || !strings.Contains(err.Error(), "version 3") {
 		t.Fatal(err)
 	}
 }

@@ -17,8 +17,8 @@ import (
 // Path is where the agent is installed on a host.
 const Path = "/usr/local/bin/sealer-run"
 
-// protocol is the version of requests and answers. Both ends must have the same.
-const protocol = 2
+// Protocol is the version of requests and answers. Both ends must have the same.
+const Protocol = 2
 
 var (
 	// ErrDamaged says that bytes are not those of their digest.
@@ -27,6 +27,8 @@ var (
 	ErrNoSpace = errors.New("not enough space")
 	// ErrInvalid says that a layer or request holds what it must not.
 	ErrInvalid = errors.New("not acceptable")
+	// ErrForeign says that a directory is not the cluster's.
+	ErrForeign = errors.New("not made for this cluster")
 )
 
 // Verbs of the agent.
@@ -38,6 +40,8 @@ const (
 	verbCommit   = "commit-images"
 	verbUnpack   = "unpack-rootfs"
 	verbWrite    = "write-file"
+	verbBlock    = "write-block"
+	verbProtocol = "protocol"
 	verbBegin    = "begin"
 	verbRemove   = "remove-created"
 	maxRequest   = 1 << 20
@@ -78,6 +82,10 @@ func do(ctx context.Context, verb string, request []byte, stdin io.Reader, stdou
 		return serve(stdout, request, func(r unpackRequest) (changed, error) { return unpackRootfs(ctx, r) })
 	case verbWrite:
 		return serve(stdout, request, func(r fileRequest) (changed, error) { return writeFile(r, stdin) })
+	case verbBlock:
+		return serve(stdout, request, writeBlock)
+	case verbProtocol:
+		return serve(stdout, request, func(struct{}) (installAnswer, error) { return installAnswer{Protocol: Protocol}, nil })
 	case verbBegin:
 		return serve(stdout, request, begin)
 	case verbRemove:

@@ -173,7 +173,7 @@ func TestSendBringsEachHostWhatItNeeds(t *testing.T) {
 		if changed, err := tg.Ensure(t.Context(), runner(t)); err != nil || changed {
 			t.Fatal(changed, err)
 		}
-		if left, err := tg.RemoveCreated(t.Context()); err != nil || len(left) != 0 {
+		if left, err := tg.RemoveCreated(t.Context(), "default", "", nil); err != nil || len(left) != 0 {
 			t.Fatal(left, err)
 		}
 		if got := tree(t, filepath.Dir(tg.path)); got != "" {

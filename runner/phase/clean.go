@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"path"
+	"fmt"
+	"runtime"
 
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/agent"
@@ -33,7 +34,7 @@ type leftovers struct{ *Cluster }
 func (*leftovers) Title() string { return "Look at what is left" }
 
 func (p *leftovers) Run(ctx context.Context) error {
-	failed := []error{p.uncleaned}
+	failed := []error{p.unproven, p.uncleaned}
 	for _, m := range p.masters() {
 		if p.DryRun {
 			break
@@ -45,14 +46,6 @@ func (p *leftovers) Run(ctx context.Context) error {
 }
 
 func (p *clean) host(ctx context.Context, m *member) error {
-	there, err := m.holds(ctx, "test", "-e", m.Dir)
-	if err != nil {
-		return err
-	}
-	if !there {
-		p.Report.Line(m.String(), "nothing of the cluster "+p.Name+" is here")
-		return nil
-	}
 	if err := p.script(ctx, m); err != nil {
 		return err
 	}
@@ -61,35 +54,42 @@ func (p *clean) host(ctx context.Context, m *member) error {
 			return err
 		}
 	}
-	return p.Do(ctx, m, "remove what was created", func(ctx context.Context) error {
-		installed, err := m.holds(ctx, "test", "-x", agent.Path)
-		if err != nil {
-			return err
-		}
-		if !installed { // interrupted before the agent was there: the directory is all there is
-			_, err := m.ask(ctx, "rm", "-rf", "--one-file-system", m.Dir)
-			return err
-		}
-		if err := p.cache(ctx, m); err != nil {
-			return err
-		}
-		named, err := m.fetch(ctx, hostnamePath)
-		if err != nil {
-			return err
-		}
-		left, err := m.RemoveCreated(ctx)
-		if err != nil {
-			return err
-		}
-		if err := m.rename(ctx, named); err != nil {
-			return err
-		}
-		for _, line := range left {
-			p.Report.Line(m.String(), "left: "+line)
-		}
-		_, err = m.ask(ctx, "systemctl", "daemon-reload")
+	var changes []change
+	for _, what := range m.survey.Removals() {
+		changes = append(changes, change{m, what})
+	}
+	if err := p.doTogether(ctx, changes, func(ctx context.Context) error { return p.created(ctx, m) }); err != nil {
+		return fmt.Errorf("%s: %w", m, err)
+	}
+	return nil
+}
+
+// created undoes the journal, and has the host take notice.
+func (p *clean) created(ctx context.Context, m *member) error {
+	named, err := m.fetch(ctx, hostnamePath)
+	if err != nil {
 		return err
-	})
+	}
+	left, err := m.RemoveCreated(ctx, p.Name, m.survey.ID(), p.own(m))
+	if err != nil {
+		return err
+	}
+	if err := m.rename(ctx, named); err != nil {
+		return err
+	}
+	for _, line := range left {
+		p.Report.Line(m.String(), "left: "+line)
+	}
+	_, err = m.ask(ctx, "systemctl", "daemon-reload")
+	return err
+}
+
+// own is this program, for hosts that it can run on.
+func (p *clean) own(m *member) func() (agent.Binary, error) {
+	if runtime.GOOS != "linux" || m.facts.Architecture != runtime.GOARCH {
+		return nil
+	}
+	return agent.Own
 }
 
 // rename makes the host be called what its file says, if that was another name before the file was restored.
@@ -99,16 +99,6 @@ func (m *member) rename(ctx context.Context, before []byte) error {
 		return err
 	}
 	_, err = m.ask(ctx, "hostname", string(bytes.TrimSpace(now)))
-	return err
-}
-
-// cache removes the cache that kubectl fills for whoever calls it, if nobody used it before the cluster.
-func (p *clean) cache(ctx context.Context, m *member) error {
-	ours, err := m.holds(ctx, "test", "-e", m.path(cacheMarker))
-	if err != nil || !ours {
-		return err
-	}
-	_, err = m.ask(ctx, "rm", "-rf", "--one-file-system", path.Join(path.Dir(rootConfig), "cache"))
 	return err
 }
 

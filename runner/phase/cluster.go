@@ -69,6 +69,7 @@ type Cluster struct {
 	unreached []host.Report
 	state     *state.State
 	unsaved   bool                    // the state that is in the cluster is older than that on the masters
+	unproven  error                   // of hosts that a removal left alone, because they are not of the cluster
 	uncleaned error                   // what a removal could not do
 	abandon   context.CancelCauseFunc // ends the work that is under way
 	lockDir   string                  // default /run
@@ -95,6 +96,8 @@ type member struct {
 	absent bool
 	// dirty says that a removal could not clean the host.
 	dirty bool
+	// survey is what a removal found of the cluster on the host.
+	survey *agent.Survey
 	// joined says that kubeadm has made it a node of the cluster.
 	joined bool
 	// overlay are the files of the rootfs that are the site's, by their path below it.

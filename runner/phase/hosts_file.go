@@ -2,9 +2,10 @@ package phase
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/kubefile/kubefile/runner/agent"
 )
 
 // hostsFile gives every host the names of the cluster: its hosts, the API's endpoint and the registry.
@@ -20,15 +21,12 @@ func (p *hostsFile) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		text, err := withBlock(string(old), p.Name, p.names(m))
-		if err != nil {
-			return fmt.Errorf("%s: %s: %w", m, hostsPath, err)
-		}
-		if text == string(old) {
+		// Marks that are not complete the agent puts right, or refuses: it knows which lines it wrote.
+		if text, err := agent.WithBlock(string(old), p.Name, p.names(m)); err == nil && text == string(old) {
 			return nil
 		}
 		return p.Do(ctx, m, "write the cluster's names to "+hostsPath, func(ctx context.Context) error {
-			_, err := m.WriteFile(ctx, hostsPath, 0o644, []byte(text))
+			_, err := m.WriteBlock(ctx, hostsPath, p.Name, p.names(m))
 			return err
 		})
 	})
@@ -69,22 +67,4 @@ func (c *Cluster) endpoints(m *member) []string {
 		}
 	}
 	return addresses
-}
-
-// withBlock returns the hosts file with the cluster's lines between two marks, in the place where they were or at the end.
-func withBlock(content, cluster string, lines []string) (string, error) {
-	begin, end := "# begin kubefile cluster "+cluster+"\n", "# end kubefile cluster "+cluster+"\n"
-	block := begin + strings.Join(lines, "\n") + "\n" + end
-	if content != "" && !strings.HasSuffix(content, "\n") {
-		content += "\n"
-	}
-	before, rest, found := strings.Cut(content, begin)
-	if !found {
-		return content + block, nil
-	}
-	_, after, found := strings.Cut(rest, end)
-	if !found {
-		return "", fmt.Errorf("the line %q has no line %q after it: restore it, or remove the former", strings.TrimSpace(begin), strings.TrimSpace(end))
-	}
-	return before + block + after, nil
 }

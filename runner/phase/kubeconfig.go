@@ -1,20 +1,13 @@
 package phase
 
-import (
-	"context"
-	"path"
-)
+import "context"
 
 // kubeconfig lets root's kubectl work on every master. A file that is there already is somebody's and stays.
 type kubeconfig struct{ *Cluster }
 
 func (*kubeconfig) Title() string { return "Give kubectl to the masters" }
 
-const (
-	rootConfig = "/root/.kube/config"
-	// cacheMarker is there when kubectl's cache beside rootConfig is of this cluster only.
-	cacheMarker = "kubectl-cache.ours"
-)
+const rootConfig = "/root/.kube/config"
 
 func (p *kubeconfig) Run(ctx context.Context) error {
 	return p.each(ctx, p.masters(), func(ctx context.Context, m *member) error {
@@ -27,14 +20,7 @@ func (p *kubeconfig) Run(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			used, err := m.holds(ctx, "test", "-e", path.Dir(rootConfig))
-			if err == nil && !used {
-				err = m.mark(ctx, cacheMarker, "")
-			}
-			if err != nil {
-				return err
-			}
-			_, err = m.WriteFile(ctx, rootConfig, 0o600, content)
+			_, err = m.WriteKubeconfig(ctx, rootConfig, content)
 			return err
 		})
 	})

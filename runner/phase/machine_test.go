@@ -27,6 +27,8 @@ type machine struct {
 	// answer says what becomes of a command that is neither about files nor about units; nil and 0 succeed.
 	answer func(cmd host.Command, stdin string) (stdout string, code int)
 
+	noAgent bool // or one that is too old
+
 	mu    sync.Mutex
 	files map[string]string
 	units map[string]bool
@@ -107,6 +109,25 @@ func (f *machine) file(argv []string, stdin string) (stdout string, code int, kn
 	case argv[0] == "systemctl" && argv[1] == "restart":
 		f.units[argv[2]] = true
 		return "", 0, false
+	case argv[0] == agent.Path && argv[1] == "agent" && argv[2] == "protocol":
+		if f.noAgent {
+			return "not found", 127, true
+		}
+		return fmt.Sprintf(`{"protocol":%d}`, agent.Protocol), 0, true
+	case argv[0] == agent.Path && argv[1] == "agent" && argv[2] == "write-block":
+		var request struct {
+			Path, Cluster string
+			Lines         []string
+		}
+		if err := json.Unmarshal([]byte(argv[3]), &request); err != nil {
+			f.t.Error(err)
+		}
+		text, err := agent.WithBlock(f.files[request.Path], request.Cluster, request.Lines)
+		if err != nil {
+			return err.Error(), 1, true
+		}
+		f.files[request.Path] = text
+		return `{"changed":true}`, 0, true
 	case argv[0] == agent.Path && argv[1] == "agent" && argv[2] == "write-file":
 		var request struct{ Path string }
 		if err := json.Unmarshal([]byte(argv[3]), &request); err != nil {

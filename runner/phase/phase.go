@@ -79,6 +79,7 @@ func Installation(c *Cluster) []Phase {
 func Removal(c *Cluster) []Phase {
 	return []Phase{
 		&reach{c},
+		&proof{c},
 		&lock{Cluster: c},
 		&recallFarewell{c},
 		&plugins{c, plugin.PreClean},

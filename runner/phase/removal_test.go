@@ -3,6 +3,7 @@ package phase
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +27,7 @@ func removable(t *testing.T, farewells ...plugin.Plugin) *park {
 		f := p.machines[i]
 		f.files[m.path(farewellFile)] = string(noted)
 		f.files[agent.Path] = "the agent"
+		f.files[m.path(agent.JournalFile)] = journalOf(m.Dir)
 		if !m.isMaster() {
 			f.files[unitDir+balancer.Unit] = "unit"
 		}
@@ -41,6 +43,12 @@ func removable(t *testing.T, farewells ...plugin.Plugin) *park {
 		}
 	}
 	return p
+}
+
+// journalOf is the journal of a cluster's directory.
+func journalOf(dir string) string {
+	return fmt.Sprintf(`{"version":2,"dir":%q,"entries":[{"path":%[1]q,"dir":true},{"path":%q,"digest":"sha256:x"},{"path":"/etc/hosts","block":{"mark":"default","lines":[]}}]}`,
+		dir, agent.Path)
 }
 
 func (p *park) remove(t *testing.T) error {
