@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fills _out/frontend/linux-ARCH with the files of the frontend image (see Dockerfile.frontend):
-#   /frontend        the frontend; the same binary is wget, curl and chart in the toolbox
+#   /frontend        the frontend; the same binary is wget and curl in the toolbox
 #   /sealer-run      the runner of this platform, which every cluster image carries
 #   /toolbox/        what RUN steps find at /.kubefile/toolbox when the rootfs has no shell: launch, bin/
 # Run in the root of the repository after "make tools".
@@ -31,7 +31,7 @@ for arch in amd64 arm64; do
 		[ -e "$out.new/toolbox/bin/$program" ] || ln -s busybox "$out.new/toolbox/bin/$program"
 	done
 	ln -sf bash "$out.new/toolbox/bin/sh" # busybox's shell prefers its own programs, too
-	for program in wget curl chart; do
+	for program in wget curl; do
 		ln -sf kubefile-frontend "$out.new/toolbox/bin/$program"
 	done
 

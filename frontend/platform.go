@@ -137,9 +137,14 @@ func (p *platformBuild) rootfs(ctx context.Context, st bkllb.State) (bkllb.State
 	return st, err
 }
 
-// prepare makes a stage's RUN steps run: with the toolbox, and on the rootfs layers of a cluster image alone. The image layers are returned.
+// prepare makes a stage's RUN steps run: those that fetch charts apart from the base, the others with the toolbox, and on the rootfs layers of
+// a cluster image alone. The image layers are returned.
 func (p *platformBuild) prepare(ctx context.Context, st bkllb.State) (bkllb.State, []llb.Layer, error) {
-	st, err := p.withToolbox(ctx, st)
+	st, err := llb.WithCharts(ctx, st, p.self.state)
+	if err != nil {
+		return st, nil, err
+	}
+	st, err = p.withToolbox(ctx, st)
 	if err != nil || !p.canDiff() || !p.supports(pb.CapSourceImageLayerLimit) {
 		return st, nil, err
 	}

@@ -41,15 +41,22 @@ func isCluster(image string) bool { return strings.HasPrefix(image, "docker.io/l
 // compile is what BuildKit makes of a Dockerfile.
 func compile(t *testing.T, dockerfile string) llb.State {
 	t.Helper()
+	return compileWith(t, dockerfile, func(*dockerfile2llb.ConvertOpt) {})
+}
+
+func compileWith(t *testing.T, dockerfile string, change func(*dockerfile2llb.ConvertOpt)) llb.State {
+	t.Helper()
 	caps := pb.Caps.CapSet(pb.Caps.All())
 	files := llb.Local("context", llb.LocalUniqueID("context"))
-	res, err := dockerfile2llb.Dockerfile2LLB(t.Context(), []byte(dockerfile), dockerfile2llb.ConvertOpt{
+	opt := dockerfile2llb.ConvertOpt{
 		MetaResolver:   images{},
 		MainContext:    &files,
 		SourceMap:      llb.NewSourceMap(nil, "Kubefile", "Kubefile", []byte(dockerfile)),
 		TargetPlatform: &amd64,
 		LLBCaps:        &caps,
-	})
+	}
+	change(&opt)
+	res, err := dockerfile2llb.Dockerfile2LLB(t.Context(), []byte(dockerfile), opt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func Fetch(self llb.State, request []byte, proxy *llb.ProxyEnv, name string) llb
 
 // FetchBlobs is the same step for all blobs, where BuildKit cannot fetch them.
 func FetchBlobs(self llb.State, request []byte, proxy *llb.ProxyEnv, name string) llb.State {
-	return fetch(self, request, proxy, name, llb.AddMount(CacheDir, llb.Scratch(), llb.AsPersistentCacheDir("kubefile/blobs", llb.CacheMountShared)))
+	return fetch(self, request, proxy, name, llb.AddMount(CacheDir, llb.Scratch(), llb.AsPersistentCacheDir(blobCache, llb.CacheMountShared)))
 }
 
 func fetch(self llb.State, request []byte, proxy *llb.ProxyEnv, name string, more ...llb.RunOption) llb.State {

@@ -17,7 +17,7 @@ const (
 	// launcher stands in for /bin/sh; it prefers the rootfs's own shell.
 	launcher = ToolboxDir + "/launch"
 
-	shell = "/bin/sh"
+	binSh = "/bin/sh"
 	// defaultPath is what a container has when nobody says otherwise (BuildKit's system.DefaultPathEnvUnix).
 	defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
@@ -79,7 +79,7 @@ func mountToolbox(ctx context.Context, out *graph, op *pb.Op, toolbox func(*ocis
 	})
 	op.Inputs = append(op.Inputs, in)
 	exec.Meta.Env = appendPath(exec.Meta.Env, ToolboxDir+"/bin")
-	if args := exec.Meta.Args; args[0] == shell {
+	if args := exec.Meta.Args; args[0] == binSh {
 		args[0] = launcher
 	}
 	return nil

@@ -1,5 +1,5 @@
 // Command kubefile-frontend is the BuildKit frontend for Kubefiles. BuildKit starts it without arguments; its subcommands are the steps
-// that the frontend runs inside a build, and what a person may run by hand. Called wget, curl or chart, it is that.
+// that the frontend runs inside a build, and what a person may run by hand. Called wget or curl, it is that.
 package main
 
 import (
@@ -44,7 +44,7 @@ func application() *cli.Command {
 	app := &cli.Command{
 		Name:     "kubefile-frontend",
 		Usage:    "the BuildKit frontend for Kubefiles",
-		Commands: []*cli.Command{discover(), scan(), fetch()},
+		Commands: []*cli.Command{discover(), scan(), fetch(), charts()},
 	}
 	for _, command := range app.Commands {
 		command.DisableSliceFlagSeparator = true // commands have commas; the setting is not inherited
@@ -74,5 +74,17 @@ func fetch() *cli.Command {
 	}
 }
 
+func charts() *cli.Command {
+	return &cli.Command{
+		Name:            "chart",
+		Usage:           "fetch charts from repositories and registries (a step of a build)",
+		Hidden:          true,
+		SkipFlagParsing: true,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			return chart.Fetch(ctx, cmd.Args().Slice(), llb.DockerConfig)
+		},
+	}
+}
+
 // tools are the programs that the binary is when it is called so.
-var tools = map[string]func(context.Context, []string) int{"wget": toolbox.Wget, "curl": toolbox.Curl, "chart": chart.Run}
+var tools = map[string]func(context.Context, []string) int{"wget": toolbox.Wget, "curl": toolbox.Curl}

@@ -1,4 +1,4 @@
-// Package chart is the toolbox's program that fetches charts from Helm repositories and registries: what an APP with helm:// or oci:// runs.
+// Package chart is the step of a build that fetches charts from Helm repositories and registries, for an APP with helm:// or oci://.
 package chart
 
 import (
@@ -11,12 +11,10 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/moby/buildkit/frontend/dockerfile/shell"
 	"github.com/opencontainers/go-digest"
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/kubefile/kubefile/frontend/transport"
-	"github.com/kubefile/kubefile/llb"
 )
 
 // Limits on what is read, in bytes. The index of a large public repository has some 20 MB.
@@ -25,30 +23,16 @@ const (
 	maxIndex = 256 << 20
 )
 
-// Run is the program: chart [--checksum=sha256:HEX] SOURCE… DIRECTORY. Variables in a source are replaced from the environment, which in a
-// build has ARG and ENV. It returns the exit code.
-func Run(ctx context.Context, args []string) int {
-	if err := run(ctx, args, llb.DockerConfig, os.Environ()); err != nil {
-		fmt.Fprintln(os.Stderr, "chart:", err)
-		return 1
-	}
-	return 0
-}
-
-func run(ctx context.Context, args []string, dockerConfig string, environment []string) error {
+// Fetch answers the arguments [--checksum=sha256:HEX] SOURCE… DIRECTORY, with the credentials of a Docker configuration, where there is one.
+func Fetch(ctx context.Context, args []string, dockerConfig string) error {
 	checksum := ""
-	lex, env := shell.NewLex('\\'), shell.EnvsFromSlice(environment)
 	var words []string
 	for _, arg := range args {
-		word, _, err := lex.ProcessWord(arg, env)
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", arg, err)
-		}
-		if value, ok := strings.CutPrefix(word, "--checksum="); ok {
+		if value, ok := strings.CutPrefix(arg, "--checksum="); ok {
 			checksum = value
 			continue
 		}
-		words = append(words, word)
+		words = append(words, arg)
 	}
 	if len(words) < 2 {
 		return errors.New("it wants sources and a directory")

@@ -105,8 +105,8 @@ func TestDockerfile(t *testing.T) {
 		"empty":       {"FROM scratch\nCMD []\n", "FROM scratch\nCMD []\n"},
 		"APP, files":  {"FROM scratch\nAPP a local://b c \\\n  local:///d\n", "FROM scratch\nCOPY [\"b\",\"c\",\"d\",\"/applications/a/\"]\n#\n"},
 		"APP, URL":    {"FROM scratch\nAPP --checksum=sha256:1 a https://x/y.tgz\n", "FROM scratch\nADD --unpack=false --checksum=sha256:1 [\"https://x/y.tgz\",\"/applications/a/\"]\n"},
-		"APP, chart": {"FROM scratch\napp a helm://x/y@1 oci://z:$V\n", "FROM scratch\nrun --mount=type=secret,id=kubefile.dockerconfig,target=/run/secrets/kubefile.dockerconfig " +
-			"[\"/.kubefile/toolbox/bin/chart\",\"helm://x/y@1\",\"oci://z:$V\",\"/applications/a/\"]\n"},
+		"APP, chart": {"FROM scratch\napp a helm://x/y@1 oci://z:$V\n", "FROM scratch\nrun " +
+			"[\"/.kubefile/chart\",\"helm://x/y@1\",\"oci://z:$V\",\"/applications/a/\"]\n"},
 		"CNI":           {"FROM scratch\nCNI https://x/y.yaml\n", "FROM scratch\nADD --unpack=false [\"https://x/y.yaml\",\"/applications/cni/\"]\n"},
 		"CSI":           {"FROM scratch\nCSI rook a b\n", "FROM scratch\nCOPY [\"a\",\"b\",\"/applications/rook/\"]\n"},
 		"no traces":     {"FROM scratch\nLAUNCH a\nCMDS [\"b\"]\n", "FROM scratch\n#\n#\n"},

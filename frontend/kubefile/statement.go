@@ -147,8 +147,7 @@ func placed(sources []string, directory string, checksums []string) (string, err
 	case len(checksums) > 0 && len(sources) > 1:
 		return "", errors.New("--checksum is for a single source; there may be several instructions for one application")
 	case len(charts) > 0:
-		argv := slices.Concat([]string{llb.ToolboxDir + "/bin/chart"}, flags, charts, []string{directory})
-		return fmt.Sprintf("RUN --mount=type=secret,id=%s,target=%s %s", llb.DockerConfigSecret, llb.DockerConfig, list(argv)), nil
+		return "RUN " + list(slices.Concat([]string{llb.ChartProgram}, flags, charts, []string{directory})), nil
 	case remote || len(checksums) > 0:
 		return strings.Join(append([]string{"ADD --unpack=false"}, append(flags, list(append(files, directory)))...), " "), nil
 	}
