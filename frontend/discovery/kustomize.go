@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -170,6 +171,15 @@ func (k *kustomizer) build(ctx context.Context, one *kustomization, needed bool)
 
 // build builds the kustomization, once more with the schemas of CRDs if it does not succeed without.
 func (f *kustomizeFS) build(ctx context.Context) (resources resmap.ResMap, err error) {
+	// Kustomize warns of old fields on standard error, does not say in which file, and cannot be told not to.
+	if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
+		stderr := os.Stderr
+		os.Stderr = null
+		defer func() {
+			os.Stderr = stderr
+			null.Close()
+		}()
+	}
 	for _, f.whole = range []bool{false, true} {
 		f.read = map[string]bool{}
 		if watched := watch(ctx, func() { resources, err = f.run() }); watched != nil {
@@ -236,7 +246,7 @@ func (c *collector) readKustomization(ctx context.Context, name string) (*kustom
 
 // refer notes one entry of a list of files and directories.
 func (c *collector) refer(one *kustomization, key string, entry *yaml.Node) {
-	if entry.Kind != yaml.ScalarNode || strings.Contains(entry.Value, "\n") {
+	if entry.Kind != yaml.ScalarNode || isInline(entry.Value) {
 		return
 	}
 	info, err := c.local(one.dir, entry.Value)

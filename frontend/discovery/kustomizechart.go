@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -33,13 +34,17 @@ func (c *collector) inflate(ctx context.Context, one *kustomization, data []byte
 	var typed struct {
 		HelmGlobals types.HelmGlobals `json:"helmGlobals"`
 		HelmCharts  []types.HelmChart `json:"helmCharts"`
+		// Old holds what both of the others do now.
+		Old []types.HelmChartArgs `json:"helmChartInflationGenerator"`
 	}
 	if err := sigsyaml.Unmarshal(data, &typed); err != nil {
 		return nil // kustomize says why
 	}
 	s := searcher{budget: maxSteps}
-	entries := s.items(one.root, "helmCharts")
-	for i, chart := range typed.HelmCharts {
+	entries := append(s.items(one.root, "helmCharts"), s.items(one.root, "helmChartInflationGenerator")...)
+	old, globals := types.SplitHelmParameters(typed.Old)
+	typed.HelmGlobals.ChartHome = cmp.Or(typed.HelmGlobals.ChartHome, globals.ChartHome)
+	for i, chart := range append(typed.HelmCharts, old...) {
 		line := 0
 		if i < len(entries) {
 			line = entries[i].Line

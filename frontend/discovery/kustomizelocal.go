@@ -9,11 +9,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// localised returns a kustomization without what is not in the rootfs, and in today's spelling: of older ones kustomize warns on standard
-// error.
+// localised returns a kustomization without what is not in the rootfs. Everything else stays as it is written, old fields too: those that
+// replace them are applied at other times.
 func (f *kustomizeFS) localised(one *kustomization) ([]byte, error) {
-	lists := map[string][]*yaml.Node{}
-	root := &yaml.Node{Kind: yaml.MappingNode}
+	root, resources := mapping(), &yaml.Node{Kind: yaml.SequenceNode}
 	for i := 0; i+1 < len(one.root.Content); i += 2 {
 		key, value := one.root.Content[i], one.root.Content[i+1]
 		if slices.Contains(pathKeys, key.Value) && value.Kind == yaml.SequenceNode {
@@ -24,33 +23,31 @@ func (f *kustomizeFS) localised(one *kustomization) ([]byte, error) {
 		}
 		switch key.Value {
 		case "helmCharts", "helmGlobals", "helmChartInflationGenerator", "apiVersion":
-		case "resources", "bases":
-			lists["resources"] = append(lists["resources"], value.Content...)
-		case "patchesStrategicMerge", "patches", "patchesJson6902":
-			lists[key.Value] = patches(value.Content)
-		case "commonLabels":
-			lists["labels"] = append(lists["labels"], mapping("pairs", value, "includeSelectors", &yaml.Node{Kind: yaml.ScalarNode, Value: "true"}))
-		case "labels":
-			lists["labels"] = append(lists["labels"], value.Content...)
+		case "resources":
+			if list := resolve(value); list.Kind == yaml.SequenceNode || list.Tag == "!!null" {
+				resources.Content = append(resources.Content, list.Content...)
+				value = resources
+			}
+			root.Content = append(root.Content, key, value)
+		case "patches":
+			root.Content = append(root.Content, key, patches(value))
 		default:
 			root.Content = append(root.Content, key, value)
 		}
 	}
 	for i, chart := range one.charts {
 		f.made[within(one.dir, inflatedFile(i))] = chart.rendered
-		lists["resources"] = append(lists["resources"], text(inflatedFile(i)))
+		resources.Content = append(resources.Content, text(inflatedFile(i)))
 	}
-	// The order in which kustomize applies them.
-	lists["patches"] = slices.Concat(lists["patchesStrategicMerge"], lists["patches"], lists["patchesJson6902"])
-	for _, key := range []string{"resources", "patches", "labels"} {
-		if len(lists[key]) > 0 {
-			root.Content = append(root.Content, text(key), &yaml.Node{Kind: yaml.SequenceNode, Content: lists[key]})
-		}
-	}
-	if len(lists["resources"]) == 0 { // or it could be empty, which kustomize takes for an error
-		root.Content = append(root.Content, text("namePrefix"), text("a-"))
+	if len(one.charts)+len(one.absent) > 0 && !hasKey(root, "resources") {
+		// Charts go into it. An empty list will do for a kustomization of which nothing is left, which kustomize takes for an error.
+		root.Content = append(root.Content, text("resources"), resources)
 	}
 	return yaml.Marshal(root)
+}
+
+func hasKey(m *yaml.Node, key string) bool {
+	return (&searcher{budget: maxSteps}).lookup(m, key) != nil
 }
 
 // present returns a list of files and directories without what is not in the rootfs.
@@ -58,26 +55,30 @@ func (f *kustomizeFS) present(one *kustomization, list *yaml.Node) *yaml.Node {
 	kept := *list
 	kept.Content = slices.DeleteFunc(slices.Clone(list.Content), func(entry *yaml.Node) bool {
 		_, err := f.c.local(one.dir, entry.Value)
-		return err != nil && entry.Kind == yaml.ScalarNode && !strings.Contains(entry.Value, "\n")
+		return err != nil && entry.Kind == yaml.ScalarNode && !isInline(entry.Value)
 	})
 	return &kept
 }
 
-// patches returns entries of a list of patches as those of today: of a strategic merge patch the older one has nothing but the file, or the
-// text.
-func patches(entries []*yaml.Node) []*yaml.Node {
-	var list []*yaml.Node
-	for _, entry := range entries {
+// isInline tells an entry of a list of files that is the content of a file itself.
+func isInline(entry string) bool {
+	return strings.Contains(entry, "\n") || strings.HasPrefix(strings.TrimSpace(entry), "{")
+}
+
+// patches returns a list of patches without plain file names, which kubectl before 1.21 takes.
+func patches(list *yaml.Node) *yaml.Node {
+	changed := *list
+	changed.Content = slices.Clone(list.Content)
+	for i, entry := range list.Content {
 		switch {
-		case entry.Kind != yaml.ScalarNode:
-		case strings.Contains(entry.Value, "\n"):
-			entry = mapping("patch", entry)
+		case list.Kind != yaml.SequenceNode || entry.Kind != yaml.ScalarNode:
+		case isInline(entry.Value):
+			changed.Content[i] = mapping("patch", entry)
 		default:
-			entry = mapping("path", entry)
+			changed.Content[i] = mapping("path", entry)
 		}
-		list = append(list, entry)
 	}
-	return list
+	return &changed
 }
 
 func text(value string) *yaml.Node {
