@@ -26,6 +26,8 @@ type Site struct {
 	// FirstContact is told of the key of a host that was never seen before. An error refuses it.
 	FirstContact func(h host.Host, keyType, fingerprint string) error
 	Progress     io.Writer // lines for a person
+	// CommandLimit is how long a command of an image, or a script of a plugin, may run; 0: the default.
+	CommandLimit time.Duration
 }
 
 // Options say how work is done and shown.
@@ -128,7 +130,7 @@ func (s Site) cluster() (*phase.Cluster, error) {
 	}
 	c := &phase.Cluster{
 		Name: site.Name, DataRoot: cmp.Or(site.DataRoot, phase.DefaultDataRoot), Site: file, Env: env, Registry: registry,
-		Report: phase.NewReport(s.Progress),
+		Report: phase.NewReport(s.Progress), CommandLimit: s.CommandLimit,
 	}
 	for _, h := range site.Hosts {
 		login, err := h.Login(s.Secrets)
@@ -137,8 +139,11 @@ func (s Site) cluster() (*phase.Cluster, error) {
 		}
 		c.Hosts = append(c.Hosts, phase.Host{Login: login, Site: h})
 	}
-	c.Dialer, err = host.NewDialer(s.FirstContact)
-	return c, err
+	if c.Dialer, err = host.NewDialer(s.FirstContact); err != nil {
+		return nil, err
+	}
+	c.Dialer.Waiting = c.Report.Waiting
+	return c, nil
 }
 
 // openLog makes the file for everything that hosts print, in the user's state directory (XDG Base Directory Specification).

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v3"
 	"golang.org/x/term"
@@ -61,6 +62,7 @@ func runFlags() []cli.Flag {
 	return append(append(siteFlags(), commandFlags()...),
 		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "NAME=VALUE for scripts, templates, plugins and commands; may stand many times"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "only say what would be done"},
+		timeoutFlag(),
 		outputFlag(),
 		plainFlag())
 }
@@ -71,7 +73,19 @@ func deleteFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "yes", Aliases: []string{"y", "force"}, Usage: "do not ask"},
 		&cli.BoolFlag{Name: "skip-plugins", Usage: "run no plugins: for a cluster that is too broken for them"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "only say what would be done"},
+		timeoutFlag(),
 		outputFlag())
+}
+
+func timeoutFlag() cli.Flag {
+	return &cli.DurationFlag{Name: "cmd-timeout", Value: phase.DefaultCommandLimit, Sources: cli.EnvVars("SEALER_CMD_TIMEOUT"),
+		Usage: "how long one command of an image, or one script of a plugin, may run on a host, such as 90m",
+		Validator: func(limit time.Duration) error {
+			if limit <= 0 {
+				return fmt.Errorf("%s is not a time that a command can run", limit)
+			}
+			return nil
+		}}
 }
 
 func outputFlag() cli.Flag {
@@ -109,6 +123,7 @@ func site(cmd *cli.Command) (runner.Site, error) {
 		Secrets:      secrets,
 		FirstContact: firstContact(cmd.Root().ErrWriter),
 		Progress:     cmd.Root().ErrWriter,
+		CommandLimit: cmd.Duration("cmd-timeout"),
 	}, nil
 }
 

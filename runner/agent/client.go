@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -25,7 +26,8 @@ type Client struct {
 	// path of the agent is below it, but for the runner and for WriteFile.
 	Dir string
 
-	path string // of the agent; default Path, tests have another
+	path  string        // of the agent; default Path, tests have another
+	stall time.Duration // how long the host may take no data; default host.UploadStall
 }
 
 // agent is where the runner is on the host.
@@ -46,11 +48,9 @@ func (c Client) call(ctx context.Context, agentPath, verb string, request any, c
 	if err != nil {
 		return err
 	}
-	out, err := host.Output(ctx, c.Conn, host.Command{
-		Argv:  []string{agentPath, "agent", verb, string(raw)},
-		Stdin: content,
-		Root:  true,
-	})
+	cmd := host.Command{Argv: []string{agentPath, "agent", verb, string(raw)}, Name: "agent " + verb, Stdin: content, Root: true}
+	cmd.Limit, cmd.Stall = c.limits(verb)
+	out, err := host.Output(ctx, c.Conn, cmd)
 	if err != nil {
 		return err
 	}
@@ -58,6 +58,27 @@ func (c Client) call(ctx context.Context, agentPath, verb string, request any, c
 		return fmt.Errorf("%s: answer of the agent to %s: %w", c.Conn.Host(), verb, err)
 	}
 	return nil
+}
+
+const (
+	// diskLimit is how long the agent may work on the disk: read what is there, remove it, or bring what
+	// it received to a slow disk.
+	diskLimit = 10 * time.Minute
+	// unpackLimit is how long unpacking a rootfs may take.
+	unpackLimit = 30 * time.Minute
+)
+
+// limits are how long a verb may run, and how long it may take no input.
+func (c Client) limits(verb string) (limit, stall time.Duration) {
+	switch verb {
+	case verbBlob, verbLayer:
+		return diskLimit, cmp.Or(c.stall, host.UploadStall)
+	case verbHave, verbCommit, verbRemove:
+		return diskLimit, 0
+	case verbUnpack:
+		return unpackLimit, 0
+	}
+	return host.AskLimit, 0
 }
 
 // uploadScript writes its standard input to the file $1, whose SHA-256 is to be
@@ -109,7 +130,9 @@ func (c Client) upload(ctx context.Context, b Binary, to string) error {
 	defer f.Close()
 	return c.Conn.Run(ctx, host.Command{
 		Argv:  []string{"sh", "-c", uploadScript, "sh", to, b.Digest.Encoded()},
+		Name:  "copy the runner",
 		Stdin: f,
+		Stall: host.UploadStall,
 		Root:  true,
 	})
 }

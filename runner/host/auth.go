@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -101,6 +102,9 @@ func keyProblem(h Host, err error) error {
 	return p
 }
 
+// agentLimit bounds what the SSH agent does for one login. Its user may have to touch a key.
+const agentLimit = time.Minute
+
 // agentSigners returns the keys that ssh-agent offers; an agent that does not
 // answer offers none.
 func agentSigners(socket string) ([]ssh.Signer, func()) {
@@ -108,6 +112,7 @@ func agentSigners(socket string) ([]ssh.Signer, func()) {
 	if err != nil {
 		return nil, func() {}
 	}
+	conn.SetDeadline(time.Now().Add(agentLimit))
 	signers, err := agent.NewClient(conn).Signers()
 	if err != nil {
 		conn.Close()

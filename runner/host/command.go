@@ -66,6 +66,7 @@ for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
     seen=1
     pid=${file%/environ}
     kill -TERM "${pid#/proc/}" 2>/dev/null
+    kill -CONT "${pid#/proc/}" 2>/dev/null # a stopped one does not hear the first
   done
   sleep 0.2
 done

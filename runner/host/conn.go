@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 )
 
 var (
@@ -48,14 +49,36 @@ type Command struct {
 	Stdout, Stderr io.Writer
 	// Root runs the command as root, by sudo when the login is not root.
 	Root bool
+
+	// Name is what messages call the command; default Argv[0].
+	Name string
+	// Limit is how long the command may run; default [AskLimit]. With Stall it is counted from the
+	// moment when all input was read.
+	Limit time.Duration
+	// Stall is how long the command may take no input while there is some; default any time.
+	Stall time.Duration
+	// Shown says that a person sees the output, so that it is progress.
+	Shown bool
+	// Said returns the last line of output for a notice that the command still runs; may be nil.
+	Said func() string
 }
 
 // name is what messages call the command.
 func (c Command) name() string {
-	if len(c.Argv) == 0 {
+	switch {
+	case c.Name != "":
+		return c.Name
+	case len(c.Argv) == 0:
 		return "(no command)"
 	}
 	return c.Argv[0]
+}
+
+func (c Command) said() string {
+	if c.Said == nil {
+		return ""
+	}
+	return c.Said()
 }
 
 // ExitError reports a command that ran and failed.
@@ -81,23 +104,27 @@ const maxOutput = 4 << 20
 // Output runs cmd and returns what it wrote to standard output, which is an
 // error when it exceeds 4 MiB.
 func Output(ctx context.Context, conn Conn, cmd Command) ([]byte, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var out bytes.Buffer
-	limited := &limitedWriter{w: &out, left: maxOutput}
+	limited := &limitedWriter{w: &out, left: maxOutput, full: func() { cancel(errTooMuch) }}
 	cmd.Stdout = limited
-	if err := conn.Run(ctx, cmd); err != nil {
-		return nil, err
-	}
+	err := conn.Run(ctx, cmd)
 	if limited.left < 0 {
-		return nil, fmt.Errorf("%s: %s wrote more than %d bytes", conn.Host(), cmd.name(), maxOutput)
+		return nil, fmt.Errorf("%s: %s: %w", conn.Host(), cmd.name(), errTooMuch)
 	}
-	return out.Bytes(), nil
+	return out.Bytes(), err
 }
+
+// errTooMuch ends a command whose output has no end.
+var errTooMuch = fmt.Errorf("wrote more than %d bytes", maxOutput)
 
 // limitedWriter passes on as much as fits and swallows the rest, so that the
 // writer on the other side is never blocked. left is negative once it swallowed.
 type limitedWriter struct {
 	w    io.Writer
 	left int
+	full func() // called when it swallows
 }
 
 func (l *limitedWriter) Write(p []byte) (int, error) {
@@ -105,7 +132,9 @@ func (l *limitedWriter) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	keep := min(len(p), l.left)
-	l.left -= len(p)
+	if l.left -= len(p); l.left < 0 {
+		l.full()
+	}
 	if _, err := l.w.Write(p[:keep]); err != nil {
 		return 0, err
 	}

@@ -33,6 +33,11 @@ type Dialer struct {
 	KeepAlive time.Duration
 	// AgentSocket is where ssh-agent listens; empty: none.
 	AgentSocket string
+	// Waiting is told of commands without progress: after half a minute, and again after each further
+	// one. Calls come from many goroutines. May be nil.
+	Waiting func(Waiting)
+	// Quiet replaces the half minute.
+	Quiet time.Duration
 
 	contact sync.Mutex // one first contact at a time, and writing PinFile
 	keys    keyCache
@@ -58,22 +63,24 @@ func NewDialer(firstContact func(h Host, keyType, fingerprint string) error) (*D
 func (d *Dialer) Dial(ctx context.Context, h Host) (Conn, error) {
 	if h.Local {
 		conn := &localConn{host: h}
-		root, err := findPrivilege(ctx, conn)
-		if err != nil {
-			return nil, err
-		}
-		conn.root = root
-		return conn, nil
+		return d.login(ctx, conn, &conn.root)
 	}
 	conn, err := d.connect(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	if conn.root, err = findPrivilege(ctx, conn); err != nil {
+	return d.login(ctx, conn, &conn.root)
+}
+
+// login finds out how to become root, and sets limits to all that is run on a connection.
+func (d *Dialer) login(ctx context.Context, conn Conn, root *privilege) (Conn, error) {
+	limited := &watched{Conn: conn, waiting: d.Waiting, quiet: orDefault(d.Quiet, quiet)}
+	var err error
+	if *root, err = findPrivilege(ctx, limited); err != nil {
 		conn.Close()
 		return nil, err
 	}
-	return conn, nil
+	return limited, nil
 }
 
 // connect makes the SSH connection.

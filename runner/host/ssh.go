@@ -150,7 +150,7 @@ func (c *sshConn) end(id string, root bool, ended <-chan error) {
 // others of ours are running: then it is worth waiting for one of them.
 func (c *sshConn) open(ctx context.Context) (*ssh.Session, error) {
 	for {
-		session, err := c.client.NewSession()
+		session, err := c.newSession(ctx)
 		var refused *ssh.OpenChannelError
 		if err == nil || !errors.As(err, &refused) || len(c.sessions) < 2 {
 			return session, err
@@ -160,6 +160,30 @@ func (c *sshConn) open(ctx context.Context) (*ssh.Session, error) {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
+	}
+}
+
+// newSession opens a session, or gives up when ctx ends: a host that hangs never answers.
+func (c *sshConn) newSession(ctx context.Context) (*ssh.Session, error) {
+	type answer struct {
+		session *ssh.Session
+		err     error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		session, err := c.client.NewSession()
+		answers <- answer{session, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.session, a.err
+	case <-ctx.Done():
+		go func() {
+			if a := <-answers; a.err == nil {
+				a.session.Close()
+			}
+		}()
+		return nil, ctx.Err()
 	}
 }
 

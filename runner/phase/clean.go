@@ -112,7 +112,7 @@ func (p *clean) script(ctx context.Context, m *member) error {
 		argv = append(argv, "scripts/uninstall-"+runtime+".sh")
 	}
 	return p.Do(ctx, m, "run "+cleanScript, func(ctx context.Context) error {
-		return p.run(ctx, m, host.Command{Argv: argv, Dir: m.Dir})
+		return p.run(ctx, m, host.Command{Argv: argv, Dir: m.Dir, Limit: scriptLimit})
 	})
 }
 

@@ -2,15 +2,16 @@ package phase
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"path"
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
@@ -40,6 +41,13 @@ const (
 	busy = 75
 	// orphanPatience is how long, in seconds, a command waits for one that an interrupted run left running.
 	orphanPatience = 900
+
+	// What runs on a host may take so long, with the time that it waits for one that an interrupted run left. kubeadm has limits of its
+	// own for all that it waits for, of four or five minutes each.
+	kubeadmLimit = 20 * time.Minute
+	scriptLimit  = 30 * time.Minute
+	// DefaultCommandLimit is how long a command of an image or a script of a plugin may run: it may wait for a whole application.
+	DefaultCommandLimit = time.Hour
 )
 
 // Cluster is what the phases work on.
@@ -61,6 +69,8 @@ type Cluster struct {
 	Before *Cluster
 	// SkipPlugins leaves out the plugins of a removal.
 	SkipPlugins bool
+	// CommandLimit is how long each command of the image, or script of a plugin, may run; default [DefaultCommandLimit].
+	CommandLimit time.Duration
 
 	files     map[string]source.File // of the rootfs, that adapt read
 	plugins   []plugin.Plugin
@@ -209,6 +219,9 @@ func (c *Cluster) doTogether(ctx context.Context, changes []change, work func(co
 	if c.DryRun || len(changes) == 0 {
 		return nil
 	}
+	if len(changes) == 1 {
+		ctx = host.Doing(ctx, changes[0].what)
+	}
 	return work(ctx)
 }
 
@@ -248,14 +261,16 @@ func (m *member) holds(ctx context.Context, argv ...string) (bool, error) {
 }
 
 // run runs a command as root, in the rootfs unless it says where, with the host's environment unless it brings one. What it prints goes
-// to the log. Such commands run one after the other on a host: what an interrupted run left running ends first.
+// to the log. Such commands run one after the other on a host: what an interrupted run left running ends first. The command has to set its
+// limit.
 func (c *Cluster) run(ctx context.Context, m *member, cmd host.Command) error {
 	return c.runTo(ctx, m, cmd, c.Report.writer(m))
 }
 
 // runTo is [Cluster.run] with what is printed going to out, which it closes.
-func (c *Cluster) runTo(ctx context.Context, m *member, cmd host.Command, out io.WriteCloser) error {
+func (c *Cluster) runTo(ctx context.Context, m *member, cmd host.Command, out *lineWriter) error {
 	defer out.Close()
+	cmd.Name, cmd.Shown, cmd.Said = path.Base(cmd.Argv[0]), out.shown, out.last
 	cmd.Argv = append([]string{
 		"flock", "--close", "--wait", strconv.Itoa(orphanPatience), "--conflict-exit-code", strconv.Itoa(busy), m.path(agent.WorkLock),
 	}, cmd.Argv...)
@@ -277,6 +292,8 @@ func (c *Cluster) runTo(ctx context.Context, m *member, cmd host.Command, out io
 		return fmt.Errorf("exit code %d: %s\n(all it said is in the log)", exit.Code, exit.Stderr)
 	}
 }
+
+func (c *Cluster) commandLimit() time.Duration { return cmp.Or(c.CommandLimit, DefaultCommandLimit) }
 
 // finished is the content of a marker of work that does not depend on anything.
 const finished = "done"

@@ -145,5 +145,7 @@ func (p *commands) command(ctx context.Context, m *member, command imagespec.Com
 	if command.Shell != "" {
 		argv = []string{"sh", "-c", string(env.Substitute([]byte(command.Shell)))} // its author wrote it for a shell
 	}
-	return p.run(ctx, m, host.Command{Argv: argv, Env: env.Variables(), Dir: path.Join(m.rootfs(), p.Artifact.Description.WorkingDir)})
+	return p.run(ctx, m, host.Command{
+		Argv: argv, Env: env.Variables(), Dir: path.Join(m.rootfs(), p.Artifact.Description.WorkingDir), Limit: p.commandLimit(),
+	})
 }

@@ -117,7 +117,7 @@ func (c *Cluster) kubeadmJoin(ctx context.Context, m *member, join kubeadm.Join)
 		return err
 	}
 	// The token is on the standard input: in no argument, in no file.
-	command := host.Command{Argv: []string{m.program("kubeadm"), "join", "--config", "/dev/stdin"}, Stdin: bytes.NewReader(config)}
+	command := host.Command{Argv: []string{m.program("kubeadm"), "join", "--config", "/dev/stdin"}, Stdin: bytes.NewReader(config), Limit: kubeadmLimit}
 	if err := c.run(ctx, m, command); err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func (p *kubeadmInit) Run(ctx context.Context) error {
 		if err := p.resetHalf(ctx, m); err != nil {
 			return err
 		}
-		command := host.Command{Argv: []string{m.program("kubeadm"), "init", "--config", file, "--skip-token-print"}}
+		command := host.Command{Argv: []string{m.program("kubeadm"), "init", "--config", file, "--skip-token-print"}, Limit: kubeadmLimit}
 		if err := p.run(ctx, m, command); err != nil {
 			return err
 		}
@@ -70,7 +70,7 @@ func (c *Cluster) resetHalf(ctx context.Context, m *member) error {
 		return err
 	}
 	c.Report.Line(m.String(), "clearing away an interrupted kubeadm")
-	return c.run(ctx, m, host.Command{Argv: []string{m.program("kubeadm"), "reset", "--force"}})
+	return c.run(ctx, m, host.Command{Argv: []string{m.program("kubeadm"), "reset", "--force"}, Limit: kubeadmLimit})
 }
 
 // await waits until the API server of a master answers.

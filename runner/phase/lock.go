@@ -35,6 +35,7 @@ type lock struct {
 type heldLock struct {
 	release io.Closer
 	gone    chan struct{} // closed once the lock is
+	abandon context.CancelCauseFunc
 }
 
 func (*lock) Title() string { return "Lock the cluster" }
@@ -45,6 +46,8 @@ const (
 	// heartbeat is how often the lock's holder is heard of; it is given up after several that are missing.
 	heartbeat      = 10 * time.Second
 	heartbeatLimit = 60
+	// lockLimit is how long a host may take to lock, and to give the lock back.
+	lockLimit = time.Minute
 	// maxOwner bounds what is repeated of the note in a locked file, in bytes.
 	maxOwner = 200
 )
@@ -70,13 +73,16 @@ func (p *lock) Run(ctx context.Context) error {
 func (p *lock) take(ctx context.Context, m *member) error {
 	input, release := io.Pipe()
 	said, say := io.Pipe()
-	held := &heldLock{release, make(chan struct{})}
+	ctx, abandon := context.WithCancelCause(ctx)
+	held := &heldLock{release, make(chan struct{}), abandon}
+	late := time.AfterFunc(lockLimit, func() { abandon(&host.LimitError{Host: m.String(), Name: "flock", After: lockLimit}) })
+	defer late.Stop()
 	var ended error
 	go func() {
 		ended = m.Conn.Run(ctx, host.Command{
 			Argv: []string{"flock", "--nonblock", "--close", "--conflict-exit-code", strconv.Itoa(busy), p.lockFile(),
 				"sh", "-c", lockScript, "sh", owner(), p.lockFile(), strconv.Itoa(heartbeatLimit)},
-			Stdin: input, Stdout: say, Root: true,
+			Stdin: input, Stdout: say, Root: true, Limit: host.NoLimit,
 		})
 		say.Close()
 		close(held.gone)
@@ -136,7 +142,11 @@ func (p *lock) Close() error {
 	var failed []error
 	for _, held := range p.held {
 		failed = append(failed, held.release.Close())
-		<-held.gone
+		select {
+		case <-held.gone:
+		case <-time.After(lockLimit): // the host hangs; it gives the lock up when it has not heard of us
+			held.abandon(nil)
+		}
 	}
 	return errors.Join(failed...)
 }

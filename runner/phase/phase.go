@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
 )
 
@@ -101,7 +102,7 @@ func Perform(ctx context.Context, c *Cluster, phases []Phase) error {
 			defer held.Close()
 		}
 		c.Report.phase(i+1, len(phases), p.Title())
-		if err := p.Run(ctx); err != nil {
+		if err := p.Run(host.Doing(ctx, p.Title())); err != nil {
 			return fmt.Errorf("%s: %w", p.Title(), err)
 		}
 	}

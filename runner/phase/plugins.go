@@ -234,14 +234,14 @@ func (p *plugins) shell(ctx context.Context, m *member, script string) error {
 	env := environment.Merge(p.environment(m), p.toolEnv(m))
 	cmd := host.Command{
 		Argv: []string{"sh", "-c", shellScript}, Env: env.Variables(),
-		Stdin: bytes.NewReader(env.Substitute([]byte(script))),
+		Stdin: bytes.NewReader(env.Substitute([]byte(script))), Limit: p.commandLimit(),
 	}
 	if p.action != plugin.PostClean {
 		return p.runTo(ctx, m, cmd, p.Report.shown(m))
 	}
 	out := p.Report.shown(m) // the directory of the cluster is gone, and its lock with it
 	defer out.Close()
-	cmd.Root, cmd.Dir, cmd.Stdout, cmd.Stderr = true, "/", out, out
+	cmd.Root, cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Shown = true, "/", out, out, true
 	return m.Conn.Run(ctx, cmd)
 }
 

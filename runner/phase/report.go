@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 	"unicode"
+
+	"github.com/kubefile/kubefile/runner/host"
 )
 
 // Report tells a person, and the log, how the work goes.
@@ -20,6 +23,7 @@ type Report struct {
 	number  int // of the phase
 	title   string
 	actions []Action
+	waiting map[string]*notice // by what is waited for
 }
 
 // Action is one change to one host.
@@ -93,6 +97,61 @@ func (r *Report) action(m *member, what string) {
 	r.Line(m.String(), what)
 }
 
+// notice is a line about hosts that wait for the same.
+type notice struct {
+	number int // of the phase
+	hosts  []string
+	latest host.Waiting
+}
+
+const (
+	// noticeDelay collects hosts that wait for the same since about the same time.
+	noticeDelay = time.Second
+	// noticeHosts is how many of them are named.
+	noticeHosts = 5
+)
+
+// Waiting prints what hosts have been busy with for a while. Hosts that wait for the same share a line.
+func (r *Report) Waiting(w host.Waiting) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.waiting == nil {
+		r.waiting = map[string]*notice{}
+	}
+	n := r.waiting[w.What]
+	if n == nil {
+		n = &notice{number: r.number}
+		r.waiting[w.What] = n
+		time.AfterFunc(noticeDelay, func() { r.flushWaiting(w.What) })
+	}
+	n.latest = w
+	if !slices.Contains(n.hosts, w.Host.String()) {
+		n.hosts = append(n.hosts, w.Host.String())
+	}
+}
+
+func (r *Report) flushWaiting(what string) {
+	r.mu.Lock()
+	n := r.waiting[what]
+	delete(r.waiting, what)
+	over := n == nil || n.number != r.number
+	r.mu.Unlock()
+	if over {
+		return
+	}
+	slices.Sort(n.hosts)
+	names := n.hosts[:min(len(n.hosts), noticeHosts)]
+	hosts := strings.Join(names, ", ")
+	if more := len(n.hosts) - len(names); more > 0 {
+		hosts += fmt.Sprintf(" and %d more", more)
+	}
+	text := fmt.Sprintf("still waiting after %s: %s", n.latest.For.Round(time.Second), what)
+	if n.latest.Said != "" {
+		text += fmt.Sprintf(" (last output: %s)", n.latest.Said)
+	}
+	r.Line(hosts, text)
+}
+
 // Line prints one line about a host.
 func (r *Report) Line(host, text string) { r.printf("  %s: %s\n", host, text) }
 
@@ -110,19 +169,35 @@ func (r *Report) writer(m *member) *lineWriter {
 
 // shown is a writer that shows the lines to the person, too.
 func (r *Report) shown(m *member) *lineWriter {
-	return &lineWriter{report: r, to: io.MultiWriter(r.log, r.out), prefix: m.String() + " | "}
+	return &lineWriter{report: r, to: io.MultiWriter(r.log, r.out), prefix: m.String() + " | ", shown: true}
 }
 
 type lineWriter struct {
 	report  *Report
 	to      io.Writer
 	prefix  string
+	shown   bool       // to the person, too
 	mu      sync.Mutex // standard output and standard error write at the same time
 	pending []byte
+	latest  string
+	printed int // bytes
 }
 
-// maxLine is where a line without end is cut.
-const maxLine = 16 << 10
+// last is the last line that is not empty, cut to what fits in a notice.
+func (l *lineWriter) last() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.latest
+}
+
+const (
+	// maxLine is where a line without end is cut.
+	maxLine = 16 << 10
+	// maxPrinted is how much of one command's output is kept.
+	maxPrinted = 64 << 20
+	// maxNotice is how much of a line is in a notice.
+	maxNotice = 120
+)
 
 func (l *lineWriter) Write(p []byte) (int, error) {
 	l.mu.Lock()
@@ -142,9 +217,20 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 }
 
 func (l *lineWriter) flush(line []byte) {
+	line = printable(bytes.TrimRight(line, "\r\n"))
+	if text := strings.TrimSpace(string(line[:min(len(line), maxNotice)])); text != "" {
+		l.latest = strings.ToValidUTF8(text, "")
+	}
+	before := l.printed
+	if l.printed += len(line) + 1; before > maxPrinted {
+		return
+	}
 	l.report.mu.Lock()
 	defer l.report.mu.Unlock()
-	fmt.Fprintf(l.to, "%s%s\n", l.prefix, printable(bytes.TrimRight(line, "\r\n")))
+	fmt.Fprintf(l.to, "%s%s\n", l.prefix, line)
+	if l.printed > maxPrinted {
+		fmt.Fprintf(l.to, "%sthe rest of the output is left out: it is too long\n", l.prefix)
+	}
 }
 
 // printable leaves out what would control a terminal: a host is not trusted with that of whoever reads.

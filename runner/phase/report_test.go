@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/kubefile/kubefile/runner/host"
 )
 
 func TestLogOfAHost(t *testing.T) {
@@ -53,5 +57,53 @@ func TestOrderOfActions(t *testing.T) {
 	}
 	if want := "one10.0.0.1b one10.0.0.2a one10.0.0.2c two10.0.0.1d"; strings.Join(got, " ") != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// What a host prints is kept up to a bound, and the last line of it is at hand.
+func TestOutputWithoutEnd(t *testing.T) {
+	var log counter
+	c := site(t, 0, bare(t))
+	c.Report.Log(&log)
+	w := c.Report.writer(c.first())
+	line := strings.Repeat("x", maxLine-1) + "\n"
+	for range 2 * maxPrinted / maxLine {
+		io.WriteString(w, line)
+	}
+	io.WriteString(w, "the \x1b[31mend\n\n")
+	if log.bytes > maxPrinted+maxPrinted/100 {
+		t.Errorf("%d bytes are in the log", log.bytes)
+	}
+	if got := w.last(); got != "the [31mend" {
+		t.Errorf("the last line is %q", got)
+	}
+}
+
+type counter struct{ bytes int }
+
+func (c *counter) Write(p []byte) (int, error) { c.bytes += len(p); return len(p), nil }
+
+// Hosts that wait for the same have one line, and a phase that is over none.
+func TestWaitingHostsShareALine(t *testing.T) {
+	var out bytes.Buffer
+	r := NewReport(&out)
+	for i := range 7 {
+		for range 2 {
+			r.Waiting(host.Waiting{
+				Host: host.Host{Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)})}, What: "kubeadm join", For: 30 * time.Second, Said: "[preflight]",
+			})
+		}
+	}
+	r.flushWaiting("kubeadm join")
+	want := "  10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4, 10.0.0.5 and 2 more: still waiting after 30s: kubeadm join (last output: [preflight])\n"
+	if got := out.String(); got != want {
+		t.Errorf("it printed %q, want %q", got, want)
+	}
+	out.Reset()
+	r.Waiting(host.Waiting{What: "kubeadm init"})
+	r.phase(2, 2, "Join the nodes")
+	r.flushWaiting("kubeadm init")
+	if got := out.String(); got != "[2/2] Join the nodes\n" {
+		t.Errorf("after the phase it printed %q", got)
 	}
 }

@@ -88,7 +88,7 @@ func (p *scripts) hooks(ctx context.Context, m *member, scripts ...string) error
 			continue
 		}
 		err := p.Do(ctx, m, "run "+script, func(ctx context.Context) error {
-			return p.run(ctx, m, host.Command{Argv: []string{"sh", "-c", byItself, "sh", script}})
+			return p.run(ctx, m, host.Command{Argv: []string{"sh", "-c", byItself, "sh", script}, Limit: scriptLimit})
 		})
 		if err != nil {
 			return err

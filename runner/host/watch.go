@@ -1,0 +1,266 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+const (
+	// AskLimit is how long a command may run that sets no limit of its own.
+	AskLimit = 2 * time.Minute
+	// NoLimit is the Limit of a command that runs as long as we do.
+	NoLimit time.Duration = -1
+	// UploadStall is how long a command may take none of the input that waits for it.
+	UploadStall = time.Minute
+
+	// sourceLimit is how long a command waits for its next input.
+	sourceLimit = 5 * time.Minute
+	// quiet is how long a command runs before the first notice, and between two notices.
+	quiet = 30 * time.Second
+	// abandonDelay is how long we wait for a connection to end a command. It is longer than
+	// terminateDelay, which the command itself has.
+	abandonDelay = 2 * terminateDelay
+	watchTick    = time.Second
+)
+
+// LimitError reports a command that was ended because the host did not get on with it.
+type LimitError struct {
+	Host    string        // address
+	Name    string        // of the command
+	After   time.Duration // the limit that was reached
+	Stalled bool          // it took no input, or got none; otherwise it did not end
+	Source  bool          // the input was late, not the host
+}
+
+// Error names what was waited for. [Conn.Run] puts host and command in front of it.
+func (e *LimitError) Error() string {
+	switch {
+	case e.Source:
+		return fmt.Sprintf("waited %s for data to send: check that the cluster image can still be read", e.After)
+	case e.Stalled:
+		return fmt.Sprintf("the host took no data for %s: check its disk and its load, then run the same command again", e.After)
+	}
+	return fmt.Sprintf("did not end within %s: check the disk and the load of the host, then run the same command again", e.After)
+}
+
+// Waiting is a command that has shown no progress for a while.
+type Waiting struct {
+	Host Host
+	What string        // as [Doing] named it, or the command
+	For  time.Duration // since the last progress
+	Said string        // the last line that it printed, if the caller knows
+}
+
+type doingKey struct{}
+
+// Doing names what the commands of a context are for. [Dialer.Waiting] gets the name.
+func Doing(ctx context.Context, what string) context.Context {
+	return context.WithValue(ctx, doingKey{}, what)
+}
+
+// watched is a connection whose commands have limits, and whose Run returns soon after a limit even
+// when the host is silent.
+type watched struct {
+	Conn
+	waiting func(Waiting) // may be nil
+	quiet   time.Duration
+}
+
+func (w *watched) Run(ctx context.Context, cmd Command) error {
+	what, _ := ctx.Value(doingKey{}).(string)
+	if what == "" {
+		what = cmd.name()
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := newWatch(w.Host(), &cmd)
+	defer watch.close()
+	ended := make(chan error, 1)
+	go func() { ended <- w.Conn.Run(ctx, cmd) }()
+	tick := time.NewTicker(min(watchTick, w.quiet, positive(watch.limit), positive(watch.stall)))
+	defer tick.Stop()
+	told := time.Duration(0)
+	for {
+		select {
+		case err := <-ended:
+			return watch.result(err)
+		case <-ctx.Done():
+			return w.abandon(ctx, cmd, watch, ended)
+		case <-tick.C:
+		}
+		if limit := watch.exceeded(); limit != nil {
+			cancel(limit)
+			continue
+		}
+		idle := watch.idle()
+		if idle < told { // there was progress meanwhile
+			told = 0
+		}
+		if idle >= told+w.quiet && w.waiting != nil && cmd.Limit != NoLimit {
+			told = idle
+			w.waiting(Waiting{Host: w.Host(), What: what, For: idle, Said: cmd.said()})
+		}
+	}
+}
+
+// abandon waits a moment for a command that was told to end.
+func (w *watched) abandon(ctx context.Context, cmd Command, watch *watch, ended <-chan error) error {
+	late := time.NewTimer(abandonDelay)
+	defer late.Stop()
+	select {
+	case err := <-ended:
+		return watch.result(err)
+	case <-late.C:
+		return fmt.Errorf("%s: %s: %w", w.Host(), cmd.name(), context.Cause(ctx))
+	}
+}
+
+// positive is d, or what no limit exceeds.
+func positive(d time.Duration) time.Duration {
+	if d <= 0 {
+		return watchTick
+	}
+	return d
+}
+
+// watch is the progress of one command.
+type watch struct {
+	host  Host
+	name  string
+	limit time.Duration // negative: none
+	stall time.Duration // 0: none
+	shown bool          // output is progress
+	out   []*gate
+
+	mu       sync.Mutex
+	progress time.Time // when a byte went in, or a visible one came out
+	from     time.Time // when limit begins
+	reading  bool      // the command could take input, and there is none yet
+	fed      bool      // all input was read
+	reached  *LimitError
+	closed   bool
+}
+
+// newWatch puts a watch between a command and its input and output.
+func newWatch(h Host, cmd *Command) *watch {
+	now := time.Now()
+	w := &watch{host: h, name: cmd.name(), limit: cmd.Limit, stall: cmd.Stall, shown: cmd.Shown, progress: now, from: now}
+	if w.limit == 0 {
+		w.limit = AskLimit
+	}
+	if cmd.Stdin == nil {
+		w.stall = 0
+	} else {
+		cmd.Stdin = &watchedInput{w, cmd.Stdin}
+	}
+	stdout, stderr := cmd.Stdout, cmd.Stderr
+	cmd.Stdout = w.output(stdout)
+	cmd.Stderr = w.output(stderr)
+	return w
+}
+
+func (w *watch) output(to io.Writer) io.Writer {
+	out := &gate{w: to}
+	w.out = append(w.out, out)
+	return watchedOutput{w, out}
+}
+
+// close keeps a command that goes on after its Run from reading and writing for the caller.
+func (w *watch) close() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	for _, out := range w.out {
+		out.close()
+	}
+}
+
+// result is the error of a command, which a limit takes precedence over.
+func (w *watch) result(err error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.reached == nil || err == nil {
+		return err
+	}
+	return fmt.Errorf("%s: %s: %w", w.host, w.name, w.reached)
+}
+
+func (w *watch) idle() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Since(w.progress)
+}
+
+// exceeded returns the limit that the command has reached, or nil.
+func (w *watch) exceeded() *LimitError {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := LimitError{Host: w.host.String(), Name: w.name}
+	uploads := w.stall > 0 && !w.fed
+	switch {
+	case uploads && w.reading:
+		e.After, e.Stalled, e.Source = sourceLimit, true, true
+	case uploads:
+		e.After, e.Stalled = w.stall, true
+	case w.limit > 0:
+		e.After = w.limit
+	default:
+		return nil
+	}
+	since := w.from
+	if uploads {
+		since = w.progress
+	}
+	if time.Since(since) < e.After {
+		return nil
+	}
+	w.reached = &e
+	return w.reached
+}
+
+// watchedInput is what a command reads.
+type watchedInput struct {
+	watch *watch
+	from  io.Reader
+}
+
+func (i *watchedInput) Read(p []byte) (int, error) {
+	if !i.watch.reads(true, nil) {
+		return 0, io.ErrClosedPipe
+	}
+	n, err := i.from.Read(p)
+	i.watch.reads(false, err)
+	return n, err
+}
+
+// reads notes that the command begins or ends to wait for input.
+func (w *watch) reads(begins bool, err error) (open bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reading = begins
+	if w.stall > 0 {
+		w.progress = time.Now()
+	}
+	if err != nil && w.stall > 0 {
+		w.fed, w.from = true, w.progress
+	}
+	return !w.closed
+}
+
+// watchedOutput is what a command writes to.
+type watchedOutput struct {
+	watch *watch
+	to    io.Writer
+}
+
+func (o watchedOutput) Write(p []byte) (int, error) {
+	if o.watch.shown {
+		o.watch.mu.Lock()
+		o.watch.progress = time.Now()
+		o.watch.mu.Unlock()
+	}
+	return o.to.Write(p)
+}

@@ -1,0 +1,137 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kubefile/kubefile/runner/host/hosttest"
+)
+
+// notices collects what Dialer.Waiting is told.
+type notices struct {
+	mu  sync.Mutex
+	all []Waiting
+}
+
+func (n *notices) add(w Waiting) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.all = append(n.all, w)
+}
+
+// patient are connections to a host over SSH and to this machine, with notices after a moment.
+func patient(t *testing.T, n *notices) map[string]Conn {
+	t.Helper()
+	s := startSSHD(t)
+	var contacts []string
+	conns := map[string]Conn{}
+	for name, h := range map[string]Host{"ssh": s.host("key"), "local": {Address: netip.MustParseAddr("10.0.0.9"), Local: true}} {
+		d := s.dialer(&contacts)
+		d.Waiting, d.Quiet = n.add, 100*time.Millisecond
+		conn, err := d.Dial(t.Context(), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		conns[name] = conn
+	}
+	return conns
+}
+
+func TestLimits(t *testing.T) {
+	for name, conn := range patient(t, new(notices)) {
+		for _, test := range []struct {
+			kind string
+			cmd  Command
+			says string
+		}{
+			{"a command that does not end", Command{Argv: []string{"sleep", "1000"}, Limit: 300 * time.Millisecond}, "sleep: did not end within 300ms"},
+			{"a command without end of output", Command{Argv: []string{"yes"}, Limit: 300 * time.Millisecond}, "yes: did not end within 300ms"},
+			{"a stopped command", Command{Argv: []string{"sh", "-c", "kill -STOP $$"}, Limit: 300 * time.Millisecond}, "did not end within 300ms"},
+			{"input that is not read", Command{Argv: []string{"sleep", "1000"}, Name: "agent put-blob", Stdin: zeros{}, Stall: 300 * time.Millisecond},
+				"agent put-blob: the host took no data for 300ms"},
+			{"input that is read and no end", Command{Argv: []string{"sh", "-c", "cat >/dev/null; sleep 1000"}, Stdin: strings.NewReader("x"),
+				Stall: time.Minute, Limit: 300 * time.Millisecond}, "did not end within 300ms"},
+		} {
+			t.Run(name+"/"+test.kind, func(t *testing.T) {
+				err := conn.Run(t.Context(), test.cmd)
+				var limit *LimitError
+				if !errors.As(err, &limit) || !strings.Contains(err.Error(), test.says) || !strings.HasPrefix(err.Error(), conn.Host().String()+": ") {
+					t.Errorf("error is %v, want %q", err, test.says)
+				}
+			})
+		}
+		// Data that moves, however slowly, is no stall, and what waits for its input is not to blame.
+		slow, feed := io.Pipe()
+		go func() {
+			for range 5 {
+				time.Sleep(150 * time.Millisecond)
+				io.WriteString(feed, "x")
+			}
+			feed.Close()
+		}()
+		out, err := Output(t.Context(), conn, Command{Argv: []string{"cat"}, Stdin: slow, Stall: 200 * time.Millisecond})
+		if err != nil || string(out) != "xxxxx" {
+			t.Errorf("%s: slow input gives %q, %v", name, out, err)
+		}
+		if _, err := Output(t.Context(), conn, Command{Argv: []string{"yes"}}); err == nil || !strings.Contains(err.Error(), "wrote more than") {
+			t.Errorf("%s: an answer without end gives %v", name, err)
+		}
+	}
+}
+
+// A host whose line is dead returns from every command at its limit, long before the connection is given up.
+func TestLimitOfSilentHost(t *testing.T) {
+	s := startSSHD(t)
+	relay := hosttest.StartRelay(t, s.Address)
+	h := s.host("key")
+	h.Auth.Port = relay.Address.Port()
+	var contacts []string
+	conn, err := s.dialer(&contacts).Dial(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	relay.Freeze()
+	var limit *LimitError
+	if err := conn.Run(t.Context(), Command{Argv: []string{"true"}, Limit: 200 * time.Millisecond}); !errors.As(err, &limit) {
+		t.Fatalf("a session that never opens gives %v", err)
+	}
+}
+
+func TestWaitingIsTold(t *testing.T) {
+	said := new(notices)
+	conn := patient(t, said)["ssh"]
+	told := func(cmd Command) []Waiting {
+		t.Helper()
+		said.all = nil
+		if err := conn.Run(Doing(t.Context(), "kubeadm join"), cmd); err != nil {
+			t.Fatal(err)
+		}
+		return said.all
+	}
+	all := told(Command{Argv: []string{"sleep", "1"}, Said: func() string { return "[preflight]" }})
+	if len(all) < 2 || all[0].What != "kubeadm join" || all[0].Said != "[preflight]" || all[0].Host.String() != "127.0.0.1" || all[1].For <= all[0].For {
+		t.Errorf("it was told %+v", all)
+	}
+	// What is seen restarts the clock.
+	all = told(Command{Argv: []string{"sh", "-c", "sleep 1; echo; sleep 0.5"}, Shown: true, Stdout: new(bytes.Buffer)})
+	if len(all) < 2 || all[len(all)-1].For >= time.Second {
+		t.Errorf("of a command whose output is seen it was told %+v", all)
+	}
+	if all := told(Command{Argv: []string{"sleep", "0.5"}, Limit: NoLimit}); len(all) != 0 {
+		t.Errorf("of a command that runs as long as we do it was told %+v", all)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if err := conn.Run(ended, Command{Argv: []string{"sleep", "1000"}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: %v", err)
+	}
+}
