@@ -158,6 +158,9 @@ func TestDamagedArtifact(t *testing.T) {
 	if !errors.Is(err, source.ErrDamaged) || !strings.Contains(err.Error(), art.Name) || strings.Contains(err.Error(), "10.0.0.2") {
 		t.Fatal(err)
 	}
+	if _, err := Send(t.Context(), art, targets[:1], SendOptions{}); !errors.Is(err, source.ErrDamaged) || strings.Contains(err.Error(), "10.0.0.2") {
+		t.Error("a host by itself: ", err)
+	}
 	for _, tg := range targets {
 		if got := tree(t, tg.Dir); strings.Contains(got, "blobs/sha256/") {
 			t.Errorf("a damaged layer was kept:\n%.200s", got)

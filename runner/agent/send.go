@@ -4,15 +4,15 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/source"
 )
 
@@ -31,6 +31,8 @@ type Progress interface {
 	Need(host string, bytes int64)
 	// Sent says that so many bytes more went out to a host.
 	Sent(host string, bytes int64)
+	// Apart says that a host does not keep pace, for any layer, and gets it apart from the others.
+	Apart(host string)
 }
 
 // Transfer is what one host lacks, or lacked.
@@ -101,52 +103,67 @@ type SendOptions struct {
 	// which is also the number of SSH sessions in use per host.
 	Parallel int
 	Progress Progress // may be nil
+	// Stall is how long a host may take no data; default [host.UploadStall].
+	Stall time.Duration
 }
 
 const maxParallel = 4
 
 // Send brings every target what it lacks: the rootfs layers, and to those that
-// keep images the image layers, whose references become valid at the end. Each
-// layer is read once and sent to all hosts that lack it at the same time, so a
-// registry is asked once, and the slowest of them sets the pace. A host that
-// fails does not stop the others; the error names every one. What was sent is
-// kept: the next Send goes on with the next layer.
+// keep images the image layers, whose references become valid at the end. A
+// layer is read once for all hosts that keep pace; one that does not is served
+// by a reading of its own, so it does not hold the others up. A host that stalls
+// is given up, and tried once more when the others are done. A host that fails
+// does not stop the others; the error names every one. What was sent is kept:
+// the next Send goes on with the next layer.
 func Send(ctx context.Context, art *source.Artifact, targets []Target, opts SendOptions) ([]Transfer, error) {
 	transfers, err := Plan(ctx, art, targets)
 	if err != nil {
 		return nil, err
 	}
-	s := sender{art: art, receivers: make([]*receiver, len(targets))}
+	if opts.Parallel <= 0 || opts.Parallel > maxParallel {
+		opts.Parallel = maxParallel
+	}
+	receivers := make([]*receiver, len(targets))
 	for i, target := range targets {
-		s.receivers[i] = &receiver{Target: target, progress: opts.Progress}
+		target.stall = opts.Stall
+		receivers[i] = &receiver{Target: target, transfer: &transfers[i], progress: opts.Progress, slots: make(chan struct{}, opts.Parallel)}
 		if opts.Progress != nil {
 			opts.Progress.Need(transfers[i].Host, transfers[i].Need)
 		}
 	}
-	if opts.Parallel <= 0 || opts.Parallel > maxParallel {
-		opts.Parallel = maxParallel
-	}
-	err = s.layers(ctx, transfers, opts.Parallel)
-	for i, r := range s.receivers {
-		transfers[i].Sent = r.sent.Load()
-	}
-	if err != nil {
+	s := sender{art: art, parallel: opts.Parallel}
+	sending := host.Doing(ctx, "sending layers, of which the host takes no data")
+	if err := s.layers(sending, receivers); err != nil {
 		return transfers, err
 	}
-	return transfers, s.commit(ctx)
+	if err := s.again(sending, receivers); err != nil {
+		return transfers, err
+	}
+	var failed []error
+	for _, r := range receivers {
+		r.transfer.Sent = r.sent.Load()
+		failed = append(failed, r.err)
+	}
+	if err := errors.Join(failed...); err != nil {
+		return transfers, err
+	}
+	return transfers, s.commit(ctx, receivers)
 }
 
 // sender is one transfer.
 type sender struct {
-	art       *source.Artifact
-	receivers []*receiver
+	art      *source.Artifact
+	parallel int
 }
 
 // receiver is a target while it is sent to.
 type receiver struct {
 	Target
+	transfer *Transfer
 	progress Progress
 	sent     atomic.Int64
+	slots    chan struct{} // one token per session in use
 
 	mu  sync.Mutex
 	err error // the first one; the host gets nothing more then
@@ -164,156 +181,86 @@ func (r *receiver) failed() bool {
 	return r.err != nil
 }
 
-// layers sends every missing layer.
-func (s *sender) layers(ctx context.Context, transfers []Transfer, parallel int) error {
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
-	send := func(layers []imagespec.Layer, missing func(Transfer) []imagespec.Layer, put putter) {
+// lacks reports whether a layer is missing on the host.
+func (r *receiver) lacks(layer imagespec.Layer) bool {
+	same := func(l imagespec.Layer) bool { return l.Descriptor.Digest == layer.Descriptor.Digest }
+	return slices.ContainsFunc(r.transfer.Rootfs, same) || slices.ContainsFunc(r.transfer.Images, same)
+}
+
+// again sends the rest to hosts that stalled: the agent that hung was ended.
+func (s *sender) again(ctx context.Context, receivers []*receiver) error {
+	var stalled []*receiver
+	var mu sync.Mutex
+	var asking errgroup.Group
+	asking.SetLimit(maxHosts)
+	for _, r := range receivers {
+		var limit *host.LimitError
+		if !errors.As(r.err, &limit) || limit.Source {
+			continue
+		}
+		asking.Go(func() error {
+			limited, cancel := context.WithTimeout(ctx, host.AskLimit)
+			defer cancel()
+			rest, err := plan(limited, s.art, r.Target)
+			if err != nil {
+				return nil // the host does not answer at all: the first error says more
+			}
+			r.transfer.Rootfs, r.transfer.Images, r.err = rest.Rootfs, rest.Images, nil
+			mu.Lock()
+			defer mu.Unlock()
+			stalled = append(stalled, r)
+			return nil
+		})
+	}
+	asking.Wait()
+	if len(stalled) == 0 {
+		return ctx.Err()
+	}
+	return s.layers(ctx, stalled)
+}
+
+// layers sends every missing layer. The error is the source's; those of hosts are
+// kept with them.
+func (s *sender) layers(ctx context.Context, receivers []*receiver) error {
+	sending, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var group errgroup.Group
+	group.SetLimit(s.parallel)
+	var running sync.WaitGroup // of hosts that go on apart
+	send := func(layers []imagespec.Layer, put putter) {
 		for _, layer := range distinct(layers) {
 			var to []*receiver
-			for i, transfer := range transfers {
-				if slices.ContainsFunc(missing(transfer), func(l imagespec.Layer) bool { return l.Descriptor.Digest == layer.Descriptor.Digest }) {
-					to = append(to, s.receivers[i])
+			for _, r := range receivers {
+				if r.lacks(layer) {
+					to = append(to, r)
 				}
 			}
 			if len(to) > 0 {
-				group.Go(func() error { return s.layer(groupCtx, layer, to, put) })
+				group.Go(func() error {
+					err := s.layer(sending, &running, layer, to, put)
+					if err != nil {
+						cancel()
+					}
+					return err
+				})
 			}
 		}
 	}
-	send(s.art.RootfsLayers, func(t Transfer) []imagespec.Layer { return t.Rootfs }, Client.PutBlob)
-	send(s.art.ImageLayers, func(t Transfer) []imagespec.Layer { return t.Images }, Client.PutLayer)
+	send(s.art.RootfsLayers, Client.PutBlob)
+	send(s.art.ImageLayers, Client.PutLayer)
 	err := group.Wait()
+	running.Wait()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	for _, r := range s.receivers {
-		err = errors.Join(err, r.err)
-	}
 	return err
-}
-
-// putter is Client.PutBlob or Client.PutLayer.
-type putter func(Client, context.Context, imagespec.Layer, io.Reader) error
-
-// layer reads a layer once and sends it to all who lack it. The error is the
-// source's; those of hosts are kept with them.
-func (s *sender) layer(ctx context.Context, layer imagespec.Layer, to []*receiver, put putter) error {
-	var streams []*stream
-	var running sync.WaitGroup
-	for _, r := range to {
-		if r.failed() {
-			continue
-		}
-		st := &stream{receiver: r, pieces: make(chan []byte, chunksAhead), ended: make(chan struct{})}
-		streams = append(streams, st)
-		running.Go(func() {
-			defer close(st.ended)
-			st.result = put(r.Client, ctx, layer, st)
-		})
-	}
-	if len(streams) == 0 {
-		return nil
-	}
-	err := feed(ctx, s.art, layer.Descriptor, streams)
-	for _, st := range streams {
-		st.err = err
-		close(st.pieces)
-	}
-	running.Wait()
-	if err != nil || ctx.Err() != nil {
-		return err // the hosts' errors follow from it
-	}
-	for _, st := range streams {
-		if st.result != nil {
-			st.receiver.fail(st.result)
-		}
-	}
-	return nil
-}
-
-// chunk is how much is read at once; chunksAhead how many of them a host may lag
-// behind the fastest. With four layers under way that is 4 MiB in all, and the
-// garbage collector's share.
-const (
-	chunk       = 256 << 10
-	chunksAhead = 4
-)
-
-// feed reads a blob and hands every piece to all streams, until its verified end
-// or until nobody listens.
-func feed(ctx context.Context, art *source.Artifact, d ocispec.Descriptor, streams []*stream) error {
-	content, err := art.OpenBlob(ctx, d)
-	if err != nil {
-		return err
-	}
-	defer content.Close()
-	for err == nil {
-		piece := make([]byte, chunk) // shared by the streams, written by nobody
-		n := 0
-		for n < len(piece) && err == nil {
-			var read int
-			read, err = content.Read(piece[n:])
-			n += read
-		}
-		alive := false
-		for _, st := range streams {
-			alive = st.offer(ctx, piece[:n]) || alive
-		}
-		if !alive {
-			return ctx.Err()
-		}
-	}
-	if err == io.EOF {
-		return nil
-	}
-	return err
-}
-
-// stream is what one host reads of a layer.
-type stream struct {
-	receiver *receiver
-	pieces   chan []byte
-	err      error         // of the source; to be read when pieces is closed
-	rest     []byte        // of the piece that is being read
-	ended    chan struct{} // closed when the host reads no more
-	result   error         // of the host; to be read when ended is closed
-}
-
-// offer hands over a piece, and says whether the host still reads.
-func (s *stream) offer(ctx context.Context, piece []byte) bool {
-	select {
-	case s.pieces <- piece:
-		return true
-	case <-s.ended:
-	case <-ctx.Done():
-	}
-	return false
-}
-
-// Read is called by the host's connection.
-func (s *stream) Read(p []byte) (int, error) {
-	for len(s.rest) == 0 {
-		piece, ok := <-s.pieces
-		if !ok {
-			return 0, cmp.Or(s.err, io.EOF)
-		}
-		s.rest = piece
-	}
-	n := copy(p, s.rest)
-	s.rest = s.rest[n:]
-	s.receiver.sent.Add(int64(n))
-	if s.receiver.progress != nil {
-		s.receiver.progress.Sent(s.receiver.name(), int64(n))
-	}
-	return n, nil
 }
 
 // commit makes the images valid on the hosts that keep them.
-func (s *sender) commit(ctx context.Context) error {
+func (s *sender) commit(ctx context.Context, receivers []*receiver) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxHosts)
-	for _, r := range s.receivers {
+	for _, r := range receivers {
 		if r.Images && len(s.art.ImageLayers) > 0 {
 			group.Go(func() error {
 				_, err := r.CommitImages(ctx, s.art.ImageLayers)

@@ -115,9 +115,14 @@ func someLayers(t *testing.T) []sourcetest.Layer {
 type meter struct {
 	mu         sync.Mutex
 	need, sent map[string]int64
+	apart      map[string]bool
 }
 
-func newMeter() *meter { return &meter{need: make(map[string]int64), sent: make(map[string]int64)} }
+func newMeter() *meter {
+	return &meter{need: make(map[string]int64), sent: make(map[string]int64), apart: make(map[string]bool)}
+}
+
+func (m *meter) Apart(host string) { m.mu.Lock(); m.apart[host] = true; m.mu.Unlock() }
 
 func (m *meter) Need(host string, n int64) { m.mu.Lock(); m.need[host] += n; m.mu.Unlock() }
 func (m *meter) Sent(host string, n int64) { m.mu.Lock(); m.sent[host] += n; m.mu.Unlock() }

@@ -143,12 +143,13 @@ type progress struct {
 	hosts  []string
 	need   map[string]int64
 	sent   map[string]int64
+	apart  map[string]bool
 }
 
 const progressEvery = 3 * time.Second
 
 func newProgress(report *Report) *progress {
-	p := &progress{report: report, begin: time.Now(), done: make(chan struct{}), need: map[string]int64{}, sent: map[string]int64{}}
+	p := &progress{report: report, begin: time.Now(), done: make(chan struct{}), need: map[string]int64{}, sent: map[string]int64{}, apart: map[string]bool{}}
 	go func() {
 		ticker := time.NewTicker(progressEvery)
 		defer ticker.Stop()
@@ -179,6 +180,17 @@ func (p *progress) Sent(host string, bytes int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sent[host] += bytes
+}
+
+// Apart implements [agent.Progress].
+func (p *progress) Apart(host string) {
+	p.mu.Lock()
+	first := !p.apart[host]
+	p.apart[host] = true
+	p.mu.Unlock()
+	if first {
+		p.report.Line(host, "slower than the others, which go on without it")
+	}
 }
 
 func (p *progress) print() {
