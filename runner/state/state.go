@@ -4,6 +4,7 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -12,19 +13,27 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// version of the state's form.
-const version = 1
+// The versions of the state's form. The first has no ID, no history and no phases: all of its hosts are complete.
+const (
+	withoutID = 1
+	version   = 2
+)
 
 // State is the memory of one cluster.
 type State struct {
-	Version           int           `json:"version"`
-	Revision          int           `json:"revision"` // one higher each time that it is written
-	Cluster           string        `json:"cluster"`
+	Version  int    `json:"version"`
+	Revision int    `json:"revision"` // one higher each time that it is written
+	Cluster  string `json:"cluster"`
+	// ID tells clusters of one name apart. It is made before the first change to any host, and empty in a state of version 1.
+	ID string `json:"id,omitempty"`
+	// History are the fingerprints of earlier revisions, the newest last: a copy that is not among them was changed by another run.
+	History           []string      `json:"history,omitempty"`
 	Image             string        `json:"image"` // as it was given
 	Digest            digest.Digest `json:"digest"`
 	KubernetesVersion string        `json:"kubernetesVersion"`
@@ -33,14 +42,43 @@ type State struct {
 	Apps []App `json:"apps,omitempty"`
 	// Commands are the commands that have run, see [CommandKey].
 	Commands []string `json:"commands"`
+	// Wanted is what the cluster was configured with; nil when an earlier version made it.
+	Wanted *Wanted `json:"wanted,omitempty"`
 }
+
+// Wanted is the part of a site that a run does not apply to a cluster that is running.
+type Wanted struct {
+	// Kubeadm are the documents of kubeadm by kind, without secrets.
+	Kubeadm map[string]map[string]any `json:"kubeadm,omitempty"`
+	// Apps are the applications that were chosen; nil for all.
+	Apps []string `json:"apps,omitempty"`
+}
+
+// Phase is how far a host has come into the cluster.
+type Phase string
+
+const (
+	// Joining is a host that was about to be changed: kubeadm may have begun on it, or not.
+	Joining Phase = "joining"
+	// Joined is a host that kubeadm has made a node of the cluster.
+	Joined Phase = "joined"
+	// Complete is a host that was in the cluster when a run ended well.
+	Complete Phase = "complete"
+)
 
 // Host is one host of the cluster.
 type Host struct {
 	Address netip.Addr `json:"address"`
 	Name    string     `json:"name"`
 	Role    string     `json:"role"` // master or node
+	Phase   Phase      `json:"phase,omitempty"`
+	// Labels and Taints are those that the site gave its node.
+	Labels map[string]string `json:"labels,omitempty"`
+	Taints []string          `json:"taints,omitempty"`
 }
+
+// In reports whether kubeadm has made the host a node of the cluster.
+func (h Host) In() bool { return h.Phase != Joining }
 
 // App is an application image on the cluster.
 type App struct {
@@ -49,12 +87,15 @@ type App struct {
 	Digest digest.Digest `json:"digest"`
 }
 
-// New returns the state of a cluster that has nothing yet.
+// New returns the state of a cluster that has nothing yet, with an ID of its own.
 func New(cluster string) *State {
-	return &State{Version: version, Cluster: cluster}
+	return &State{Version: version, Cluster: cluster, ID: NewID()}
 }
 
-// Parse reads a state.
+// NewID returns an ID for a cluster.
+func NewID() string { return uuid.NewString() }
+
+// Parse reads a state of either version.
 func Parse(data []byte) (*State, error) {
 	var s State
 	decoder := json.NewDecoder(bytes.NewReader(data))
@@ -62,19 +103,49 @@ func Parse(data []byte) (*State, error) {
 	if err := decoder.Decode(&s); err != nil {
 		return nil, fmt.Errorf("reading the cluster's state: %w", err)
 	}
-	if s.Version != version {
-		return nil, fmt.Errorf("reading the cluster's state: version %d, known is %d: use the sealer-run that made the cluster", s.Version, version)
+	switch {
+	case s.Version == withoutID && s.ID == "":
+		for i := range s.Hosts {
+			s.Hosts[i].Phase = cmp.Or(s.Hosts[i].Phase, Complete)
+		}
+	case s.Version != version:
+		return nil, fmt.Errorf("reading the cluster's state: version %d, known are %d and %d: use the sealer-run that made the cluster",
+			s.Version, withoutID, version)
+	case s.ID == "":
+		return nil, fmt.Errorf("reading the cluster's state: version %d without the ID of a cluster", s.Version)
 	}
 	return &s, nil
 }
 
 // Encode returns the state as it is stored.
 func (s *State) Encode() ([]byte, error) {
+	if s.ID != "" {
+		s.Version = version
+	}
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("writing the cluster's state: %w", err)
 	}
 	return append(data, '\n'), nil
+}
+
+// Host returns the host with an address, or nil.
+func (s *State) Host(address netip.Addr) *Host {
+	i := slices.IndexFunc(s.Hosts, func(h Host) bool { return h.Address == address })
+	if i < 0 {
+		return nil
+	}
+	return &s.Hosts[i]
+}
+
+// Put adds a host, or replaces the one with its address.
+func (s *State) Put(h Host) {
+	if old := s.Host(h.Address); old != nil {
+		*old = h
+	} else {
+		s.Hosts = append(s.Hosts, h)
+	}
+	slices.SortFunc(s.Hosts, func(a, b Host) int { return cmp.Or(cmp.Compare(a.Role, b.Role), a.Address.Compare(b.Address)) })
 }
 
 // CommandKey identifies a command of an artifact, the nth of those that are equal: that of another artifact runs again, and one that

@@ -33,7 +33,8 @@ func TestParseRefuses(t *testing.T) {
 	for name, data := range map[string]string{
 		"empty":         ``,
 		"cut off":       `{"version":1,"clus`,
-		"newer":         `{"version":2}`,
+		"newer":         `{"version":3,"id":"x"}`,
+		"without ID":    `{"version":2}`,
 		"unknown field": `{"version":1,"colour":"red"}`,
 		"bad address":   `{"version":1,"hosts":[{"address":"nowhere"}]}`,
 	} {
