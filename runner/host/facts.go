@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -40,7 +41,33 @@ type Facts struct {
 	Units        map[string]string // kubelet, containerd, docker: state of those installed
 	Commands     []string          // of those that the phases ask for
 	Cluster      []string          // files of a Kubernetes that is or was here
+	Kubelet      Kubelet           // what kubelet.conf says
+	ClusterDir   string            // of the cluster whose registry is installed here
+	Data         []string          // directories of etcd and containerd that hold something
+	EtcdGrown    bool              // its etcd has taken a snapshot: it has been in use for a while
+	Processes    []string          // those of Kubernetes, etcd and container runtimes that run
 }
+
+// Kubelet is what the kubelet's credentials say about its cluster.
+type Kubelet struct {
+	Authority []byte // PEM; empty when there is no kubelet.conf
+	Server    string // URL of the API
+}
+
+// The directories that are named in [Facts.Data].
+const (
+	EtcdDir       = "/var/lib/etcd"
+	ContainerdDir = "/var/lib/containerd"
+)
+
+// Runs reports whether a process with this name runs, of those that facts.sh asks for.
+func (f *Facts) Runs(name string) bool { return slices.Contains(f.Processes, name) }
+
+// HasData reports whether a directory of [Facts.Data] holds something.
+func (f *Facts) HasData(dir string) bool { return slices.Contains(f.Data, dir) }
+
+// HasCluster reports whether a file of a Kubernetes is there.
+func (f *Facts) HasCluster(file string) bool { return slices.Contains(f.Cluster, file) }
 
 // Listener is a TCP port that something listens on.
 type Listener struct {
@@ -152,7 +179,15 @@ func (f *Facts) set(key, value string) (err error) {
 		f.SwapBytes, err = kibibytes(value)
 	case "free-kib":
 		f.FreeBytes, err = kibibytes(value)
-	case "address", "listen", "owner", "command", "cluster":
+	case "kubelet-ca":
+		f.Kubelet.Authority, _ = base64.StdEncoding.DecodeString(value) // what is none is nobody's we know
+	case "kubelet-server":
+		f.Kubelet.Server = value
+	case "cluster-dir":
+		f.ClusterDir = value
+	case "etcd-grown":
+		f.EtcdGrown = true
+	case "address", "listen", "owner", "command", "cluster", "data", "process":
 		return f.add(key, value)
 	default:
 		if unit, ok := strings.CutPrefix(key, "unit-"); ok && len(f.Units) < maxFactItems {
@@ -164,7 +199,7 @@ func (f *Facts) set(key, value string) (err error) {
 
 // add takes in one line of those that may come many times.
 func (f *Facts) add(key, value string) error {
-	if max(len(f.Addresses), len(f.Listening), len(f.Commands), len(f.Cluster)) >= maxFactItems {
+	if max(len(f.Addresses), len(f.Listening), len(f.Commands), len(f.Cluster), len(f.Data), len(f.Processes)) >= maxFactItems {
 		return fmt.Errorf("more than %d", maxFactItems)
 	}
 	switch key {
@@ -196,6 +231,10 @@ func (f *Facts) add(key, value string) error {
 		f.Commands = append(f.Commands, value)
 	case "cluster":
 		f.Cluster = append(f.Cluster, value)
+	case "data":
+		f.Data = append(f.Data, value)
+	case "process":
+		f.Processes = append(f.Processes, value)
 	}
 	return nil
 }

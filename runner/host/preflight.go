@@ -61,6 +61,9 @@ type Needs struct {
 	Commands     []string      // that must be installed; see facts.sh for those known
 	NoSwap       bool          // swap is a warning
 	NoCluster    bool          // a Kubernetes that is or was here is a problem
+	NoEtcd       bool          // so is an etcd
+	NoContainerd bool          // so are images and containers of containerd
+	ClusterDir   string        // where the cluster is to be: files of one elsewhere are a problem
 	Systemd      bool          // process 1 must be systemd
 	MaxClockSkew time.Duration // against the machine we run on
 }
@@ -127,10 +130,7 @@ func (c *checker) check(n Needs) {
 		c.add(false, fmt.Sprintf("its clock is %s %s this machine's", f.ClockSkew.Abs().Round(time.Second), direction),
 			"set the clocks right (chrony, systemd-timesyncd): certificates depend on them")
 	}
-	if n.NoCluster && len(f.Cluster) > 0 {
-		c.add(false, "a Kubernetes is or was on it: "+strings.Join(f.Cluster, ", "),
-			"remove it first (kubeadm reset), or use another host")
-	}
+	c.foreign(n)
 	for _, name := range n.Commands {
 		if !slices.Contains(f.Commands, name) {
 			c.add(false, "the command "+name+" is missing", "install the package that has it")
@@ -142,6 +142,40 @@ func (c *checker) check(n Needs) {
 		}
 	}
 	c.warn(n)
+}
+
+// foreign adds what is on the host and is not of the cluster. It would be overwritten, or removed one day.
+func (c *checker) foreign(n Needs) {
+	f := c.facts
+	switch {
+	case n.ClusterDir != "" && f.ClusterDir != "" && f.ClusterDir != n.ClusterDir:
+		c.add(false, fmt.Sprintf("it is a host of the cluster in %s, and this run is for the one in %s", f.ClusterDir, n.ClusterDir),
+			"use the --cluster-name and --data-root (metadata.name and spec.dataRoot of a Clusterfile) that it was installed with, or another host")
+	case n.NoCluster && len(f.Cluster) > 0:
+		c.add(false, "a Kubernetes is or was on it: "+strings.Join(f.Cluster, ", ")+server(f.Kubelet.Server),
+			"use another host; or, if nothing of it is wanted, remove it first (kubeadm reset)")
+	case n.NoCluster && f.Runs("kubelet"):
+		c.add(false, "a kubelet runs on it", "use another host; or, if nothing of it is wanted, stop and remove it first")
+	}
+	if n.NoEtcd && (f.HasData(EtcdDir) || f.Runs("etcd")) {
+		what := "an etcd runs on it"
+		if f.HasData(EtcdDir) {
+			what = "there is data of an etcd in " + EtcdDir
+		}
+		c.add(false, what+", which this cluster did not make", "use another host; or stop that etcd, and move its data away")
+	}
+	if n.NoContainerd && f.HasData(ContainerdDir) {
+		c.add(false, "there is data of a containerd in "+ContainerdDir+", which this cluster did not make",
+			"use another host; or, if nothing of it is wanted, remove the containerd that is installed, and that directory")
+	}
+}
+
+// server names the cluster that a kubelet is of.
+func server(url string) string {
+	if url == "" {
+		return ""
+	}
+	return " (its API is at " + url + ")"
 }
 
 // warn adds what kubeadm grumbles about and a cluster survives.
