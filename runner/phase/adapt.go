@@ -57,7 +57,10 @@ func (p *adapt) Run(ctx context.Context) (err error) {
 	if err := errors.Join(failed...); err != nil {
 		return err
 	}
-	return p.findPlugins()
+	if err := p.findPlugins(); err != nil {
+		return err
+	}
+	return p.unapplied(ctx)
 }
 
 // wants are the files of the rootfs that may concern the site.

@@ -35,7 +35,7 @@ func (*leftovers) Title() string { return "Look at what is left" }
 
 func (p *leftovers) Run(ctx context.Context) error {
 	failed := []error{p.unproven, p.uncleaned}
-	for _, m := range p.masters() {
+	for _, m := range p.members {
 		if p.DryRun {
 			break
 		}

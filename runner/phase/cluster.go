@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -78,7 +79,10 @@ type Cluster struct {
 	members   []*member
 	unreached []host.Report
 	state     *state.State
-	unsaved   bool                    // the state that is in the cluster is older than that on the masters
+	stored    string                  // fingerprint of the state as it was read or written last
+	secret    secretCopy              // of the state
+	stateless bool                    // no master has a state
+	unsaved   bool                    // a copy of the state is older than ours, or missing
 	unproven  error                   // of hosts that a removal left alone, because they are not of the cluster
 	uncleaned error                   // what a removal could not do
 	abandon   context.CancelCauseFunc // ends the work that is under way
@@ -110,6 +114,14 @@ type member struct {
 	survey *agent.Survey
 	// joined says that kubeadm has made it a node of the cluster.
 	joined bool
+	// marker names the marker that says so; empty when it is lost.
+	marker string
+	// record is what was begun on the host, and for which cluster; nil when there is none.
+	record *agent.Record
+	// strange says that the cluster's directory is there and was not made by us.
+	strange bool
+	// unlocked says that the host was locked, and is no longer.
+	unlocked atomic.Bool
 	// overlay are the files of the rootfs that are the site's, by their path below it.
 	overlay map[string]source.File
 }
@@ -170,7 +182,7 @@ func (c *Cluster) masterAddresses() []netip.Addr {
 		addresses = append(addresses, m.host.Address)
 	}
 	for _, other := range c.others() {
-		if other.Role == string(host.RoleMaster) {
+		if other.Role == string(host.RoleMaster) && other.In() {
 			addresses = append(addresses, other.Address)
 		}
 	}

@@ -2,6 +2,7 @@ package phase
 
 import (
 	"context"
+	"errors"
 	"os"
 
 	"github.com/kubefile/kubefile/runner/agent"
@@ -22,14 +23,24 @@ func (p *installAgent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.each(ctx, p.members, func(ctx context.Context, m *member) error {
+	install := func(ctx context.Context, m *member) error {
 		there, err := m.has(ctx, agent.Path, sum)
 		if err != nil || (there && !m.isNew) {
-			return err
+			return errors.Join(err, p.claimHost(ctx, m))
 		}
 		return p.Do(ctx, m, "copy the runner to "+agent.Path, func(ctx context.Context) error {
-			_, err := m.Ensure(ctx, agent.Binary{File: file, Digest: sum, Size: size})
-			return err
+			if _, err := m.Ensure(ctx, agent.Binary{File: file, Digest: sum, Size: size}); err != nil {
+				return err
+			}
+			return p.claimHost(ctx, m)
 		})
-	})
+	}
+	// The masters know of every host before there is anything on it.
+	if err := p.each(ctx, p.masters(), install); err != nil {
+		return err
+	}
+	if err := p.enroll(ctx); err != nil {
+		return err
+	}
+	return p.each(ctx, p.nodes(), install)
 }

@@ -5,10 +5,13 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
+	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 )
@@ -31,7 +34,13 @@ func (p *joinMasters) Run(ctx context.Context) error {
 		return join, err
 	})
 	for _, m := range p.masters() {
-		if m.joined || m == p.first() {
+		if m == p.first() {
+			continue
+		}
+		if m.joined {
+			if err := errors.Join(p.remark(ctx, m, joinMarker), p.settle(ctx, m)); err != nil {
+				return err
+			}
 			continue
 		}
 		err := p.Do(ctx, m, "kubeadm join as a control plane", func(ctx context.Context) error {
@@ -45,7 +54,7 @@ func (p *joinMasters) Run(ctx context.Context) error {
 			}
 			return p.settle(ctx, m)
 		})
-		if err != nil {
+		if err = errors.Join(err, p.recordJoined(ctx)); err != nil {
 			return err
 		}
 	}
@@ -54,6 +63,10 @@ func (p *joinMasters) Run(ctx context.Context) error {
 
 // settle gives a master that has joined what the first has: it may be the first one day.
 func (p *joinMasters) settle(ctx context.Context, m *member) error {
+	there, err := m.fetch(ctx, m.path(initConfig))
+	if err != nil || len(there) > 0 || p.DryRun {
+		return err
+	}
 	config, err := p.first().fetch(ctx, p.first().path(initConfig))
 	if err != nil || len(config) == 0 {
 		return err
@@ -88,9 +101,12 @@ func (*joinNodes) Title() string { return "Join the nodes" }
 
 func (p *joinNodes) Run(ctx context.Context) error {
 	invite := sync.OnceValues(func() (kubeadm.Join, error) { return p.invite(ctx) })
-	return p.each(ctx, p.nodes(), func(ctx context.Context, m *member) error {
+	if err := p.reregister(ctx); err != nil {
+		return err
+	}
+	err := p.each(ctx, p.nodes(), func(ctx context.Context, m *member) error {
 		if m.joined {
-			return nil
+			return p.remark(ctx, m, joinMarker)
 		}
 		return p.Do(ctx, m, "kubeadm join", func(ctx context.Context) error {
 			join, err := invite()
@@ -98,6 +114,28 @@ func (p *joinNodes) Run(ctx context.Context) error {
 				return err
 			}
 			return p.kubeadmJoin(ctx, m, join)
+		})
+	})
+	return errors.Join(err, p.recordJoined(ctx))
+}
+
+// reregister has kubelets that are in the cluster, and whose nodes are not there any more, register them again.
+func (p *joinNodes) reregister(ctx context.Context) error {
+	if !p.running() || !slices.ContainsFunc(p.nodes(), func(m *member) bool { return m.joined }) {
+		return nil
+	}
+	out, err := p.kubectl(ctx, "get", "nodes", "-o", `jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}`)
+	if err != nil {
+		return err
+	}
+	names := strings.Fields(string(out))
+	return p.each(ctx, p.nodes(), func(ctx context.Context, m *member) error {
+		if !m.joined || slices.Contains(names, m.name) {
+			return nil
+		}
+		return p.Do(ctx, m, "restart the kubelet, whose node "+m.name+" is no longer in the cluster", func(ctx context.Context) error {
+			_, err := m.ask(ctx, "systemctl", "restart", "kubelet")
+			return err
 		})
 	})
 }
@@ -109,11 +147,23 @@ func (c *Cluster) kubeadmJoin(ctx context.Context, m *member, join kubeadm.Join)
 	if err != nil {
 		return err
 	}
-	if err := c.resetHalf(ctx, m); err != nil {
+	found, err := c.examineJoin(ctx, m, join.CAHash)
+	switch {
+	case err != nil:
+		return err
+	case found == inCluster:
+		return c.rejoined(ctx, m, joinMarker)
+	case found == half:
+		if err := c.reset(ctx, m); err != nil {
+			return err
+		}
+	}
+	// A join that was interrupted may have registered the node already, and kubeadm refuses a name that is taken. It is this host's:
+	// examineJoin refuses that of another.
+	if _, err := c.kubectl(ctx, "delete", "node", m.name, "--ignore-not-found"); err != nil {
 		return err
 	}
-	// A join that was interrupted may have registered the node already, and kubeadm refuses a name that is taken.
-	if _, err := c.kubectl(ctx, "delete", "node", m.name, "--ignore-not-found"); err != nil {
+	if err := c.claim(ctx, m, agent.BegunKubeadmJoin); err != nil {
 		return err
 	}
 	// The token is on the standard input: in no argument, in no file.
@@ -155,7 +205,11 @@ func (c *Cluster) kubectl(ctx context.Context, args ...string) ([]byte, error) {
 }
 
 func (c *Cluster) kubectlInput(ctx context.Context, input []byte, args ...string) ([]byte, error) {
-	m := c.first()
+	return c.kubectlOn(ctx, c.first(), input, args...)
+}
+
+// kubectlOn is kubectl on a master that may not be the first.
+func (c *Cluster) kubectlOn(ctx context.Context, m *member, input []byte, args ...string) ([]byte, error) {
 	argv := append([]string{m.program("kubectl"), "--kubeconfig", adminConfig, "--cache-dir", m.path(kubectlCache)}, args...)
 	return host.Output(ctx, m.Conn, host.Command{Argv: argv, Stdin: bytes.NewReader(input), Root: true})
 }

@@ -2,9 +2,11 @@ package phase
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 )
@@ -25,27 +27,54 @@ func (p *kubeadmInit) Run(ctx context.Context) error {
 	m := p.first()
 	if m.joined {
 		// A control plane that was complete once is never made anew, whatever its state: that is for a person to decide.
-		return p.await(ctx, m)
+		if err := p.await(ctx, m); err != nil {
+			return err
+		}
+		return p.remark(ctx, m, initMarker)
 	}
-	return p.Do(ctx, m, "kubeadm init", func(ctx context.Context) error {
-		config, err := kubeadm.InitConfig(p.kubeadm, p.initSite(m))
-		if err != nil {
+	found, err := p.examineFirst(ctx, m)
+	if err != nil {
+		return err
+	}
+	if found == inCluster {
+		return errors.Join(p.rejoined(ctx, m, initMarker), p.recordJoined(ctx))
+	}
+	err = p.Do(ctx, m, "kubeadm init", func(ctx context.Context) error { return p.init(ctx, m, found) })
+	if err != nil || p.DryRun {
+		return err
+	}
+	return p.recordJoined(ctx)
+}
+
+// init runs kubeadm init, after what an interrupted one left has been cleared away, or going on with it.
+func (p *kubeadmInit) init(ctx context.Context, m *member, found fate) error {
+	config, err := kubeadm.InitConfig(p.kubeadm, p.initSite(m))
+	if err != nil {
+		return err
+	}
+	file := m.path(initConfig)
+	if _, err := m.WriteFile(ctx, file, 0o600, config); err != nil {
+		return err
+	}
+	if err := p.claim(ctx, m, agent.BegunKubeadmInit); err != nil {
+		return err
+	}
+	argv := []string{m.program("kubeadm"), "init", "--config", file, "--skip-token-print"}
+	switch found {
+	case half:
+		if err := p.reset(ctx, m); err != nil {
 			return err
 		}
-		file := m.path(initConfig)
-		if _, err := m.WriteFile(ctx, file, 0o600, config); err != nil {
-			return err
-		}
-		if err := p.resetHalf(ctx, m); err != nil {
-			return err
-		}
-		command := host.Command{Argv: []string{m.program("kubeadm"), "init", "--config", file, "--skip-token-print"}, Limit: kubeadmLimit}
-		if err := p.run(ctx, m, command); err != nil {
-			return err
-		}
-		m.joined = true
-		return m.mark(ctx, initMarker, finished)
-	})
+	case unfinished:
+		p.Report.Line(m.String(), "going on with an interrupted kubeadm init")
+		argv = append(argv, "--skip-phases=preflight") // which refuses what is there
+	}
+	if err := p.run(ctx, m, host.Command{Argv: argv, Limit: kubeadmLimit}); err != nil {
+		return err
+	}
+	m.joined = true
+	p.noteKubeadm()
+	return m.mark(ctx, initMarker, finished)
 }
 
 // initSite is what the site decides about the control plane of a master.
@@ -63,14 +92,24 @@ func (c *Cluster) initSite(m *member) kubeadm.Init {
 	}
 }
 
-// resetHalf clears away what an interrupted kubeadm left on a host. Preflight has made sure that no other Kubernetes was there.
-func (c *Cluster) resetHalf(ctx context.Context, m *member) error {
-	half, err := m.holds(ctx, "sh", "-c", "test -e /etc/kubernetes/kubelet.conf || test -e /etc/kubernetes/manifests || test -e /var/lib/etcd/member")
-	if err != nil || !half {
-		return err
-	}
+// reset clears away what an interrupted kubeadm left on a host, of which [Cluster.resettable] has said that it may. A node has no etcd: what
+// is in its place is left alone.
+func (c *Cluster) reset(ctx context.Context, m *member) error {
 	c.Report.Line(m.String(), "clearing away an interrupted kubeadm")
-	return c.run(ctx, m, host.Command{Argv: []string{m.program("kubeadm"), "reset", "--force"}, Limit: kubeadmLimit})
+	argv := []string{m.program("kubeadm"), "reset", "--force", "--cri-socket", kubeadm.CRISocket}
+	if !m.isMaster() {
+		argv = append(argv, "--skip-phases=remove-etcd-member")
+	}
+	return c.run(ctx, m, host.Command{Argv: argv, Limit: kubeadmLimit})
+}
+
+// remark writes the marker of a host that is in the cluster, if it is lost.
+func (c *Cluster) remark(ctx context.Context, m *member, marker string) error {
+	if m.marker != "" || c.DryRun {
+		return nil
+	}
+	m.marker = marker
+	return m.mark(ctx, marker, finished)
 }
 
 // await waits until the API server of a master answers.

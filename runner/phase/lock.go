@@ -11,34 +11,38 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/kubefile/kubefile/runner/host"
 )
 
 var (
-	// ErrLocked says that another run works on the cluster.
-	ErrLocked = errors.New("another sealer-run is working on this cluster: wait until it is done")
+	// ErrLocked says that another run works on the host.
+	ErrLocked = errors.New("another sealer-run is working on this host: wait until it is done")
 	// ErrLockLost says that the lock was lost while the work went on, as when the delivery machine slept.
-	ErrLockLost = errors.New("the lock on the cluster is lost: run the same command again")
+	ErrLockLost = errors.New("the lock on the host is lost: run the same command again")
 )
 
-// lock keeps two runs from working on a cluster at once. Every master that was reached, because another run may have been given others,
-// holds a flock(1) as long as our session lives and is heard of, so that neither a run that was killed nor a delivery machine that went
-// away leaves anything to clear away.
+// lock keeps two runs from working on a host at once, whichever clusters and masters they were given. Every host that was reached holds a
+// flock(1) as long as our session lives and is heard of, so that neither a run that was killed nor a delivery machine that went away
+// leaves anything to clear away.
 type lock struct {
 	*Cluster
+
+	mu   sync.Mutex
 	held []*heldLock
 }
 
-// heldLock is the lock on one master.
+// heldLock is the lock on one host.
 type heldLock struct {
+	member  *member
 	release io.Closer
 	gone    chan struct{} // closed once the lock is
 	abandon context.CancelCauseFunc
 }
 
-func (*lock) Title() string { return "Lock the cluster" }
+func (*lock) Title() string { return "Lock the hosts" }
 
 const (
 	// lockScript writes $1, who holds it, to the locked file $2, says so, and keeps the lock as long as it hears something every $3 seconds.
@@ -52,29 +56,24 @@ const (
 	maxOwner = 200
 )
 
-// lockFile is below /run: no reboot leaves it behind.
+// lockFile is below /run: no reboot leaves it behind. There is one for a host, and not one for each cluster: a host is in one cluster only.
 func (c *Cluster) lockFile() string {
-	return path.Join(cmp.Or(c.lockDir, "/run"), "kubefile-"+c.Name+".lock")
+	return path.Join(cmp.Or(c.lockDir, "/run"), "kubefile.lock")
 }
 
 func (p *lock) Run(ctx context.Context) error {
 	if p.DryRun {
 		return nil
 	}
-	for _, m := range p.masters() {
-		if err := p.take(ctx, m); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.each(ctx, p.members, p.take)
 }
 
-// take locks one master.
+// take locks one host.
 func (p *lock) take(ctx context.Context, m *member) error {
 	input, release := io.Pipe()
 	said, say := io.Pipe()
 	ctx, abandon := context.WithCancelCause(ctx)
-	held := &heldLock{release, make(chan struct{}), abandon}
+	held := &heldLock{m, release, make(chan struct{}), abandon}
 	late := time.AfterFunc(lockLimit, func() { abandon(&host.LimitError{Host: m.String(), Name: "flock", After: lockLimit}) })
 	defer late.Stop()
 	var ended error
@@ -88,27 +87,34 @@ func (p *lock) take(ctx context.Context, m *member) error {
 		close(held.gone)
 	}()
 	if _, err := io.ReadFull(said, make([]byte, len("locked"))); err == nil {
+		p.mu.Lock()
 		p.held = append(p.held, held)
+		p.mu.Unlock()
 		go io.Copy(io.Discard, said)
 		go p.keep(held, release)
 		return nil
 	}
+	release.Close()
 	<-held.gone
 	var exit *host.ExitError
 	if errors.As(ended, &exit) && exit.Code == busy {
-		return fmt.Errorf("%s: %w%s", m, ErrLocked, p.holder(ctx, m))
+		return fmt.Errorf("%s: %w%s", m, ErrLocked, p.holder(context.WithoutCancel(ctx), m))
 	}
-	return ended
+	return fmt.Errorf("%s: locking it: %w", m, ended)
 }
 
-// keep lets the host hear of us until the lock is gone, and ends all work then: nobody else may be at work beside us.
+// keep lets the host hear of us until the lock is gone: nobody else may be at work beside us. With a master's lock all work ends, with a
+// node's what cannot be undone on that node: one that loses its power does not stop the others.
 func (p *lock) keep(held *heldLock, w io.Writer) {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-held.gone:
-			p.abandon(ErrLockLost)
+			held.member.unlocked.Store(true)
+			if held.member.isMaster() {
+				p.abandon(fmt.Errorf("%s: %w", held.member, ErrLockLost))
+			}
 			return
 		case <-ticker.C:
 			w.Write([]byte(".")) // fails when the lock is gone
@@ -142,6 +148,8 @@ func (p *lock) Close() error {
 	var failed []error
 	for _, held := range p.held {
 		failed = append(failed, held.release.Close())
+	}
+	for _, held := range p.held {
 		select {
 		case <-held.gone:
 		case <-time.After(lockLimit): // the host hangs; it gives the lock up when it has not heard of us

@@ -26,6 +26,7 @@ type machine struct {
 	host host.Host
 	// answer says what becomes of a command that is neither about files nor about units; nil and 0 succeed.
 	answer func(cmd host.Command, stdin string) (stdout string, code int)
+	world  *world
 
 	noAgent bool // or one that is too old
 
@@ -53,6 +54,11 @@ func (f *machine) Run(ctx context.Context, cmd host.Command) error {
 	f.mu.Lock()
 	f.argvs = append(f.argvs, strings.Join(cmd.Argv, " "))
 	stdout, code, known := f.file(cmd.Argv, stdin)
+	f.mu.Unlock()
+	if !known {
+		stdout, code, known = f.world.api(f, cmd.Argv, stdin)
+	}
+	f.mu.Lock()
 	if !known {
 		if at := slices.IndexFunc(cmd.Argv, func(arg string) bool { return strings.HasSuffix(arg, "/"+agent.WorkLock) }); at >= 0 {
 			cmd.Argv = cmd.Argv[at+1:]
@@ -70,6 +76,7 @@ func (f *machine) Run(ctx context.Context, cmd host.Command) error {
 		}
 		return &host.ExitError{Host: f.host.String(), Name: cmd.Argv[0], Code: code, Stderr: stderr}
 	}
+	f.effect(cmd.Argv)
 	if cmd.Stdout != nil {
 		if _, err := io.WriteString(cmd.Stdout, stdout); err != nil {
 			return err
@@ -90,8 +97,10 @@ func (f *machine) file(argv []string, stdin string) (stdout string, code int, kn
 		return f.files[argv[4]], 0, true
 	case strings.Contains(script, "sha256sum -c"):
 		return "", says[fmt.Sprintf("%x", sha256.Sum256([]byte(f.files[argv[4]]))) == argv[5]], true
-	case strings.HasPrefix(script, "test -e /etc/kubernetes"): // what kubeadm left half done
-		return "", 1, true
+	case strings.HasPrefix(script, "# Prints what the host is like"):
+		return f.facts(), 0, true
+	case script == lookScript:
+		return f.look(argv[4:]), 0, true
 	case argv[0] == "cat":
 		content, there := f.files[argv[1]]
 		return content, says[there], true
@@ -128,6 +137,8 @@ func (f *machine) file(argv []string, stdin string) (stdout string, code int, kn
 		}
 		f.files[request.Path] = text
 		return `{"changed":true}`, 0, true
+	case argv[0] == agent.Path && argv[1] == "agent" && argv[2] == "begin":
+		return f.begin(argv[3]), 0, true
 	case argv[0] == agent.Path && argv[1] == "agent" && argv[2] == "write-file":
 		var request struct{ Path string }
 		if err := json.Unmarshal([]byte(argv[3]), &request); err != nil {
@@ -151,12 +162,13 @@ func (f *machine) calls(prefix string) []string {
 type park struct {
 	*Cluster
 	machines []*machine
+	world    *world
 	out      *bytes.Buffer
 }
 
 func newPark(t *testing.T, masters, nodes int) *park {
 	t.Helper()
-	p := &park{out: &bytes.Buffer{}}
+	p := &park{out: &bytes.Buffer{}, world: &world{}}
 	p.Cluster = &Cluster{Name: "default", DataRoot: DefaultDataRoot, Site: bareSite(), Report: NewReport(p.out), state: state.New("default")}
 	for i := range masters + nodes {
 		role := host.RoleMaster
@@ -165,8 +177,9 @@ func newPark(t *testing.T, masters, nodes int) *park {
 		}
 		h := host.Host{Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), Role: role}
 		p.Hosts = append(p.Hosts, Host{Login: h, Site: clusterfile.Host{Address: h.Address, Role: role}})
-		f := &machine{t: t, host: h, files: map[string]string{hostsPath: "127.0.0.1 localhost\n"}, units: map[string]bool{}}
+		f := &machine{t: t, host: h, files: map[string]string{hostsPath: "127.0.0.1 localhost\n"}, units: map[string]bool{}, world: p.world}
 		p.machines = append(p.machines, f)
+		p.world.machines = append(p.world.machines, f)
 		p.join(host.Report{Host: h, Conn: f, Facts: &host.Facts{Hostname: fmt.Sprintf("h%d", i+1)}})
 	}
 	p.settleNames()
@@ -180,10 +193,10 @@ func (p *park) joined(n int) *park {
 		if i == 0 {
 			marker = initMarker
 		}
-		m.joined = true
+		m.joined, m.marker = true, marker
 		p.machines[i].files[m.path(marker)] = finished + "\n"
 		p.machines[i].files[m.path(scriptsMarker)] = "prepared\n"
-		p.state.Hosts = append(p.state.Hosts, state.Host{Address: m.host.Address, Name: m.name, Role: string(m.host.Role)})
+		p.state.Hosts = append(p.state.Hosts, state.Host{Address: m.host.Address, Name: m.name, Role: string(m.host.Role), Phase: state.Complete})
 	}
 	return p
 }

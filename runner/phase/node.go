@@ -24,8 +24,14 @@ type node struct {
 		Taints []taint `json:"taints"`
 	} `json:"spec"`
 	Status struct {
-		Conditions []condition `json:"conditions"`
+		Addresses  []nodeAddress `json:"addresses"`
+		Conditions []condition   `json:"conditions"`
 	} `json:"status"`
+}
+
+type nodeAddress struct {
+	Type    string `json:"type"`
+	Address string `json:"address"`
 }
 
 type taint struct {

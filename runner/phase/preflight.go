@@ -17,8 +17,8 @@ func (*preflight) Title() string { return "Look at the hosts" }
 
 // Ports that Kubernetes listens on (its documentation, "Ports and Protocols").
 var (
-	nodePorts   = []uint16{10250, 6443}
-	masterPorts = []uint16{2379, 2380, 10257, 10259}
+	nodePorts   = []uint16{10250, 6443, 2379, 2380} // an etcd on a node is somebody else's
+	masterPorts = []uint16{10257, 10259}
 )
 
 // hostCommands are what scripts, kubeadm, the kubelet and the phases call.
@@ -26,21 +26,19 @@ var hostCommands = []string{"iptables", "mount", "conntrack", "flock", "sha256su
 
 func (p *preflight) Run(ctx context.Context) error {
 	reports := host.Connect(ctx, p.Dialer, p.logins(), p.DataRoot)
-	own := map[host.Host]bool{}
 	for _, r := range reports {
-		if r.Err != nil {
-			continue
+		if r.Err == nil {
+			p.join(r)
 		}
-		m := p.join(r)
-		if err := m.look(ctx); err != nil {
-			return err
-		}
-		own[r.Host] = !m.isNew
+	}
+	if err := p.each(ctx, p.members, func(ctx context.Context, m *member) error { return m.look(ctx) }); err != nil {
+		return err
 	}
 	for i := range reports {
 		p.rename(&reports[i])
 	}
-	problems := host.Preflight(reports, func(h host.Host) host.Needs { return p.needs(h, own[h]) })
+	problems := host.Preflight(reports, func(h host.Host) host.Needs { return p.needs(p.member(h.String())) })
+	problems = append(problems, p.strange()...)
 	for _, problem := range problems {
 		if problem.Warning {
 			p.Report.Line(problem.Host, "warning: "+problem.What)
@@ -79,22 +77,6 @@ func (c *Cluster) join(r host.Report) *member {
 	return m
 }
 
-// look finds out whether the host is of the cluster already.
-func (m *member) look(ctx context.Context) error {
-	ours, err := m.holds(ctx, "sh", "-c", `test -x "$1" && test -d "$2"`, "sh", agent.Path, m.Dir)
-	if m.isNew, m.absent = !ours, !ours; err != nil || !ours {
-		return err
-	}
-	if m.image.Dir != m.Dir {
-		there, err := m.holds(ctx, "test", "-d", m.image.Dir)
-		if m.absent = !there; err != nil {
-			return err
-		}
-	}
-	m.joined, err = m.holds(ctx, "sh", "-c", `test -s "$1" || test -s "$2"`, "sh", m.path(initMarker), m.path(joinMarker))
-	return err
-}
-
 // logins are all hosts as they are reached.
 func (c *Cluster) logins() []host.Host {
 	var logins []host.Host
@@ -116,8 +98,21 @@ func (c *Cluster) addresses() []netip.Addr {
 	return all
 }
 
+// strange are hosts on which the cluster's directory is, and is not ours: everything in it would be lost one day.
+func (p *preflight) strange() (problems host.Problems) {
+	for _, m := range p.members {
+		if m.strange {
+			problems = append(problems, host.Problem{
+				Host: m.String(), What: m.Dir + " is not empty, and nothing in it says that this program made it",
+				Mend: "move it away, or choose another directory (--data-root, or spec.dataRoot of a Clusterfile)",
+			})
+		}
+	}
+	return problems
+}
+
 // needs is what a host has to offer. On one of the cluster's own hosts the ports are in use by the cluster itself.
-func (p *preflight) needs(h host.Host, own bool) host.Needs {
+func (p *preflight) needs(m *member) host.Needs {
 	needs := host.Needs{
 		Architecture: p.Artifact.Description.Platform.Architecture,
 		MaxClockSkew: 5 * time.Minute,
@@ -126,20 +121,26 @@ func (p *preflight) needs(h host.Host, own bool) host.Needs {
 		Commands:     hostCommands,
 		CPUs:         1,
 		MemoryBytes:  1 << 30,
+		ClusterDir:   p.dir(),
 	}
-	if h.Role == host.RoleMaster {
-		needs.CPUs, needs.MemoryBytes = 2, 1700<<20 // kubeadm's own minimum for a control plane
-	}
-	if own {
+	if m == nil { // was not reached
 		return needs
 	}
-	needs.NoCluster = true
+	if m.isMaster() {
+		needs.CPUs, needs.MemoryBytes = 2, 1700<<20 // kubeadm's own minimum for a control plane
+	}
+	// What kubeadm makes is ours only once it has begun.
+	begun := m.begun() || m.marker != ""
+	needs.NoCluster, needs.NoEtcd, needs.NoContainerd = !begun && m.isNew, !begun, m.isNew
+	if !m.isNew {
+		return needs
+	}
 	needs.Ports = append([]uint16{p.Registry.port()}, nodePorts...)
 	// Layers as shipped, unpacked about three times as large, and 2 GiB for what runs.
 	for _, layer := range p.Artifact.RootfsLayers {
 		needs.FreeBytes += 4 * uint64(layer.Descriptor.Size)
 	}
-	if h.Role == host.RoleMaster {
+	if m.isMaster() {
 		needs.Ports = append(needs.Ports, masterPorts...)
 		for _, layer := range p.Artifact.ImageLayers {
 			needs.FreeBytes += 2 * uint64(layer.Descriptor.Size)

@@ -9,7 +9,7 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 )
 
-// reach connects to the hosts of a cluster that exists. Those that are not named are in the state on the first master.
+// reach connects to the hosts of a cluster that exists. Those that are not named are in its state.
 type reach struct{ *Cluster }
 
 func (*reach) Title() string { return "Reach the hosts" }
@@ -32,16 +32,29 @@ func (p *reach) Run(ctx context.Context) error {
 
 // connect reaches hosts and returns those that it could not.
 func (p *reach) connect(ctx context.Context, hosts []host.Host) (unreached []host.Report) {
+	var found []*member
 	for _, r := range host.Connect(ctx, p.Dialer, hosts, p.DataRoot) {
 		if r.Err != nil {
 			unreached = append(unreached, r)
 			continue
 		}
-		m := p.join(r)
-		if err := m.look(ctx); err != nil { // it went away meanwhile
-			p.members = p.members[:len(p.members)-1]
-			unreached = append(unreached, host.Report{Host: r.Host, Err: errors.Join(err, m.Conn.Close())})
+		found = append(found, p.join(r))
+	}
+	failed := make([]error, len(p.members))
+	p.each(ctx, found, func(ctx context.Context, m *member) error {
+		failed[m.index] = m.look(ctx)
+		// A marker that is lost does not make a host less a part of the cluster.
+		m.joined = m.joined || !m.isNew && m.kubernetes()
+		return nil
+	})
+	for _, m := range found {
+		if err := failed[m.index]; err != nil { // it went away meanwhile
+			unreached = append(unreached, host.Report{Host: m.host, Err: errors.Join(err, m.Conn.Close())})
 		}
+	}
+	p.members = slices.DeleteFunc(p.members, func(m *member) bool { return failed[m.index] != nil })
+	for i, m := range p.members {
+		m.index = i
 	}
 	return unreached
 }

@@ -18,7 +18,7 @@ func TestSettingsInTheEnvironmentAndTheHostsFile(t *testing.T) {
 	if lines := c.names(c.first()); !slices.Contains(lines, "127.0.0.1 hub.site") {
 		t.Errorf("the hosts file is %q", lines)
 	}
-	if needs := (&preflight{c}).needs(c.Hosts[0].Login, false); !slices.Contains(needs.Ports, 5001) || slices.Contains(needs.Ports, 5000) {
+	if needs := (&preflight{c}).needs(c.first()); !slices.Contains(needs.Ports, 5001) || slices.Contains(needs.Ports, 5000) {
 		t.Errorf("needs the ports %v", needs.Ports)
 	}
 }

@@ -18,8 +18,6 @@ type remember struct{ *Cluster }
 
 func (*remember) Title() string { return "Read the cluster's state" }
 
-const stateFile = "state.json"
-
 func (p *remember) Run(ctx context.Context) error {
 	if err := p.recall(ctx); err != nil {
 		return err
@@ -27,9 +25,13 @@ func (p *remember) Run(ctx context.Context) error {
 	if err := errors.Join(p.mismatches()...); err != nil {
 		return err
 	}
+	if err := p.checkMembership(ctx); err != nil {
+		return err
+	}
 	if err := p.foreign(); err != nil {
 		return err
 	}
+	p.sayAbsent()
 	if p.state.Digest != "" && p.state.Digest != p.Artifact.Digest {
 		p.Report.Line(p.first().String(), fmt.Sprintf("the cluster was made from %s (%s)", p.state.Image, p.state.Digest))
 	}
@@ -45,7 +47,7 @@ func (p *remember) mismatches() (wrong []error) {
 	for _, known := range p.state.Hosts {
 		for _, m := range p.members {
 			switch same := m.host.Address == known.Address; {
-			case same && string(m.host.Role) != known.Role:
+			case same && string(m.host.Role) != known.Role && (known.In() || m.joined):
 				wrong = append(wrong, fmt.Errorf("%s is a %s of the cluster, and was given as a %s", m, known.Role, m.host.Role))
 			case same && p.given(m) != "" && p.given(m) != known.Name:
 				wrong = append(wrong, fmt.Errorf("%s is %s in the cluster, and a plugin names it %s: a node cannot be renamed", m, known.Name, p.given(m)))
@@ -64,12 +66,35 @@ func (p *remember) foreign() error {
 		return nil
 	}
 	for _, m := range p.nodes() {
-		if m.joined {
+		if m.joined && (m.authority() == "" || m.authority() != p.first().authority()) {
 			return fmt.Errorf("%s has joined a cluster %s of another master than %s: name that one with -m, or take this host out of it first",
 				m, p.Name, p.first())
 		}
+		if m.facts.HasCluster(kubeletConfig) && m.authority() != p.first().authority() {
+			return p.foreignNode(m)
+		}
 	}
 	return nil
+}
+
+// maxNamed is how many hosts are named in one line.
+const maxNamed = 20
+
+// sayAbsent names the hosts of the cluster that were not given: nothing is done to them, and a host does not leave a cluster by being left
+// out.
+func (p *remember) sayAbsent() {
+	var names []string
+	for _, other := range p.others() {
+		names = append(names, fmt.Sprintf("%s (%s, %s)", other.Address, other.Name, other.Role))
+	}
+	if len(names) == 0 {
+		return
+	}
+	more := ""
+	if len(names) > maxNamed {
+		names, more = names[:maxNamed], fmt.Sprintf(" and %d more", len(names)-maxNamed)
+	}
+	p.Report.printf("not named, and left in the cluster as they are: %s%s\n", strings.Join(names, ", "), more)
 }
 
 // given is the name that a HOSTNAME plugin of the Clusterfile gives a host, or nothing.
@@ -100,41 +125,17 @@ func (c *Cluster) others() []state.Host {
 
 // known says that a host was in the cluster when a run was complete last.
 func (c *Cluster) known(address netip.Addr) bool {
-	return slices.ContainsFunc(c.state.Hosts, func(h state.Host) bool { return h.Address == address })
-}
-
-// recall reads the state from the masters, and takes the newest: one of them may have been away when it was written last. Without any
-// it is a new one.
-func (c *Cluster) recall(ctx context.Context) error {
-	c.state = state.New(c.Name)
-	for _, m := range c.masters() {
-		data, err := m.read(ctx, m.path(stateFile))
-		if err != nil {
-			return err
-		}
-		if len(data) == 0 {
-			continue
-		}
-		found, err := state.Parse(data)
-		if err != nil {
-			return fmt.Errorf("%s: %w", m, err)
-		}
-		if found.Revision >= c.state.Revision {
-			c.state = found
-		}
-	}
-	c.settleNames()
-	return nil
+	h := c.state.Host(address)
+	return h != nil && h.Phase == state.Complete
 }
 
 // settleNames finds the names of the nodes: that which is known, that which a plugin gives, or the host's own.
 func (c *Cluster) settleNames() {
 	for _, m := range c.members {
 		m.name = strings.ToLower(cmp.Or(c.given(m), m.facts.Hostname))
-		for _, known := range c.state.Hosts {
-			if known.Address == m.host.Address {
-				m.name = known.Name
-			}
+		// The name of a host that never joined may still change.
+		if known := c.state.Host(m.host.Address); known != nil && (known.In() || m.joined) {
+			m.name = known.Name
 		}
 	}
 }

@@ -1,13 +1,10 @@
 package phase
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
+	"fmt"
 	"slices"
-
-	"github.com/opencontainers/go-digest"
 
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -17,77 +14,90 @@ type saveState struct{ *Cluster }
 
 func (*saveState) Title() string { return "Save the cluster's state" }
 
-const stateSecret = "kubefile-state"
-
 func (p *saveState) Run(ctx context.Context) error {
 	if p.App == "" {
 		p.state.Image, p.state.Digest = p.Artifact.Name, p.Artifact.Digest
 		p.state.KubernetesVersion = p.Artifact.Description.KubernetesVersion
+		p.noteWanted()
 	} else {
 		p.state.Apps = slices.DeleteFunc(p.state.Apps, func(a state.App) bool { return a.Dir == p.App })
 		p.state.Apps = append(p.state.Apps, state.App{Dir: p.App, Image: p.Artifact.Name, Digest: p.Artifact.Digest})
 		slices.SortFunc(p.state.Apps, func(a, b state.App) int { return cmp.Compare(a.Dir, b.Dir) })
 	}
-	hosts := p.others()
 	for _, m := range p.members {
-		hosts = append(hosts, state.Host{Address: m.host.Address, Name: m.name, Role: string(m.host.Role)})
+		if m.joined || p.DryRun {
+			p.enter(m, state.Complete)
+		}
 	}
-	slices.SortFunc(hosts, func(a, b state.Host) int { return cmp.Or(cmp.Compare(a.Role, b.Role), a.Address.Compare(b.Address)) })
-	p.state.Hosts = hosts
 	data, err := p.state.Encode()
-	if err != nil {
+	if err != nil || !p.unsaved && state.Fingerprint(data) == p.stored {
 		return err
 	}
-	changed := p.unsaved
-	for _, m := range p.masters() {
-		same, err := m.has(ctx, m.path(stateFile), digest.FromBytes(data))
-		if err != nil {
+	return p.Do(ctx, p.first(), "save the state on the masters and in Secret kube-system/"+stateSecret, func(ctx context.Context) error {
+		if err := p.save(ctx); err != nil {
 			return err
 		}
-		changed = changed || !same
+		if p.unsaved {
+			return fmt.Errorf("the state is on the masters, and could not be written to the Secret %s: run the same command again when the API answers", stateSecret)
+		}
+		return nil
+	})
+}
+
+// enter puts a host into the state. Of an application image nothing about the host is wanted.
+func (c *Cluster) enter(m *member, phase state.Phase) {
+	h := state.Host{Address: m.host.Address, Name: m.name, Role: string(m.host.Role), Phase: phase}
+	if old := c.state.Host(h.Address); old != nil {
+		h.Labels, h.Taints = old.Labels, old.Taints
+	}
+	if phase == state.Complete && c.App == "" {
+		h.Labels, h.Taints = nil, nil
+		for _, label := range (&labelNodes{c}).labelChanges(m) {
+			if h.Labels == nil {
+				h.Labels = map[string]string{}
+			}
+			h.Labels[label.Key] = label.Value
+		}
+		for _, taint := range m.site.Taints {
+			h.Taints = append(h.Taints, taint.String())
+		}
+	}
+	c.state.Put(h)
+}
+
+// enroll puts all hosts of the run into the state before anything but the agent of the masters is on them: whatever happens, a removal
+// finds them.
+func (c *Cluster) enroll(ctx context.Context) error {
+	changed := c.unsaved || c.stored == ""
+	for _, m := range c.members {
+		known := c.state.Host(m.host.Address)
+		switch {
+		case known == nil, !m.joined && (known.In() || known.Name != m.name || known.Role != string(m.host.Role)):
+			c.enter(m, state.Joining)
+		case m.joined && !known.In():
+			c.enter(m, state.Joined)
+		default:
+			continue
+		}
+		changed = true
 	}
 	if !changed {
 		return nil
 	}
-	return p.Do(ctx, p.first(), "save the state on the masters and in Secret kube-system/"+stateSecret, func(ctx context.Context) error {
-		p.state.Revision++
-		if data, err = p.state.Encode(); err != nil {
-			return err
+	return c.Do(ctx, c.first(), "record the hosts in the cluster's state", c.save)
+}
+
+// recordJoined notes in the state which hosts have joined.
+func (c *Cluster) recordJoined(ctx context.Context) error {
+	changed := false
+	for _, m := range c.members {
+		if known := c.state.Host(m.host.Address); m.joined && (known == nil || !known.In()) {
+			c.enter(m, state.Joined)
+			changed = true
 		}
-		if err := p.secret(ctx, data); err != nil {
-			return err
-		}
-		return p.write(ctx, data)
-	})
-}
-
-// save notes the state on the masters after every command, so that an interrupted run knows what ran.
-func (c *Cluster) save(ctx context.Context) error {
-	c.unsaved = true
-	c.state.Revision++
-	data, err := c.state.Encode()
-	if err != nil {
-		return err
 	}
-	return c.write(ctx, data)
-}
-
-func (c *Cluster) write(ctx context.Context, data []byte) error {
-	return c.each(ctx, c.masters(), func(ctx context.Context, m *member) error {
-		_, err := m.WriteFile(ctx, m.path(stateFile), 0o600, data)
-		return err
-	})
-}
-
-func (p *saveState) secret(ctx context.Context, data []byte) error {
-	manifest, err := json.Marshal(map[string]any{
-		"apiVersion": "v1", "kind": "Secret",
-		"metadata": map[string]string{"name": stateSecret, "namespace": "kube-system"},
-		"data":     map[string][]byte{stateFile: bytes.TrimSpace(data)},
-	})
-	if err != nil {
-		return err
+	if !changed || c.DryRun {
+		return nil
 	}
-	_, err = p.kubectlInput(ctx, manifest, "apply", "-f", "-")
-	return err
+	return c.save(ctx)
 }

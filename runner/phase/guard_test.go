@@ -1,0 +1,545 @@
+package phase
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/state"
+)
+
+// brought is a site on which a run was complete.
+func brought(t *testing.T, masters, nodes int) *park {
+	t.Helper()
+	p, _ := untouched(t, artifact(t), authority(t), masters, nodes).again(t, 1<<40, func() {})
+	if err := p.perform(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// rerun is the same command again.
+func (p *park) rerun(t *testing.T) (*park, error) {
+	t.Helper()
+	next, _ := p.again(t, 1<<40, func() {})
+	return next, next.perform(t.Context())
+}
+
+// destroyed are the commands of a machine that destroy something.
+func (f *machine) destroyed() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(f.ran), func(line string) bool {
+		return !strings.Contains(line, "kubeadm reset") && !strings.Contains(line, "delete node") && !strings.Contains(line, "rm -r")
+	})
+}
+
+func (p *park) forget() {
+	for _, f := range p.machines {
+		f.ran = nil
+	}
+}
+
+func (f *machine) remove(suffixes ...string) {
+	for name := range f.files {
+		for _, suffix := range suffixes {
+			if strings.HasSuffix(name, suffix) {
+				delete(f.files, name)
+			}
+		}
+	}
+}
+
+// A marker that is lost wipes nothing: that a host is in the cluster is seen on the host, in the state and in the API, and the marker comes
+// back.
+func TestLostMarkers(t *testing.T) {
+	cases := []struct {
+		name string
+		lose func(p *park)
+	}{
+		{"of the first master", func(p *park) { p.machines[0].remove(initMarker) }},
+		{"of the second master", func(p *park) { p.machines[1].remove(joinMarker) }},
+		{"of a node", func(p *park) { p.machines[2].remove(joinMarker) }},
+		{"all markers", func(p *park) {
+			for _, f := range p.machines {
+				f.remove(".done", ".started")
+			}
+		}},
+		{"markers and state of the first master", func(p *park) { p.machines[0].remove(initMarker, stateFile) }},
+		{"all markers and copies of the state but the Secret", func(p *park) {
+			for _, f := range p.machines {
+				f.remove(initMarker, joinMarker, stateFile)
+			}
+		}},
+		{"markers and records, as of an earlier version", func(p *park) {
+			for _, f := range p.machines {
+				f.remove(initMarker, joinMarker, agent.RecordFile)
+			}
+		}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			p := brought(t, 2, 1)
+			p.forget()
+			c.lose(p)
+			p, err := p.rerun(t)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, f := range p.machines {
+				if got := f.destroyed(); len(got) > 0 {
+					t.Errorf("%s: ran %q", f.host, got)
+				}
+				if marker := []string{initMarker, joinMarker, joinMarker}[i]; f.files[p.members[i].path(marker)] == "" {
+					t.Errorf("%s: %s was not written again", f.host, marker)
+				}
+			}
+			s, err := state.Parse([]byte(p.machines[0].files[p.members[0].path(stateFile)]))
+			if err != nil || len(s.Hosts) != 3 {
+				t.Errorf("the state is %+v, %v", s, err)
+			}
+		})
+	}
+}
+
+// A single master whose marker and copies of the state are lost, with nothing but its record and its API.
+func TestOnlyTheAPIKnows(t *testing.T) {
+	p := brought(t, 1, 0)
+	p.machines[0].remove(initMarker, stateFile)
+	p.world.secret, p.world.version = nil, 0
+	p.forget()
+	p, err := p.rerun(t)
+	if err != nil || len(p.machines[0].destroyed()) > 0 || len(p.machines[0].calls(p.members[0].program("kubeadm")+" init")) > 0 {
+		t.Errorf("ran %q, %v", p.machines[0].ran, err)
+	}
+}
+
+// What is on the first master decides what becomes of a control plane that has no marker.
+func TestControlPlaneWithoutMarker(t *testing.T) {
+	cases := []struct {
+		name string
+		make func(p *park)
+		want string // in the error
+		runs string // what kubeadm is called with
+	}{
+		{"nothing", func(p *park) { p.machines[0].remove("etcd.yaml", "snap/db", "kubelet.conf", "admin.conf") }, "", "init"},
+		{"interrupted before its API was there", func(p *park) { p.world.down = true; p.machines[0].remove(stateFile) }, "", "reset init"},
+		{"interrupted in its last steps", func(p *park) { p.world.missing = "cluster-info"; p.machines[0].remove(stateFile) }, "", "init --skip-phases=preflight"},
+		{"in use for a while, and its API is down", func(p *park) {
+			p.world.down = true
+			p.machines[0].remove(stateFile)
+			p.machines[0].files["/var/lib/etcd/member/snap/1.snap"] = "x"
+		}, "has been in use for a while", ""},
+		{"complete by the state, with its credentials gone, and its API down", func(p *park) {
+			p.world.down = true
+			p.machines[0].remove("admin.conf")
+		}, "was complete once", ""},
+		{"complete by the state, and all of it gone", func(p *park) {
+			p.world.down = true
+			p.machines[0].remove("etcd.yaml", "snap/db", "kubelet.conf", "admin.conf")
+			p.machines[0].files[p.members[0].path(stateFile)] = p.machines[0].files["kept"]
+		}, "nothing of it is left", ""},
+		{"not begun by us", func(p *park) { p.world.down = true; p.machines[0].remove(stateFile, agent.RecordFile) }, "no record of this cluster", ""},
+		{"an etcd that was there before kubeadm", func(p *park) {
+			p.machines[0].remove("etcd.yaml", "kubelet.conf", "admin.conf", stateFile, agent.RecordFile)
+		}, "an etcd", ""},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			p := brought(t, 1, 0)
+			f := p.machines[0]
+			f.files["kept"] = f.files[p.members[0].path(stateFile)]
+			p.world.secret, p.world.version = nil, 0
+			f.remove(initMarker)
+			p.forget()
+			if c.name == "nothing" {
+				f.remove(stateFile)
+			}
+			c.make(p)
+			next, _ := p.again(t, 1<<40, func() {})
+			err := errors.Join((&remember{next.Cluster}).Run(t.Context()), (&kubeadmInit{next.Cluster}).Run(t.Context()))
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error is %v, want %q", err, c.want)
+			}
+			var runs []string
+			for _, line := range f.calls(next.members[0].program("kubeadm")) {
+				words := strings.Fields(line)
+				runs = append(runs, words[1])
+				if slices.Contains(words, "--skip-phases=preflight") {
+					runs = append(runs, "--skip-phases=preflight")
+				}
+			}
+			if got := strings.Join(runs, " "); got != c.runs {
+				t.Errorf("kubeadm ran %q, want %q", got, c.runs)
+			}
+		})
+	}
+}
+
+// What is on a host, and in the API, decides what becomes of one that is to join.
+func TestHostThatIsToJoin(t *testing.T) {
+	cases := []struct {
+		name string
+		make func(p *park, f *machine)
+		want string
+		runs string
+	}{
+		{"a new host", func(_ *park, f *machine) { f.remove("kubelet.conf") }, "", "join"},
+		{"an interrupted join", func(_ *park, f *machine) {
+			f.remove("kubelet.conf")
+			f.files["/etc/kubernetes/bootstrap-kubelet.conf"] = "x"
+		}, "", "reset join"},
+		{"of another cluster", func(_ *park, f *machine) { f.files[kubeletConfig] = authority(t) }, "is a node of another cluster", ""},
+		{"of another cluster of the same name, by its record", func(_ *park, f *machine) {
+			f.files["/var/lib/sealer/data/default/record.json"] = `{"version":1,"cluster":"default","id":"other","begun":["install","kubeadm-join"]}`
+		}, `belongs to another cluster (name "default", ID "other")`, ""},
+		{"kubeadm that was not ours", func(_ *park, f *machine) {
+			f.remove("kubelet.conf", agent.RecordFile)
+			f.files["/var/lib/kubelet/config.yaml"] = "x"
+			f.files["/etc/kubernetes/bootstrap-kubelet.conf"] = "x"
+		}, "no record of this cluster", ""},
+		{"an etcd that is somebody's", func(_ *park, f *machine) {
+			f.remove("kubelet.conf", agent.RecordFile)
+			f.files["/var/lib/etcd/member/wal/0.wal"] = "precious"
+		}, "an etcd", ""},
+		{"an etcd that came after an interrupted join", func(_ *park, f *machine) {
+			f.remove("kubelet.conf")
+			f.files["/etc/kubernetes/bootstrap-kubelet.conf"] = "x"
+			f.files["/var/lib/etcd/member/wal/0.wal"] = "precious"
+		}, "", "reset join"},
+		{"a name that another node has", func(p *park, f *machine) {
+			f.remove("kubelet.conf")
+			p.world.elsewhere = map[string]string{"h2": "10.0.0.99"}
+		}, "has a node h2 at 10.0.0.99", ""},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			p := brought(t, 1, 1)
+			f := p.machines[1]
+			f.remove(joinMarker)
+			p.forget()
+			c.make(p, f)
+			next, _ := p.again(t, 1<<40, func() {})
+			err := (&remember{next.Cluster}).Run(t.Context())
+			if err == nil {
+				err = (&joinNodes{next.Cluster}).Run(t.Context())
+			}
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error is %v, want %q", err, c.want)
+			}
+			var runs []string
+			for _, line := range f.calls(next.members[1].program("kubeadm")) {
+				runs = append(runs, strings.Fields(line)[1])
+			}
+			if got := strings.Join(runs, " "); got != c.runs {
+				t.Errorf("kubeadm ran %q, want %q", got, c.runs)
+			}
+			if c.want != "" && len(p.machines[0].destroyed()) > 0 {
+				t.Errorf("on the master ran %q", p.machines[0].destroyed())
+			}
+			if data, there := f.files["/var/lib/etcd/member/wal/0.wal"]; there && data != "precious" || strings.Contains(c.name, "etcd") && !there {
+				t.Error("the etcd's data is gone")
+			}
+		})
+	}
+}
+
+// A run that names another master and the same nodes is refused, and they stay where they are: at once, and also when they joined while it
+// was on its way.
+func TestNodesAreNotStolen(t *testing.T) {
+	p := brought(t, 1, 2)
+	p.forget()
+	other := &machine{t: t, host: host.Host{Address: netip.MustParseAddr("10.0.0.4"), Role: host.RoleMaster}, units: map[string]bool{}, world: p.world,
+		files: map[string]string{hostsPath: "127.0.0.1 localhost\n"}, answer: p.machines[0].answer}
+	p.world.machines = append(p.world.machines, other)
+	thief := &park{Cluster: p.Cluster, world: p.world, machines: []*machine{other, p.machines[1], p.machines[2]}}
+	_, err := thief.rerun(t)
+	if err == nil || !strings.Contains(err.Error(), "10.0.0.2") || !strings.Contains(err.Error(), "another cluster") {
+		t.Errorf("error is %v", err)
+	}
+	// The same without records, as with nodes of an earlier version.
+	for _, f := range p.machines {
+		f.remove(agent.RecordFile)
+	}
+	if _, err := thief.rerun(t); err == nil || !strings.Contains(err.Error(), "10.0.0.2") {
+		t.Errorf("without records, the error is %v", err)
+	}
+	for _, f := range thief.machines {
+		if got := f.destroyed(); len(got) > 0 || f == other && len(f.calls("/var/lib/sealer/data/default/rootfs/bin/kubeadm")) > 0 {
+			t.Errorf("%s: ran %q", f.host, f.ran)
+		}
+	}
+}
+
+// Membership is asked again right before kubeadm: minutes pass between the first look and that.
+func TestNodesThatJoinedMeanwhile(t *testing.T) {
+	p := brought(t, 1, 1)
+	next, _ := p.again(t, 1<<40, func() {})
+	if err := (&remember{next.Cluster}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	next.members[1].joined = false // as it was when the run looked
+	p.machines[1].files[kubeletConfig] = authority(t)
+	p.forget()
+	if err := (&joinNodes{next.Cluster}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "is a node of another cluster") {
+		t.Errorf("error is %v", err)
+	}
+	if got := append(p.machines[0].destroyed(), p.machines[1].destroyed()...); len(got) > 0 {
+		t.Errorf("ran %q", got)
+	}
+	next.members[1].unlocked.Store(true)
+	if err := (&joinNodes{next.Cluster}).Run(t.Context()); !errors.Is(err, ErrLockLost) {
+		t.Errorf("without its lock, the error is %v", err)
+	}
+}
+
+// Masters of two clusters are not taken for those of one.
+func TestMastersOfTwoClusters(t *testing.T) {
+	p := brought(t, 2, 0)
+	p.machines[1].files[kubeletConfig] = authority(t)
+	if _, err := p.rerun(t); err == nil || !strings.Contains(err.Error(), "10.0.0.2 is a node of another cluster") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// A host that somebody took out of the cluster comes back: reset by hand it joins again, with the plugins of those that join; and a kubelet
+// whose node was removed registers it.
+func TestHostsThatWereTakenOut(t *testing.T) {
+	p := brought(t, 1, 2)
+	p.forget()
+	p.machines[1].remove("kubelet.conf")
+	p.world.gone = map[string]bool{"h3": true}
+	p, err := p.rerun(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(p.machines[1].calls(p.members[1].program("kubeadm") + " join")); n != 1 {
+		t.Errorf("10.0.0.2 joined %d times", n)
+	}
+	if n := len(p.machines[2].calls("systemctl restart kubelet")); n != 1 || len(p.machines[2].destroyed()) > 0 {
+		t.Errorf("10.0.0.3 ran %q", p.machines[2].ran)
+	}
+}
+
+// Every host is locked, whatever the clusters' names are, and all are free again when one was busy.
+func TestLockIsOnEveryHost(t *testing.T) {
+	p := newPark(t, 1, 3)
+	var busyHost host.Host
+	var conns []*lockConn
+	for _, m := range p.members {
+		conn := &lockConn{answers: answers{host: m.host}}
+		m.Client.Conn = conn
+		conns = append(conns, conn)
+	}
+	p.abandon = func(error) {}
+	for _, taken := range []int{-1, 2} {
+		for i, conn := range conns {
+			conn.busy, conn.held = i == taken, false
+			if conn.busy {
+				busyHost = conn.host
+			}
+		}
+		l := &lock{Cluster: p.Cluster}
+		err := l.Run(t.Context())
+		if (err == nil) != (taken < 0) || err != nil && (!errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), busyHost.String())) {
+			t.Errorf("error is %v", err)
+		}
+		for i, conn := range conns {
+			if conn.held != (i != taken) || conn.file != "/run/kubefile.lock" {
+				t.Errorf("%s: held %v, by %q", conn.host, conn.held, conn.file)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		for _, conn := range conns {
+			if conn.held {
+				t.Errorf("%s is still locked", conn.host)
+			}
+		}
+	}
+}
+
+// lockConn is a host that can be locked.
+type lockConn struct {
+	answers
+	busy, held bool
+	file       string
+}
+
+func (l *lockConn) Run(_ context.Context, cmd host.Command) error {
+	if cmd.Argv[0] != "flock" {
+		_, err := io.WriteString(cmd.Stdout, "somebody")
+		return err
+	}
+	l.file = cmd.Argv[5]
+	if l.busy {
+		return &host.ExitError{Host: l.host.String(), Name: "flock", Code: busy}
+	}
+	l.held = true
+	io.WriteString(cmd.Stdout, "locked\n")
+	_, err := io.Copy(io.Discard, cmd.Stdin)
+	l.held = false
+	return err
+}
+
+// A node that loses its lock, as without power, does not end the work on the others; a master does.
+func TestLostLocks(t *testing.T) {
+	for role, want := range map[host.Role]bool{host.RoleNode: false, host.RoleMaster: true} {
+		c := site(t, 0, bare(t))
+		m := c.first()
+		m.host.Role = role
+		abandoned := false
+		c.abandon = func(error) { abandoned = true }
+		gone := make(chan struct{})
+		close(gone)
+		(&lock{Cluster: c}).keep(&heldLock{member: m, gone: gone}, io.Discard)
+		if abandoned != want || !m.unlocked.Load() {
+			t.Errorf("%s: all work ends: %v", role, abandoned)
+		}
+	}
+}
+
+// A run that fails late, or whose joins fail, leaves all of its hosts in the state: a removal that names a master reaches them.
+func TestFailedRunKeepsItsHosts(t *testing.T) {
+	for name, fails := range map[string]func(cmd host.Command) bool{
+		"a command of the image": func(cmd host.Command) bool { return slices.Contains(cmd.Argv, "helm") },
+		"a join":                 func(cmd host.Command) bool { return slices.Contains(cmd.Argv, "join") },
+		"kubeadm init":           func(cmd host.Command) bool { return slices.Contains(cmd.Argv, "init") },
+		"a script":               func(cmd host.Command) bool { return slices.Contains(cmd.Argv, initScript) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, _ := untouched(t, artifact(t), authority(t), 1, 2).again(t, 1<<40, func() {})
+			for _, f := range p.machines {
+				works := f.answer
+				f.answer = func(cmd host.Command, stdin string) (string, int) {
+					if fails(cmd) {
+						return "timed out", 1
+					}
+					return works(cmd, stdin)
+				}
+			}
+			if err := p.perform(t.Context()); err == nil {
+				t.Fatal("it should fail")
+			}
+			removal := &park{Cluster: &Cluster{Name: p.Name, DataRoot: p.DataRoot, Hosts: p.Hosts[:1], Report: p.Report, Site: bareSite()}, world: p.world}
+			removal.visit(t, p.machines[0])
+			if err := removal.recall(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := (&reach{removal.Cluster}).unnamed(); len(got) != 2 {
+				t.Errorf("a removal would also reach %v, want the two nodes", got)
+			}
+		})
+	}
+}
+
+// Two runs that name different masters of a cluster, one after the other or at once, both leave their hosts in the state.
+func TestRunsWithDifferentMasters(t *testing.T) {
+	base := untouched(t, artifact(t), authority(t), 2, 2)
+	only := func(indexes ...int) *park {
+		p := &park{Cluster: base.Cluster, world: base.world}
+		for _, i := range indexes {
+			p.machines = append(p.machines, base.machines[i])
+		}
+		return p
+	}
+	if _, err := only(0, 1).rerun(t); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := only(0, 2).rerun(t); err != nil {
+		t.Fatal(err)
+	}
+	// The second run does not see the Secret when it begins, and another one writes it before it does.
+	p, _ := only(1, 3).again(t, 1<<40, func() {})
+	base.world.version, base.world.secret = 7, []byte(base.machines[1].files[p.members[0].path(stateFile)])
+	base.world.beforeWrite = func() {
+		base.world.version, base.world.secret = 8, []byte(base.machines[0].files[p.members[0].path(stateFile)])
+	}
+	if err := p.perform(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(p.out.String(), "two runs changed the cluster's state independently") {
+		t.Errorf("said %s", p.out)
+	}
+	s, err := state.Parse(base.world.secret)
+	if err != nil || len(s.Hosts) != 4 {
+		t.Errorf("the state has %+v, %v", s, err)
+	}
+	next, err := only(0, 1).rerun(t)
+	if err != nil || len(next.state.Hosts) != 4 || next.machines[0].files[next.members[0].path(stateFile)] != next.machines[1].files[next.members[1].path(stateFile)] {
+		t.Errorf("afterwards it has %+v, %v", next.state.Hosts, err)
+	}
+}
+
+// A copy that cannot be read is named, and replaced by a good one.
+func TestDamagedCopies(t *testing.T) {
+	p := brought(t, 2, 0)
+	file := p.members[0].path(stateFile)
+	for name, content := range map[string]string{"cut off": p.machines[0].files[file][:50], "zeros": strings.Repeat("\x00", 80), "of another cluster": strings.ReplaceAll(p.machines[0].files[file], `"default"`, `"x"`)} {
+		p.machines[1].files[file] = content
+		next, err := p.rerun(t)
+		if err != nil || !strings.Contains(next.out.String(), "10.0.0.2") || !strings.Contains(next.out.String(), "cannot be used") {
+			t.Errorf("%s: said %s, %v", name, next.out, err)
+		}
+		if next.machines[1].files[file] != next.machines[0].files[file] {
+			t.Errorf("%s: the copy is not replaced", name)
+		}
+	}
+	p.machines[0].files[file], p.machines[1].files[file], p.world.secret = "{", "{", []byte("{")
+	if _, err := p.rerun(t); !errors.Is(err, state.ErrDamaged) {
+		t.Errorf("without a good copy the error is %v", err)
+	}
+}
+
+// A cluster of an earlier version gets an ID, which all of its hosts record, and is the same cluster.
+func TestClusterOfAnEarlierVersion(t *testing.T) {
+	p := brought(t, 1, 1)
+	old := fmt.Sprintf(`{"version":1,"revision":3,"cluster":"default","image":"app:v1","digest":%q,"kubernetesVersion":%q,"commands":null,
+		"hosts":[{"address":"10.0.0.1","name":"h1","role":"master"},{"address":"10.0.0.2","name":"h2","role":"node"}]}`,
+		p.Artifact.Digest, p.Artifact.Description.KubernetesVersion)
+	for _, f := range p.machines {
+		f.remove(agent.RecordFile)
+	}
+	p.machines[0].files[p.members[0].path(stateFile)] = old
+	p.world.secret, p.world.version = []byte(old), 3
+	p.forget()
+	p, err := p.rerun(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := state.Parse(p.world.secret)
+	if err != nil || s.ID == "" || len(s.Hosts) != 2 {
+		t.Fatalf("the state is %+v, %v", s, err)
+	}
+	for i, f := range p.machines {
+		var record agent.Record
+		if err := json.Unmarshal([]byte(f.files[p.members[i].path(agent.RecordFile)]), &record); err != nil || !record.Of("default", s.ID) || len(record.Begun) != 2 {
+			t.Errorf("%s: record %+v, %v", f.host, record, err)
+		}
+		if got := f.destroyed(); len(got) > 0 {
+			t.Errorf("%s: ran %q", f.host, got)
+		}
+	}
+}
+
+// Hosts that are left out are named, and nothing else becomes of them.
+func TestAbsentHostsAreNamed(t *testing.T) {
+	p := brought(t, 1, 2)
+	p.machines = p.machines[:2]
+	p, err := p.rerun(t)
+	if err != nil || !strings.Contains(p.out.String(), "left in the cluster as they are: 10.0.0.3 (h3, node)") {
+		t.Errorf("said %s, %v", p.out, err)
+	}
+	if len(p.state.Hosts) != 3 {
+		t.Errorf("the state has %v", p.state.Hosts)
+	}
+}

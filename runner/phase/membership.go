@@ -1,0 +1,276 @@
+package phase
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kubeadm"
+)
+
+// fate is what has to become of a host before it is in the cluster.
+type fate int
+
+const (
+	fresh      fate = iota // kubeadm may run: nothing is in its way
+	half                   // what an interrupted kubeadm of ours left has to be cleared away first
+	unfinished             // its control plane answers, and kubeadm init has to go on where it was interrupted
+	inCluster              // it is in the cluster
+)
+
+// checkRecord refuses a host whose record names another cluster.
+func (c *Cluster) checkRecord(m *member) error {
+	if m.record == nil || m.record.Of(c.Name, c.state.ID) {
+		return nil
+	}
+	return &agent.OtherClusterError{Host: m.String(), Dir: m.Dir, Have: *m.record}
+}
+
+// authority is the hash of the certificate authority that the host's kubelet trusts; empty when there is none.
+func (m *member) authority() string {
+	hash, err := kubeadm.CAHash(m.facts.Kubelet.Authority)
+	if err != nil {
+		return ""
+	}
+	return hash
+}
+
+// foreignNode is the error for a host that is a node of another cluster. It is never reset.
+func (c *Cluster) foreignNode(m *member) error {
+	return fmt.Errorf("%s is a node of another cluster: the API of that is at %s, its CA is %s: leave this host out, or take it out of that cluster first",
+		m, orUnknown(m.facts.Kubelet.Server), orUnknown(m.authority()))
+}
+
+func orUnknown(text string) string {
+	if text == "" {
+		return "an unknown place"
+	}
+	return text
+}
+
+// checkMembership decides by what is on the hosts, in the state and in the API which hosts are in the cluster, and refuses those that are in
+// another one. Markers are hints: one that is lost changes nothing.
+func (c *Cluster) checkMembership(ctx context.Context) error {
+	var failed []error
+	for _, m := range c.members {
+		failed = append(failed, c.checkRecord(m))
+		known := c.state.Host(m.host.Address)
+		if !m.isNew && m.kubernetes() && known != nil && known.In() {
+			m.joined = true
+		}
+	}
+	if err := errors.Join(failed...); err != nil {
+		return err
+	}
+	first := c.first()
+	if first.authority() == "" {
+		return nil // no control plane yet, and kubeadm init looks at what is there
+	}
+	for _, m := range c.members {
+		if m.facts.HasCluster(kubeletConfig) && m.authority() != first.authority() {
+			m.joined = false
+			failed = append(failed, c.foreignNode(m))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// leftovers are what a kubeadm has made on the host.
+func (m *member) leftovers() []string {
+	left := slices.Clone(m.facts.Cluster)
+	if m.isMaster() && m.facts.HasData(host.EtcdDir) {
+		left = append(left, host.EtcdDir)
+	}
+	return left
+}
+
+// foreignEtcd refuses a host with an etcd, and nothing of a Kubernetes, that we did not begin.
+func (m *member) foreignEtcd() error {
+	if m.begun() || len(m.facts.Cluster) > 0 || !m.facts.HasData(host.EtcdDir) && !m.facts.Runs("etcd") {
+		return nil
+	}
+	return fmt.Errorf("%s: there is an etcd (%s) that this cluster did not make: use another host; or stop that etcd, and move its data away",
+		m, host.EtcdDir)
+}
+
+// resettable refuses to clear away what is on a host unless we began it, and it was never in use.
+func (c *Cluster) resettable(m *member) error {
+	left := strings.Join(m.leftovers(), ", ")
+	known := c.state.Host(m.host.Address)
+	switch {
+	case !m.begun():
+		return fmt.Errorf("%s: there are %s, and no record of this cluster says that kubeadm was begun here: nothing is cleared away. "+
+			"If an earlier sealer-run was interrupted and nothing of it is wanted, run kubeadm reset on that host, and the same command again", m, left)
+	case m.isMaster() && m.facts.EtcdGrown:
+		return fmt.Errorf("%s: its etcd in %s has been in use for a while, so this is no interrupted kubeadm: nothing is cleared away. "+
+			"See why its API does not answer: journalctl -u kubelet, crictl ps -a", m, host.EtcdDir)
+	case m.isMaster() && known != nil && known.In():
+		return fmt.Errorf("%s: the cluster's state says that its control plane was complete once, and there are only %s: nothing is cleared away. "+
+			"Restore it; or, if it is lost for good, delete the cluster (delete --all) and make it again", m, left)
+	}
+	return nil
+}
+
+// startingPatience is how long the API of an interrupted control plane may take until it answers, if anything of it runs.
+const startingPatience = time.Minute
+
+// examineFirst finds out what is to be done on the first master of a cluster that has no control plane, right before it is done.
+func (p *kubeadmInit) examineFirst(ctx context.Context, m *member) (fate, error) {
+	if err := p.refresh(ctx, m); err != nil {
+		return fresh, err
+	}
+	if err := errors.Join(p.checkRecord(m), p.otherMasters(), m.foreignEtcd()); err != nil {
+		return fresh, err
+	}
+	known := p.state.Host(m.host.Address)
+	switch {
+	case len(m.leftovers()) == 0 && known != nil && known.In():
+		return fresh, fmt.Errorf("%s: the cluster's state says that the control plane was on it, and nothing of it is left: "+
+			"delete the cluster (delete --all) and make it again", m)
+	case len(m.leftovers()) == 0:
+		return fresh, nil
+	}
+	if m.facts.HasCluster(adminConfig) {
+		answers, complete, err := p.controlPlane(ctx, m)
+		switch {
+		case err != nil:
+			return fresh, err
+		case answers && complete:
+			return inCluster, nil
+		case answers && m.begun():
+			return unfinished, nil
+		}
+	}
+	return half, p.resettable(m)
+}
+
+// otherMasters refuses to make a control plane while the cluster has one on masters that were not named.
+func (p *kubeadmInit) otherMasters() error {
+	for _, other := range p.others() {
+		if other.Role == string(host.RoleMaster) && other.In() {
+			return fmt.Errorf("the control plane of the cluster %s is on %s: name that one with -m, too", p.Name, other.Address)
+		}
+	}
+	return nil
+}
+
+// controlPlane reports whether the API of a master answers and lists its node, and whether kubeadm init did all of its work.
+func (p *kubeadmInit) controlPlane(ctx context.Context, m *member) (answers, complete bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, startingPatience)
+	defer cancel()
+	for {
+		out, err := p.kubectlOn(limited, m, nil, "get", "node", m.name, "-o", "name", "--ignore-not-found", "--request-timeout=5s")
+		if err == nil && len(strings.TrimSpace(string(out))) > 0 {
+			break
+		}
+		if ctx.Err() != nil {
+			return false, false, context.Cause(ctx)
+		}
+		running := m.facts.Runs("kubelet") && (m.facts.Runs("etcd") || m.facts.Runs("kube-apiserver"))
+		if !running || pause(limited, 2*time.Second) != nil {
+			return false, false, context.Cause(ctx)
+		}
+	}
+	if known := p.state.Host(m.host.Address); known != nil && known.In() {
+		return true, true, nil
+	}
+	for _, object := range p.kubeadm.Objects() {
+		argv := []string{"get", object.Kind, object.Name, "--namespace", object.Namespace, "-o", "name", "--request-timeout=10s"}
+		if _, err := p.kubectlOn(ctx, m, nil, argv...); err != nil {
+			var exit *host.ExitError
+			if errors.As(err, &exit) {
+				return true, false, nil
+			}
+			return true, false, err
+		}
+	}
+	return true, true, nil
+}
+
+// examineJoin finds out what is to be done on a host that is about to join the cluster of this authority, right before it is done.
+func (c *Cluster) examineJoin(ctx context.Context, m *member, authority string) (fate, error) {
+	if err := c.refresh(ctx, m); err != nil {
+		return fresh, err
+	}
+	if err := errors.Join(c.checkRecord(m), m.foreignEtcd()); err != nil {
+		return fresh, err
+	}
+	kubelet := m.facts.HasCluster(kubeletConfig)
+	if kubelet && m.authority() != authority {
+		return fresh, c.foreignNode(m)
+	}
+	n, err := c.nodeNamed(ctx, m.name)
+	if err != nil {
+		return fresh, err
+	}
+	if n != nil {
+		_, controlPlane := n.Metadata.Labels[controlPlaneLabel]
+		switch {
+		case kubelet && (!m.isMaster() || controlPlane && m.facts.HasCluster(adminConfig)):
+			return inCluster, nil
+		case !m.owns(n):
+			return fresh, fmt.Errorf("%s is named %s, and the cluster has a node %s at %s: rename this host (hostnamectl hostname NAME, or a HOSTNAME plugin); "+
+				"or, if that node is gone for good, kubectl delete node %s", m, m.name, m.name, n.address(), m.name)
+		}
+	}
+	if len(m.leftovers()) == 0 {
+		return fresh, nil
+	}
+	return half, c.resettable(m)
+}
+
+// nodeNamed is a node of the cluster, or nil.
+func (c *Cluster) nodeNamed(ctx context.Context, name string) (*node, error) {
+	out, err := c.kubectl(ctx, "get", "node", name, "-o", "json", "--ignore-not-found")
+	if err != nil || len(strings.TrimSpace(string(out))) == 0 {
+		return nil, err
+	}
+	var n node
+	if err := json.Unmarshal(out, &n); err != nil {
+		return nil, fmt.Errorf("reading the node %s: %w", name, err)
+	}
+	return &n, nil
+}
+
+// address is where a node is, by its own account.
+func (n *node) address() string {
+	for _, a := range n.Status.Addresses {
+		if a.Type == "InternalIP" {
+			return a.Address
+		}
+	}
+	return "an unknown address"
+}
+
+// owns reports whether a node is this host: it has one of its addresses, or none yet.
+func (m *member) owns(n *node) bool {
+	internal := false
+	for _, a := range n.Status.Addresses {
+		address, err := netip.ParseAddr(a.Address)
+		if a.Type != "InternalIP" || err != nil {
+			continue
+		}
+		internal = true
+		if address == m.host.Address || slices.Contains(m.facts.Addresses, address) {
+			return true
+		}
+	}
+	return !internal
+}
+
+// rejoined notes that a host is in the cluster whose marker is lost.
+func (c *Cluster) rejoined(ctx context.Context, m *member, marker string) error {
+	m.joined = true
+	c.Report.Line(m.String(), "it is in the cluster already")
+	if c.DryRun {
+		return nil
+	}
+	return m.mark(ctx, marker, finished)
+}

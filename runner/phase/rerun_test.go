@@ -1,0 +1,195 @@
+package phase
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/state"
+)
+
+var errKilled = errors.New("killed")
+
+// counting lets n commands of all hosts through; the next one never reaches its host, and nothing after it.
+type counting struct {
+	*machine
+	n     *atomic.Int64
+	limit int64
+	kill  func()
+}
+
+func (c counting) Run(ctx context.Context, cmd host.Command) error {
+	if c.n.Add(1) > c.limit {
+		c.kill()
+		return errKilled
+	}
+	return c.machine.Run(ctx, cmd)
+}
+
+// again is a new run on the same machines, which knows nothing but what is on them.
+func (p *park) again(t *testing.T, limit int64, kill func()) (*park, *atomic.Int64) {
+	t.Helper()
+	next := &park{out: &bytes.Buffer{}, machines: p.machines, world: p.world}
+	next.Cluster = &Cluster{Name: p.Name, DataRoot: p.DataRoot, Site: bareSite(), Report: NewReport(next.out), state: state.New(p.Name)}
+	next.Site.Plugins = []plugin.Plugin{newPlugin(t, "pre", "SHELL", "PreInit|PreJoin|PostJoin|PostInstall", "", "true")}
+	next.Artifact, next.abandon = p.Artifact, func(error) {}
+	var n atomic.Int64
+	for _, f := range p.machines {
+		next.Hosts = append(next.Hosts, Host{Login: f.host})
+		next.visit(t, counting{f, &n, limit, kill})
+	}
+	next.settleNames()
+	return next, &n
+}
+
+// visit takes a machine among the members, as preflight does.
+func (p *park) visit(t *testing.T, conn host.Conn) {
+	t.Helper()
+	f := p.world.machine(conn.Host())
+	facts, err := host.Gather(t.Context(), f, p.DataRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := p.join(host.Report{Host: f.host, Conn: f, Facts: facts})
+	if err := m.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	m.Client.Conn, m.image.Conn = conn, conn
+}
+
+func (w *world) machine(h host.Host) *machine {
+	return w.machines[slices.IndexFunc(w.machines, func(f *machine) bool { return f.host == h })]
+}
+
+// installed stands for the phase that copies the agent, which needs more than a fake.
+type installed struct{ *Cluster }
+
+func (*installed) Title() string { return "Install the agent" }
+
+func (p *installed) Run(ctx context.Context) error {
+	install := func(ctx context.Context, m *member) error {
+		for _, name := range []string{m.path(agent.JournalFile), agent.Path} {
+			if _, err := m.WriteFile(ctx, name, 0o600, []byte("x")); err != nil {
+				return err
+			}
+		}
+		return p.claimHost(ctx, m)
+	}
+	return errors.Join(p.each(ctx, p.masters(), install), p.enroll(ctx), p.each(ctx, p.nodes(), install))
+}
+
+// perform runs the phases of a bring-up that fakes can do.
+func (p *park) perform(ctx context.Context) error {
+	c := p.Cluster
+	for _, one := range []Phase{&remember{c}, &adapt{c}, &installed{c}, &siteFiles{c}, &plugins{c, plugin.PreInit}, &hostsFile{c}, &scripts{c}, &registry{c},
+		&kubeadmInit{c}, &plugins{c, plugin.PreJoin}, &joinMasters{c}, &balance{c}, &joinNodes{c}, &kubeconfig{c}, &labelNodes{c},
+		&plugins{c, plugin.PostJoin}, &commands{c, network}, &commands{c, guests}, &plugins{c, plugin.PostInstall}, &saveState{c}} {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := one.Run(ctx); err != nil {
+			return fmt.Errorf("%s: %w", one.Title(), err)
+		}
+	}
+	return nil
+}
+
+// untouched are machines on which nothing is, for an image whose cluster they can be. The first master's CA will be this certificate.
+func untouched(t *testing.T, image *source.Artifact, certificate string, masters, nodes int) *park {
+	t.Helper()
+	p := newPark(t, masters, nodes)
+	p.Artifact = image
+	for _, f := range p.machines {
+		if f.host.Role == host.RoleMaster {
+			f.files[authorityFile] = certificate
+		}
+		f.answer = func(cmd host.Command, _ string) (string, int) {
+			switch {
+			case slices.Contains(cmd.Argv, "nodes"):
+				return p.world.list(f), 0
+			case slices.Contains(cmd.Argv, "token"):
+				return "abcdef.s3cret0123456789\n", 0
+			}
+			return "", 0
+		}
+	}
+	return p
+}
+
+// list is what kubectl get nodes prints.
+func (w *world) list(f *machine) string {
+	var items []string
+	for _, name := range w.nodes(f) {
+		label := ""
+		if name == "h1" || name == "h2" { // the masters of these tests
+			label = `"node-role.kubernetes.io/master":""`
+		}
+		items = append(items, fmt.Sprintf(`{"metadata":{"name":%q,"labels":{%s}}}`, name, label))
+	}
+	return `{"items":[` + strings.Join(items, ",") + `]}`
+}
+
+// Killed before each command of a bring-up and run again, the result equals that of an undisturbed run, and no control plane that was
+// complete is made anew.
+func TestKilledBeforeEveryCommand(t *testing.T) {
+	image, certificate := artifact(t), authority(t)
+	undisturbed := untouched(t, image, certificate, 2, 1)
+	p, n := undisturbed.again(t, 1<<40, func() {})
+	if err := p.perform(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	total := n.Load()
+	different := map[string]int{}
+	for limit := range total {
+		site := untouched(t, image, certificate, 2, 1)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		p, _ := site.again(t, limit, func() { cancel(errKilled) })
+		if err := p.perform(ctx); err == nil {
+			t.Fatalf("before command %d: not killed", limit)
+		}
+		p, _ = site.again(t, 1<<40, func() {})
+		if err := p.perform(t.Context()); err != nil {
+			different[fmt.Sprintf("the second run fails: %v", err)]++
+			continue
+		}
+		for i, f := range site.machines {
+			compare(f, undisturbed.machines[i], different)
+		}
+	}
+	for what, times := range different {
+		t.Errorf("%d of %d times: %s", times, total, what)
+	}
+}
+
+// compare counts what is different on two machines.
+func compare(f, want *machine, different map[string]int) {
+	for name := range want.files {
+		// Keys and passwords are made, and the state has an ID and counts its revisions.
+		made := strings.Contains(name, "/pki/") || strings.HasSuffix(name, "registry.htpasswd") || strings.HasSuffix(name, stateFile) ||
+			strings.HasSuffix(name, agent.RecordFile) || name == kubeletConfig
+		switch content, there := f.files[name]; {
+		case !there:
+			different[fmt.Sprintf("%s: %s is missing", f.host, name)]++
+		case !made && content != want.files[name]:
+			different[fmt.Sprintf("%s: %s differs", f.host, name)]++
+		}
+	}
+	for name := range f.files {
+		if _, there := want.files[name]; !there {
+			different[fmt.Sprintf("%s: %s is there in vain", f.host, name)]++
+		}
+	}
+	if !maps.Equal(f.units, want.units) {
+		different[fmt.Sprintf("%s: units %v, want %v", f.host, f.units, want.units)]++
+	}
+}

@@ -1,0 +1,193 @@
+package phase
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/state"
+)
+
+// joinKind is the kind of the documents that kubeadm join is given.
+const joinKind = "JoinConfiguration"
+
+// unapplied refuses, or names, everything that the site wants and that a run does not do to a cluster that is running. It is about the
+// cluster's own image; for an application image nothing of it is wanted.
+func (p *adapt) unapplied(ctx context.Context) error {
+	if p.Artifact.Description.Kind != imagespec.KindCluster || !p.running() {
+		return nil
+	}
+	if err := p.changedKubeadm(ctx); err != nil {
+		return err
+	}
+	p.changedApps()
+	for _, m := range p.members {
+		p.changedHost(m)
+	}
+	return p.missedPlugins(ctx)
+}
+
+// changedKubeadm refuses other documents of kubeadm than those that the cluster was made with, where the Clusterfile says so, and names those
+// that are other ones for another reason.
+func (p *adapt) changedKubeadm(ctx context.Context) error {
+	changes, err := p.kubeadmChanges(ctx)
+	var refused []error
+	asked := p.Site.Kubeadm.Public()
+	for _, change := range changes {
+		switch {
+		case strings.HasPrefix(change.Field, joinKind+"."):
+			p.Report.printf("warning: %s: this is for hosts that join from now on only\n", change)
+		case asked.Has(change.Field):
+			refused = append(refused, fmt.Errorf("%s: cannot change on a running cluster (have %s, want %s)", change.Field, orNothing(change.Have), change.Want))
+		default:
+			p.Report.printf("warning: %s: the running cluster keeps what it has\n", change)
+		}
+	}
+	return errors.Join(err, p.Site.Locate(errors.Join(refused...)))
+}
+
+func orNothing(text string) string {
+	if text == "" {
+		return "nothing"
+	}
+	return text
+}
+
+// kubeadmChanges compares with what the cluster was made with. Of a cluster that an earlier version made, only what its first master was given
+// is known.
+func (p *adapt) kubeadmChanges(ctx context.Context) ([]kubeadm.Change, error) {
+	now := p.kubeadm.Public()
+	if p.state.Wanted != nil && p.state.Wanted.Kubeadm != nil {
+		return kubeadm.Documents(p.state.Wanted.Kubeadm).Changes(now), nil
+	}
+	given, err := p.configured(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if given == nil {
+		p.Report.printf("warning: no master has %s: whether the configuration of kubeadm is that of the running cluster is not known\n", initConfig)
+		return nil, nil
+	}
+	if len(now[joinKind]) > 0 {
+		p.Report.printf("warning: whether the %s is that of the hosts that have joined is not known: an earlier version made this cluster\n", joinKind)
+	}
+	changes := given.Public().Changes(now)
+	return slices.DeleteFunc(changes, func(c kubeadm.Change) bool {
+		// What was added for the site is not in the documents.
+		return strings.HasPrefix(c.Field, joinKind+".") || c.Want == "" || within(c.Want, c.Have)
+	}), nil
+}
+
+// within reports whether every element of a list is in another one.
+func within(some, all string) bool {
+	if !strings.HasPrefix(some, "[") || !strings.HasPrefix(all, "[") {
+		return false
+	}
+	elements := strings.Split(strings.Trim(all, "[]"), ", ")
+	return !slices.ContainsFunc(strings.Split(strings.Trim(some, "[]"), ", "), func(one string) bool { return !slices.Contains(elements, one) })
+}
+
+// changedApps names the applications that were started and are not chosen any more.
+func (p *adapt) changedApps() {
+	if p.state.Wanted == nil || p.Site.Cluster.AppNames == nil {
+		return
+	}
+	before := p.state.Wanted.Apps
+	if before == nil {
+		for _, app := range p.Artifact.Description.Apps {
+			if app.Role == "" {
+				before = append(before, app.Name)
+			}
+		}
+	}
+	for _, name := range before {
+		if !slices.Contains(p.Site.Cluster.AppNames, name) {
+			p.Report.printf("warning: application %s is not chosen any more, and is not removed: it keeps running\n", name)
+		}
+	}
+}
+
+// changedHost names what a node keeps that the site does not give it any more, and a name that changed.
+func (p *adapt) changedHost(m *member) {
+	known := p.state.Host(m.host.Address)
+	if known == nil || !m.joined {
+		return
+	}
+	wanted := map[string]bool{}
+	for _, label := range (&labelNodes{p.Cluster}).labelChanges(m) {
+		wanted[label.Key] = true
+	}
+	for _, key := range slices.Sorted(maps.Keys(known.Labels)) {
+		if !wanted[key] {
+			p.Report.Line(m.String(), fmt.Sprintf("warning: the label %s is not wanted any more, and the node keeps it (kubectl label node %s %s-)", key, m.name, key))
+		}
+	}
+	var taints []string
+	for _, taint := range m.site.Taints {
+		taints = append(taints, taint.String())
+	}
+	for _, taint := range known.Taints {
+		if !slices.Contains(taints, taint) {
+			p.Report.Line(m.String(), fmt.Sprintf("warning: the taint %s is not wanted any more, and the node keeps it (kubectl taint node %s %s-)", taint, m.name, taint))
+		}
+	}
+	if name := strings.ToLower(m.facts.Hostname); name != m.name && p.given(m) == "" {
+		p.Report.Line(m.String(), fmt.Sprintf("warning: the host is named %s now, and its node stays %s", name, m.name))
+	}
+}
+
+// missedPlugins names the plugins whose moment is over on hosts that are in the cluster, and that never ran there.
+func (p *adapt) missedPlugins(ctx context.Context) error {
+	for _, action := range []plugin.Action{plugin.PreInit, plugin.PreJoin, plugin.PostJoin} {
+		moment := &plugins{p.Cluster, action}
+		for _, one := range plugin.Order(p.plugins, action) {
+			if one.Type == plugin.ClusterCheck || one.Type == plugin.Hostname {
+				continue
+			}
+			missed := make([]bool, len(p.members))
+			err := p.each(ctx, p.members, func(ctx context.Context, m *member) error {
+				if !m.joined || !one.On.Selects(p.pluginHost(m)) || m == p.first() && action != plugin.PreInit {
+					return nil
+				}
+				due, err := moment.due(ctx, one, m)
+				if err != nil || due {
+					return err
+				}
+				done, err := m.ofImage().marked(ctx, moment.marker(one), moment.doneFor(one))
+				missed[m.index] = !done
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			var on []string
+			for _, m := range p.members {
+				if missed[m.index] {
+					on = append(on, m.String())
+				}
+			}
+			if len(on) > 0 {
+				p.Report.printf("warning: %s does not run on %s: %s is over there\n", one, strings.Join(on[:min(len(on), maxNamed)], ", "), action)
+			}
+		}
+	}
+	return nil
+}
+
+// noteWanted notes what the cluster was configured with.
+func (c *Cluster) noteWanted() {
+	if c.state.Wanted != nil {
+		c.state.Wanted.Apps = c.Site.Cluster.AppNames
+	}
+}
+
+// noteKubeadm notes what the control plane is being made with.
+func (c *Cluster) noteKubeadm() {
+	c.state.Wanted = &state.Wanted{Kubeadm: c.kubeadm.Public(), Apps: c.Site.Cluster.AppNames}
+}

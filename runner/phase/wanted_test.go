@@ -1,0 +1,113 @@
+package phase
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/state"
+)
+
+const ofImage = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: {podSubnet: 10.244.0.0/16}\n---\n" +
+	"apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nmaxPods: 110\n"
+
+// What changed in the configuration of a running cluster is refused where the Clusterfile wants it, and named where it has another reason.
+func TestChangedKubeadm(t *testing.T) {
+	cluster := "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n"
+	cases := []struct {
+		name, was, now, image string
+		earlier               bool // the cluster is of a version that noted nothing
+		refused, said         string
+	}{
+		{"nothing", "", "", ofImage, false, "", ""},
+		{"nothing, of an earlier version", cluster + "apiServer: {certSANs: [a.example]}\n", cluster + "apiServer: {certSANs: [a.example]}\n", ofImage, true, "", ""},
+		{"names of the API", "", cluster + "apiServer: {certSANs: [api.site.example]}\n", ofImage, false,
+			`ClusterConfiguration.apiServer.certSANs: cannot change on a running cluster (have nothing, want ["api.site.example"])`, ""},
+		{"names of the API, of an earlier version", "", cluster + "apiServer: {certSANs: [api.site.example]}\n", ofImage, true, "apiServer.certSANs: cannot change", ""},
+		{"an argument", "", cluster + "apiServer: {extraArgs: [{name: audit-log-path, value: /a}]}\n", ofImage, false, "apiServer.extraArgs[audit-log-path]: cannot change", ""},
+		{"a secret", cluster + "apiServer: {extraArgs: [{name: client-secret, value: s3cret}]}\n", cluster + "apiServer: {extraArgs: [{name: client-secret, value: s3cret2}]}\n",
+			ofImage, false, "apiServer.extraArgs[client-secret]: cannot change", ""},
+		{"etcd's directory, of an earlier version", "", cluster + "etcd: {local: {dataDir: /data/etcd}}\n", ofImage, true, `etcd.local.dataDir: cannot change on a running cluster`, ""},
+		{"the kubelet", "", "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nmaxPods: 200\n", ofImage, false,
+			"KubeletConfiguration.maxPods: cannot change on a running cluster (have 110, want 200)", ""},
+		{"kube-proxy", "", "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: nftables\n", ofImage, false, "KubeProxyConfiguration.mode: cannot change", ""},
+		{"no longer in the Clusterfile", cluster + "apiServer: {certSANs: [a.example]}\n", "", ofImage, false, "", "keeps what it has"},
+		{"the image's own", "", "", strings.Replace(ofImage, "110", "250", 1), false, "", "KubeletConfiguration.maxPods: have 110, want 250: the running cluster keeps"},
+		{"joins", "", "apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\nnodeRegistration: {kubeletExtraArgs: [{name: v, value: '4'}]}\n", ofImage, false, "",
+			"for hosts that join from now on only"},
+		{"joins, of an earlier version", "", "apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\nnodeRegistration: {kubeletExtraArgs: [{name: v, value: '4'}]}\n", ofImage, true, "",
+			"is not known: an earlier version"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPark(t, 1, 0).joined(1)
+			p.Artifact = artifact(t)
+			var err error
+			p.files = map[string]source.File{kubeadmFile: {Content: []byte(ofImage)}}
+			if p.Site.Kubeadm, err = kubeadm.Parse([]byte(c.was)); err != nil {
+				t.Fatal(err)
+			}
+			a := &adapt{p.Cluster}
+			if err := a.configuration(); err != nil {
+				t.Fatal(err)
+			}
+			given, err := kubeadm.InitConfig(p.kubeadm, p.initSite(p.first()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.machines[0].files[p.first().path(initConfig)] = string(given)
+			if !c.earlier {
+				p.noteKubeadm()
+			}
+			if p.Site.Kubeadm, err = kubeadm.Parse([]byte(c.now)); err != nil {
+				t.Fatal(err)
+			}
+			p.files[kubeadmFile] = source.File{Content: []byte(c.image)}
+			err = errors.Join(a.configuration(), a.unchanged(t.Context()), a.unapplied(t.Context()))
+			if (err == nil) != (c.refused == "") || err != nil && !strings.Contains(err.Error(), c.refused) {
+				t.Errorf("refused: %v, want %q", err, c.refused)
+			}
+			if said := p.out.String(); (said == "") != (c.said == "") || !strings.Contains(said, c.said) || strings.Contains(said, "s3cret") {
+				t.Errorf("said %q, want %q", said, c.said)
+			}
+			if err != nil && strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("a secret is in the error: %v", err)
+			}
+		})
+	}
+}
+
+// What a node keeps, what goes on running and what never ran is named.
+func TestUnappliedIsNamed(t *testing.T) {
+	p := newPark(t, 1, 1).joined(2)
+	p.Artifact = artifact(t)
+	p.state.Wanted = &state.Wanted{Apps: []string{"web", "db"}}
+	p.Site.Cluster.AppNames = []string{"web"}
+	node := p.state.Host(p.members[1].host.Address)
+	node.Labels, node.Taints = map[string]string{"disk": "ssd", "zone": "a"}, []string{"dedicated=db:NoSchedule"}
+	p.members[1].site.Labels = map[string]string{"zone": "b"}
+	p.members[1].facts.Hostname = "renamed"
+	p.plugins = []plugin.Plugin{newPlugin(t, "late", "SHELL", "PreInit", "", "true"), newPlugin(t, "early", "SHELL", "PostJoin", "", "true")}
+	early := &plugins{p.Cluster, plugin.PostJoin}
+	p.machines[1].files[p.members[1].path(early.marker(p.plugins[1]))] = finished
+	if err := (&adapt{p.Cluster}).unapplied(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"application db is not chosen any more", "10.0.0.2: warning: the label disk is not wanted", "10.0.0.2: warning: the taint dedicated=db:NoSchedule is not wanted",
+		"10.0.0.2: warning: the host is named renamed now, and its node stays h2", `plugin "late" does not run on 10.0.0.1, 10.0.0.2: PreInit is over there`,
+		"configuration of kubeadm is that of the running cluster is not known",
+	} {
+		if !strings.Contains(p.out.String(), want) {
+			t.Errorf("no word of %q in\n%s", want, p.out)
+		}
+	}
+	for _, not := range []string{"zone", `"early"`, "web"} {
+		if strings.Contains(p.out.String(), not) {
+			t.Errorf("there is %q in\n%s", not, p.out)
+		}
+	}
+}
