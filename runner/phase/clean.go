@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/agent"
@@ -78,7 +79,7 @@ func (p *clean) created(ctx context.Context, m *member) error {
 		return err
 	}
 	for _, line := range left {
-		p.Report.Line(m.String(), "left: "+line)
+		p.Report.Line(m.String(), leftPrefix+line)
 	}
 	_, err = m.ask(ctx, "systemctl", "daemon-reload")
 	return err
@@ -106,13 +107,22 @@ func (m *member) rename(ctx context.Context, before []byte) error {
 const inRootfs = `cd rootfs 2>/dev/null || exit 0
 for script; do if [ -e "$script" ]; then set -- "$script"; ` + byItself + `; fi; done`
 
+// leftPrefix begins the lines about what is not removed, of ours and of an image's clean.sh.
+const leftPrefix = "left: "
+
 func (p *clean) script(ctx context.Context, m *member) error {
 	argv := []string{"sh", "-c", inRootfs, "sh", cleanScript}
 	for _, runtime := range oldRuntimes {
 		argv = append(argv, "scripts/uninstall-"+runtime+".sh")
 	}
 	return p.Do(ctx, m, "run "+cleanScript, func(ctx context.Context) error {
-		return p.run(ctx, m, host.Command{Argv: argv, Dir: m.Dir, Limit: scriptLimit})
+		out := p.Report.writer(m)
+		out.seen = func(line string) {
+			if strings.HasPrefix(line, leftPrefix) {
+				p.Report.Line(m.String(), line)
+			}
+		}
+		return p.runTo(ctx, m, host.Command{Argv: argv, Dir: m.Dir, Limit: scriptLimit}, out)
 	})
 }
 

@@ -176,8 +176,9 @@ type lineWriter struct {
 	report  *Report
 	to      io.Writer
 	prefix  string
-	shown   bool       // to the person, too
-	mu      sync.Mutex // standard output and standard error write at the same time
+	shown   bool              // to the person, too
+	seen    func(line string) // if not nil, gets every line, too
+	mu      sync.Mutex        // standard output and standard error write at the same time
 	pending []byte
 	latest  string
 	printed int // bytes
@@ -224,6 +225,9 @@ func (l *lineWriter) flush(line []byte) {
 	before := l.printed
 	if l.printed += len(line) + 1; before > maxPrinted {
 		return
+	}
+	if l.seen != nil {
+		l.seen(string(line))
 	}
 	l.report.mu.Lock()
 	defer l.report.mu.Unlock()

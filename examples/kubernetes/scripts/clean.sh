@@ -72,17 +72,13 @@ clean_rules() {
   done
 }
 
-# --- files --------------------------------------------------------------------------------------------------------------
-restore_files() {
-  while read -r what name rest; do
-    case $what in
-      file) rm -f "$name" "$name.new" ;;
-      kept) cp -p "$record_in/$rest" "$name" && rm -f "$name.new" ;;
-      dir) rm -rf --one-file-system "$name" ;;
-      empty) content "$name" | while read -r inside; do rm -rf --one-file-system "$inside"; done ;;
-    esac
-  done < "$record"
-  sed -n 's/^shared //p' "$record" | while read -r name; do rmdir "$name" 2> /dev/null; done
+# --- units and settings -------------------------------------------------------------------------------------------------
+# restore_units: what was enabled or ran before does so again.
+restore_units() {
+  sed -n 's/^unit //p' "$record" | while read -r unit states; do
+    case $states in *enabled*) systemctl enable --quiet "$unit" 2> /dev/null ;; esac
+    case $states in *active*) systemctl start "$unit" 2> /dev/null ;; esac
+  done
 }
 
 restore_sysctls() {
@@ -98,6 +94,7 @@ clean_rules
 restore_files
 restore_sysctls
 systemctl daemon-reload
+restore_units
 systemctl reset-failed kubelet containerd 'cri-containerd-*' 'kubepods*' 2> /dev/null
 rm -f "$record"
 exit 0

@@ -8,28 +8,19 @@ set -eu
 . scripts/record.sh
 
 start_record
+record_units containerd kubelet
 
-record_dir /etc/containerd /etc/cni /opt/cni /etc/kubernetes /var/lib/containerd /var/lib/kubelet /var/lib/etcd /var/lib/cni \
+record_dir /etc/cni /opt/cni /etc/kubernetes /var/lib/containerd /var/lib/kubelet /var/lib/etcd /var/lib/cni \
   /run/containerd /run/flannel /var/log/pods /var/log/containers /usr/libexec/kubernetes /etc/systemd/system/kubelet.service.d \
   /run/nri /opt/containerd /var/run/kubernetes
 record_shared_dir /etc/modules-load.d /run/netns
+record_conf_dir /etc/containerd
 
 # Written by flannel's pods.
 record_file /etc/cni/net.d/10-flannel.conflist /opt/cni/bin/flannel /run/flannel/subnet.env /run/xtables.lock
 record_names
 
-# put SOURCE TARGET MODE: one file in its place, at once.
 changed=
-put() {
-  if cmp -s "$1" "$2"; then return 0; fi
-  record_file "$2"
-  mkdir -p "$(dirname "$2")"
-  cp "$1" "$2.new"
-  chmod "$3" "$2.new"
-  mv "$2.new" "$2"
-  changed=yes
-}
-
 for file in bin/*; do put "$file" "/usr/local/$file" 755; done
 for file in cni/*; do put "$file" "/opt/cni/bin/${file#cni/}" 755; done
 put etc/containerd.service /etc/systemd/system/containerd.service 644

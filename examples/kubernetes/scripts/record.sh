@@ -1,11 +1,14 @@
 # shellcheck shell=sh
-# record.sh: what was on the host before init.sh, one fact a line, for clean.sh. Sourced by both, in the rootfs.
+# record.sh: what was on the host before init.sh, one fact a line, and how clean.sh puts it back. Sourced by both, in the rootfs.
 #
 #   dir PATH          was not there: it is the cluster's
 #   empty PATH        was there, and everything in it is the cluster's: it may be a disk of its own
 #   shared PATH       was not there: it goes if nothing is in it
+#   conf PATH         was not there: the cluster's files in it go, and it goes if nothing else is in it
 #   file PATH         was not there
 #   kept PATH COPY    was there with other content, of which COPY is in the record's directory
+#   wrote SUM PATH    has had the content with this SHA-256 from the cluster: with another one, somebody changed it
+#   unit NAME STATES  the unit was enabled, or active
 #   sysctl NAME VALUE had this value
 #   table FAMILY NAME the nftables table was there
 #   link NAME         the network interface was there
@@ -37,6 +40,33 @@ record_shared_dir() {
   noted "began shared" && return
   for d in "$@"; do [ -e "$d" ] || note "shared $d"; done
   note "began shared"
+}
+
+record_conf_dir() {
+  noted "began conf" && return
+  for d in "$@"; do [ -e "$d" ] || note "conf $d"; done
+  note "began conf"
+}
+
+record_units() {
+  if noted "began units" || noted "began dirs"; then return; fi # or an earlier version began
+  for unit in "$@"; do
+    states=
+    if systemctl is-enabled --quiet "$unit" 2> /dev/null; then states="$states enabled"; fi
+    if systemctl is-active --quiet "$unit"; then states="$states active"; fi
+    [ -z "$states" ] || note "unit $unit$states"
+  done
+  note "began units"
+}
+
+sum_of() { set -- "$(sha256sum < "$1")" && echo "${1%% *}"; }
+
+# record_content FILE CONTENT: FILE is about to get the content of the file CONTENT.
+record_content() { note "wrote $(sum_of "$2") $1"; }
+
+# changed_since FILE: somebody changed a file since the cluster wrote it. Of files that the cluster did not write itself, that is not known.
+changed_since() {
+  [ -f "$1" ] && grep -q "^wrote [0-9a-f]* $1\$" "$record" && ! grep -q -x -F "wrote $(sum_of "$1") $1" "$record"
 }
 
 # content DIR: what is in a directory, but for what every file system has.
@@ -81,3 +111,52 @@ record_names() {
 
 # The interfaces that network plugins and kube-proxy make.
 made_links="cni0 flannel.1 flannel-v6.1 kube-ipvs0 nodelocaldns"
+
+# put SOURCE TARGET MODE: one file in its place, at once. It sets changed when it was not there.
+put() {
+  if cmp -s "$1" "$2"; then return 0; fi
+  record_file "$2"
+  record_content "$2" "$1"
+  mkdir -p "$(dirname "$2")"
+  cp "$1" "$2.new"
+  chmod "$3" "$2.new"
+  mv "$2.new" "$2"
+  changed=yes
+}
+
+# --- putting it back ---------------------------------------------------------------------------------------------------
+restore_files() {
+  while read -r what name rest; do
+    case $what in
+      file) if changed_since "$name"; then left "$name"; else rm -f "$name" "$name.new"; fi ;;
+      kept) restore_kept "$name" "$rest" ;;
+      dir) [ "$name" = /etc/containerd ] || rm -rf --one-file-system "$name" ;;
+      empty) content "$name" | while read -r inside; do rm -rf --one-file-system "$inside"; done ;;
+    esac
+  done < "$record"
+  # Earlier versions took /etc/containerd for the cluster's alone.
+  sed -n -e 's/^conf //p' -e 's,^dir /etc/containerd$,/etc/containerd,p' "$record" | while read -r name; do clean_conf "$name"; done
+  sed -n 's/^shared //p' "$record" | while read -r name; do rmdir "$name" 2> /dev/null; done
+}
+
+left() { echo "left: $1, which was changed by others: take out by hand what does not belong"; }
+
+# restore_kept FILE COPY: what was there before takes the place of the cluster's file, or goes beside what others made of that.
+restore_kept() {
+  rm -f "$1.new"
+  if ! changed_since "$1"; then
+    cp -p "$record_in/$2" "$1"
+  elif [ "$(sum_of "$1")" != "$(sum_of "$record_in/$2")" ]; then
+    cp -p "$record_in/$2" "$1.before-kubefile"
+    left "$1"
+  fi
+}
+
+# clean_conf DIR: files that are as the runner wrote them go. What is left of it is the site's, or goes with the runner's journal.
+clean_conf() {
+  [ -d "$1" ] || return
+  find "$1" -xdev -type f | while read -r inside; do
+    if grep -q "sha256:$(sum_of "$inside")" "$record_in/created.json"; then rm -f "$inside"; fi
+  done
+  find "$1" -xdev -depth -type d -exec rmdir {} + 2> /dev/null
+}
