@@ -69,7 +69,10 @@ func TestRoad(t *testing.T) {
 	t.Run("kubeconfig", r.kubeconfig)
 	t.Run("power cut of the master", r.powerCut)
 	t.Run("delete", func(t *testing.T) {
+		r.deleteOfNothing(t)
+		undo := r.editedByOthers(t)
 		r.succeed(t, "delete", "--all", "--yes", "-m", masters)
+		undo()
 		r.bare(t, before)
 	})
 	t.Run("sudo with a password", r.sudo)
@@ -226,6 +229,32 @@ func (r *road) bare(t *testing.T, before map[int]string) {
 	t.Helper()
 	for i, want := range before {
 		same(t, fmt.Sprintf("h%d after delete", i), want, r.snapshot(t, i))
+	}
+}
+
+// deleteOfNothing removes a cluster that is not there, whose name and data root lead to a directory of somebody.
+func (r *road) deleteOfNothing(t *testing.T) {
+	t.Helper()
+	r.ssh(t, 1, "mkdir -p /home/alice && echo precious > /home/alice/precious")
+	_, stderr, err := r.run(t, "delete", "--all", "--yes", "-m", masters, "--data-root", "/home", "--cluster-name", "alice")
+	if err == nil || !strings.Contains(stderr, "no cluster alice") {
+		t.Errorf("got %v, %s", err, stderr)
+	}
+	if got := r.ssh(t, 1, "cat /home/alice/precious && rm -r /home/alice"); got != "precious" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// editedByOthers adds to files that the cluster has written to. The function that it returns checks that this is there, and takes it out.
+func (r *road) editedByOthers(t *testing.T) func() {
+	t.Helper()
+	r.ssh(t, 1, "echo 10.9.9.9 nas.site >> /etc/hosts && kubectl --kubeconfig /root/.kube/config config set-cluster other --server=https://10.9.9.9:6443")
+	return func() {
+		t.Helper()
+		got := r.ssh(t, 1, "grep -c nas.site /etc/hosts; cat /root/.kube/config; sed -i /nas.site/d /etc/hosts; rm -r /root/.kube")
+		if !strings.HasPrefix(got, "1\n") || !strings.Contains(got, "https://10.9.9.9:6443") || strings.Contains(got, "certificate-authority-data") {
+			t.Errorf("what others wrote is %s", got)
+		}
 	}
 }
 

@@ -121,6 +121,7 @@ put() {
   cp "$1" "$2.new"
   chmod "$3" "$2.new"
   mv "$2.new" "$2"
+  # shellcheck disable=SC2034 # init.sh asks
   changed=yes
 }
 
