@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -87,7 +88,10 @@ func TestDiscover(t *testing.T) {
 		{"why not", []string{"--why", "web:2", "rootfs"}, "", "was not found", 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			args := append([]string{"discover", "--kube-version", "v1.34.4"}, test.args...)
+			args := append([]string{"discover"}, test.args...)
+			if !slices.Contains(args, "--kube-version") {
+				args = append(args, "--kube-version", "v1.34.4")
+			}
 			stdout, stderr, code := program(t, dir, args...)
 			if stdout != test.stdout || code != test.code {
 				t.Errorf("exit status %d, stdout:\n%s\nstderr:\n%s", code, stdout, stderr)

@@ -6,14 +6,13 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/moby/buildkit/frontend/gateway/grpcclient"
 	_ "github.com/moby/buildkit/util/grpcutil/encoding/proto" // the gateway's messages
 	"github.com/urfave/cli/v3"
 
+	"github.com/kubefile/kubefile/cmd/commandline"
 	"github.com/kubefile/kubefile/frontend"
 	"github.com/kubefile/kubefile/frontend/chart"
 	"github.com/kubefile/kubefile/frontend/step"
@@ -22,34 +21,34 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if tool, ok := tools[filepath.Base(os.Args[0])]; ok {
-		os.Exit(tool(ctx, os.Args[1:]))
-	}
-	if err := run(ctx, os.Args); err != nil {
-		fmt.Fprintln(os.Stderr, "kubefile-frontend:", err)
-		os.Exit(1)
-	}
+	ctx, stop := commandline.Interruptible(context.Background())
+	status := run(ctx, os.Args)
+	stop()
+	os.Exit(status)
 }
 
-func run(ctx context.Context, args []string) error {
-	if len(args) == 1 {
-		return grpcclient.RunFromEnvironment(ctx, frontend.Build)
+func run(ctx context.Context, args []string) int {
+	if tool, ok := tools[filepath.Base(args[0])]; ok {
+		return tool(ctx, args[1:])
 	}
-	return application().Run(ctx, args)
+	if len(args) > 1 {
+		return commandline.Execute(ctx, application(), args, "")
+	}
+	if err := grpcclient.RunFromEnvironment(ctx, frontend.Build); err != nil {
+		fmt.Fprintln(os.Stderr, "kubefile-frontend:", commandline.Printable(err.Error()))
+		return commandline.Failed
+	}
+	return 0
 }
 
 func application() *cli.Command {
-	app := &cli.Command{
-		Name:     "kubefile-frontend",
-		Usage:    "the BuildKit frontend for Kubefiles",
-		Commands: []*cli.Command{discover(), scan(), fetch(), charts()},
+	return &cli.Command{
+		Name:      "kubefile-frontend",
+		Usage:     "the BuildKit frontend for Kubefiles",
+		Writer:    os.Stdout,
+		ErrWriter: os.Stderr,
+		Commands:  []*cli.Command{discover(), scan(), fetch(), charts()},
 	}
-	for _, command := range app.Commands {
-		command.DisableSliceFlagSeparator = true // commands have commas; the setting is not inherited
-	}
-	return app
 }
 
 func scan() *cli.Command {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubefile/kubefile/cmd/commandline"
 	"github.com/kubefile/kubefile/imagespec"
 	format "github.com/kubefile/kubefile/imagespec/clusterfile"
 	"github.com/kubefile/kubefile/runner/clusterfile"
@@ -37,41 +38,41 @@ func TestWrongCalls(t *testing.T) {
 		name, line, want string
 		code             int
 	}{
-		{"nothing", "", "no IMAGE", exitUsage},
-		{"no master", "IMAGE", "-m", exitUsage},
-		{"only nodes", "IMAGE -n 10.0.0.1", "-m", exitUsage},
-		{"two cluster images", "IMAGE IMAGE -m 10.0.0.1", "more than one of the images has Kubernetes", exitFailed},
-		{"two images to look at", "inspect IMAGE IMAGE", "one IMAGE, not 2", exitUsage},
-		{"apply without a file", "apply", "-f Clusterfile", exitUsage},
-		{"a file and flags", "apply -f x -m 10.0.0.1", "write it into the Clusterfile", exitUsage},
-		{"a Clusterfile and a password from one input", "apply -f - -p -", "-f - and -p -", exitUsage},
-		{"two Clusterfiles from one input", "apply -f - -f -", "stands twice", exitUsage},
-		{"a file and another user", "plan -f x -u admin", "--user and a Clusterfile", exitUsage},
-		{"plan of nothing", "plan", "no IMAGE", exitUsage},
-		{"gen of nothing", "gen -m 10.0.0.1", "no IMAGE", exitUsage},
-		{"gen of a Clusterfile", "gen IMAGE -f x", "add --kubeadm", exitUsage},
-		{"gen of no configuration", "gen --kubeadm -m 10.0.0.1", "no IMAGE", exitUsage},
-		{"no such Clusterfile", "apply -f nowhere/Clusterfile", "nowhere/Clusterfile", exitFailed},
-		{"an application that is not there", "IMAGE -m 10.0.0.1 --app web", "no application web", exitFailed},
-		{"no argument of a command", "IMAGE -m 10.0.0.1 --cmd-args x", "name=value", exitFailed},
-		{"a flag that looks like another", "IMAGE -m 10.0.0.1 --mastres x", "no flag --mastres: did you mean --masters?", exitUsage},
-		{"a flag before the image", "--nodse x IMAGE", "did you mean --nodes?", exitUsage},
-		{"a flag of a command", "delete --al", "did you mean --all?", exitUsage},
-		{"a short flag", "IMAGE -x", "no flag -x", exitUsage},
-		{"twice", "IMAGE -m 10.0.0.1 -n 10.0.0.1", "10.0.0.1", exitUsage},
-		{"twice in a range", "IMAGE -m 10.0.0.1-10.0.0.3,10.0.0.2", "10.0.0.2", exitUsage},
-		{"not an address", "IMAGE -m 10.0.0.256", "10.0.0.256", exitUsage},
-		{"port", "IMAGE -m 10.0.0.1 --port 70000", "port", exitUsage},
-		{"output", "IMAGE -m 10.0.0.1 --output yaml", "neither text nor json", exitUsage},
-		{"environment", "IMAGE -m 10.0.0.1 -e =s3cret", "name=value", exitFailed},
-		{"cluster name", "IMAGE -m 10.0.0.1 --cluster-name ../x", "cluster name", exitFailed},
-		{"data root", "IMAGE -m 10.0.0.1 --data-root x/../..", "absolute path", exitFailed},
-		{"no such file", "./nowhere.tar -m 10.0.0.1", "nowhere.tar", exitFailed},
-		{"delete what", "delete -m 10.0.0.1", "--all", exitUsage},
-		{"delete without asking", "delete --all -m 10.0.0.1", "--yes", exitUsage},
-		{"an unknown output of inspect", "inspect IMAGE --output x", "neither", exitUsage},
-		{"why not", "images IMAGE --why nothing:v1", "nothing:v1 is not in the artifact", exitFailed},
-		{"why what", "images IMAGE --why A::b", "A::b", exitUsage},
+		{"nothing", "", "no IMAGE", commandline.Usage},
+		{"no master", "IMAGE", "-m", commandline.Usage},
+		{"only nodes", "IMAGE -n 10.0.0.1", "-m", commandline.Usage},
+		{"two cluster images", "IMAGE IMAGE -m 10.0.0.1", "more than one of the images has Kubernetes", commandline.Failed},
+		{"two images to look at", "inspect IMAGE IMAGE", "takes one IMAGE, and got 2", commandline.Usage},
+		{"apply without a file", "apply", "-f Clusterfile", commandline.Usage},
+		{"a file and flags", "apply -f x -m 10.0.0.1", "write it into the Clusterfile", commandline.Usage},
+		{"a Clusterfile and a password from one input", "apply -f - -p -", "-f - and -p -", commandline.Usage},
+		{"two Clusterfiles from one input", "apply -f - -f -", "stands twice", commandline.Usage},
+		{"a file and another user", "plan -f x -u admin", "--user and a Clusterfile", commandline.Usage},
+		{"plan of nothing", "plan", "no IMAGE", commandline.Usage},
+		{"gen of nothing", "gen -m 10.0.0.1", "no IMAGE", commandline.Usage},
+		{"gen of a Clusterfile", "gen IMAGE -f x", "add --kubeadm", commandline.Usage},
+		{"gen of no configuration", "gen --kubeadm -m 10.0.0.1", "no IMAGE", commandline.Usage},
+		{"no such Clusterfile", "apply -f nowhere/Clusterfile", "nowhere/Clusterfile", commandline.Failed},
+		{"an application that is not there", "IMAGE -m 10.0.0.1 --app web", "no application web", commandline.Failed},
+		{"no argument of a command", "IMAGE -m 10.0.0.1 --cmd-args x", "name=value", commandline.Usage},
+		{"a flag that looks like another", "IMAGE -m 10.0.0.1 --mastres x", "unknown flag --mastres; did you mean --masters?", commandline.Usage},
+		{"a flag before the image", "--nodse x IMAGE", "did you mean --nodes?", commandline.Usage},
+		{"a flag of a command", "delete --al", "did you mean --all?", commandline.Usage},
+		{"a short flag", "IMAGE -x", "unknown flag -x", commandline.Usage},
+		{"twice", "IMAGE -m 10.0.0.1 -n 10.0.0.1", "10.0.0.1", commandline.Usage},
+		{"twice in a range", "IMAGE -m 10.0.0.1-10.0.0.3,10.0.0.2", "10.0.0.2", commandline.Usage},
+		{"not an address", "IMAGE -m 10.0.0.256", "10.0.0.256", commandline.Usage},
+		{"port", "IMAGE -m 10.0.0.1 --port 70000", "port", commandline.Usage},
+		{"output", "IMAGE -m 10.0.0.1 --output yaml", "neither text nor json", commandline.Usage},
+		{"environment", "IMAGE -m 10.0.0.1 -e =s3cret", "name=value", commandline.Usage},
+		{"cluster name", "IMAGE -m 10.0.0.1 --cluster-name ../x", "cluster name", commandline.Usage},
+		{"data root", "IMAGE -m 10.0.0.1 --data-root x/../..", "absolute path", commandline.Usage},
+		{"no such file", "./nowhere.tar -m 10.0.0.1", "nowhere.tar", commandline.Failed},
+		{"delete what", "delete -m 10.0.0.1", "--all", commandline.Usage},
+		{"delete without asking", "delete --all -m 10.0.0.1", "--yes", commandline.Usage},
+		{"an unknown output of inspect", "inspect IMAGE --output x", "neither", commandline.Usage},
+		{"why not", "images IMAGE --why nothing:v1", "nothing:v1 is not in the artifact", commandline.Failed},
+		{"why what", "images IMAGE --why A::b", "A::b", commandline.Usage},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -120,10 +121,10 @@ func TestPasswords(t *testing.T) {
 	if !strings.Contains(stderr, "SEALER_PASSWD") || strings.Contains(stderr, "s3cret") {
 		t.Errorf("a password in the arguments gives\n%s", stderr)
 	}
-	if _, stderr, code := call(t, "", append(args, "-p", "-")...); code != exitFailed || !strings.Contains(stderr, "nothing there") {
+	if _, stderr, code := call(t, "", append(args, "-p", "-")...); code != commandline.Failed || !strings.Contains(stderr, "nothing was entered") {
 		t.Errorf("no password on the standard input gives %d\n%s", code, stderr)
 	}
-	if _, stderr, code := call(t, "s3cret\n", append(args, "-p", "-")...); code != exitFailed || !strings.Contains(stderr, "127.0.0.1") {
+	if _, stderr, code := call(t, "s3cret\n", append(args, "-p", "-")...); code != commandline.Failed || !strings.Contains(stderr, "127.0.0.1") {
 		t.Errorf("a host that does not answer gives %d\n%s", code, stderr)
 	}
 }
@@ -132,7 +133,7 @@ func TestPasswords(t *testing.T) {
 func TestPromptBesideAClusterfileFromTheInput(t *testing.T) {
 	file := "apiVersion: sealer.cloud/v2\nkind: Cluster\nmetadata: {name: c}\n" +
 		"spec: {image: " + layout(t) + ", ssh: {passwd: prompt}, hosts: [{ips: [10.0.0.1], roles: [master]}]}\n"
-	if _, stderr, code := call(t, file, "plan", "-f", "-"); code != exitFailed || !strings.Contains(stderr, "env:NAME or file:PATH") {
+	if _, stderr, code := call(t, file, "plan", "-f", "-"); code != commandline.Failed || !strings.Contains(stderr, "env:NAME or file:PATH") {
 		t.Errorf("exit code %d\n%s", code, stderr)
 	}
 }
@@ -179,14 +180,14 @@ func TestGenSchema(t *testing.T) {
 	if code != 0 || stdout != string(format.Schema()) || !json.Valid([]byte(stdout)) {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
-	if _, stderr, code := call(t, "", "gen", "--schema", "image"); code != exitUsage || !strings.Contains(stderr, "stands alone") {
+	if _, stderr, code := call(t, "", "gen", "--schema", "image:v1"); code != commandline.Usage || !strings.Contains(stderr, "stands alone") {
 		t.Errorf("exit code %d\n%s", code, stderr)
 	}
 }
 
 // The agent asks the DNS that it is told, and says who does not answer.
 func TestResolve(t *testing.T) {
-	if _, stderr, code := call(t, "", "resolve", "--server", "127.0.0.99", "kubernetes.default.svc.cluster.local"); code != exitFailed ||
+	if _, stderr, code := call(t, "", "resolve", "--server", "127.0.0.99", "kubernetes.default.svc.cluster.local"); code != commandline.Failed ||
 		!strings.Contains(stderr, "127.0.0.99") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}

@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/kubefile/kubefile/cmd/commandline"
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner"
 	"github.com/kubefile/kubefile/runner/source"
@@ -21,7 +24,10 @@ func statusFlags() []cli.Flag {
 }
 
 func status(ctx context.Context, cmd *cli.Command) error {
-	s, err := site(cmd)
+	if err := alone(cmd, "served", "missed", "output"); err != nil {
+		return err
+	}
+	s, err := site(ctx, cmd)
 	if err != nil {
 		return err
 	}
@@ -50,7 +56,7 @@ func status(ctx context.Context, cmd *cli.Command) error {
 }
 
 func kubeconfig(ctx context.Context, cmd *cli.Command) error {
-	s, err := site(cmd)
+	s, err := site(ctx, cmd)
 	if err != nil {
 		return err
 	}
@@ -65,12 +71,17 @@ func imagesFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "from-cluster", Usage: "what the pods of the running cluster use, against the image; wants -m"})
 }
 
-func open(ctx context.Context, cmd *cli.Command) (*source.Artifact, error) {
-	image, err := oneImage(cmd)
-	if err != nil {
-		return nil, err
+// alone refuses flags of which each decides what is shown.
+func alone(cmd *cli.Command, names ...string) error {
+	set := slices.DeleteFunc(names, func(name string) bool { return !cmd.IsSet(name) })
+	if len(set) > 1 {
+		return commandline.Usagef("--%s and --%s are mutually exclusive", set[0], set[1])
 	}
-	return source.Open(ctx, image, source.Options{PlainHTTP: cmd.Bool("plain-http")})
+	return nil
+}
+
+func open(ctx context.Context, cmd *cli.Command) (*source.Artifact, error) {
+	return source.Open(ctx, cmd.Args().First(), source.Options{PlainHTTP: cmd.Bool("plain-http")})
 }
 
 // summary is what inspect shows.
@@ -138,6 +149,16 @@ func total(layers []imagespec.Layer) (bytes int64) {
 }
 
 func images(ctx context.Context, cmd *cli.Command) error {
+	if err := errors.Join(alone(cmd, "why", "output"), alone(cmd, "why", "from-cluster")); err != nil {
+		return err
+	}
+	if !cmd.Bool("from-cluster") {
+		for _, flag := range siteFlags() {
+			if name := flag.Names()[0]; cmd.IsSet(name) {
+				return commandline.Usagef("--%s is for --from-cluster only", name)
+			}
+		}
+	}
 	artifact, err := open(ctx, cmd)
 	if err != nil {
 		return err
@@ -163,7 +184,7 @@ func images(ctx context.Context, cmd *cli.Command) error {
 
 // fromCluster shows what a running cluster uses of a lock.
 func fromCluster(ctx context.Context, cmd *cli.Command, lock *imagespec.Lock) error {
-	s, err := site(cmd)
+	s, err := site(ctx, cmd)
 	if err != nil {
 		return err
 	}
@@ -193,7 +214,7 @@ func fromCluster(ctx context.Context, cmd *cli.Command, lock *imagespec.Lock) er
 func why(out io.Writer, lock *imagespec.Lock, written string) error {
 	ref, err := imagespec.ParseReference(written)
 	if err != nil {
-		return usage("%v", err)
+		return commandline.Usagef("%v", err)
 	}
 	image, ok := lock.Lookup(ref.String())
 	if !ok {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -12,11 +11,12 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v3"
-	"golang.org/x/term"
 
+	"github.com/kubefile/kubefile/cmd/commandline"
 	format "github.com/kubefile/kubefile/imagespec/clusterfile"
 	"github.com/kubefile/kubefile/runner"
 	"github.com/kubefile/kubefile/runner/clusterfile"
+	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/phase"
 	"github.com/kubefile/kubefile/runner/source"
@@ -25,11 +25,11 @@ import (
 // siteFlags say which hosts, and how to get there.
 func siteFlags() []cli.Flag {
 	return append([]cli.Flag{
-		&cli.StringFlag{Name: "masters", Aliases: []string{"m"}, Usage: "addresses of the masters: a list, ranges (192.168.0.2-192.168.0.4), or both"},
-		&cli.StringFlag{Name: "nodes", Aliases: []string{"n"}, Usage: "addresses of the nodes, likewise"},
+		&cli.StringSliceFlag{Name: "masters", Aliases: []string{"m"}, Usage: "addresses of the masters: a list, ranges (192.168.0.2-192.168.0.4), or both; repeatable"},
+		&cli.StringSliceFlag{Name: "nodes", Aliases: []string{"n"}, Usage: "addresses of the nodes, likewise; repeatable"},
 		&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Value: "root", Usage: "login on the hosts; another than root needs sudo there"},
 		&cli.StringFlag{Name: "pk", Usage: "file of the private key", DefaultText: "the keys of ~/.ssh and the SSH agent"},
-		&cli.Uint16Flag{Name: "port", Value: 22, Usage: "SSH port"},
+		&cli.StringFlag{Name: "port", Value: "22", Usage: "SSH port", Validator: func(value string) error { _, err := format.Port(value).Number(); return err }},
 		&cli.StringFlag{Name: "cluster-name", Value: "default", Usage: "name of the cluster"},
 		&cli.StringFlag{Name: "data-root", Value: phase.DefaultDataRoot, Usage: "directory for the cluster's files on the hosts"},
 		fileFlag(),
@@ -46,21 +46,21 @@ func secretFlags() []cli.Flag {
 
 func fileFlag() cli.Flag {
 	return &cli.StringSliceFlag{Name: "Clusterfile", Aliases: []string{"f"},
-		Usage: "Clusterfile in place of the flags: a file, a directory of files, or - for the standard input; may stand many times"}
+		Usage: "Clusterfile in place of the flags: a file, a directory of files, or - for the standard input; repeatable"}
 }
 
 // commandFlags choose among the commands of an image.
 func commandFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "cmd", Usage: "run this `COMMAND` in place of the (first) image's own; may stand many times"},
-		&cli.StringSliceFlag{Name: "cmd-args", Usage: "`NAME=VALUE` for the commands only; may stand many times"},
-		&cli.StringSliceFlag{Name: "app", Usage: "of the image's applications start this `NAME` only; may stand many times"},
+		&cli.StringSliceFlag{Name: "cmd", Usage: "run this `COMMAND` in place of the (first) image's own; repeatable"},
+		&cli.StringSliceFlag{Name: "cmd-args", Usage: "`NAME=VALUE` for the commands only; repeatable", Validator: checkVariables},
+		&cli.StringSliceFlag{Name: "app", Usage: "of the image's applications start this `NAME` only; repeatable"},
 	}
 }
 
 func runFlags() []cli.Flag {
 	return append(append(siteFlags(), commandFlags()...),
-		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "NAME=VALUE for scripts, templates, plugins and commands; may stand many times"},
+		envFlag(),
 		&cli.BoolFlag{Name: "dry-run", Usage: "only say what would be done"},
 		timeoutFlag(),
 		outputFlag(),
@@ -89,12 +89,22 @@ func timeoutFlag() cli.Flag {
 }
 
 func outputFlag() cli.Flag {
-	return &cli.StringFlag{Name: "output", Value: "text", Usage: "text or json", Validator: func(value string) error {
+	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "text or json", Validator: func(value string) error {
 		if value != "text" && value != "json" {
 			return fmt.Errorf("%q is neither text nor json", value)
 		}
 		return nil
 	}}
+}
+
+func envFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Validator: checkVariables,
+		Usage: "NAME=VALUE for scripts, templates, plugins and commands; repeatable"}
+}
+
+func checkVariables(pairs []string) error {
+	_, err := environment.Parse(pairs)
+	return err
 }
 
 func plainFlag() cli.Flag {
@@ -105,15 +115,15 @@ func plainFlag() cli.Flag {
 var flagsOfFile = [...]string{"masters", "nodes", "user", "pk", "port", "cluster-name", "data-root"}
 
 // site reads the Clusterfile, or makes one of the flags.
-func site(cmd *cli.Command) (runner.Site, error) {
+func site(ctx context.Context, cmd *cli.Command) (runner.Site, error) {
 	if err := checkInput(cmd); err != nil {
 		return runner.Site{}, err
 	}
-	file, err := readSite(cmd)
+	file, err := readSite(ctx, cmd)
 	if err != nil {
 		return runner.Site{}, err
 	}
-	secrets, err := secrets(cmd)
+	secrets, err := secrets(ctx, cmd)
 	if err != nil {
 		return runner.Site{}, err
 	}
@@ -136,29 +146,33 @@ func checkInput(cmd *cli.Command) error {
 		}
 	}
 	if readers > 1 {
-		return usage("-f - stands twice: there is one standard input")
+		return commandline.Usagef("-f - stands twice: there is one standard input")
 	}
 	if readers > 0 && cmd.String("passwd") == "-" {
-		return usage("-f - and -p -: the standard input is the Clusterfile: use SEALER_PASSWD, or write passwd: env:NAME or file:PATH into it")
+		return commandline.Usagef("-f - and -p -: the standard input is the Clusterfile: use SEALER_PASSWD, or write passwd: env:NAME or file:PATH into it")
 	}
 	return nil
 }
 
-func readSite(cmd *cli.Command) (*clusterfile.Clusterfile, error) {
+func readSite(ctx context.Context, cmd *cli.Command) (*clusterfile.Clusterfile, error) {
 	files := cmd.StringSlice("Clusterfile")
 	if len(files) == 0 {
 		document, err := document(cmd)
 		if err != nil {
 			return nil, err
 		}
-		return clusterfile.FromDocument(document)
+		file, err := clusterfile.FromDocument(document)
+		if err != nil {
+			return nil, commandline.Usagef("%v", err)
+		}
+		return file, nil
 	}
 	for _, name := range flagsOfFile {
 		if cmd.IsSet(name) {
-			return nil, usage("--%s and a Clusterfile: write it into the Clusterfile", name)
+			return nil, commandline.Usagef("--%s and a Clusterfile: write it into the Clusterfile", name)
 		}
 	}
-	file, err := clusterfile.Read(cmd.Root().Reader, files...)
+	file, err := clusterfile.Read(commandline.Reader(ctx, cmd.Root().Reader), files...)
 	if err != nil {
 		return nil, err
 	}
@@ -170,18 +184,19 @@ func readSite(cmd *cli.Command) (*clusterfile.Clusterfile, error) {
 
 // document is what the flags say, as a Clusterfile has it.
 func document(cmd *cli.Command) (*format.ClusterDocument, error) {
-	if cmd.String("masters") == "" {
-		return nil, usage("no master: name one with -m, or give a Clusterfile with -f")
+	masters, nodes := strings.Join(cmd.StringSlice("masters"), ","), strings.Join(cmd.StringSlice("nodes"), ",")
+	if masters == "" {
+		return nil, commandline.Usagef("no master: name one with -m, or give a Clusterfile with -f")
 	}
-	if _, err := host.Inventory(cmd.String("masters"), cmd.String("nodes"), host.Auth{}); err != nil {
-		return nil, usage("%v", err)
+	if _, err := host.Inventory(masters, nodes, host.Auth{}); err != nil {
+		return nil, commandline.Usagef("%v", err)
 	}
-	d := clusterfile.NewDocument(cmd.String("cluster-name"), cmd.Args().First(), cmd.String("masters"), cmd.String("nodes"))
+	d := clusterfile.NewDocument(cmd.String("cluster-name"), cmd.Args().First(), masters, nodes)
 	if user := cmd.String("user"); user != "root" {
 		d.Spec.SSH.User = user
 	}
-	if port := cmd.Uint16("port"); port != 22 {
-		d.Spec.SSH.Port = format.Port(fmt.Sprint(port))
+	if port := cmd.String("port"); port != "22" {
+		d.Spec.SSH.Port = format.Port(port)
 	}
 	if root := cmd.String("data-root"); root != phase.DefaultDataRoot {
 		d.Spec.DataRoot = root
@@ -192,7 +207,7 @@ func document(cmd *cli.Command) (*format.ClusterDocument, error) {
 }
 
 // secrets are the passwords for logins that name none, and how to ask for one.
-func secrets(cmd *cli.Command) (*clusterfile.Secrets, error) {
+func secrets(ctx context.Context, cmd *cli.Command) (*clusterfile.Secrets, error) {
 	s := &clusterfile.Secrets{
 		Password:   secret(cmd, "passwd", "SEALER_PASSWD"),
 		Passphrase: secret(cmd, "pk-passwd", "SEALER_PK_PASSWD"),
@@ -200,7 +215,7 @@ func secrets(cmd *cli.Command) (*clusterfile.Secrets, error) {
 			if slices.Contains(cmd.StringSlice("Clusterfile"), "-") {
 				return "", fmt.Errorf("%s: prompt: the standard input is the Clusterfile: write env:NAME or file:PATH in it", what)
 			}
-			return ask(cmd.Root().Reader, cmd.Root().ErrWriter, what)
+			return ask(ctx, cmd.Root().Reader, cmd.Root().ErrWriter, what)
 		},
 	}
 	if cmd.String("passwd") == "-" {
@@ -224,25 +239,20 @@ func secret(cmd *cli.Command, flag, variable string) host.Secret {
 	return host.Secret(value)
 }
 
-// maxPassword bounds what is read as a password, in bytes.
-const maxPassword = 4096
-
 // ask reads a password, from a terminal without echo.
-func ask(in io.Reader, prompt io.Writer, what string) (host.Secret, error) {
-	if file, ok := in.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		fmt.Fprintf(prompt, "%s: ", what)
-		password, err := term.ReadPassword(int(file.Fd()))
-		fmt.Fprintln(prompt)
-		return host.Secret(password), err
+func ask(ctx context.Context, in io.Reader, out io.Writer, what string) (host.Secret, error) {
+	read := func() (string, error) { return commandline.Ask(ctx, in, out, "") }
+	if terminal, ok := commandline.Terminal(in); ok {
+		read = func() (string, error) { return commandline.AskSecret(ctx, terminal, out, what+": ") }
 	}
-	line, err := bufio.NewReader(io.LimitReader(in, maxPassword)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
+	secret, err := read()
+	if err == nil && secret == "" {
+		err = errors.New("nothing was entered")
+	}
+	if err != nil {
 		return "", fmt.Errorf("reading %s: %w", what, err)
 	}
-	if line = strings.TrimRight(line, "\r\n"); line == "" {
-		return "", fmt.Errorf("reading %s from the standard input: nothing there", what)
-	}
-	return host.Secret(line), nil
+	return host.Secret(secret), nil
 }
 
 func firstContact(out io.Writer) func(host.Host, string, string) error {
@@ -266,9 +276,9 @@ func plan(ctx context.Context, cmd *cli.Command) error {
 
 func perform(ctx context.Context, cmd *cli.Command, opts runner.Options) error {
 	if cmd.Args().Len() == 0 && len(cmd.StringSlice("Clusterfile")) == 0 {
-		return usage("no IMAGE, and no Clusterfile that names one")
+		return commandline.Usagef("no IMAGE, and no Clusterfile that names one")
 	}
-	s, err := site(cmd)
+	s, err := site(ctx, cmd)
 	if err != nil {
 		return err
 	}
@@ -277,7 +287,7 @@ func perform(ctx context.Context, cmd *cli.Command, opts runner.Options) error {
 		images = append([]string{named}, images...)
 	}
 	if len(images) == 0 {
-		return usage("no IMAGE: write it into the Clusterfile (spec.image), or name it")
+		return commandline.Usagef("no IMAGE: write it into the Clusterfile (spec.image), or name it")
 	}
 	return runner.Run(ctx, images, source.Options{PlainHTTP: cmd.Bool("plain-http")}, s, opts, cmd.Root().Writer)
 }
@@ -285,7 +295,7 @@ func perform(ctx context.Context, cmd *cli.Command, opts runner.Options) error {
 // apply is a run by a Clusterfile.
 func apply(ctx context.Context, cmd *cli.Command) error {
 	if len(cmd.StringSlice("Clusterfile")) == 0 {
-		return usage("apply needs a Clusterfile: -f Clusterfile")
+		return commandline.Usagef("apply needs a Clusterfile: -f Clusterfile")
 	}
 	return runImage(ctx, cmd)
 }
@@ -294,27 +304,16 @@ func options(cmd *cli.Command) runner.Options {
 	return runner.Options{DryRun: cmd.Bool("dry-run"), JSON: cmd.String("output") == "json"}
 }
 
-func oneImage(cmd *cli.Command) (string, error) {
-	switch args := cmd.Args(); {
-	case args.Len() == 0:
-		return "", usage("no IMAGE")
-	case args.Len() > 1:
-		return "", usage("one IMAGE, not %d: %s", args.Len(), strings.Join(args.Slice(), " "))
-	default:
-		return args.First(), nil
-	}
-}
-
 func deleteCluster(ctx context.Context, cmd *cli.Command) error {
 	if !cmd.Bool("all") {
-		return usage("delete needs --all")
+		return commandline.Usagef("delete needs --all")
 	}
-	s, err := site(cmd)
+	s, err := site(ctx, cmd)
 	if err != nil {
 		return err
 	}
 	if !cmd.Bool("yes") && !cmd.Bool("dry-run") {
-		if err := confirm(cmd, s.Clusterfile.Cluster.Name); err != nil {
+		if err := confirm(ctx, cmd, s.Clusterfile.Cluster.Name); err != nil {
 			return err
 		}
 	}
@@ -323,14 +322,16 @@ func deleteCluster(ctx context.Context, cmd *cli.Command) error {
 	return runner.Delete(ctx, s, opts, cmd.Root().Writer)
 }
 
-func confirm(cmd *cli.Command, cluster string) error {
-	file, ok := cmd.Root().Reader.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return usage("delete asks before it deletes, and there is no terminal: add --yes")
+func confirm(ctx context.Context, cmd *cli.Command, cluster string) error {
+	terminal, ok := commandline.Terminal(cmd.Root().Reader)
+	if !ok {
+		return commandline.Usagef("delete asks before it deletes, and there is no terminal: add --yes")
 	}
-	fmt.Fprintf(cmd.Root().ErrWriter, "delete cluster %s and all its data? type its name: ", cluster)
-	line, err := bufio.NewReader(file).ReadString('\n')
-	if err != nil || strings.TrimSpace(line) != cluster {
+	answer, err := commandline.Ask(ctx, terminal, cmd.Root().ErrWriter, fmt.Sprintf("delete cluster %s and all its data? type its name: ", cluster))
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(answer) != cluster {
 		return errors.New("not deleted")
 	}
 	return nil

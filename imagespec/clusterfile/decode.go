@@ -219,6 +219,14 @@ func shown(word string) string {
 
 // Suggest is the end of a message about an unknown word: the known word that is most like it, or what there is.
 func Suggest(wrong string, known []string) string {
+	if best := Nearest(wrong, known); best != "" {
+		return ": did you mean " + best + "?"
+	}
+	return ": there are " + strings.Join(known, ", ")
+}
+
+// Nearest is the known word that a wrong one is a slip of; empty if there is none.
+func Nearest(wrong string, known []string) string {
 	best, least := "", 1+len(wrong)/3
 	for _, word := range known {
 		if len(wrong) > longest {
@@ -228,8 +236,5 @@ func Suggest(wrong string, known []string) string {
 			best, least = word, d-1
 		}
 	}
-	if best != "" {
-		return ": did you mean " + best + "?"
-	}
-	return ": there are " + strings.Join(known, ", ")
+	return best
 }

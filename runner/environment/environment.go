@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -50,7 +51,7 @@ func Parse(pairs []string) (Set, error) {
 	for _, pair := range pairs {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok {
-			return nil, fmt.Errorf("environment variable %q: write it as name=value", name)
+			return nil, errors.New("environment variable without a name: write it as name=value") // what is there may be the value
 		}
 		if err := Check(name, value); err != nil {
 			return nil, err

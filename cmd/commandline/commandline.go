@@ -1,0 +1,63 @@
+// Package commandline is the contract that both programs keep with the person who calls them: an unknown word is an unknown command, no
+// flag and no argument is silently ignored, an error in the call ends with status 2, and Ctrl-C ends the program.
+package commandline
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/urfave/cli/v3"
+)
+
+// Exit statuses besides 0.
+const (
+	Failed      = 1
+	Usage       = 2
+	Interrupted = 130 // 128 and the number of SIGINT, as shells have it
+)
+
+// UsageError is an error in how the program was called.
+type UsageError struct{ text string }
+
+func (e *UsageError) Error() string { return e.text }
+
+// Usagef makes a [UsageError].
+func Usagef(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
+
+// Execute runs a program, and returns its exit status. resume is what to do after an interruption; it may be empty.
+func Execute(ctx context.Context, program *cli.Command, args []string, resume string) int {
+	k := keep(program, args)
+	err := cmp.Or(program.Run(ctx, args), k.noHelp)
+	if err == nil {
+		return 0
+	}
+	status, text := Failed, err.Error()
+	var usage *UsageError
+	if errors.As(err, &usage) {
+		status, text = Usage, fmt.Sprintf("%s (see %s --help)", text, program.Name)
+	} else if by, interrupted := interruptedBy(ctx, err); interrupted {
+		status, text = by, strings.TrimSuffix("interrupted; "+resume, "; ")
+	}
+	fmt.Fprintf(program.ErrWriter, "%s: %s\n", program.Name, Printable(text))
+	return status
+}
+
+// Printable escapes the control characters of a text, which would move a terminal's cursor or change its colours. Line breaks and tabs stay.
+func Printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case r == '\n' || r == '\t' || !unicode.IsControl(r) && !unicode.Is(unicode.Bidi_Control, r):
+			b.WriteRune(r)
+		default:
+			quoted := strconv.QuoteRuneToASCII(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/kubefile/kubefile/cmd/commandline"
+	"github.com/kubefile/kubefile/cmd/commandline/commandlinetest"
+)
+
+func TestEveryFlag(t *testing.T) { commandlinetest.Check(t, application) }
+
+// TestWords: a word that cannot name an image is a command, wherever it stands, and is never looked up in a registry.
+func TestWords(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("layout", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for line, want := range map[string]string{
+		"statsu":                                `unknown command "statsu"; did you mean "status"?`,
+		"statsu -m 127.0.0.1":                   `unknown command "statsu"; did you mean "status"?`,
+		"-m 127.0.0.1 statsu":                   `unknown command "statsu"; did you mean "status"?`,
+		"-m 127.0.0.1 -- statsu":                `unknown command "statsu"; did you mean "status"?`,
+		"statsu --missed":                       `unknown command "statsu"; did you mean "status"?`,
+		"-m 127.0.0.1 statsu --missed":          `unknown command "statsu"; did you mean "status"?`,
+		"help statsu":                           `unknown command "statsu"; did you mean "status"?`,
+		"h statsu":                              `unknown command "statsu"; did you mean "status"?`,
+		"--help statsu":                         `unknown command "statsu"; did you mean "status"?`,
+		"STATUS -m 127.0.0.1":                   `unknown command "STATUS"; did you mean "status"?`,
+		"applay -f x":                           `unknown command "applay"; did you mean "apply"?`,
+		"applay -f x --server y":                `unknown command "applay"; did you mean "apply"?`,
+		"reset -m 1.2.3.4":                      `unknown command "reset"`,
+		"join -m 1.2.3.4":                       `unknown command "join"`,
+		"upgrade foo":                           `unknown command "upgrade"`,
+		"check":                                 `unknown command "check"`,
+		"push":                                  `unknown command "push"`,
+		"pull":                                  `unknown command "pull"`,
+		"load":                                  `unknown command "load"`,
+		"completion bash":                       `unknown command "completion"`,
+		"registry srve":                         `unknown command "srve"`,
+		"registry":                              "no command given; there are serve",
+		"a:v1 statsu -m 127.0.0.1":              `unknown command "statsu"; did you mean "status"?`,
+		"a:v1 status -m 127.0.0.1":              `"status" is a command, and a command is the first word: sealer-run status`,
+		"-m 127.0.0.1 status":                   "flag --masters is before the command; write sealer-run status --masters",
+		"--dry-run version":                     "unknown flag --dry-run for version",
+		"a:v1 --dry-run false":                  `unknown command "false"`,
+		"layout -m 127.0.0.1":                   "for the file or directory of that name write ./layout",
+		"inspect layout":                        "for the file or directory of that name write ./layout",
+		"kubernetes -m 127.0.0.1":               "for an image of that name write kubernetes:latest",
+		"run kubernetes -m 127.0.0.1":           `"kubernetes" is not an image: for an image of that name write kubernetes:latest`,
+		"apply -f x kubernetes":                 `"kubernetes" is not an image`,
+		"plan kubernetes -m 127.0.0.1":          `"kubernetes" is not an image`,
+		"images kubernetes":                     `"kubernetes" is not an image`,
+		"inspect status":                        `"status" is a command`,
+		"version extra":                         `version takes no arguments, and got "extra"`,
+		"status ./x -m 127.0.0.1":               "status takes no arguments",
+		"delete ./x --all -m 127.0.0.1":         "delete takes no arguments",
+		"status --missed --served -m 127.0.0.1": "--served and --missed are mutually exclusive",
+		"status --missed -o json -m 127.0.0.1":  "--missed and --output are mutually exclusive",
+		"images a:v1 -m 127.0.0.1":              "--masters is for --from-cluster only",
+		"images a:v1 --why b:v1 --from-cluster": "--why and --from-cluster are mutually exclusive",
+		"gen --schema -m 127.0.0.1":             "stands alone",
+		"gen a:v1 -m 127.0.0.1 --output json":   "unknown flag --output for gen",
+	} {
+		stdout, stderr, status := call(t, "", strings.Fields(line)...)
+		if status != commandline.Usage || stdout != "" || !strings.Contains(stderr, want) {
+			t.Errorf("%s: got status %d, want %d with %q in:\n%s%s", line, status, commandline.Usage, want, stdout, stderr)
+		}
+	}
+}
+
+// TestRepeatedAddresses: every -m and -n counts.
+func TestRepeatedAddresses(t *testing.T) {
+	image := layout(t)
+	stdout, stderr, status := call(t, "", "gen", image, "-m", "10.0.0.1", "-n", "10.0.0.4,10.0.0.5", "--masters", "10.0.0.2-10.0.0.3", "--nodes=10.0.0.6")
+	if status != 0 {
+		t.Fatal(status, stderr)
+	}
+	for i := range 6 {
+		if address := fmt.Sprintf("10.0.0.%d", i+1); strings.Count(stdout, address) != 1 {
+			t.Errorf("%s is not in it once:\n%s", address, stdout)
+		}
+	}
+}
