@@ -49,8 +49,11 @@ func (p *proof) Run(ctx context.Context) error {
 	return p.keepProven(errors.Join(failed...), without)
 }
 
-// identity is the ID that the first host has that knows one, masters first.
+// identity is the ID of the state or, where that was lost, of the first host that knows one, masters first.
 func (p *proof) identity(surveys []*agent.Survey) string {
+	if !p.stateless {
+		return p.state.ID
+	}
 	for _, m := range slices.Concat(p.masters(), p.nodes()) {
 		if s := surveys[m.index]; s != nil && s.Record != nil {
 			return s.Record.ID
