@@ -30,7 +30,15 @@ type usage struct {
 // the others.
 func readCommands(c *collector, t *tree, opts Options) {
 	s := newShell(c.fsys)
-	s.start, s.document = c.program, c.readHereDocument
+	s.document = c.readHereDocument
+	s.start = func(p program) {
+		before := len(c.problems)
+		c.program(p)
+		for i := range c.problems[before:] {
+			// Branches that are followed one by one may not belong together.
+			c.problems[before+i].Fatal = c.problems[before+i].Fatal && s.choice.number == 0
+		}
+	}
 	s.unread = func(at imagespec.Finding, reason string) {
 		c.usage.unclear = true
 		c.problem(at.File, at.Line, false, "not followed, for it is no shell script: %s", reason)

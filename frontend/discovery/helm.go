@@ -17,11 +17,13 @@ type install struct {
 	release   string
 	namespace string
 	noHooks   bool
-	guessed   bool // because nothing is known to install the chart
-	values    ValueSet
-	dir       string            // where the command runs
-	input     string            // its standard input
-	at        imagespec.Finding // of the command; without a file for none
+	// skipSchema says that values are not validated.
+	skipSchema bool
+	guessed    bool // because nothing is known to install the chart
+	values     ValueSet
+	dir        string            // where the command runs
+	input      string            // its standard input
+	at         imagespec.Finding // of the command; without a file for none
 }
 
 // helm notes the chart that a helm command installs (https://helm.sh/docs/helm/helm_install/, and the same of upgrade and template).
@@ -38,6 +40,16 @@ func (c *collector) helm(p program) {
 	args := flags.Args()
 	if len(args) < 2 || !slices.Contains([]string{"install", "upgrade", "template"}, args[0]) {
 		return
+	}
+	named := 3 // the verb, the release, the chart
+	if generate, _ := flags.GetBool("generate-name"); generate {
+		named = 2
+	}
+	for i := len(args) - 1; i > 0 && len(args) > named; i-- {
+		if word := args[i]; strings.HasPrefix(word, "$") {
+			c.problem(p.at.File, p.at.Line, false, "the helm command is followed without %s, which is not known before it runs: what it sets may need other images", word)
+			args = slices.Delete(slices.Clone(args), i, i+1)
+		}
 	}
 	chart := args[len(args)-1]
 	if len(args) > 2 {
@@ -64,7 +76,7 @@ func (c *collector) helm(p program) {
 }
 
 func (in install) equal(other install) bool {
-	return in.chart == other.chart && in.release == other.release && in.namespace == other.namespace && in.noHooks == other.noHooks &&
+	return in.chart == other.chart && in.release == other.release && in.namespace == other.namespace && in.noHooks == other.noHooks && in.skipSchema == other.skipSchema &&
 		in.dir == other.dir && in.input == other.input && in.values.equal(other.values)
 }
 
@@ -81,6 +93,7 @@ func helmFlags(in *install) *pflag.FlagSet {
 	f.StringArrayVar(&in.values.SetLiteral, "set-literal", nil, "")
 	f.StringVar(&in.release, "name", "", "") // Helm 2
 	f.BoolVar(&in.noHooks, "no-hooks", false, "")
+	f.BoolVar(&in.skipSchema, "skip-schema-validation", false, "")
 	f.String("repo", "", "")
 	f.BoolP("generate-name", "g", false, "")
 	f.BoolP("install", "i", false, "")
@@ -88,7 +101,7 @@ func helmFlags(in *install) *pflag.FlagSet {
 		"atomic", "cleanup-on-fail", "create-namespace", "debug", "dependency-update", "devel", "disable-openapi-validation", "enable-dns",
 		"force", "force-conflicts", "force-replace", "hide-notes", "hide-secret", "include-crds", "insecure-skip-tls-verify", "is-upgrade",
 		"kube-insecure-skip-tls-verify", "pass-credentials", "plain-http", "render-subchart-notes", "replace", "reset-then-reuse-values",
-		"reset-values", "reuse-values", "rollback-on-failure", "skip-crds", "skip-schema-validation", "skip-tests", "take-ownership",
+		"reset-values", "reuse-values", "rollback-on-failure", "skip-crds", "skip-tests", "take-ownership",
 		"validate", "verify", "wait-for-jobs",
 	} {
 		f.Bool(name, false, "")

@@ -34,6 +34,8 @@ type shell struct {
 	written  map[string]string                         // files that are written by here-documents
 	seen     map[string]bool                           // scripts that were followed
 	steps    int                                       // that are left
+	looped   map[string]bool                           // variables of loops over words
+	choice   choice
 }
 
 const (
@@ -46,7 +48,7 @@ const (
 )
 
 func newShell(fsys fs.FS) *shell {
-	return &shell{fsys: fsys, written: map[string]string{}, seen: map[string]bool{}, steps: maxShellSteps}
+	return &shell{fsys: fsys, written: map[string]string{}, seen: map[string]bool{}, looped: map[string]bool{}, steps: maxShellSteps}
 }
 
 // scope is what a script has at one point.
@@ -57,6 +59,7 @@ type scope struct {
 	variables map[string]expand.Variable
 	params    []string // "$0" first
 	functions map[string]*syntax.Stmt
+	hidden    map[string]hiddenVariable // by those of the function that is called
 	depth     int
 }
 
@@ -86,6 +89,10 @@ func (sc *scope) place(n syntax.Node) imagespec.Finding {
 
 // command follows one command line of the cluster image.
 func (s *shell) command(line string, opts Options, at imagespec.Finding) {
+	s.eachChoice(func() { s.once(line, opts, at) })
+}
+
+func (s *shell) once(line string, opts Options, at imagespec.Finding) {
 	sc := scope{
 		at: at, text: line, dir: within("", opts.WorkingDir), params: []string{"sh"},
 		variables: map[string]expand.Variable{}, functions: map[string]*syntax.Stmt{},
@@ -99,8 +106,10 @@ func (s *shell) command(line string, opts Options, at imagespec.Finding) {
 
 // script follows a script that nothing calls with known parameters.
 func (s *shell) script(name string) {
-	sc := scope{variables: map[string]expand.Variable{}, functions: map[string]*syntax.Stmt{}}
-	s.call(&sc, name, nil, false)
+	s.eachChoice(func() {
+		sc := scope{variables: map[string]expand.Variable{}, functions: map[string]*syntax.Stmt{}}
+		s.call(&sc, name, nil, false)
+	})
 }
 
 func (s *shell) parse(sc *scope) {
@@ -129,7 +138,13 @@ func (s *shell) call(sc *scope, name string, params []string, sourced bool) {
 	if !sourced {
 		inner = *sc.fork()
 	}
-	inner.text, inner.depth, inner.params = text, sc.depth+1, append([]string{"/" + name}, params...)
+	inner.text, inner.depth = text, sc.depth+1
+	if !sourced {
+		inner.hidden = nil
+	}
+	if !sourced || len(params) > 0 {
+		inner.params = append([]string{"/" + name}, params...)
+	}
 	if sc.at.File != "" {
 		inner.at.Chain = append(slices.Clone(sc.at.Chain), "script "+name)
 	}
@@ -137,6 +152,8 @@ func (s *shell) call(sc *scope, name string, params []string, sourced bool) {
 	s.parse(&inner)
 	if sourced {
 		sc.dir = inner.dir
+	} else {
+		s.choice.left = false
 	}
 }
 
@@ -147,7 +164,7 @@ func (s *shell) all(sc *scope, statements []*syntax.Stmt) {
 }
 
 func (s *shell) statement(sc *scope, st *syntax.Stmt, input string) {
-	if s.steps--; s.steps < 0 || st == nil {
+	if s.steps--; s.steps < 0 || st == nil || s.choice.left {
 		return
 	}
 	input, output := s.redirects(sc, st, input)
@@ -155,7 +172,7 @@ func (s *shell) statement(sc *scope, st *syntax.Stmt, input string) {
 	case *syntax.CallExpr:
 		s.simple(sc, cmd, input, output)
 	case *syntax.DeclClause:
-		s.assign(sc, cmd.Args)
+		s.declare(sc, cmd)
 	case *syntax.BinaryCmd:
 		if cmd.Op != syntax.Pipe && cmd.Op != syntax.PipeAll {
 			s.statement(sc, cmd.X, input)
@@ -170,14 +187,9 @@ func (s *shell) statement(sc *scope, st *syntax.Stmt, input string) {
 	case *syntax.Subshell:
 		s.all(sc.fork(), cmd.Stmts)
 	case *syntax.IfClause:
-		for clause := cmd; clause != nil; clause = clause.Else {
-			s.all(sc, clause.Cond)
-			s.all(sc, clause.Then)
-		}
+		s.condition(sc, cmd)
 	case *syntax.CaseClause:
-		for _, item := range cmd.Items {
-			s.all(sc, item.Stmts)
-		}
+		s.cases(sc, cmd)
 	case *syntax.WhileClause:
 		s.while(sc, cmd, input)
 	case *syntax.ForClause:
@@ -205,16 +217,29 @@ func (s *shell) redirects(sc *scope, st *syntax.Stmt, input string) (in, out str
 		case syntax.WordHdoc:
 			input, _ = s.word(sc, r.Word)
 		case syntax.RdrIn:
-			if name, ok := s.word(sc, r.Word); ok {
+			if substitution := substituted(r.Word); substitution != nil {
+				s.all(sc.fork(), substitution.Stmts)
+				input, _ = s.capture(sc.fork(), substitution.Stmts)
+			} else if name, ok := s.word(sc, r.Word); ok {
 				input, _ = s.read(within(sc.dir, name))
 			}
 		case syntax.RdrOut, syntax.AppOut, syntax.RdrClob:
 			if name, ok := s.word(sc, r.Word); ok && (r.N == nil || r.N.Value == "1") {
 				out = within(sc.dir, name)
+				s.opened(out, r.Op == syntax.AppOut)
 			}
 		}
 	}
 	return input, out
+}
+
+// opened empties a file that a statement writes to, or keeps what is in it.
+func (s *shell) opened(name string, appended bool) {
+	if !appended {
+		delete(s.written, name)
+	} else if text, ok := s.read(name); ok {
+		s.written[name] = text
+	}
 }
 
 // read returns the content of a file that scripts wrote, or that is in the rootfs.
@@ -229,38 +254,40 @@ func (s *shell) read(name string) (string, bool) {
 	return string(data), err == nil
 }
 
-// while follows "while read -r line" once for each line of its input, and any other loop once.
+// substituted returns the process of a word <(…), or nil.
+func substituted(w *syntax.Word) *syntax.ProcSubst {
+	if w == nil || len(w.Parts) != 1 {
+		return nil
+	}
+	substitution, _ := w.Parts[0].(*syntax.ProcSubst)
+	return substitution
+}
+
+// while follows "while read -r line" once for each line of its input, a loop that shifts parameters once for each of them, and any other
+// loop once.
 func (s *shell) while(sc *scope, cmd *syntax.WhileClause, input string) {
-	var names []string
+	var read *syntax.CallExpr
 	if len(cmd.Cond) > 0 {
 		if call, ok := cmd.Cond[len(cmd.Cond)-1].Cmd.(*syntax.CallExpr); ok && len(call.Args) > 1 && call.Args[0].Lit() == "read" {
-			for _, arg := range call.Args[1:] {
-				if name := arg.Lit(); syntax.ValidName(name) {
-					names = append(names, name)
-				}
-			}
+			read = call
 		}
 	}
 	s.all(sc, cmd.Cond)
-	if len(names) == 0 || input == "" {
-		s.all(sc, cmd.Do)
+	if read == nil || input == "" {
+		for left := len(sc.params) + 1; left > len(sc.params) && s.steps >= 0; {
+			left = len(sc.params)
+			s.all(sc, cmd.Do)
+			if len(sc.params) <= 1 {
+				return
+			}
+		}
 		return
 	}
 	for line := range strings.Lines(input) {
 		if s.steps < 0 {
 			return
 		}
-		fields := strings.Fields(line)
-		for i, name := range names {
-			value := ""
-			if i < len(fields) {
-				value = fields[i]
-			}
-			if i == len(names)-1 && i < len(fields) {
-				value = strings.Join(fields[i:], " ")
-			}
-			sc.set(name, value)
-		}
+		s.simple(sc, read, line, "")
 		s.all(sc, cmd.Do)
 	}
 }
@@ -279,6 +306,7 @@ func (s *shell) loop(sc *scope, cmd *syntax.ForClause) {
 		if s.steps < 0 {
 			return
 		}
+		s.looped[iter.Name.Value] = true
 		sc.set(iter.Name.Value, item)
 		s.all(sc, cmd.Do)
 	}

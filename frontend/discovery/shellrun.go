@@ -20,17 +20,23 @@ func (s *shell) simple(sc *scope, cmd *syntax.CallExpr, input, output string) {
 		s.assign(own, cmd.Assigns)
 	}
 	words := unwrap(s.fields(sc, cmd.Args))
-	if len(words) == 0 {
+	if len(words) == 0 || s.builtin(sc, own.Get("IFS").String(), words, input) {
 		return
 	}
 	if printed, ok := s.output(sc, words, input); ok && output != "" {
-		s.written[output] = printed
+		s.written[output] += printed
 	}
 	args := words[1:]
 	switch name := path.Base(words[0]); {
 	case name == "tee" && len(args) > 0:
-		s.written[within(sc.dir, args[len(args)-1])] = input
-	case name == "set" || name == "cd": // "cd" has changed the directory by now
+		file := within(sc.dir, args[len(args)-1])
+		s.opened(file, args[0] == "-a")
+		s.written[file] += input
+	case name == "cd": // it has changed the directory by now
+	case name == "exit":
+		s.choice.leave()
+	case name == "xargs":
+		s.xargs(own, cmd, args, input)
 	case name == "eval":
 		s.nested(sc, cmd, strings.Join(args, " "))
 	case sc.functions[words[0]] != nil:
@@ -77,7 +83,43 @@ func (s *shell) nested(sc *scope, cmd *syntax.CallExpr, text string) {
 	inner := *sc
 	inner.text, inner.depth, inner.at = text, sc.depth+1, sc.place(cmd)
 	s.parse(&inner)
-	sc.dir = inner.dir
+	sc.dir, sc.params = inner.dir, inner.params
+}
+
+// xargs follows a program that is started with the words of the input.
+func (s *shell) xargs(sc *scope, cmd *syntax.CallExpr, args []string, input string) {
+	place := ""
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		option, rest := args[0], args[1:]
+		if len(option) == 2 && strings.Contains("nILPsd", option[1:]) && len(rest) > 0 {
+			if option == "-I" {
+				place = rest[0]
+			}
+			rest = rest[1:]
+		} else if strings.HasPrefix(option, "-I") {
+			place = option[2:]
+		}
+		args = rest
+	}
+	if len(args) == 0 || input == "" {
+		return
+	}
+	at := sc.place(cmd)
+	for line := range strings.Lines(input) {
+		for _, word := range strings.Fields(line) {
+			if s.steps--; s.steps < 0 {
+				return
+			}
+			words := append(slices.Clone(args), word)
+			if place != "" {
+				words = slices.Clone(args)
+				for i := range words {
+					words[i] = strings.ReplaceAll(words[i], place, word)
+				}
+			}
+			s.start(program{words: words, dir: sc.dir, at: at})
+		}
+	}
 }
 
 func (s *shell) function(sc *scope, body *syntax.Stmt, args []string) {
@@ -87,7 +129,9 @@ func (s *shell) function(sc *scope, body *syntax.Stmt, args []string) {
 	inner := *sc
 	inner.depth = sc.depth + 1
 	inner.params = append([]string{"sh"}, args...)
+	inner.hidden = map[string]hiddenVariable{}
 	s.statement(&inner, body, "")
+	inner.restore()
 	sc.dir = inner.dir
 }
 

@@ -164,33 +164,6 @@ func (s *shell) fields(sc *scope, words []*syntax.Word) []string {
 	return all
 }
 
-func (s *shell) assign(sc *scope, assignments []*syntax.Assign) {
-	for _, a := range assignments {
-		switch {
-		case a.Name == nil || a.Naked:
-		case a.Array != nil:
-			var list []string
-			for _, element := range a.Array.Elems {
-				if element.Value != nil {
-					list = append(list, s.fields(sc, []*syntax.Word{element.Value})...)
-				}
-			}
-			sc.variables[a.Name.Value] = expand.Variable{Set: true, Kind: expand.Indexed, List: list}
-		default:
-			value, ok := s.word(sc, a.Value)
-			if !ok {
-				value = "${" + a.Name.Value + "}"
-			}
-			if a.Append {
-				value = sc.variables[a.Name.Value].String() + value
-			}
-			if len(value) <= maxShellText {
-				sc.set(a.Name.Value, value)
-			}
-		}
-	}
-}
-
 // capture returns what statements print, if they are of the few programs whose output follows from their words.
 func (s *shell) capture(sc *scope, statements []*syntax.Stmt) (string, bool) {
 	var out strings.Builder
@@ -237,6 +210,8 @@ func (s *shell) output(sc *scope, words []string, input string) (string, bool) {
 			args = args[1:]
 		}
 		return strings.Join(args, " ") + "\n", true
+	case "printf":
+		return printed(args)
 	case "dirname", "readlink", "realpath":
 		if len(args) == 0 {
 			return "", false
@@ -270,6 +245,34 @@ func (s *shell) output(sc *scope, words []string, input string) (string, bool) {
 		return all.String(), true
 	}
 	return "", false
+}
+
+// printed returns what printf prints, if its format has nothing but %s and line ends.
+func printed(args []string) (string, bool) {
+	if len(args) == 0 {
+		return "", false
+	}
+	if args[0] == "--" && len(args) > 1 {
+		args = args[1:]
+	}
+	format := strings.NewReplacer(`\n`, "\n", `\t`, "\t").Replace(args[0])
+	parts := strings.Split(strings.ReplaceAll(format, "%b", "%s"), "%s")
+	if strings.ContainsAny(strings.Join(parts, ""), `%\`) {
+		return "", false
+	}
+	var out strings.Builder
+	for args = args[1:]; ; {
+		for i, part := range parts {
+			if i > 0 && len(args) > 0 {
+				out.WriteString(args[0])
+				args = args[1:]
+			}
+			out.WriteString(part)
+		}
+		if len(args) == 0 || len(parts) == 1 {
+			return out.String(), out.Len() <= maxShellText
+		}
+	}
 }
 
 // changed is the directory after "cd".

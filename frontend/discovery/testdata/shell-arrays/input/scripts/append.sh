@@ -1,0 +1,3 @@
+args=(--set tag=append)
+args+=(--set side=true)
+helm install web ./charts/web "${args[@]}"
