@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -147,15 +148,43 @@ func (in *install) complete(ch *chart.Chart) {
 
 // readRendered searches what a chart renders to for one installation.
 func (c *collector) readRendered(ctx context.Context, r *rendering) error {
-	rendered, err := c.render(ctx, r)
+	if err := c.readRelease(ctx, *r); err != nil || !tellsUpgrades(r.packed) {
+		return err
+	}
+	upgrade := *r
+	upgrade.upgrade = true // by the same command, once more
+	return c.readRelease(ctx, upgrade)
+}
+
+func (c *collector) readRelease(ctx context.Context, r rendering) error {
+	rendered, err := c.render(ctx, &r)
 	if err != nil {
 		return err
 	}
-	s := chartSearch{c: c, rendering: r}
+	s := chartSearch{c: c, rendering: &r}
 	for _, name := range slices.Sorted(maps.Keys(rendered)) {
 		s.search(name, []byte(rendered[name]))
 	}
+	s.annotations(r.chart, r.values, rendered)
 	return nil
+}
+
+// tellsUpgrades reports whether a chart may render to something else when its release is there already.
+func tellsUpgrades(packed packedChart) bool {
+	return slices.ContainsFunc(packed.files, func(f *archive.BufferedFile) bool {
+		if isArchive(f.Name) {
+			return true // of a subchart
+		}
+		for _, field := range []string{"IsUpgrade", "IsInstall", "Revision"} {
+			if strings.HasPrefix(path.Base(f.Name), "README") || path.Base(f.Name) == "Chart.yaml" {
+				return false
+			}
+			if bytes.Contains(f.Data, []byte(field)) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // render renders a chart for one installation, and notes what is wrong with it.
@@ -178,10 +207,40 @@ func (c *collector) render(ctx context.Context, r *rendering) (map[string]string
 	if err != nil {
 		return nil, fmt.Errorf("rendering chart %s: %w", r.packed.name, err)
 	}
+	if failures, err = r.compared(ctx, failures); err != nil {
+		return nil, fmt.Errorf("rendering chart %s: %w", r.packed.name, err)
+	}
 	for _, f := range failures {
-		r.failed(c, f)
+		// What a chart refuses to upgrade without, such as a password, is in the release that is there.
+		if !r.upgrade || !f.passed {
+			r.failed(c, f)
+		}
 	}
 	return rendered, nil
+}
+
+// compared tells the failures that come from what a chart looks up in the cluster.
+func (r *rendering) compared(ctx context.Context, failures []failure) ([]failure, error) {
+	asks := slices.ContainsFunc(r.packed.files, func(f *archive.BufferedFile) bool {
+		return isArchive(f.Name) || bytes.Contains(f.Data, []byte("lookup"))
+	})
+	if !asks || !slices.ContainsFunc(failures, func(f failure) bool { return f.passed }) {
+		return failures, nil
+	}
+	loaded, err := loader.LoadFiles(r.packed.files)
+	if err != nil {
+		return nil, err
+	}
+	alone := rendering{packed: r.packed, install: r.install, upgrade: r.upgrade, given: r.given, chart: loaded, capabilities: r.capabilities, alone: true}
+	_, others, err := alone.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range failures {
+		same := func(other failure) bool { return other.message == f.message }
+		failures[i].elsewhere = f.passed && !slices.ContainsFunc(others, same)
+	}
+	return failures, nil
 }
 
 // mend says how to give the chart a value.
@@ -228,7 +287,7 @@ func (r *rendering) failed(c *collector, f failure) {
 	if len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage], "") + " ..."
 	}
-	harmless := f.incomplete && r.doubtful || f.refused && r.install.at.File == ""
+	harmless := r.upgrade || f.elsewhere || f.incomplete && r.doubtful || f.refused && r.install.at.File == ""
 	c.problem(file, line, !harmless, "the chart %s cannot be rendered: %s%s", r.chart.Name(), message, mend)
 }
 
@@ -306,8 +365,9 @@ func hooksOf(root *yaml.Node) (h hooks) {
 	_ = root.Decode(&resource) // what has other types there is no hook
 	moments := resource.Metadata.Annotations["helm.sh/hook"]
 	h.any = moments != ""
+	h.test = h.any
 	for moment := range strings.SplitSeq(moments, ",") {
-		h.test = h.test || strings.HasPrefix(strings.TrimSpace(moment), "test")
+		h.test = h.test && strings.HasPrefix(strings.TrimSpace(moment), "test")
 	}
 	return h
 }

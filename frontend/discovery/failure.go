@@ -16,6 +16,10 @@ type failure struct {
 	value    string // the missing value, such as "ingress.host"; empty when not known
 	// incomplete charts lack a dependency: they cannot be installed by anyone.
 	incomplete bool
+	// passed is what a template refused and rendering passed over.
+	passed bool
+	// elsewhere says that the chart refuses a cluster in which nothing is installed. What is in that of the site is not known.
+	elsewhere bool
 	// refused values are not what the chart's schema asks for: Helm would not install it.
 	refused bool
 }

@@ -19,6 +19,8 @@ type rendering struct {
 	packed       packedChart
 	install      install
 	doubtful     bool           // commands install other charts, or a kustomization is made of it
+	upgrade      bool           // of an earlier release
+	alone        bool           // without a cluster to look things up in, as helm template does
 	given        map[string]any // values over the chart's own
 	chart        *chart.Chart
 	capabilities *common.Capabilities
@@ -26,6 +28,7 @@ type rendering struct {
 	sources  map[string][]byte       // templates and values, by the names that Helm gives them
 	marks    map[string]map[int]mark // where what is rendered stands in the templates, by name and line
 	aliases  map[string]string       // directories of dependencies, by those that Helm names them by
+	values   common.Values           // that the templates see
 	failures []failure
 }
 
@@ -51,12 +54,18 @@ func (r *rendering) render(ctx context.Context) map[string]string {
 	release := common.ReleaseOptions{Name: r.install.release, Namespace: r.install.namespace, Revision: 1, IsInstall: true}
 	// Helm would ask the network for schemas that they refer to, and render nothing after a failure.
 	const skipSchemas = true
+	if r.upgrade {
+		release.Revision, release.IsInstall, release.IsUpgrade = 2, false, true
+	}
 	values, err := util.ToRenderValuesWithSchemaValidation(r.chart, r.given, release, r.capabilities, skipSchemas)
 	if err != nil {
 		r.failures = append(r.failures, failure{message: err.Error()})
 		return nil
 	}
-	r.failures = append(r.failures, schemaFailures(r.chart, values["Values"])...)
+	r.values = asMap(values["Values"])
+	if !r.install.skipSchema {
+		r.failures = append(r.failures, schemaFailures(r.chart, r.values)...)
+	}
 	rendered := r.execute(ctx, values)
 	r.marks = r.locate(ctx, values, rendered)
 	for name := range rendered {
@@ -114,11 +123,13 @@ func (r *rendering) execute(ctx context.Context, values common.Values) map[strin
 	note := func(message string) {
 		if !noted[message] {
 			noted[message] = true
-			r.failures = append(r.failures, refused(r.sources, message))
+			f := refused(r.sources, message)
+			f.passed = true
+			r.failures = append(r.failures, f)
 		}
 	}
 	for {
-		rendered, err := tolerant(note).RenderWithContext(ctx, r.chart, values)
+		rendered, err := r.tolerant(note).RenderWithContext(ctx, r.chart, values)
 		if err == nil {
 			return rendered
 		}
@@ -131,7 +142,7 @@ func (r *rendering) execute(ctx context.Context, values common.Values) map[strin
 }
 
 // tolerant is Helm's engine, but for the functions that end a rendering: they note why.
-func tolerant(note func(message string)) engine.Engine {
+func (r *rendering) tolerant(note func(message string)) engine.Engine {
 	return engine.Engine{CustomTemplateFuncs: template.FuncMap{
 		"fail": func(message string) string {
 			note(message)
@@ -144,13 +155,24 @@ func tolerant(note func(message string)) engine.Engine {
 			note(message)
 			return ""
 		},
+		"lookup": r.lookup,
 	}}
+}
+
+// lookup finds what a cluster has in which nothing is installed: no object, and of every kind an empty list.
+func (r *rendering) lookup(apiVersion, kind, _, name string) map[string]any {
+	if name != "" || r.alone {
+		return map[string]any{}
+	}
+	return map[string]any{
+		"apiVersion": apiVersion, "kind": kind + "List", "metadata": map[string]any{"resourceVersion": "1"}, "items": []any{},
+	}
 }
 
 // locate finds the lines of the templates that made what is rendered, as far as they can be told.
 func (r *rendering) locate(ctx context.Context, values common.Values, rendered map[string]string) map[string]map[int]mark {
 	names := annotate(r.chart, nil)
-	annotated, err := tolerant(func(string) {}).RenderWithContext(ctx, r.chart, values)
+	annotated, err := r.tolerant(func(string) {}).RenderWithContext(ctx, r.chart, values)
 	located := map[string]map[int]mark{}
 	if err != nil {
 		return located // an annotation was in the way; the findings are without lines
