@@ -17,7 +17,7 @@ const lookScript = `say() { printf '%s\n' "$1"; }
 [ -x "$1" ] && say agent
 [ -d "$2" ] && say dir
 [ -e "$2/$4" ] && say journal
-[ -n "$(find "$2" -mindepth 1 -maxdepth 1 ! -name lost+found 2>/dev/null | head -n 1)" ] && say full
+[ -n "$(find "$2" -mindepth 1 -maxdepth 1 ! -name lost+found ! -name created.lock 2>/dev/null | head -n 1)" ] && say full
 [ -d "$3" ] && say image
 shift 4
 for marker; do [ -s "$marker" ] && say "$marker"; done
