@@ -81,8 +81,8 @@ func Describe(config ocispec.Image) (*Description, error) {
 		return nil, fmt.Errorf("working directory: %w", err)
 	}
 	for _, variable := range config.Config.Env {
-		if name, _, ok := strings.Cut(variable, "="); !ok || name == "" || strings.ContainsRune(variable, 0) {
-			return nil, fmt.Errorf("environment: %w: %q is not name=value", ErrInvalid, variable)
+		if err := CheckVariable(variable); err != nil {
+			return nil, err
 		}
 		if !strings.HasPrefix(variable, "PATH=") {
 			d.Env = append(d.Env, variable)
@@ -142,8 +142,8 @@ func checkCommands(commands []Command) error {
 		return fmt.Errorf("%w: %d commands", ErrInvalid, len(commands))
 	}
 	for i, c := range commands {
-		if (c.Shell == "") == (len(c.Exec) == 0) {
-			return fmt.Errorf("%w: command %d has to be either shell or exec", ErrInvalid, i+1)
+		if err := CheckCommand(c); err != nil {
+			return fmt.Errorf("command %d: %w", i+1, err)
 		}
 	}
 	return nil

@@ -61,7 +61,7 @@ const (
 	// ApplicationsDir has a directory for each application.
 	ApplicationsDir = "applications"
 	// RunnerPath is the static runner of the image's platform.
-	RunnerPath = ".kubefile/sealer-run"
+	RunnerPath = RunnerDir + "/sealer-run"
 )
 
 // Limits on what is read (SPEC.md, section 8).
@@ -78,7 +78,9 @@ const (
 
 	maxRefSize  = 64 << 10
 	maxCommands = 4096
-	maxApps     = 1024
+	// maxCommandSize bounds one command, in bytes: it has to fit into one argument of a process, of 128 KiB on Linux, with what the run adds.
+	maxCommandSize = 100_000
+	maxApps        = 1024
 )
 
 var (

@@ -111,15 +111,21 @@ func checkDigest(d digest.Digest) error {
 	return nil
 }
 
-// SafePath checks the name of an entry of a layer and returns it relative to the root: no absolute path, no "..", no NUL. The root
-// itself is ".".
+// SafePath checks the name of an entry of a layer and returns it relative to the root: no absolute path, no "..", no NUL, nothing longer than
+// a file system takes. The root itself is ".".
 func SafePath(name string) (string, error) {
 	if name == "" || strings.ContainsRune(name, 0) || strings.HasPrefix(name, "/") {
 		return "", fmt.Errorf("path %q: %w", name, ErrInvalid)
 	}
+	if len(name) > maxPath {
+		return "", fmt.Errorf("path %.100q…: %w: more than %d bytes", name, ErrInvalid, maxPath)
+	}
 	for part := range strings.SplitSeq(name, "/") {
 		if part == ".." {
 			return "", fmt.Errorf("path %q leaves the root: %w", name, ErrInvalid)
+		}
+		if len(part) > maxName {
+			return "", fmt.Errorf("path %.100q…: %w: a name of more than %d bytes", name, ErrInvalid, maxName)
 		}
 	}
 	return path.Clean(name), nil

@@ -1,7 +1,6 @@
 package imagespec
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -209,20 +208,7 @@ func (s *Store) readRef(name string) (ocispec.Descriptor, error) {
 		return descriptor, err
 	}
 	defer file.Close()
-	data, err := readLimited(file, maxRefSize)
-	if err != nil {
-		return descriptor, fmt.Errorf("%s: %w", name, err)
-	}
-	if err := json.Unmarshal(data, &descriptor); err != nil {
-		return descriptor, fmt.Errorf("%s: %w: %w", name, ErrInvalid, err)
-	}
-	if err := checkManifest(descriptor); err != nil {
-		return descriptor, fmt.Errorf("%s: %w", name, err)
-	}
-	if strings.Contains(name, "/"+digestsDir+"/") && path.Base(name) != descriptor.Digest.Encoded()+refSuffix {
-		return descriptor, fmt.Errorf("%s: %w: it leads to %s", name, ErrInvalid, descriptor.Digest)
-	}
-	return descriptor, nil
+	return ReadRef(name, file)
 }
 
 func readLimited(r io.Reader, limit int64) ([]byte, error) {

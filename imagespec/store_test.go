@@ -7,8 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/fstest"
@@ -189,8 +191,41 @@ func TestValidStores(t *testing.T) {
 			if err := imagespec.ValidateStore(t.Context(), rootOf(t, made), made.Lock); err != nil {
 				t.Error(err)
 			}
+			if err := streamed(t, made); err != nil {
+				t.Errorf("read from layers: %v", err)
+			}
 		})
 	}
+}
+
+// streamed reads a store as image layers bring it.
+func streamed(t *testing.T, made *storetest.Store) error {
+	t.Helper()
+	inventory := imagespec.NewInventory()
+	fsys := rootOf(t, made)
+	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || name == "." {
+			return err
+		}
+		// Files that are no layer's: what was not finished, and what a later writer or a host adds.
+		if path.Base(name)[0] == '.' || name == "index.json" || strings.HasPrefix(name, "notes") {
+			return nil
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		file, err := fsys.Open(name)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		return inventory.Add(path.Join(imagespec.RegistryDir, name), info.Mode(), info.Size(), file)
+	})
+	if err != nil {
+		return err
+	}
+	return inventory.Check(t.Context(), made.Lock, ocispec.Platform{OS: "linux", Architecture: "amd64"})
 }
 
 func lockedManifest(reference string, top, manifest ocispec.Descriptor) imagespec.LockedImage {
@@ -278,7 +313,40 @@ func TestStoresThatAreRefused(t *testing.T) {
 			if !errors.Is(err, imagespec.ErrInvalid) && !errors.Is(err, imagespec.ErrNotFound) {
 				t.Errorf("got %v", err)
 			}
+			if err := streamed(t, made); !errors.Is(err, imagespec.ErrInvalid) && !errors.Is(err, imagespec.ErrNotFound) {
+				t.Errorf("read from layers: got %v", err)
+			}
 		})
+	}
+}
+
+func TestEveryDifferenceIsNamed(t *testing.T) {
+	made := storetest.New(t)
+	first, second := made.Embed("quay.io/a:1", []byte("a")), made.Embed("quay.io/b:1", []byte("b"))
+	made.Refer("quay.io/hidden:1", first.Index)
+	made.Remove("refs/quay.io/b/_tags/1.json")
+	made.Lock.Images = append(made.Lock.Images, lockedManifest("quay.io/c:1", second.Index, second.Manifest))
+	for reader, err := range map[string]error{
+		"a directory": imagespec.ValidateStore(t.Context(), rootOf(t, made), made.Lock), "layers": streamed(t, made),
+	} {
+		for _, want := range []string{"quay.io/hidden:1", "quay.io/b:1", "quay.io/c:1", "in the store, but not in the lock", "in the lock, but not in the store"} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v does not name %s", reader, err, want)
+			}
+		}
+	}
+}
+
+func TestImagesAreThereForThePlatform(t *testing.T) {
+	made := storetest.New(t)
+	made.Embed("quay.io/a:1", []byte("a"))
+	made.Lock.Images[0].Platforms[0].Platform = "linux/arm64"
+	if err := streamed(t, made); !errors.Is(err, imagespec.ErrInvalid) || !strings.Contains(err.Error(), "quay.io/a:1") {
+		t.Errorf("an image that is locked for another platform: %v", err)
+	}
+	made.Lock.Images[0].Platforms[0].Platform = "linux/amd64/v2"
+	if err := streamed(t, made); err != nil {
+		t.Errorf("a variant: %v", err)
 	}
 }
 

@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -22,24 +23,32 @@ func ValidateStore(ctx context.Context, fsys fs.FS, lock *Lock) error {
 	if err := checkFiles(ctx, fsys); err != nil {
 		return err
 	}
-	store := NewStore(fsys)
-	references, err := store.References()
+	return NewStore(fsys).check(ctx, lock)
+}
+
+// check checks everything but the bytes of blobs.
+func (s *Store) check(ctx context.Context, lock *Lock) error {
+	references, err := s.References()
 	if err != nil {
 		return err
 	}
 	if len(references) > 0 {
-		if err := store.checkLayout(); err != nil {
+		if err := s.checkLayout(); err != nil {
 			return err
 		}
 	}
 	held := make(map[string]map[digest.Digest]bool, len(references))
-	for full, descriptor := range references {
+	var incomplete []error
+	for _, full := range slices.Sorted(maps.Keys(references)) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if held[full], err = store.complete(descriptor); err != nil {
-			return fmt.Errorf("%s: %w", full, err)
+		if held[full], err = s.complete(references[full]); err != nil {
+			incomplete = append(incomplete, fmt.Errorf("%s: %w", full, err))
 		}
+	}
+	if err := differences(incomplete); err != nil {
+		return err
 	}
 	if lock == nil {
 		return nil
@@ -69,10 +78,9 @@ func checkFiles(ctx context.Context, fsys fs.FS) error {
 }
 
 func checkBlob(fsys fs.FS, name string) error {
-	algorithm, hash := path.Split(strings.TrimPrefix(name, blobsDir+"/"))
-	want := digest.NewDigestFromEncoded(digest.Algorithm(path.Clean(algorithm)), hash)
-	if file, err := BlobPath(want); err != nil || file != name {
-		return fmt.Errorf("%s: %w: not the name of a blob", name, ErrInvalid)
+	want, err := blobFromPath(name)
+	if err != nil {
+		return err
 	}
 	file, err := fsys.Open(name)
 	if err != nil {
@@ -129,10 +137,11 @@ func (s *Store) complete(root ocispec.Descriptor) (map[digest.Digest]bool, error
 	return held, err
 }
 
-// agree compares the lock with the references of a store and the manifests below them. A reference with tag and digest has a file for
-// each.
+// agree compares the lock with the references of a store and the manifests below them, and names every difference. A reference with tag and
+// digest has a file for each.
 func (l *Lock) agree(references map[string]ocispec.Descriptor, held map[string]map[digest.Digest]bool) error {
 	listed := map[string]bool{}
+	var found []error
 	for _, image := range l.Images {
 		names, err := image.names()
 		if err != nil {
@@ -143,23 +152,38 @@ func (l *Lock) agree(references map[string]ocispec.Descriptor, held map[string]m
 			descriptor, ok := references[full]
 			switch {
 			case !ok:
-				return fmt.Errorf("%s: %w: in the lock, but not in the store", full, ErrInvalid)
+				found = append(found, fmt.Errorf("%s: %w: in the lock, but not in the store", full, ErrInvalid))
+				continue
 			case descriptor.Digest != image.Digest:
-				return fmt.Errorf("%s: %w: %s in the lock, %s in the store", full, ErrInvalid, image.Digest, descriptor.Digest)
+				found = append(found, fmt.Errorf("%s: %w: %s in the lock, %s in the store", full, ErrInvalid, image.Digest, descriptor.Digest))
+				continue
+			case descriptor.MediaType != image.MediaType:
+				found = append(found, fmt.Errorf("%s: %w: media type %q in the lock, %q in the store", full, ErrInvalid, image.MediaType, descriptor.MediaType))
 			}
 			for _, p := range image.Platforms {
 				if !held[full][p.Digest] {
-					return fmt.Errorf("%s: %w: its manifest %s for %s is not in the store", full, ErrInvalid, p.Digest, p.Platform)
+					found = append(found, fmt.Errorf("%s: %w: its manifest %s for %s is not in the store", full, ErrInvalid, p.Digest, p.Platform))
 				}
 			}
 		}
 	}
-	for full := range references {
+	for _, full := range slices.Sorted(maps.Keys(references)) {
 		if !listed[full] {
-			return fmt.Errorf("%s: %w: in the store, but not in the lock", full, ErrInvalid)
+			found = append(found, fmt.Errorf("%s: %w: in the store, but not in the lock", full, ErrInvalid))
 		}
 	}
-	return nil
+	return differences(found)
+}
+
+// maxDifferences bounds how many differences an error names.
+const maxDifferences = 20
+
+// differences joins errors of the same kind.
+func differences(found []error) error {
+	if more := len(found) - maxDifferences; more > 0 {
+		found = append(found[:maxDifferences:maxDifferences], fmt.Errorf("%w: and %d more", ErrInvalid, more))
+	}
+	return errors.Join(found...)
 }
 
 // names are the references under which a store has the image.

@@ -8,9 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"strings"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/source"
 )
 
 // unpacker applies one layer to a tree (OCI image-spec, layer.md).
@@ -20,34 +20,30 @@ type unpacker struct {
 	left    int64           // bytes that may still be written
 }
 
-const (
-	whiteout       = ".wh."
-	whiteoutMeta   = ".wh..wh."
-	whiteoutOpaque = ".wh..wh..opq"
-)
-
 // entry applies one entry of the layer.
 func (u *unpacker) entry(header *tar.Header, name string, content io.Reader) error {
-	switch name {
-	case unpackedFile:
-		return fmt.Errorf("%w: the name is reserved", ErrInvalid)
-	case ".":
+	if name == "." {
 		return nil
 	}
-	dir, base := path.Split(name)
-	dir = path.Clean(dir)
-	if base == whiteoutOpaque {
-		return u.hideLower(dir)
+	hidden, ok, err := imagespec.ReadWhiteout(name)
+	switch {
+	case err != nil:
+		return err
+	case ok && hidden.Path == "":
+		return nil
+	case ok && hidden.Opaque:
+		return u.hideLower(hidden.Path)
+	case ok:
+		return u.hide(hidden.Path)
 	}
-	if strings.HasPrefix(base, whiteoutMeta) {
-		return nil // bookkeeping of AUFS
+	mode, err := source.EntryType(header)
+	if err == nil {
+		err = imagespec.CheckRootfs(name, mode)
 	}
-	if hidden, ok := strings.CutPrefix(base, whiteout); ok {
-		if hidden == "" || hidden == "." || hidden == ".." {
-			return fmt.Errorf("%w: not a whiteout", ErrInvalid)
-		}
-		return u.hide(path.Join(dir, hidden))
+	if err != nil {
+		return err
 	}
+	dir := path.Dir(name)
 	if err := u.root.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -79,6 +75,9 @@ func (u *unpacker) create(header *tar.Header, name string, content io.Reader) er
 		return u.root.Chmod(name, header.FileInfo().Mode().Perm()|header.FileInfo().Mode()&fs.ModeSticky)
 	case tar.TypeSymlink:
 		// It may point anywhere: nothing in this package follows it out of the tree.
+		if err := imagespec.CheckLink(header.Linkname); err != nil {
+			return err
+		}
 		if err := u.root.Symlink(header.Linkname, name); err != nil {
 			return err
 		}

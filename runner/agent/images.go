@@ -10,7 +10,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -24,8 +23,7 @@ const (
 	storeDir  = imagespec.RegistryDir
 	layersDir = "layers"
 
-	maxRefSize = 64 << 10     // bytes of one refs/ file
-	maxRefs    = maxState / 4 // bytes of all refs/ files of one layer
+	maxRefs = maxState / 4 // bytes of all refs/ files of one layer
 )
 
 type layerRequest struct {
@@ -90,13 +88,15 @@ func putLayer(r layerRequest, content io.Reader) (struct{}, error) {
 	}
 	got := &layerContent{Refs: make(map[string]ocispec.Descriptor)}
 	err = readLayer(content, r, func(header *tar.Header, name string, content io.Reader) error {
-		switch header.Typeflag {
-		case tar.TypeDir:
-			return nil
-		case tar.TypeReg:
-			return got.file(root, r.Dir, name, header.Size, content)
+		mode, err := source.EntryType(header)
+		if err != nil {
+			return err
 		}
-		return fmt.Errorf("%w: it is neither file nor directory", ErrInvalid)
+		file, err := imagespec.ReadStoreFile(name, mode)
+		if err != nil {
+			return err
+		}
+		return got.file(root, r.Dir, file, header.Size, content)
 	})
 	if err != nil {
 		return none, fmt.Errorf("image layer %s: %w", r.Digest, err)
@@ -109,56 +109,34 @@ func readLayer(content io.Reader, r layerRequest, visit func(header *tar.Header,
 	return source.ReadLayer(source.VerifyBlob(content, ocispec.Descriptor{Digest: r.Digest, Size: r.Size}), r.DiffID, visit)
 }
 
-// file takes in one file of the layer.
-func (c *layerContent) file(root *os.Root, dir, name string, size int64, content io.Reader) error {
-	inStore, ok := strings.CutPrefix(name, storeDir+"/")
+// file takes in one file of the layer. What makes the store a layout is written by commitImages.
+func (c *layerContent) file(root *os.Root, dir string, file imagespec.StoreFile, size int64, content io.Reader) error {
 	switch {
-	case ok && strings.HasPrefix(inStore, "blobs/"):
-		b, err := blobOf(inStore, size)
-		if err != nil {
-			return err
-		}
-		c.Blobs = append(c.Blobs, b)
-		if b.present(root, storeDir) {
-			return nil
-		}
-		if err := needSpace(dir, size); err != nil {
-			return err
-		}
-		return receive(root, storeDir, b, content)
-	case ok && strings.HasPrefix(inStore, "refs/"):
-		return c.ref(inStore, content)
-	case inStore == ocispec.ImageLayoutFile:
-		return nil // written by commitImages
+	case file.Ref != "":
+		return c.ref(file.Path, content)
+	case file.Blob == "":
+		return nil
 	}
-	return fmt.Errorf("%w: not a file of an embedded store", ErrInvalid)
-}
-
-// blobOf is the blob whose file is called so.
-func blobOf(name string, size int64) (blob, error) {
-	algorithm, hash := path.Split(strings.TrimPrefix(name, "blobs/"))
-	b := blob{digest.NewDigestFromEncoded(digest.Algorithm(path.Clean(algorithm)), hash), size}
-	if file, err := b.at(""); err != nil || file != name {
-		return b, fmt.Errorf("%w: not the name of a blob", ErrInvalid)
+	b := blob{file.Blob, size}
+	c.Blobs = append(c.Blobs, b)
+	if b.present(root, storeDir) {
+		return nil
 	}
-	return b, nil
+	if err := needSpace(dir, size); err != nil {
+		return err
+	}
+	return receive(root, storeDir, b, content)
 }
 
 // ref takes in one reference.
 func (c *layerContent) ref(name string, content io.Reader) error {
-	if _, err := imagespec.RefFromPath(name); err != nil {
-		return err
-	}
-	data, err := readBounded(content, name, maxRefSize)
+	counted := &io.LimitedReader{R: content, N: maxRefs}
+	descriptor, err := imagespec.ReadRef(name, counted)
 	if err != nil {
 		return err
 	}
-	if c.refBytes += len(data); c.refBytes > maxRefs {
+	if c.refBytes += int(maxRefs - counted.N); c.refBytes > maxRefs {
 		return fmt.Errorf("%w: more than %d bytes of references", ErrInvalid, maxRefs)
-	}
-	var descriptor ocispec.Descriptor
-	if err := json.Unmarshal(data, &descriptor); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	c.Refs[name] = descriptor
 	return nil

@@ -185,7 +185,7 @@ func TestDamagedImageLayers(t *testing.T) {
 		"reference that is none":    file("registry/refs/x.json", "{}"),
 		"reference that leads out":  file("registry/refs/a.io/../../../_tags/1.json", "{}"),
 		"reference without JSON":    file("registry/refs/a.io/a/_tags/2.json", "no"),
-		"reference too large":       file("registry/refs/a.io/a/_tags/2.json", strings.Repeat(" ", maxRefSize+1)),
+		"reference too large":       file("registry/refs/a.io/a/_tags/2.json", strings.Repeat(" ", 64<<10+1)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := ship(t, t.TempDir(), "", append(slices.Clone(embedded), entry)...)

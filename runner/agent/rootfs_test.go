@@ -38,7 +38,7 @@ func FuzzFilesAsUnpacked(f *testing.F) {
 			if entry.Type == tar.TypeReg {
 				entry.Content = fmt.Sprint(count)
 			}
-			hides = hides || strings.Contains(entry.Name, whiteout)
+			hides = hides || strings.Contains(entry.Name, ".wh.")
 			leads = leads || entry.Type == tar.TypeSymlink
 			layers[len(layers)-1] = append(layers[len(layers)-1], entry)
 		}

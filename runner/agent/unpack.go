@@ -11,6 +11,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
+
+	"github.com/kubefile/kubefile/imagespec"
 )
 
 const (
@@ -19,7 +21,7 @@ const (
 
 	// unpackedFile, in the tree it speaks of, says which layers the tree has. It
 	// moves with the tree, so the two can not disagree. No layer may hold it.
-	unpackedFile = ".kubefile/unpacked.json"
+	unpackedFile = imagespec.UnpackedPath
 )
 
 type unpackRequest struct {

@@ -13,7 +13,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/kubefile/kubefile/imagespec"
@@ -113,8 +112,6 @@ func artifact(t *testing.T, files ...sourcetest.Entry) *source.Artifact {
 	a.Name = "app:v1"
 	a.Description.Env = []string{"A=image", "B=image", "HOST_IP=image"}
 	a.Description.Commands = []imagespec.Command{{Shell: "kubectl apply -f first.yaml"}, {Exec: []string{"helm", "install", "second"}}}
-	a.Description.Lock = imagespec.NewLock("linux/amd64")
-	a.Description.Lock.Images = []imagespec.LockedImage{{Reference: "quay.io/a/b:1", Digest: digest.FromString("b")}}
 	return a
 }
 

@@ -19,11 +19,10 @@ const (
 	// MaxFilesSize bounds all files of all layers together, in bytes.
 	MaxFilesSize = 256 << 20
 
-	// The kernel takes no longer path, and follows no more links in one (path_resolution(7)).
-	maxPath  = 4096
+	// The kernel follows no more links in a path (path_resolution(7)).
 	maxLinks = 40
 
-	nodeSize = 500 // bytes of memory, about
+	nodeSize = 160 // bytes of memory, about
 )
 
 // File is a regular file of the rootfs.
@@ -42,13 +41,7 @@ func (a *Artifact) Files(ctx context.Context, want func(name string) bool) (map[
 	r := &rootfs{want: want, left: MaxFilesSize}
 	for _, layer := range a.RootfsLayers {
 		r.layer++
-		err := a.readLayer(ctx, layer, func(header *tar.Header, name string, content io.Reader) error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			return r.entry(header, name, content)
-		})
-		if err != nil {
+		if err := a.readLayer(ctx, layer, r.entry); err != nil {
 			return nil, err
 		}
 	}
@@ -57,8 +50,8 @@ func (a *Artifact) Files(ctx context.Context, want func(name string) bool) (map[
 	return found, nil
 }
 
-// rootfs is what matters of a rootfs while layers are applied to it (OCI image-spec,
-// layer.md): the wanted files, all symbolic links, and the directories on the way to them.
+// rootfs is a rootfs while layers are applied to it (OCI image-spec, layer.md): the names of
+// all files, and the content of those that are wanted.
 type rootfs struct {
 	root  node
 	layer int // that is being applied
@@ -66,10 +59,11 @@ type rootfs struct {
 	left  int64 // bytes that may still be kept
 }
 
-// node is a directory, a wanted file or a symbolic link.
+// node is a directory, a file or a symbolic link.
 type node struct {
 	children map[string]*node
-	file     *File
+	regular  bool
+	file     *File // of a regular file that is wanted
 	link     string
 	layer    int // that made the file or link
 }
@@ -102,33 +96,29 @@ func (n *node) hide(layer int) bool {
 	return len(n.children) == 0 && n.layer < layer
 }
 
-const (
-	whiteout       = ".wh."
-	whiteoutMeta   = ".wh..wh."
-	whiteoutOpaque = ".wh..wh..opq"
-)
-
 // entry applies one entry of a layer.
 func (r *rootfs) entry(header *tar.Header, name string, content io.Reader) error {
-	if len(name) > maxPath || len(header.Linkname) > maxPath {
-		return fmt.Errorf("%w: a path of more than %d bytes", imagespec.ErrInvalid, maxPath)
-	}
 	if name == "." {
 		return nil
 	}
-	base := path.Base(name)
-	if base == whiteoutOpaque {
-		return r.hide(path.Dir(name), false)
+	hidden, ok, err := imagespec.ReadWhiteout(name)
+	if err != nil {
+		return err
 	}
-	if strings.HasPrefix(base, whiteoutMeta) {
-		return nil // bookkeeping of AUFS
-	}
-	if hidden, ok := strings.CutPrefix(base, whiteout); ok {
-		if hidden == "" || hidden == "." || hidden == ".." {
-			return fmt.Errorf("%w: not a whiteout", imagespec.ErrInvalid)
+	if ok {
+		if hidden.Path == "" {
+			return nil
 		}
-		return r.hide(path.Join(path.Dir(name), hidden), true)
+		return r.hide(hidden.Path, !hidden.Opaque)
 	}
+	mode, err := EntryType(header)
+	if err == nil {
+		err = imagespec.CheckRootfs(name, mode)
+	}
+	if err != nil {
+		return err
+	}
+	base := path.Base(name)
 	parent, dir, err := r.parent(name)
 	if err != nil {
 		return err
@@ -160,12 +150,31 @@ func (r *rootfs) hide(name string, itself bool) error {
 	return nil
 }
 
+// EntryType is the type of an entry, for the rules of imagespec. A hard link is an irregular file.
+func EntryType(header *tar.Header) (fs.FileMode, error) {
+	switch header.Typeflag {
+	case tar.TypeReg:
+		return 0, nil
+	case tar.TypeLink:
+		return fs.ModeIrregular, nil
+	case tar.TypeDir:
+		return fs.ModeDir, nil
+	case tar.TypeSymlink:
+		return fs.ModeSymlink, nil
+	case tar.TypeChar, tar.TypeBlock:
+		return fs.ModeDevice, nil
+	case tar.TypeFifo:
+		return fs.ModeNamedPipe, nil
+	}
+	return 0, fmt.Errorf("%w: an entry of the type %q", imagespec.ErrInvalid, header.Typeflag)
+}
+
 // make returns what is to be kept of an entry, if anything.
 func (r *rootfs) make(header *tar.Header, name string, content io.Reader) (*node, error) {
 	switch header.Typeflag {
 	case tar.TypeReg:
 		if !r.want(name) {
-			return nil, nil
+			return &node{regular: true}, nil
 		}
 		if header.Size > MaxFileSize {
 			return nil, fmt.Errorf("%d bytes are more than the %d MiB that a file that is read may have", header.Size, MaxFileSize>>20)
@@ -178,10 +187,10 @@ func (r *rootfs) make(header *tar.Header, name string, content io.Reader) (*node
 			return nil, err
 		}
 		mode := header.FileInfo().Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
-		return &node{file: &File{Mode: mode, Content: data}}, nil
+		return &node{regular: true, file: &File{Mode: mode, Content: data}}, nil
 	case tar.TypeSymlink:
-		if header.Linkname == "" {
-			return nil, fmt.Errorf("%w: a symbolic link to nothing", imagespec.ErrInvalid)
+		if err := imagespec.CheckLink(header.Linkname); err != nil {
+			return nil, err
 		}
 		return &node{link: header.Linkname}, nil
 	case tar.TypeLink:
@@ -202,14 +211,16 @@ func (r *rootfs) hardLink(to, name string) (*node, error) {
 	}
 	n := parent.child(path.Base(target))
 	switch {
-	case n != nil && n.link != "":
+	case n == nil || n.link == "" && !n.regular:
+		return nil, fmt.Errorf("%w: it is a hard link to %s, which is not a file of the layers up to here", imagespec.ErrInvalid, target)
+	case n.link != "":
 		return &node{link: n.link}, nil
+	case r.want(name) && n.file == nil:
+		return nil, fmt.Errorf("it is a hard link to %s, which is not read: make it a file of its own", target)
 	case !r.want(name):
-		return nil, nil
-	case n != nil && n.file != nil:
-		return &node{file: n.file}, nil
+		return &node{regular: true}, nil
 	}
-	return nil, fmt.Errorf("it is a hard link to %s, which is not there or not read: make it a file of its own", target)
+	return &node{regular: true, file: n.file}, nil
 }
 
 // parent finds the directory that name is in: the real one, to which symbolic links
@@ -238,7 +249,7 @@ func (r *rootfs) parent(name string) (*node, string, error) {
 			parts = append(strings.Split(n.link, "/"), parts...)
 			continue
 		}
-		if n != nil && n.file != nil {
+		if n != nil && n.regular {
 			return nil, "", fmt.Errorf("%w: %s is a file, not a directory", imagespec.ErrInvalid, path.Join(path.Join(real...), part))
 		}
 		nodes, real = append(nodes, n), append(real, part)

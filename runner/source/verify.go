@@ -16,47 +16,100 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// verifiers is how many layers are hashed at once.
-const verifiers = 2
+// announced is the size in bytes from which an image layer of a registry is not read before it is sent,
+// if its one file is a blob: what is in it is checked when it comes.
+const announced = 16 << 20
 
-// Verify reads every layer of a local artifact and checks it against its digest,
-// so that a damaged file is found before any host is touched. For a registry it
-// returns at once: there the bytes are checked as they come. progress, which may
-// be nil, is told the bytes read and the bytes in all, from several goroutines.
+// Verify reads every layer of a local artifact, so that what is damaged, what a host could
+// not unpack, and a store that is not that of the lock is found before any host is touched.
+// Of an artifact in a registry it reads the image layers, but for those that hold one large
+// blob. progress, which may be nil, is told the bytes read and the bytes in all, from several
+// goroutines.
 func (a *Artifact) Verify(ctx context.Context, progress func(done, total int64)) error {
-	if a.Kind == KindRegistry {
-		return nil
-	}
-	var total int64
+	v := &verification{Artifact: a, progress: progress}
 	for _, layer := range a.Manifest.Layers {
-		total += layer.Size
+		v.total += layer.Size
 	}
-	var done atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(verifiers)
-	for _, layer := range a.Manifest.Layers {
-		group.Go(func() error {
-			r, err := a.OpenBlob(ctx, layer)
+	if a.Kind != KindRegistry {
+		group.Go(func() error { return v.rootfs(ctx) })
+	}
+	group.Go(func() error { return v.images(ctx) })
+	return group.Wait()
+}
+
+// verification is one run of [Artifact.Verify].
+type verification struct {
+	*Artifact
+	progress func(done, total int64)
+	done     atomic.Int64
+	total    int64
+}
+
+// rootfs reads the rootfs layers as a host unpacks them.
+func (v *verification) rootfs(ctx context.Context) error {
+	r := &rootfs{want: func(string) bool { return false }, left: MaxFilesSize}
+	for _, layer := range v.RootfsLayers {
+		r.layer++
+		if err := v.read(ctx, layer, r.entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// images reads the image layers and compares what they hold with the lock.
+func (v *verification) images(ctx context.Context) error {
+	inventory := imagespec.NewInventory()
+	for _, layer := range v.ImageLayers {
+		err := v.read(ctx, layer, func(header *tar.Header, name string, content io.Reader) error {
+			mode, err := EntryType(header)
 			if err != nil {
 				return err
 			}
-			defer r.Close()
-			buffer := make([]byte, 1<<20)
-			for {
-				n, err := r.Read(buffer)
-				if all := done.Add(int64(n)); progress != nil && n > 0 {
-					progress(all, total)
-				}
-				if err == io.EOF {
-					return nil
-				}
-				if err = errors.Join(err, ctx.Err()); err != nil {
-					return err
+			if v.Kind == KindRegistry && header.Size >= announced && header.Size >= layer.Descriptor.Size-announced/4 {
+				file, err := imagespec.ReadStoreFile(name, mode)
+				if err == nil && file.Blob != "" {
+					inventory.Announce(file, header.Size)
+					return errRest
 				}
 			}
+			return inventory.Add(name, mode, header.Size, content)
 		})
+		if err != nil && !errors.Is(err, errRest) {
+			return err
+		}
 	}
-	return group.Wait()
+	if err := inventory.Check(ctx, v.Description.Lock, v.Description.Platform); err != nil {
+		return v.explain(fmt.Errorf("its images and its lock disagree: %w", err))
+	}
+	return nil
+}
+
+// errRest says that the rest of a layer is not read.
+var errRest = errors.New("the rest is checked when it is sent")
+
+// read reads one layer and tells the progress.
+func (v *verification) read(ctx context.Context, layer imagespec.Layer, visit func(*tar.Header, string, io.Reader) error) error {
+	return v.readLayerFrom(ctx, layer, func(blob io.Reader) io.Reader {
+		return counting{blob, func(n int) {
+			if all := v.done.Add(int64(n)); v.progress != nil && n > 0 {
+				v.progress(all, v.total)
+			}
+		}}
+	}, visit)
+}
+
+// counting tells how much was read.
+type counting struct {
+	io.Reader
+	count func(n int)
+}
+
+func (c counting) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.count(n)
+	return n, err
 }
 
 // Runner extracts the runner of the image's platform to the file "sealer-run" in dir, and
@@ -92,16 +145,44 @@ func (a *Artifact) extract(ctx context.Context, layer imagespec.Layer, file stri
 // readLayer is [ReadLayer] for a layer of the artifact. What is wrong with the blob
 // itself, [Artifact.OpenBlob] has explained.
 func (a *Artifact) readLayer(ctx context.Context, layer imagespec.Layer, visit func(header *tar.Header, name string, content io.Reader) error) error {
+	return a.readLayerFrom(ctx, layer, func(blob io.Reader) io.Reader { return blob }, visit)
+}
+
+// readLayerFrom is readLayer with a reader around the blob.
+func (a *Artifact) readLayerFrom(ctx context.Context, layer imagespec.Layer, around func(io.Reader) io.Reader,
+	visit func(header *tar.Header, name string, content io.Reader) error) error {
 	blob, err := a.OpenBlob(ctx, layer.Descriptor)
 	if err != nil {
 		return err
 	}
 	defer blob.Close()
-	failed := &failing{Reader: blob}
-	if err := ReadLayer(failed, layer.DiffID, visit); err != nil && failed.err == nil {
-		return a.explain(fmt.Errorf("layer %s: %w", layer.Descriptor.Digest, err))
+	failed := &failing{Reader: around(blob)}
+	err = ReadLayer(failed, layer.DiffID, func(header *tar.Header, name string, content io.Reader) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return visit(header, name, interruptible{content, ctx})
+	})
+	switch {
+	case failed.err != nil:
+		return failed.err
+	case err == nil || errors.Is(err, errRest) || ctx.Err() != nil:
+		return err
 	}
-	return failed.err
+	return a.explain(fmt.Errorf("layer %s: %w", layer.Descriptor.Digest, err))
+}
+
+// interruptible is a reader that ends with its context.
+type interruptible struct {
+	io.Reader
+	ctx context.Context
+}
+
+func (i interruptible) Read(p []byte) (int, error) {
+	if err := i.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return i.Reader.Read(p)
 }
 
 func writeRunner(file string, r io.Reader) (digest.Digest, int64, error) {

@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
@@ -145,6 +146,9 @@ func writeImage(tb testing.TB, dir, architecture string, layers []Layer) ocispec
 		}},
 		RootFS: ocispec.RootFS{Type: "layers"},
 	}
+	if lock := lockOf(tb, architecture, layers); lock != "" {
+		config.Config.Labels[imagespec.LabelImages] = lock
+	}
 	manifest := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest}
 	for _, layer := range layers {
 		descriptor, diffID := writeLayer(tb, dir, layer)
@@ -158,6 +162,39 @@ func writeImage(tb testing.TB, dir, architecture string, layers []Layer) ocispec
 	}
 	manifest.Config = writeBlob(tb, dir, ocispec.MediaTypeImageConfig, encode(tb, config))
 	return writeBlob(tb, dir, ocispec.MediaTypeImageManifest, encode(tb, manifest))
+}
+
+// lockOf lists the references of the image layers, as the label wants it. There is none for references that no lock could have.
+func lockOf(tb testing.TB, architecture string, layers []Layer) string {
+	lock := imagespec.NewLock("linux/" + architecture)
+	listed := map[string]bool{}
+	for _, layer := range slices.Backward(layers) {
+		entries := tar.NewReader(bytes.NewReader(layer.Tar))
+		for layer.Images {
+			header, err := entries.Next()
+			if err != nil {
+				break
+			}
+			name, inStore := strings.CutPrefix(path.Clean(header.Name), imagespec.RegistryDir+"/")
+			full, err := imagespec.RefFromPath(name)
+			if !inStore || err != nil || listed[full] {
+				continue
+			}
+			d, err := imagespec.ReadRef(name, entries)
+			if err != nil {
+				return ""
+			}
+			listed[full] = true
+			lock.Images = append(lock.Images, imagespec.LockedImage{Reference: full, Digest: d.Digest, MediaType: d.MediaType, Size: d.Size,
+				Platforms: []imagespec.LockedPlatform{{Platform: "linux/" + architecture, Digest: d.Digest}}})
+		}
+	}
+	if len(lock.Images) == 0 {
+		return ""
+	}
+	label, err := lock.Label()
+	must(tb, err)
+	return label
 }
 
 // writeLayer writes a layer as it is shipped.
