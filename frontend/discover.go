@@ -36,6 +36,9 @@ func (p *platformBuild) discover(ctx context.Context, rootfs bkllb.State) ([]fou
 		return nil, err
 	}
 	p.planned, p.uninstalled = answer.Application, answer.Discovery.Uninstalled
+	if err := p.refuse(ctx, rootfs, answer.Refused); err != nil {
+		return nil, err
+	}
 	kept, ignored := p.control.Apply(answer.Discovery.Findings, p.platform)
 	p.ignored = ignored
 	needed := group(kept)

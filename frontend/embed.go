@@ -194,7 +194,7 @@ func (p *platformBuild) configure(df *dockerfile2llb.Result, lock *imagespec.Loc
 	}
 	p.image.History = align(p.image.History, inherited, len(p.image.RootFS.DiffIDs)+p.depth)
 	p.image.History = history(p.image.History, layers, df.Epoch)
-	return nil
+	return p.checkConfig()
 }
 
 // history is the given one with an entry for each new layer. The base's image layers keep the entries that they have, and take these along.

@@ -37,11 +37,11 @@ func WithCharts(ctx context.Context, st, self llb.State) (llb.State, error) {
 		case exec == nil:
 			return nil, nil
 		case exec.Meta.Args[0] != ChartProgram:
-			return nil, g.located(v, checkMounts(exec))
+			return nil, v.located(checkMounts(exec))
 		}
 		edited = true
 		in, err := fetchCharts(ctx, out, v, self)
-		return in, g.located(v, err)
+		return in, v.located(err)
 	})
 	if err != nil || !edited {
 		return st, err
@@ -133,10 +133,15 @@ func checkMounts(exec *pb.ExecOp) error {
 }
 
 // located gives an error the place of a vertex.
-func (g *graph) located(v *vertex, err error) error {
+func (v *vertex) located(err error) error {
 	if err == nil {
 		return nil
 	}
+	return parser.WithLocation(err, v.ranges())
+}
+
+// ranges are the places of a vertex in the Kubefile.
+func (v *vertex) ranges() []parser.Range {
 	var ranges []parser.Range
 	for _, loc := range v.locations.GetLocations() {
 		for _, r := range loc.Ranges {
@@ -146,5 +151,5 @@ func (g *graph) located(v *vertex, err error) error {
 			})
 		}
 	}
-	return parser.WithLocation(err, ranges)
+	return ranges
 }

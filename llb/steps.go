@@ -2,9 +2,11 @@ package llb
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/solver/pb"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -104,4 +106,27 @@ func ImageDigest(ctx context.Context, st llb.State) (string, error) {
 	ref, _ := g.image()
 	_, dgst, _ := strings.Cut(ref, "@")
 	return dgst, nil
+}
+
+// Step is a state on the way to another, and where it stands in the Kubefile.
+type Step struct {
+	State    llb.State
+	Location []parser.Range
+}
+
+// Steps returns the states that the file system of st goes through, from the one that it begins at to st itself.
+func Steps(ctx context.Context, st llb.State) ([]Step, error) {
+	g, err := readGraph(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	var steps []Step
+	for _, dgst := range slices.Backward(g.chain()) {
+		at, err := g.at(&pb.Input{Digest: dgst}).state()
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, Step{State: at, Location: g.vertices[dgst].ranges()})
+	}
+	return steps, nil
 }

@@ -24,6 +24,7 @@ type ScanRequest struct {
 type Scanned struct {
 	Discovery   discovery.Result   `json:"discovery"`
 	Application application.Result `json:"application"`
+	Refused     []Refused          `json:"refused,omitempty"`
 }
 
 // Scan reads the directory in, as the request says, and writes a [Scanned].
@@ -61,7 +62,11 @@ func Scan(ctx context.Context, request, in, out string) error {
 	if !r.BaseStore {
 		found.Problems = append(found.Problems, inStore(root.FS())...)
 	}
-	return writeAnswer(out, Findings, Scanned{Discovery: *found, Application: *planned})
+	refused, err := refused(ctx, root.FS())
+	if err != nil {
+		return err
+	}
+	return writeAnswer(out, Findings, Scanned{Discovery: *found, Application: *planned, Refused: refused})
 }
 
 // inStore reports what the Kubefile itself put into the embedded store. Readers of the image would ignore it (SPEC.md, section 5).
