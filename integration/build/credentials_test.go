@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -82,4 +83,45 @@ func TestPrivateRegistry(t *testing.T) {
 		}
 		contains(t, output, "a.yaml:8: "+docker, "--secret id=kubefile.dockerconfig,src=$HOME/.docker/config.json")
 	})
+}
+
+// TestABaseGetsNoCredentials: a base that names a proxy and certificates of its own hears nothing of a derived image's charts, and no
+// instruction that a base may carry gets what is meant for the steps of the frontend.
+func TestABaseGetsNoCredentials(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var heard []string
+	evil := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		heard = append(heard, fmt.Sprint(r.Method, " ", r.URL, " ", r.Header))
+		http.Error(w, "thank you", http.StatusBadGateway)
+	}))
+	t.Cleanup(evil.Close)
+	var environment strings.Builder
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"} {
+		fmt.Fprintf(&environment, "ENV %s=%s\n", name, evil.URL)
+	}
+	base, _ := build(t, files{"Kubefile": "FROM scratch\n" + environment.String() + "ENV SSL_CERT_FILE=/evil.pem SSL_CERT_DIR=/ NO_PROXY=none\nCOPY a.yaml /\n", "a.yaml": "a: 1\n"})
+	config := filepath.Join(t.TempDir(), "config.json")
+	auth := base64.StdEncoding.EncodeToString([]byte("user:secret"))
+	if err := os.WriteFile(config, fmt.Appendf(nil, `{"auths":{"charts.invalid":{"auth":%q}}}`, auth), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	secret := []string{"--secret", "id=kubefile.dockerconfig,src=" + config}
+	for _, source := range []string{"oci://charts.invalid/web:1.0.0", "helm://charts.invalid/stable/web@1.0.0", "helm+http://charts.invalid/stable/web@1.0.0"} {
+		output := fails(t, files{"Kubefile": "FROM " + base + "\nAPP web " + source + "\n"}, secret...)
+		contains(t, output, "Kubefile:2", "charts.invalid")
+	}
+	for _, mount := range []string{"id=kubefile.dockerconfig", "id=kubefile.dockerconfig,env=STOLEN", "id=kubefile.dockerconfig,target=/x"} {
+		output := fails(t, files{"Kubefile": "FROM " + base + "\nRUN --mount=type=secret," + mount + " cat /run/secrets/*\n"}, secret...)
+		contains(t, output, "Kubefile:2", "for the steps of the frontend only")
+	}
+	trap, _ := build(t, files{"Kubefile": "FROM scratch\nONBUILD RUN --mount=type=secret,id=kubefile.dockerconfig cat /run/secrets/*\nCOPY a.yaml /\n", "a.yaml": "a: 1\n"})
+	contains(t, fails(t, files{"Kubefile": "FROM " + trap + "\nCMD true\n"}, secret...), "for the steps of the frontend only")
+	mu.Lock()
+	defer mu.Unlock()
+	if len(heard) > 0 {
+		t.Errorf("the base's proxy heard %q", heard)
+	}
 }

@@ -65,3 +65,26 @@ func TestMirrorsAreChecked(t *testing.T) {
 	output := fails(t, files{"Kubefile": "FROM scratch\n"}, "--build-arg", "KUBEFILE_MIRRORS=docker.io")
 	contains(t, output, "KUBEFILE_MIRRORS", `"docker.io" is not of the form`)
 }
+
+// TestABuildRefusesWhatHostsWould: with the line that made it, and the path.
+func TestABuildRefusesWhatHostsWould(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		kubefile string
+		want     []string
+	}{
+		"named pipe":       {"FROM scratch\nCOPY a.yaml /\nRUN mkdir -p run && mkfifo run/pipe\nCOPY a.yaml /etc/\n", []string{"Kubefile:3", `"/run/pipe"`, "a named pipe"}},
+		"device":           {"FROM scratch\nCOPY a.yaml /\nRUN mkdir -p dev && mknod dev/sda b 8 0\n", []string{"Kubefile:3", `"/dev/sda"`, "a device"}},
+		"whiteout":         {"FROM scratch\nCOPY a.yaml /etc/hosts\nCOPY a.yaml /etc/.wh.hosts\n", []string{"Kubefile:3", `"/etc/.wh.hosts"`, ".wh."}},
+		"reserved name":    {"FROM scratch\nCOPY a.yaml /\nCOPY a.yaml /.kubefile/unpacked.json\n", []string{"Kubefile:3", `"/.kubefile/unpacked.json"`, "reserved"}},
+		"a link":           {"FROM scratch\nRUN mkdir x && ln -s x registry\n", []string{"Kubefile:2", `"/registry"`, "reserved"}},
+		"of another stage": {"FROM scratch AS a\nRUN mkfifo pipe\nFROM scratch\nCOPY a.yaml /\nCOPY --from=a /pipe /p\n", []string{"Kubefile:5", `"/p"`, "a named pipe"}},
+		"NUL in a command": {"FROM scratch\nCOPY a.yaml /\nCMD true\nCMD [\"echo\", \"a\\u0000b\"]\n", []string{"Kubefile:4", "NUL"}},
+		"no program":       {"FROM scratch\nCOPY a.yaml /\nCMD [\"\", \"b\"]\n", []string{"Kubefile:3", "program"}},
+		"no version":       {"FROM scratch\nLABEL io.kubefile.kubernetes.version=new\nCOPY a.yaml /\n", []string{"io.kubefile.kubernetes.version", `"new"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			contains(t, fails(t, files{"Kubefile": tt.kubefile, "a.yaml": "a: 1\n"}), tt.want...)
+		})
+	}
+}
