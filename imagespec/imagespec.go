@@ -79,7 +79,7 @@ const (
 	maxRefSize  = 64 << 10
 	maxCommands = 4096
 	// maxCommandSize bounds one command, in bytes: it has to fit into one argument of a process, of 128 KiB on Linux, with what the run adds.
-	maxCommandSize = 100_000
+	maxCommandSize = 96 << 10
 	maxApps        = 1024
 )
 

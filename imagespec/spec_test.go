@@ -117,7 +117,7 @@ func TestSpecificationHasTheReadersLimits(t *testing.T) {
 	for _, limit := range limits {
 		got = append(got, string(limit[1])+string(limit[2]))
 	}
-	if want := []string{"4 MiB", "16 MiB", "64 KiB", "4 levels", "500", "4096"}; !slices.Equal(got, want) {
+	if want := []string{"4 MiB", "16 MiB", "64 KiB", "4 levels", "500", "4096", "96 KiB", "128 MiB"}; !slices.Equal(got, want) {
 		t.Fatalf("the table has %q, this test knows %q", got, want)
 	}
 	if imagespec.MaxManifestSize != 4<<20 || imagespec.MaxLockSize != 16<<20 || imagespec.MaxIndexDepth != 4 || imagespec.MaxLayers != 500 {
