@@ -164,13 +164,14 @@ func TestGenIsWhatTheFlagsSay(t *testing.T) {
 func TestGenKubeadm(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "Clusterfile")
 	content := "apiVersion: sealer.cloud/v2\nkind: Cluster\nmetadata: {name: c}\nspec: {image: " + layout(t) + ", hosts: [{ips: [10.0.0.1], roles: [master]}]}\n" +
-		"---\napiVersion: kubeadm.k8s.io/v1beta2\nkind: ClusterConfiguration\nnetworking: {podSubnet: 100.64.0.0/10}\n"
+		"---\napiVersion: kubeadm.k8s.io/v1beta2\nkind: ClusterConfiguration\nnetworking: {podSubnet: 100.64.0.0/10}\n" +
+		"---\nkind: InitConfiguration\nbootstrapTokens: [{token: s3cret.s3cret, ttl: 1h}]\ncertificateKey: s3cret\n"
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	stdout, stderr, code := call(t, "", "gen", "--kubeadm", "-f", file)
 	if code != 0 || !strings.Contains(stdout, "podSubnet: 100.64.0.0/10") || !strings.Contains(stdout, "kubeadm.k8s.io/v1beta4") ||
-		!strings.Contains(stdout, "kubernetesVersion: v1.34.4") {
+		!strings.Contains(stdout, "kubernetesVersion: v1.34.4") || strings.Contains(stdout, "s3cret") || !strings.Contains(stdout, "ttl: 1h") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 }

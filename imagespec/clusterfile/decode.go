@@ -27,7 +27,7 @@ func (d *Document) Decode(into any, checks Checks) (warnings []string, err error
 		return nil, err
 	}
 	if err := d.Root.Decode(into); err != nil {
-		return nil, d.Locate(err)
+		return nil, d.Locate(Explain(err))
 	}
 	return c.warnings, nil
 }
@@ -64,7 +64,7 @@ func (c *checker) value(node *yaml.Node, t reflect.Type, name, check string) {
 	case t.Kind() == reflect.Map:
 		c.texts(node, name, check)
 	case t.Kind() == reflect.Slice && node.Kind != yaml.SequenceNode:
-		c.fail(node, "%s is a list: %s", name, asList(node, t.Elem()))
+		c.fail(node, "%s is a list: %s", name, asList(node, t.Elem(), check))
 	case t.Kind() == reflect.Slice:
 		for _, item := range node.Content {
 			if isNull(item) {
@@ -82,11 +82,11 @@ func (c *checker) value(node *yaml.Node, t reflect.Type, name, check string) {
 }
 
 // asList says how to write a value as a list.
-func asList(node *yaml.Node, item reflect.Type) string {
+func asList(node *yaml.Node, item reflect.Type, check string) string {
 	switch {
 	case item.Kind() == reflect.Struct:
 		return "write a dash before each of its items"
-	case node.Kind == yaml.ScalarNode && node.Value != "":
+	case node.Kind == yaml.ScalarNode && node.Value != "" && check != "" && check != "variable": // others may have a secret in them
 		return "write it as [" + shown(node.Value) + "]"
 	}
 	return "write it as [a, b]"
@@ -126,6 +126,10 @@ func (c *checker) fields(node *yaml.Node, t reflect.Type, name string) {
 		field, ok := known[key.Value]
 		full := strings.TrimPrefix(name+"."+shown(key.Value), ".")
 		if !ok {
+			if halved(value) && node.Style&yaml.FlowStyle != 0 {
+				c.fail(key, "a field of %s without a value: put a value that has a comma in quotes", name)
+				continue
+			}
 			c.unknown(key, full, known)
 			continue
 		}

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -77,7 +75,7 @@ func (d *Document) read() error {
 	}
 	var node yaml.Node
 	if err := yaml.Unmarshal(d.Text, &node); err != nil {
-		return d.Locate(err)
+		return d.locate(Explain(err), d.aliasLine(err))
 	}
 	if len(node.Content) == 0 || isNull(node.Content[0]) {
 		return nil
@@ -93,26 +91,28 @@ func (d *Document) read() error {
 	return err
 }
 
-// textLine is how YAML libraries begin what they say about a line of a text.
-var textLine = regexp.MustCompile(`(?m)^(?:yaml: )?(?:unmarshal errors:\n)?\s*line (\d+): `)
-
-// unknownAnchor is what the YAML library says without a line.
-var unknownAnchor = regexp.MustCompile(`unknown anchor '(.*)' referenced`)
-
 // Locate writes the place in front of an error about Text that begins with "line 3: ", or the place of the document in front of another.
-func (d *Document) Locate(err error) error {
+func (d *Document) Locate(err error) error { return d.locate(err, 1) }
+
+// locate is Locate, with the line of Text for an error that names none.
+func (d *Document) locate(err error, line int) error {
 	text := err.Error()
 	if !textLine.MatchString(text) {
-		var before []byte
-		if anchor := unknownAnchor.FindStringSubmatch(text); anchor != nil {
-			before, _, _ = bytes.Cut(d.Text, []byte("*"+anchor[1]))
-		}
-		return fmt.Errorf("%s:%d: %s", d.File, d.before+bytes.Count(before, []byte("\n"))+1, strings.TrimPrefix(text, "yaml: "))
+		return fmt.Errorf("%s:%d: %s", d.File, d.before+line, text)
 	}
 	return errors.New(textLine.ReplaceAllStringFunc(text, func(found string) string {
 		line, _ := strconv.Atoi(textLine.FindStringSubmatch(found)[1])
 		return fmt.Sprintf("%s:%d: ", d.File, d.before+line)
 	}))
+}
+
+// aliasLine is the line of Text with the alias that an error of the YAML library is about.
+func (d *Document) aliasLine(err error) int {
+	var before []byte
+	if anchor := unknownAnchor.FindStringSubmatch(err.Error()); anchor != nil {
+		before, _, _ = bytes.Cut(d.Text, []byte("*"+anchor[1]))
+	}
+	return bytes.Count(before, []byte("\n")) + 1
 }
 
 // At is the place of a node, for a person.
@@ -194,7 +194,7 @@ func (p *plainer) plain(node *yaml.Node, depth int) (*yaml.Node, error) {
 		return p.plain(node.Alias, depth+1)
 	}
 	if tag := node.LongTag(); !slices.Contains(plainTags, tag) {
-		p.note(node, "the tag %s means nothing here: write the value itself", shown(node.ShortTag()))
+		p.note(node, "YAML reads a value that begins with ! as a tag, which means nothing here: put the value in quotes")
 	}
 	clone := &yaml.Node{Kind: node.Kind, Style: node.Style, Tag: node.Tag, Value: node.Value, Line: p.document.before + node.Line, Column: node.Column}
 	if node.Kind == yaml.MappingNode {
@@ -227,6 +227,9 @@ func (p *plainer) fields(clone, node *yaml.Node, depth int) error {
 		if err != nil {
 			return err
 		}
+		if lost(node.Content[i], node.Content[i+1]) {
+			p.note(node.Content[i], "%s is empty: put a value that begins with # or & in quotes", shown(key.Value))
+		}
 		switch {
 		case key.Tag == "!!merge" && value.Kind == yaml.SequenceNode:
 			merged = append(merged, value.Content...)
@@ -234,6 +237,8 @@ func (p *plainer) fields(clone, node *yaml.Node, depth int) error {
 			merged = append(merged, value)
 		case key.Kind != yaml.ScalarNode:
 			p.note(node.Content[i], "a field's name is a word")
+		case own[key.Value] != nil && halved(value):
+			p.note(node.Content[i], "a field without a value: put a value that has a comma in quotes")
 		case own[key.Value] != nil:
 			p.note(node.Content[i], "%s stands twice, first in line %d", shown(key.Value), own[key.Value].Line)
 		default:

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/kubefile/kubefile/imagespec/clusterfile"
 )
 
 // Limits on what is parsed.
@@ -125,14 +128,17 @@ func (d *document) parse(left *int) error {
 	return err
 }
 
+// line is how the parser says where it found something.
+var line = regexp.MustCompile(`^line (\d+): `)
+
 // explain gives an error of the parser the line in the stream.
 func (d *document) explain(err error) error {
-	parts := regexp.MustCompile(`^yaml: (?:line (\d+): )?([^\n]*)`).FindStringSubmatch(err.Error())
-	if parts == nil {
-		return err
+	text, at := clusterfile.Explain(err).Error(), 1
+	if match := line.FindStringSubmatch(text); match != nil {
+		at, _ = strconv.Atoi(match[1])
+		text = strings.TrimPrefix(text, match[0])
 	}
-	line, _ := strconv.Atoi(parts[1])
-	return fmt.Errorf("line %d: no valid YAML: %s", d.line+bytes.Count(d.mark, []byte("\n"))+max(line, 1), parts[2])
+	return fmt.Errorf("line %d: no valid YAML: %s", d.line+bytes.Count(d.mark, []byte("\n"))+max(at, 1), text)
 }
 
 // reader copies nodes, with aliases and merge keys (the YAML 1.1 type "<<") written out, and refuses what cannot be merged.
@@ -276,5 +282,8 @@ func kind(n *yaml.Node) string {
 	case yaml.SequenceNode:
 		return "a list"
 	}
-	return "a single value (" + strings.TrimPrefix(n.ShortTag(), "!!") + ")"
+	if tag, ok := strings.CutPrefix(n.ShortTag(), "!!"); ok && slices.Contains([]string{"str", "int", "float", "bool", "null"}, tag) {
+		return "a single value (" + tag + ")"
+	}
+	return "a single value"
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/kubefile/kubefile/imagespec/clusterfile"
 )
 
 // toJSON writes a value as JSON, in one line, its keys in their order.
@@ -66,7 +68,7 @@ func writeScalar(w *bytes.Buffer, n *yaml.Node) error {
 		fallthrough // 0x10, +1, .5
 	case "!!bool", "!!null":
 		if err := n.Decode(&value); err != nil {
-			return fmt.Errorf("line %d: %w", n.Line, err)
+			return fmt.Errorf("line %d: %w", n.Line, clusterfile.Explain(err))
 		}
 	}
 	if err := writeValue(w, value); err != nil {

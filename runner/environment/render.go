@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"text/template"
 
@@ -61,9 +62,35 @@ func render(name string, source []byte, data map[string]any) ([]byte, error) {
 	}
 	out := limited{left: maxTemplate}
 	if err := parsed.Execute(&out, data); err != nil {
-		return nil, fmt.Errorf("template %s: %w (give the value with -e NAME=VALUE, or in env of the Clusterfile)", name, err)
+		return nil, fmt.Errorf("template %s: %s (give the value with -e NAME=VALUE, or in env of the Clusterfile)", name, masked(err, data))
 	}
 	return out.Bytes(), nil
+}
+
+// shortest is the length of values that are masked; shorter ones are in every message.
+const shortest = 4
+
+// masked is the text of an error of a template without the values that the template was given.
+func masked(err error, data map[string]any) string {
+	var values []string
+	for _, value := range data {
+		all, _ := value.([]string)
+		if one, ok := value.(string); ok {
+			all = []string{one}
+		}
+		for _, v := range all {
+			quoted := strconv.Quote(v)
+			values = append(values, v, quoted[1:len(quoted)-1])
+		}
+	}
+	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) }) // one may be a part of another
+	text := err.Error()
+	for _, v := range values {
+		if len(v) >= shortest {
+			text = strings.ReplaceAll(text, v, "…")
+		}
+	}
+	return text
 }
 
 type limited struct {

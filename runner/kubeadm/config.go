@@ -110,6 +110,23 @@ func JoinConfig(d Documents, site Join) ([]byte, error) {
 	return d.YAML()
 }
 
+// Masked returns the documents with a placeholder for what lets others into the cluster: bootstrap tokens and the key of certificates.
+func (d Documents) Masked(placeholder string) Documents {
+	masked := d.Over(nil)
+	for _, kind := range []string{initKind, joinKind} {
+		if masked[kind]["certificateKey"] != nil {
+			masked[kind]["certificateKey"] = placeholder
+		}
+		tokens, _ := masked[kind]["bootstrapTokens"].([]any)
+		for _, token := range tokens {
+			if m, ok := token.(map[string]any); ok && m["token"] != exampleToken {
+				m["token"] = placeholder
+			}
+		}
+	}
+	return masked
+}
+
 // register writes the site's values into nodeRegistration. The kubelet gets its name as an argument, too, so that the host may be renamed.
 func register(document map[string]any, nodeName string) {
 	const override = "hostname-override"

@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/kubefile/kubefile/imagespec/clusterfile"
 )
 
 // Documents are kubeadm, kubelet and kube-proxy documents by kind, kubeadm's in the form of v1beta4, each with its kind and apiVersion.
@@ -72,7 +74,7 @@ func Parse(data []byte) (Documents, error) {
 		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			return nil, err
+			return nil, clusterfile.Explain(err)
 		}
 		if len(node.Content) == 0 || isNull(node.Content[0]) {
 			continue
@@ -111,7 +113,7 @@ func read(root *yaml.Node) (kind string, document map[string]any, err error) {
 		return "", nil, fmt.Errorf("line %d: a document of kubeadm is a mapping", root.Line)
 	}
 	if err := root.Decode(&head); err != nil {
-		return "", nil, err
+		return "", nil, clusterfile.Explain(err)
 	}
 	if head.Kind == "" {
 		return "", nil, fmt.Errorf("line %d: a document without kind", root.Line)
@@ -128,7 +130,7 @@ func read(root *yaml.Node) (kind string, document map[string]any, err error) {
 		return "", nil, err
 	}
 	if err := root.Decode(&document); err != nil {
-		return "", nil, err
+		return "", nil, clusterfile.Explain(err)
 	}
 	prune(document)
 	document["apiVersion"] = cmp.Or(head.APIVersion, slices.Max(slices.Collect(maps.Keys(known))))

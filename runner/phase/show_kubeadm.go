@@ -36,6 +36,7 @@ func ShowKubeadm(ctx context.Context, c *Cluster, w io.Writer) error {
 	if err := a.configuration(); err != nil {
 		return err
 	}
+	c.kubeadm = c.kubeadm.Masked(unknownToken)
 	first, err := kubeadm.InitConfig(c.kubeadm, c.initSite(c.first()))
 	if err != nil {
 		return err
