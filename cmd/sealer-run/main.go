@@ -54,7 +54,6 @@ func application() *cli.Command {
 			registry(),
 			agentVerb(),
 			apiserverProxy(),
-			resolve(),
 		},
 	}
 }

@@ -185,11 +185,3 @@ func TestGenSchema(t *testing.T) {
 		t.Errorf("exit code %d\n%s", code, stderr)
 	}
 }
-
-// The agent asks the DNS that it is told, and says who does not answer.
-func TestResolve(t *testing.T) {
-	if _, stderr, code := call(t, "", "resolve", "--server", "127.0.0.99", "kubernetes.default.svc.cluster.local"); code != commandline.Failed ||
-		!strings.Contains(stderr, "127.0.0.99") {
-		t.Errorf("exit code %d: %s", code, stderr)
-	}
-}

@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
-	"net"
 	"os"
-	"strings"
-	"time"
 
 	"github.com/urfave/cli/v3"
 
@@ -59,29 +56,6 @@ func agentVerb() *cli.Command {
 		Name: "agent", Hidden: true, Usage: "do what the delivery machine asks", SkipFlagParsing: true,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			return agent.Main(ctx, cmd.Args().Slice(), cmd.Root().Reader, cmd.Root().Writer)
-		},
-	}
-}
-
-// resolvePatience bounds one question to the cluster's DNS.
-const resolvePatience = 5 * time.Second
-
-func resolve() *cli.Command {
-	return &cli.Command{
-		Name: "resolve", Hidden: true, Usage: "ask the cluster's DNS for a name", ArgsUsage: "NAME",
-		Flags: []cli.Flag{&cli.StringFlag{Name: "server", Required: true, Usage: "`ADDRESS` of the DNS server"}},
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			ctx, cancel := context.WithTimeout(ctx, resolvePatience)
-			defer cancel()
-			var dialer net.Dialer
-			resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return dialer.DialContext(ctx, network, net.JoinHostPort(cmd.String("server"), "53"))
-			}}
-			addresses, err := resolver.LookupHost(ctx, strings.TrimSuffix(cmd.Args().First(), ".")+".")
-			if err != nil {
-				return err
-			}
-			return printLines(cmd.Root().Writer, addresses)
 		},
 	}
 }

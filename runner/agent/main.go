@@ -43,6 +43,7 @@ const (
 	verbBlock    = "write-block"
 	verbProtocol = "protocol"
 	verbBegin    = "begin"
+	verbProbe    = "probe"
 	verbRemove   = "remove-created"
 	maxRequest   = 1 << 20
 	requestUsage = "usage: sealer-run agent VERB REQUEST"
@@ -88,6 +89,8 @@ func do(ctx context.Context, verb string, request []byte, stdin io.Reader, stdou
 		return serve(stdout, request, func(struct{}) (installAnswer, error) { return installAnswer{Protocol: Protocol}, nil })
 	case verbBegin:
 		return serve(stdout, request, begin)
+	case verbProbe:
+		return serve(stdout, request, func(p Probe) (Probed, error) { return probe(ctx, p, "/") })
 	case verbRemove:
 		return serve(stdout, request, removeCreated)
 	}

@@ -3,6 +3,7 @@ package kubeadm
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -22,16 +23,42 @@ func (d Documents) network(field, unset string) string {
 	return unset
 }
 
+// ServiceAddress is the address of the API's service, which Kubernetes makes the first one of the first network of the services; empty if
+// that is no network.
+func (d Documents) ServiceAddress() string { return d.serviceAddress(1) }
+
+// ClusterDNS is the address that pods ask: what the kubelet is given, or [Documents.DNSAddress].
+func (d Documents) ClusterDNS() string {
+	if servers, _ := d.at(kubeletKind, "clusterDNS").([]any); len(servers) > 0 {
+		if first, _ := servers[0].(string); first != "" {
+			return first
+		}
+	}
+	return d.DNSAddress()
+}
+
+// SkipsDNS reports whether kubeadm installs no DNS.
+func (d Documents) SkipsDNS() bool {
+	if d.at(clusterKind, "dns", "disabled") == true {
+		return true
+	}
+	skipped, _ := d.at(initKind, "skipPhases").([]any)
+	return slices.Contains(skipped, any("addon")) || slices.Contains(skipped, any("addon/coredns"))
+}
+
 // DNSAddress is the address of the cluster's DNS as kubeadm chooses it, the tenth of the first network of the services; empty if that is
 // no network.
-func (d Documents) DNSAddress() string {
+func (d Documents) DNSAddress() string { return d.serviceAddress(10) }
+
+// serviceAddress is the nth address of the first network of the services.
+func (d Documents) serviceAddress(n int) string {
 	first, _, _ := strings.Cut(d.ServiceSubnet(), ",")
 	network, err := netip.ParsePrefix(first)
 	if err != nil {
 		return ""
 	}
 	address := network.Masked().Addr()
-	for range 10 {
+	for range n {
 		address = address.Next()
 	}
 	if !address.IsValid() { // past the last one

@@ -2,93 +2,207 @@ package phase
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
 )
 
-// check waits until the cluster works: every node is ready, every system pod is, and the cluster's DNS answers on every host.
-func (c *Cluster) check(ctx context.Context, patience time.Duration) error {
-	waiting, err := c.wait(ctx, patience, func(ctx context.Context) ([]string, error) {
-		var all []string
-		var failed []error
-		for _, ask := range []func(context.Context) ([]string, error){c.unreadyNodes, c.unreadyPods, c.silentDNS} {
-			waiting, err := ask(ctx)
-			all, failed = append(all, waiting...), append(failed, err)
+// diagnosis is what is known of a cluster at one moment.
+type diagnosis struct {
+	*Cluster
+	whole  bool // all nodes and all pods of kube-system are asked about
+	nodes  map[string]node
+	system system
+	probe  agent.Probe
+	probed map[*member]agent.Probed
+}
+
+// problems are what does not work: nodes that are not ready, the pods that make services, the network of pods and the DNS, and hosts that
+// do not reach the API's service or on which the DNS does not answer. In whole, it is about all nodes and pods of kube-system, not only
+// about what runs on the hosts of this run.
+func (c *Cluster) problems(ctx context.Context, whole bool) ([]problem, error) {
+	d := diagnosis{Cluster: c, whole: whole}
+	var err error
+	if d.nodes, err = c.nodesByName(ctx); err != nil {
+		return nil, err
+	}
+	if d.system, err = c.readSystem(ctx); err != nil {
+		return nil, err
+	}
+	if d.probe, err = c.toProbe(ctx); err != nil {
+		return nil, err
+	}
+	// A host that does not answer is a problem of its own, beside those of the others.
+	failed := d.ask(ctx)
+	problems := slices.Concat(d.unreadyNodes(), d.unreadyPods(ctx), d.foreignNetworks(), d.unreached())
+	if failed != nil {
+		problems = append(problems, problem{text: failed.Error()})
+	}
+	return problems, nil
+}
+
+// toProbe is what each host has to reach. A cluster without the DNS of kubeadm and without another behind its service has none to ask.
+func (c *Cluster) toProbe(ctx context.Context) (agent.Probe, error) {
+	service := c.kubeadm.ServiceAddress()
+	if service == "" {
+		return agent.Probe{}, fmt.Errorf("the network of services %q has no address for the API", c.kubeadm.ServiceSubnet())
+	}
+	p := agent.Probe{Service: net.JoinHostPort(service, "443"), DNS: c.kubeadm.ClusterDNS(), Name: "kubernetes.default.svc." + c.kubeadm.DNSDomain()}
+	if !c.kubeadm.SkipsDNS() {
+		return p, nil
+	}
+	found, err := c.kubectl(ctx, "get", "service", "--namespace", "kube-system", "kube-dns", "--ignore-not-found", "-o", "name")
+	if len(found) == 0 {
+		p.DNS = ""
+	}
+	return p, err
+}
+
+// ask has all hosts probe the cluster.
+func (d *diagnosis) ask(ctx context.Context) error {
+	d.probed = map[*member]agent.Probed{}
+	var mu sync.Mutex
+	return d.each(ctx, d.members, func(ctx context.Context, m *member) error {
+		answer, err := m.Probe(ctx, d.probe)
+		if err != nil {
+			return err
 		}
-		return all, errors.Join(failed...)
+		mu.Lock()
+		defer mu.Unlock()
+		d.probed[m] = answer
+		return nil
 	})
-	if err != nil || len(waiting) == 0 {
-		return err
-	}
-	return fmt.Errorf("not ready after %s:\n  %s", patience, strings.Join(waiting, "\n  "))
 }
 
-// unreadyNodes are [Cluster.unready], and nodes of hosts that were not named or do not answer.
-func (c *Cluster) unreadyNodes(ctx context.Context) ([]string, error) {
-	nodes, err := c.nodesByName(ctx)
-	if err != nil {
-		return nil, err
-	}
-	waiting := c.unreadyOf(nodes)
-	for _, name := range slices.Sorted(maps.Keys(nodes)) {
-		ours := slices.ContainsFunc(c.members, func(m *member) bool { return m.name == name })
-		if !ours && !nodes[name].ready() {
-			waiting = append(waiting, "node "+name)
+// unreadyNodes are the nodes that are not Ready, and the hosts that have none.
+func (d *diagnosis) unreadyNodes() (problems []problem) {
+	bare := false
+	for _, m := range d.members {
+		n, ok := d.nodes[m.name]
+		switch {
+		case !ok:
+			problems = append(problems, problem{text: "node " + m.name + " is not in the cluster: look at journalctl -u kubelet on " + m.String()})
+		case !n.ready():
+			problems = append(problems, problem{text: "node " + m.name + " is not ready: look at kubectl describe node " + m.name})
+			f, asked := d.probed[m]
+			bare = bare || asked && len(f.Networks) == 0
 		}
 	}
-	return waiting, nil
+	if bare && len(d.system.networks) == 0 {
+		problems = append(problems, problem{text: "no network plugin: the cluster has no DaemonSet that installs one, and " + cniDir +
+			" is empty on the nodes. Build one into the image, or start it with --cmd"})
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.nodes)) {
+		ours := slices.ContainsFunc(d.members, func(m *member) bool { return m.name == name })
+		if d.whole && !ours && !d.nodes[name].ready() {
+			problems = append(problems, problem{text: "node " + name + " is not ready"})
+		}
+	}
+	return problems
 }
 
-// unreadyPods are the pods of kube-system that neither run nor have finished.
-func (c *Cluster) unreadyPods(ctx context.Context) ([]string, error) {
-	out, err := c.kubectl(ctx, "get", "pods", "--namespace", "kube-system", "-o", "json")
-	if err != nil {
-		return nil, err
+// unreached are the hosts that do not reach the service of the API, or on which the DNS does not answer.
+func (d *diagnosis) unreached() (problems []problem) {
+	answers := slices.ContainsFunc(d.members, func(m *member) bool { f, ok := d.probed[m]; return ok && f.Lookup == "" })
+	for _, m := range d.members {
+		f, ok := d.probed[m]
+		if !ok {
+			continue
+		}
+		if f.Service != "" {
+			problems = append(problems, d.noService(m, f))
+		}
+		if f.Lookup != "" && f.Service == "" {
+			text := fmt.Sprintf("DNS: %s does not resolve %s on %s: %s", d.probe.DNS, d.probe.Name, m, f.Lookup)
+			if at := d.dnsHosts(); answers && len(at) > 0 {
+				text += fmt.Sprintf(". It runs on %s and other hosts reach it: check that no firewall between them and %s closes a port of the network plugin (flannel: UDP 8472)",
+					strings.Join(at, ", "), m)
+			}
+			problems = append(problems, problem{text: text})
+		} else if f.Lookup != "" {
+			problems = append(problems, problem{text: fmt.Sprintf("DNS: %s does not resolve %s on %s: %s", d.probe.DNS, d.probe.Name, m, f.Lookup)})
+		}
 	}
-	var list struct {
-		Items []struct {
-			Metadata struct{ Name string }
-			Spec     struct{ NodeName string }
-			Status   struct {
-				Phase      string
-				Conditions []condition
+	return problems
+}
+
+// noService is a host that does not reach the service of the API.
+func (d *diagnosis) noService(m *member, f agent.Probed) problem {
+	p := problem{text: fmt.Sprintf("%s does not reach the API at its service address %s: %s", m, d.probe.Service, f.Service)}
+	proxied := slices.ContainsFunc(d.system.pods, func(pod pod) bool { return pod.set == proxySet && pod.node == m.name && pod.ready })
+	switch {
+	case f.NoRoute && f.NoDefaultRoute:
+		p.text += noRoute
+		p.certain = proxied
+	case proxied:
+		p.text += ". Check that no firewall closes port " + apiPort + " of the masters for it"
+	}
+	return p
+}
+
+// noRoute is the cause of much on an isolated network.
+const noRoute = ". It has no default route: add one (ip route add default via GATEWAY; without a gateway: ip route add default dev INTERFACE)"
+
+// foreignNetworks are pods of the DNS whose address is not of the network of pods, because a file of another program gave it. Such a pod
+// works on its own host only, and keeps its address for ever.
+func (d *diagnosis) foreignNetworks() (problems []problem) {
+	own := prefixes(strings.Split(d.kubeadm.PodSubnet(), ","))
+	for _, pod := range d.system.pods {
+		m := d.named(pod.node)
+		address, err := netip.ParseAddr(pod.address)
+		if err != nil || m == nil || !pod.isDNS() || len(own) == 0 || contains(own, address) {
+			continue
+		}
+		for _, network := range d.probed[m].Networks {
+			if contains(prefixes(network.Prefixes), address) {
+				problems = append(problems, problem{certain: true, text: fmt.Sprintf(
+					"pod %s on %s has the address %s, which is not of the pod network %s but of %s, a file of another program. Move that file away, run kubectl -n kube-system delete pod %s, then the same command again",
+					pod.name, m, address, d.kubeadm.PodSubnet(), network.File, pod.name)})
 			}
 		}
 	}
-	if err := json.Unmarshal(out, &list); err != nil {
-		return nil, fmt.Errorf("reading the list of pods: %w", err)
-	}
-	var waiting []string
-	for _, pod := range list.Items {
-		if pod.Status.Phase != "Succeeded" && !slices.Contains(pod.Status.Conditions, condition{"Ready", "True"}) {
-			waiting = append(waiting, strings.TrimSuffix("pod "+pod.Metadata.Name+" ("+pod.Status.Phase+") on "+pod.Spec.NodeName, " on "))
-		}
-	}
-	return waiting, nil
+	return problems
 }
 
-// silentDNS are the hosts on which the cluster's DNS does not say where the API is.
-func (c *Cluster) silentDNS(ctx context.Context) ([]string, error) {
-	name := "kubernetes.default.svc." + c.kubeadm.DNSDomain()
-	var mu sync.Mutex
-	var silent []string
-	err := c.each(ctx, c.members, func(ctx context.Context, m *member) error {
-		answers, err := m.holds(ctx, agent.Path, "resolve", "--server", c.kubeadm.DNSAddress(), name)
-		if !answers && err == nil {
-			mu.Lock()
-			defer mu.Unlock()
-			silent = append(silent, fmt.Sprintf("DNS: %s does not resolve %s on %s", c.kubeadm.DNSAddress(), name, m))
+func prefixes(texts []string) (parsed []netip.Prefix) {
+	for _, text := range texts {
+		if p, err := netip.ParsePrefix(strings.TrimSpace(text)); err == nil {
+			parsed = append(parsed, p)
 		}
-		return err
-	})
-	slices.Sort(silent)
-	return silent, err
+	}
+	return parsed
 }
+
+func contains(all []netip.Prefix, address netip.Addr) bool {
+	return slices.ContainsFunc(all, func(p netip.Prefix) bool { return p.Contains(address) })
+}
+
+// named is the host with a node's name, or nil.
+func (d *diagnosis) named(node string) *member {
+	for _, m := range d.members {
+		if m.name == node {
+			return m
+		}
+	}
+	return nil
+}
+
+// dnsHosts are where the DNS runs.
+func (d *diagnosis) dnsHosts() (hosts []string) {
+	for _, pod := range d.system.pods {
+		if pod.isDNS() && pod.ready {
+			hosts = append(hosts, pod.node)
+		}
+	}
+	return distinct(hosts)
+}
+
+// errUnexpected says that kubectl printed something else than was asked for.
+var errUnexpected = errors.New("unexpected output of kubectl")

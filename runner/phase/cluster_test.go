@@ -294,39 +294,6 @@ func encode(value any) string {
 	return string(text)
 }
 
-// A check says everything that is not ready, and never says yes before it has seen an answer.
-func TestCheckReports(t *testing.T) {
-	p := newPark(t, 1, 1).joined(2)
-	silent := true
-	for _, f := range p.machines {
-		f.answer = func(cmd host.Command, _ string) (string, int) {
-			switch {
-			case slices.Contains(cmd.Argv, "nodes"):
-				return `{"items":[{"metadata":{"name":"h1"},"status":{"conditions":[{"type":"Ready","status":"True"}]}},
-					{"metadata":{"name":"h2"},"status":{"conditions":[{"type":"Ready","status":"False"}]}},
-					{"metadata":{"name":"gone"},"status":{"conditions":[{"type":"Ready","status":"Unknown"}]}}]}`, 0
-			case slices.Contains(cmd.Argv, "pods"):
-				return `{"items":[{"metadata":{"name":"coredns"},"spec":{"nodeName":"h1"},"status":{"phase":"Pending"}},
-					{"metadata":{"name":"job"},"status":{"phase":"Succeeded"}}]}`, 0
-			}
-			return "", map[bool]int{true: 1}[silent && f.host.Role == host.RoleNode]
-		}
-	}
-	err := p.check(t.Context(), 3*time.Second)
-	for _, want := range []string{"not ready after 3s", "node h2", "node gone", "pod coredns (Pending) on h1",
-		"DNS: 10.96.0.10 does not resolve kubernetes.default.svc.cluster.local on 10.0.0.2"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("the error has no %q: %v", want, err)
-		}
-	}
-	if strings.Contains(err.Error(), "job") || strings.Contains(err.Error(), "on 10.0.0.1") {
-		t.Errorf("what is ready is in the error: %v", err)
-	}
-	if err := p.check(t.Context(), time.Nanosecond); err == nil || !strings.Contains(err.Error(), "does not answer") {
-		t.Errorf("without an answer the check says %v", err)
-	}
-}
-
 // Another network than the running cluster's is refused before anything changes.
 func TestNetworksStay(t *testing.T) {
 	p := newPark(t, 1, 0).joined(1)

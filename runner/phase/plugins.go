@@ -204,7 +204,7 @@ func (p *plugins) work(one plugin.Plugin) (func(*member) (string, func(context.C
 	case plugin.ClusterCheck:
 		timeout, err := one.Timeout()
 		return func(*member) (string, func(context.Context) error) {
-			return "wait until nodes, system pods and DNS are ready", func(ctx context.Context) error { return p.check(ctx, timeout) }
+			return "wait until nodes, system pods and DNS are ready", func(ctx context.Context) error { return p.works(ctx, timeout, true) }
 		}, err
 	}
 	return nil, fmt.Errorf("type %s", one.Type)

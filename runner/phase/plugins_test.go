@@ -69,7 +69,10 @@ func TestWhenPluginsRun(t *testing.T) {
 					if slices.Contains(cmd.Argv, "nodes") {
 						return list, 0
 					}
-					return `{"items":[]}`, 0
+					if slices.Contains(cmd.Argv, "probe") {
+						return "{}", 0
+					}
+					return "", 0
 				}
 			}
 			p.plugins = []plugin.Plugin{c.plugin}

@@ -10,16 +10,26 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// ready waits until every node is Ready, which the image's network plugin makes them: after its own commands if it is an application of
-// the image, else after all commands, of which any may be the one.
+// ready waits until the cluster works, which the image's network plugin makes it: after its own commands if it is an application of the
+// image, else after all commands, of which any may be the one.
 type ready struct {
 	*Cluster
 	after stage
 }
 
-func (*ready) Title() string { return "Wait until the nodes are ready" }
+func (*ready) Title() string { return "Wait until the cluster works" }
 
-const readyPatience = 5 * time.Minute
+const (
+	readyPatience = 5 * time.Minute
+	// certainAfter is how long a problem has to last that does not end by itself.
+	certainAfter = 20 * time.Second
+	// certainGap is how long it may be out of sight: a container that crashes runs for a moment.
+	certainGap = 10 * time.Second
+	// noticeEvery is how often a person is told what is waited for.
+	noticeEvery = 30 * time.Second
+	// shownProblems is how many of them are in a notice.
+	shownProblems = 3
+)
 
 func (p *ready) Run(ctx context.Context) error {
 	after := guests
@@ -29,54 +39,77 @@ func (p *ready) Run(ctx context.Context) error {
 	if p.DryRun || p.after != after {
 		return nil
 	}
-	waiting, err := p.wait(ctx, readyPatience, p.unready)
-	if err != nil || len(waiting) == 0 {
-		return err
-	}
-	return fmt.Errorf("not ready after %s: %s: look at kubectl describe node, and at sealer-run status --missed for images that are missing",
-		readyPatience, strings.Join(waiting, ", "))
+	return p.works(ctx, readyPatience, false)
 }
 
-// wait asks until nothing is waited for any more, and returns what still is when patience ends.
-func (c *Cluster) wait(ctx context.Context, patience time.Duration, ask func(context.Context) ([]string, error)) (waiting []string, err error) {
+// problem is something of the cluster that does not work.
+type problem struct {
+	text    string // what, where, and the likely cause
+	certain bool   // waiting does not help
+}
+
+// works waits until there is no problem. It gives up early when one of them does not end by itself.
+func (c *Cluster) works(ctx context.Context, patience time.Duration, whole bool) error {
+	begin := time.Now()
+	problems, err := c.wait(ctx, patience, func(ctx context.Context) ([]problem, error) { return c.problems(ctx, whole) })
+	if err != nil || len(problems) == 0 {
+		return err
+	}
+	var lines []string
+	for _, p := range problems {
+		lines = append(lines, p.text)
+	}
+	waited := min(patience, time.Since(begin))
+	if waited > time.Second {
+		waited = waited.Round(time.Second)
+	}
+	return fmt.Errorf("not ready after %s:\n  %s", waited, strings.Join(lines, "\n  "))
+}
+
+// wait asks until there is no problem, and returns those that there still are when patience ends, or when one of them is certain.
+func (c *Cluster) wait(ctx context.Context, patience time.Duration, ask func(context.Context) ([]problem, error)) (problems []problem, err error) {
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	waiting = []string{"the cluster does not answer"}
-	for {
+	problems = []problem{{text: "the cluster does not answer"}}
+	begin := time.Now()
+	var certain, seen time.Time
+	for told := begin; ; {
 		found, err := ask(limited)
 		switch {
+		case limited.Err() != nil: // an answer that was cut off says nothing
 		case err == nil && len(found) == 0:
 			return nil, nil
 		case err == nil:
-			waiting = found
-		case limited.Err() == nil:
-			waiting = []string{err.Error()}
+			problems = found
+		default:
+			problems = []problem{{text: err.Error()}}
+		}
+		if slices.ContainsFunc(problems, func(p problem) bool { return p.certain }) {
+			if time.Since(seen) > certainGap {
+				certain = time.Now()
+			}
+			seen = time.Now()
+			if time.Since(certain) > certainAfter {
+				return problems, context.Cause(ctx)
+			}
+		}
+		if time.Since(told) >= noticeEvery {
+			told = time.Now()
+			c.tell(time.Since(begin), problems)
 		}
 		if pause(limited, time.Second) != nil {
-			return waiting, context.Cause(ctx)
+			return problems, context.Cause(ctx)
 		}
 	}
 }
 
-// unready are the nodes that are not Ready, and the hosts that have none.
-func (c *Cluster) unready(ctx context.Context) ([]string, error) {
-	nodes, err := c.nodesByName(ctx)
-	if err != nil {
-		return nil, err
+// tell says what is waited for.
+func (c *Cluster) tell(waited time.Duration, problems []problem) {
+	c.Report.printf("  still waiting after %s:\n", waited.Round(time.Second))
+	for _, p := range problems[:min(len(problems), shownProblems)] {
+		c.Report.printf("    %s\n", p.text)
 	}
-	return c.unreadyOf(nodes), nil
-}
-
-// unreadyOf is [Cluster.unready] for nodes that have been read.
-func (c *Cluster) unreadyOf(nodes map[string]node) (waiting []string) {
-	for _, m := range c.members {
-		n, ok := nodes[m.name]
-		switch {
-		case !ok:
-			waiting = append(waiting, "node "+m.name+" is not there")
-		case !n.ready():
-			waiting = append(waiting, "node "+m.name)
-		}
+	if more := len(problems) - shownProblems; more > 0 {
+		c.Report.printf("    and %d more\n", more)
 	}
-	return waiting
 }

@@ -263,8 +263,13 @@ func TestNotReady(t *testing.T) {
 			{"metadata":{"name":"h2"},"spec":{"unschedulable":true},"status":{"conditions":[{"type":"Ready","status":"True"}]}},
 			{"metadata":{"name":"h3"},"status":{"conditions":[{"type":"Ready","status":"Unknown"}]}}]}`, 0
 	})
-	got, err := c.unready(t.Context())
-	if err != nil || strings.Join(got, ", ") != "node h3, node h4 is not there" {
+	nodes, err := c.nodesByName(t.Context())
+	d := diagnosis{Cluster: c, nodes: nodes}
+	var got []string
+	for _, p := range d.unreadyNodes() {
+		got = append(got, p.text[:len("node h3 is not")])
+	}
+	if err != nil || strings.Join(got, ", ") != "node h3 is not, node h4 is not" {
 		t.Errorf("waits for %v, %v", got, err)
 	}
 }
