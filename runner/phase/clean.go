@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/kubefile/kubefile/registryproxy"
@@ -43,7 +44,7 @@ func (p *leftovers) Run(ctx context.Context) error {
 		_, err := m.ask(ctx, "rm", "-f", p.lockFile())
 		failed = append(failed, err)
 	}
-	return errors.Join(append(failed, p.Unreached())...)
+	return errors.Join(slices.Concat(failed, p.unknown, []error{p.Unreached()})...)
 }
 
 func (p *clean) host(ctx context.Context, m *member) error {

@@ -85,6 +85,7 @@ type Cluster struct {
 	unsaved   bool                    // a copy of the state is older than ours, or missing
 	unproven  error                   // of hosts that a removal left alone, because they are not of the cluster
 	uncleaned error                   // what a removal could not do
+	unknown   []error                 // nodes of which a removal knows no host
 	abandon   context.CancelCauseFunc // ends the work that is under way
 	lockDir   string                  // default /run
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/kubefile/kubefile/runner/host"
 )
@@ -24,6 +25,7 @@ func (p *reach) Run(ctx context.Context) error {
 	for _, r := range p.unreached {
 		p.Report.Line(r.Host.String(), r.Err.Error())
 	}
+	p.unknownNodes(ctx)
 	if len(p.members) == 0 {
 		return errors.New("no host answers: see above what is wrong with each")
 	}
@@ -69,6 +71,38 @@ func (p *reach) unnamed() []host.Host {
 		}
 	}
 	return hosts
+}
+
+// unknownNodes names the nodes of the cluster whose hosts were neither named nor are in the state, as those of a run of an earlier version
+// that failed, or of somebody who ran kubeadm join. A removal does not find them.
+func (p *reach) unknownNodes(ctx context.Context) {
+	if p.Artifact != nil || !p.running() {
+		return
+	}
+	const list = `jsonpath={range .items[*]}{.metadata.name}{" "}{.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}`
+	out, err := p.kubectl(ctx, "get", "nodes", "-o", list, "--request-timeout=10s")
+	if err != nil {
+		return // a cluster that is broken can be removed, too
+	}
+	known := map[string]bool{}
+	for _, h := range p.state.Hosts {
+		known[h.Name], known[h.Address.String()] = true, true
+	}
+	for _, m := range p.members {
+		known[m.name], known[m.String()] = true, true
+	}
+	for _, r := range p.unreached {
+		known[r.Host.String()] = true
+	}
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		if len(words) == 0 || slices.ContainsFunc(words, func(word string) bool { return known[word] }) {
+			continue
+		}
+		err := fmt.Errorf("node %q is in the cluster, and its host was neither named nor is in the state: name it with -n to have it removed, too", strings.Join(words, " "))
+		p.Report.printf("warning: %v\n", err)
+		p.unknown = append(p.unknown, err)
+	}
 }
 
 // Unreached is the error for hosts that a removal did not reach, or nil.

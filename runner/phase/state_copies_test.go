@@ -148,3 +148,20 @@ func TestAbsentHostsAreNamed(t *testing.T) {
 		t.Errorf("the state has %v", p.state.Hosts)
 	}
 }
+
+// A removal does not say that a cluster is gone while it has nodes whose hosts it does not know.
+func TestRemovalNamesUnknownNodes(t *testing.T) {
+	p := brought(t, 1, 2)
+	s, err := state.Parse(p.world.secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Hosts = s.Hosts[:2] // the third joined in a run that did not note it
+	p.state, p.Artifact = s, nil
+	p.members = p.members[:2]
+	(&reach{p.Cluster}).unknownNodes(t.Context())
+	p.DryRun = true
+	if err := (&leftovers{p.Cluster}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), `node "h3"`) || len(p.unknown) != 1 {
+		t.Errorf("error is %v", err)
+	}
+}
