@@ -1,6 +1,7 @@
 package kubeadm
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -22,9 +23,17 @@ func (d Documents) Objects() []Object {
 	return objects
 }
 
+// SkipPhases are the phases that kubeadm init leaves out by these documents. The flag of that name replaces them.
+func (d Documents) SkipPhases() (phases []string) {
+	skipped, _ := d.at(initKind, "skipPhases").([]any)
+	for _, one := range skipped {
+		phases = append(phases, fmt.Sprint(one))
+	}
+	return phases
+}
+
 // skips reports whether kubeadm init leaves out a phase, or the one that it is part of.
 func (d Documents) skips(phase string) bool {
-	skipped, _ := d.at(initKind, "skipPhases").([]any)
 	group, _, _ := strings.Cut(phase, "/")
-	return slices.ContainsFunc(skipped, func(one any) bool { return one == phase || one == group || one == "all" })
+	return slices.ContainsFunc(d.SkipPhases(), func(one string) bool { return one == phase || one == group || one == "all" })
 }

@@ -1,6 +1,9 @@
 package kubeadm
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestObjects(t *testing.T) {
 	for documents, want := range map[string]int{
@@ -13,6 +16,9 @@ func TestObjects(t *testing.T) {
 		d, err := Parse([]byte(documents))
 		if err != nil {
 			t.Fatal(err)
+		}
+		if skips := strings.Contains(documents, "skipPhases"); skips != (len(d.SkipPhases()) > 0) {
+			t.Errorf("%q skips %v", documents, d.SkipPhases())
 		}
 		if got := d.Objects(); len(got) != want {
 			t.Errorf("%q makes %v, want %d", documents, got, want)

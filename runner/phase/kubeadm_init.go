@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
@@ -67,7 +68,8 @@ func (p *kubeadmInit) init(ctx context.Context, m *member, found fate) error {
 		}
 	case unfinished:
 		p.Report.Line(m.String(), "going on with an interrupted kubeadm init")
-		argv = append(argv, "--skip-phases=preflight") // which refuses what is there
+		skipped := append(p.kubeadm.SkipPhases(), "preflight") // which refuses what is there
+		argv = append(argv, "--skip-phases="+strings.Join(skipped, ","))
 	}
 	if err := p.run(ctx, m, host.Command{Argv: argv, Limit: kubeadmLimit}); err != nil {
 		return err
