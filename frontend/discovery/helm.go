@@ -46,7 +46,7 @@ func (c *collector) helm(p program) {
 		named = 2
 	}
 	for i := len(args) - 1; i > 0 && len(args) > named; i-- {
-		if word := args[i]; strings.HasPrefix(word, "$") {
+		if word := args[i]; strings.HasPrefix(strings.Trim(word, `"`), "$") || strings.Contains(word, "`") {
 			c.problem(p.at.File, p.at.Line, false, "the helm command is followed without %s, which is not known before it runs: what it sets may need other images", word)
 			args = slices.Delete(slices.Clone(args), i, i+1)
 		}

@@ -67,6 +67,9 @@ func (sc *scope) target(name string) string {
 
 // put sets a variable. One that is too large is not known.
 func (sc *scope) put(name string, v expand.Variable) {
+	if v.Kind == expand.Indexed && v.List == nil {
+		v.List = []string{} // nil would expand to an empty word
+	}
 	size := 0
 	for _, value := range v.List {
 		size += len(value)
@@ -119,21 +122,33 @@ func (s *shell) assignArray(sc *scope, name string, a *syntax.Assign) {
 	case a.Append && before.Set:
 		v.List = []string{before.Str}
 	}
-	sc.put(name, v)
-	for _, element := range a.Array.Elems {
-		if element.Value == nil {
-			continue
-		}
+	type value struct {
+		index int // or -1 for the next one
+		text  string
+	}
+	var values []value
+	for _, element := range a.Array.Elems { // all of them, for they may be of the array that is set
+		i, ok := -1, false
 		if element.Index != nil {
-			if i, ok := s.index(sc, element.Index); ok {
-				value, _ := s.word(sc, element.Value)
-				setElement(sc, name, i, value, false)
-				continue
+			i, ok = s.index(sc, element.Index)
+		}
+		switch {
+		case element.Value == nil:
+		case ok:
+			text, _ := s.word(sc, element.Value)
+			values = append(values, value{i, text})
+		default:
+			for _, text := range s.fields(sc, []*syntax.Word{element.Value}) {
+				values = append(values, value{-1, text})
 			}
 		}
-		for _, value := range s.fields(sc, []*syntax.Word{element.Value}) {
-			setElement(sc, name, next(sc.variables[name]), value, false)
+	}
+	sc.put(name, v)
+	for _, value := range values {
+		if value.index < 0 {
+			value.index = next(sc.variables[name])
 		}
+		setElement(sc, name, value.index, value.text, false)
 	}
 }
 
@@ -263,114 +278,6 @@ func (sc *scope) restore() {
 			sc.variables[name] = before.variable
 		} else {
 			delete(sc.variables, name)
-		}
-	}
-}
-
-// builtin follows the programs of the shell itself that change parameters and variables; false if it is none of them.
-func (s *shell) builtin(sc *scope, separators string, words []string, input string) bool {
-	args := words[1:]
-	switch words[0] {
-	case "set":
-		setParams(sc, args)
-	case "shift":
-		n := 1
-		if len(args) > 0 {
-			n, _ = strconv.Atoi(args[0])
-		}
-		if n > 0 && n < len(sc.params) { // it fails otherwise, and changes nothing
-			sc.params = append(sc.params[:1:1], sc.params[1+n:]...)
-		}
-	case "unset":
-		for _, name := range args {
-			if name, _, element := strings.Cut(name, "["); !element {
-				delete(sc.variables, name)
-			}
-		}
-	case "mapfile", "readarray":
-		mapfile(sc, args, input)
-	case "read":
-		readFields(sc, separators, args, input)
-	default:
-		return false
-	}
-	return true
-}
-
-// setParams follows "set -- a b": options without parameters change nothing here.
-func setParams(sc *scope, args []string) {
-	for i, arg := range args {
-		switch {
-		case arg == "--":
-		case strings.HasPrefix(arg, "-") || strings.HasPrefix(arg, "+"):
-			continue
-		case i > 0 && strings.HasPrefix(args[i-1], "-") && strings.HasSuffix(args[i-1], "o"):
-			continue // set -o pipefail
-		default:
-			i--
-		}
-		sc.params = append(sc.params[:min(1, len(sc.params)):min(1, len(sc.params))], args[i+1:]...)
-		return
-	}
-}
-
-// mapfile sets an array to the lines of the input.
-func mapfile(sc *scope, args []string, input string) {
-	name, keep := "MAPFILE", true
-	for i := 0; i < len(args); i++ {
-		switch arg := args[i]; {
-		case arg == "-t":
-			keep = false
-		case slices.Contains([]string{"-d", "-n", "-O", "-s", "-u", "-C", "-c"}, arg):
-			i++
-		case !strings.HasPrefix(arg, "-"):
-			name = arg
-		}
-	}
-	v := expand.Variable{Set: true, Kind: expand.Indexed}
-	for line := range strings.Lines(input) {
-		if !keep {
-			line = strings.TrimSuffix(line, "\n")
-		}
-		v.List = append(v.List, line)
-	}
-	if input == "" {
-		v.List = []string{"${" + name + "[@]}"}
-	}
-	sc.put(name, v)
-}
-
-// readFields sets variables, or with -a an array, to the words of the first line of the input.
-func readFields(sc *scope, separators string, args []string, input string) {
-	var names []string
-	array := false
-	for i := 0; i < len(args); i++ {
-		switch arg := args[i]; {
-		case strings.HasPrefix(arg, "-") && strings.HasSuffix(arg, "a"):
-			array = true
-		case slices.Contains([]string{"-d", "-n", "-N", "-p", "-t", "-u", "-i"}, arg):
-			i++
-		case !strings.HasPrefix(arg, "-"):
-			names = append(names, arg)
-		}
-	}
-	if len(names) == 0 || input == "" {
-		return
-	}
-	line, _, _ := strings.Cut(input, "\n")
-	fields := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(separators, r) })
-	if array {
-		sc.put(names[0], expand.Variable{Set: true, Kind: expand.Indexed, List: fields})
-		return
-	}
-	for i, name := range names {
-		switch {
-		case i >= len(fields):
-			sc.set(name, "")
-		case i == len(names)-1:
-			sc.set(name, strings.Join(fields[i:], separators[:min(1, len(separators))]))
-		default:
-			sc.set(name, fields[i])
 		}
 	}
 }

@@ -64,7 +64,9 @@ func (s *shell) interpreter(sc *scope, cmd *syntax.CallExpr, args []string) {
 		switch {
 		case strings.HasPrefix(arg, "-") && strings.HasSuffix(arg, "c") && !strings.HasPrefix(arg, "--"):
 			if i+1 < len(args) {
-				s.nested(sc.fork(), cmd, args[i+1])
+				inner := sc.fork()
+				inner.params = append([]string{"sh"}, args[min(i+3, len(args)):]...)
+				s.nested(inner, cmd, args[i+1])
 			}
 			return
 		case strings.HasPrefix(arg, "-"):

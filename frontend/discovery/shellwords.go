@@ -87,13 +87,20 @@ func (s *shell) expanding(sc *scope, f func(*expand.Config) error) error {
 	return errUnknown
 }
 
-// computed reports whether a word has what is not expanded: arithmetic, which may run long, and processes.
+// computed reports whether a word has what is not expanded: arithmetic, which may run long, processes, and what the library expands
+// otherwise than a shell.
 func computed(n syntax.Node) bool {
 	found := false
 	syntax.Walk(n, func(n syntax.Node) bool {
-		switch n.(type) {
+		switch n := n.(type) {
 		case *syntax.ArithmExp, *syntax.ProcSubst:
 			found = true
+		case *syntax.ParamExp:
+			// ${a/#b/c} and ${a/%b/c}, which the library takes for ${a/b/c} of the text "#b"
+			if n.Repl != nil && n.Repl.Orig != nil && len(n.Repl.Orig.Parts) > 0 {
+				first, ok := n.Repl.Orig.Parts[0].(*syntax.Lit)
+				found = found || ok && (strings.HasPrefix(first.Value, "#") || strings.HasPrefix(first.Value, "%"))
+			}
 		}
 		return !found
 	})
