@@ -46,7 +46,7 @@ func (c Config) patches(data string) ([]patch, error) {
 	}
 	for _, p := range all {
 		o := objectOf(p.value)
-		if len(all) > 1 && o == (object{}) {
+		if len(all) > 1 && o.kind == "" {
 			return nil, fmt.Errorf("line %d: one of several documents, which need kind and metadata.name to find theirs in the file", p.line)
 		}
 		if line := seen[o]; line != 0 {
@@ -57,32 +57,56 @@ func (c Config) patches(data string) ([]patch, error) {
 	return all, nil
 }
 
-// object says which Kubernetes object a document is.
-type object struct{ kind, namespace, name string }
+// object says which Kubernetes object a document is, as far as it says so.
+type object struct{ apiVersion, kind, namespace, name string }
 
 func (o object) String() string {
+	name := o.name
 	if o.namespace != "" {
-		return fmt.Sprintf("%s %s/%s", o.kind, o.namespace, o.name)
+		name = o.namespace + "/" + name
 	}
-	return o.kind + " " + o.name
+	if o.kind == "" {
+		return strings.TrimSpace("a document without kind " + name)
+	}
+	return strings.TrimSpace(o.kind + " " + name)
 }
 
-// objectOf is empty for a document without kind and metadata.name.
 func objectOf(n *yaml.Node) object {
 	metadata := get(n, "metadata")
-	o := object{text(get(n, "kind")), text(get(metadata, "namespace")), text(get(metadata, "name"))}
-	if o.kind == "" || o.name == "" {
-		return object{}
-	}
-	return o
+	return object{text(get(n, "apiVersion")), text(get(n, "kind")), text(get(metadata, "namespace")), text(get(metadata, "name"))}
 }
 
-// is reports whether a document is meant by one that may leave out the namespace.
-func (o object) is(meant object) bool {
-	if meant.namespace == "" {
-		o.namespace = ""
+// is reports whether a document is the one that is meant: all that is meant is the same. What a document does not say is no contradiction
+// where silence is allowed, except for its kind among others.
+func (o object) is(meant object, silence, only bool) bool {
+	same := func(is, meant string) bool { return meant == "" || is == meant || is == "" && silence }
+	return same(o.apiVersion, meant.apiVersion) && same(o.namespace, meant.namespace) && same(o.name, meant.name) &&
+		(same(o.kind, meant.kind) && (o.kind != "" || meant.kind == "" || only))
+}
+
+// target is the document that a patch is for. The only one, for an only patch, may have no kind.
+func target(targets []*document, meant object, only bool) (*document, error) {
+	if only && meant.kind == "" {
+		meant.namespace, meant.name = "", "" // they may be changed
 	}
-	return o == meant
+	for _, silence := range []bool{false, true} {
+		var fit []*document
+		for _, d := range targets {
+			if objectOf(d.value()).is(meant, silence, only) {
+				fit = append(fit, d)
+			}
+		}
+		switch {
+		case len(fit) == 1:
+			return fit[0], nil
+		case len(fit) > 1:
+			return nil, fmt.Errorf("data fits %d documents: write kind and metadata.name of the one that is meant into it; there are: %s", len(fit), list(targets))
+		}
+	}
+	if meant.apiVersion != "" {
+		return nil, fmt.Errorf("data is for %s (%s), which is not there; there are: %s", meant, meant.apiVersion, list(targets))
+	}
+	return nil, fmt.Errorf("data is for %s, which is not there; there are: %s", meant, list(targets))
 }
 
 // merge puts data into the documents of a file.
@@ -99,32 +123,21 @@ func (c Config) merge(old []byte, data string) ([]byte, error) {
 	if len(targets) == 0 {
 		return c.beginning(old, data, patches)
 	}
-	var found []object
 	for i, d := range targets {
 		if d.value().Kind != yaml.MappingNode {
 			return nil, fmt.Errorf("%s is %s, not a map that can be merged into: use the strategy overwrite", place(i, targets), kind(d.value()))
 		}
-		found = append(found, objectOf(d.value()))
 	}
 	added := 0
 	for _, p := range patches {
-		// One document of data for one of the file may also change its name.
-		one := objectOf(p.value)
-		all := one == (object{}) || len(patches)+len(targets) == 2
-		fits := false
-		for i, d := range targets {
-			if !all && !found[i].is(one) {
-				continue
-			}
-			if added += size(p.value); added > maxNodes {
-				return nil, errTooManyNodes
-			}
-			d.changed = mergeMaps(d.value(), p.value) || d.changed
-			fits = true
+		d, err := target(targets, objectOf(p.value), len(targets)+len(patches) == 2)
+		if err != nil {
+			return nil, err
 		}
-		if !fits {
-			return nil, fmt.Errorf("data is for %s, which is not there; there are: %s", one, list(found))
+		if added += size(p.value); added > maxNodes {
+			return nil, errTooManyNodes
 		}
+		d.changed = mergeMaps(d.value(), p.value) || d.changed
 	}
 	return join(documents)
 }
@@ -255,15 +268,16 @@ func place(i int, documents []*document) string {
 	return fmt.Sprintf("document %d (line %d)", i+1, documents[i].line+1)
 }
 
-func list(all []object) string {
+// list names documents and where they are.
+func list(documents []*document) string {
 	var names []string
-	for _, o := range all {
-		if o != (object{}) {
-			names = append(names, o.String())
+	for _, d := range documents {
+		o := objectOf(d.value())
+		at := fmt.Sprintf("line %d", d.line+1)
+		if o.apiVersion != "" {
+			at = o.apiVersion + ", " + at
 		}
-	}
-	if len(names) == 0 {
-		return "no documents with kind and metadata.name"
+		names = append(names, fmt.Sprintf("%s (%s)", o, at))
 	}
 	const enough = 20
 	if len(names) > enough {

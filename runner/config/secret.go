@@ -74,11 +74,9 @@ func (c Config) secret(old []byte, data string) ([]byte, error) {
 // findSecret finds the only Secret, or of several the one with the Config's name.
 func (c Config) findSecret(documents []*document) (*document, error) {
 	var all, named []*document
-	var found []object
 	for _, d := range documents {
 		if d.value().Kind == yaml.MappingNode && text(get(d.value(), "kind")) == "Secret" {
 			all = append(all, d)
-			found = append(found, objectOf(d.value()))
 			if objectOf(d.value()).name == c.Name {
 				named = append(named, d)
 			}
@@ -92,7 +90,7 @@ func (c Config) findSecret(documents []*document) (*document, error) {
 	case len(named) == 1:
 		return named[0], nil
 	}
-	return nil, fmt.Errorf("%d Secrets in it: name the Config as the one that is meant: %s", len(all), list(found))
+	return nil, fmt.Errorf("%d Secrets in it: name the Config as the one that is meant: %s", len(all), list(all))
 }
 
 // remove deletes a key of a map.
