@@ -1,7 +1,9 @@
 package kubefile
 
 import (
+	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -38,15 +40,20 @@ type Content struct {
 	Supported []parser.Range
 }
 
-// Content reads the stages that a build takes. Docker expands no variables in CMD, so neither is done here. An empty list, CMD [],
-// takes back everything before it, the base image's commands too.
+// Content reads the stages that a build takes. As in a Dockerfile, variables are replaced in the flags of LAUNCH and not in CMD. An empty
+// list, CMD [], takes back everything before it, the base image's commands too.
 func (f *File) Content(scope Scope) (*Content, error) {
 	chain, err := f.chain(scope)
 	if err != nil {
 		return nil, err
 	}
+	env, err := f.environment(scope)
+	if err != nil {
+		return nil, err
+	}
 	content := &Content{}
 	for _, at := range chain {
+		pending := f.stages[at].Commands
 		steps := map[int][]Step{} // by line
 		reset := 0
 		for _, c := range commandsOf(f.stages[at]) {
@@ -61,6 +68,9 @@ func (f *File) Content(scope Scope) (*Content, error) {
 			if f.stageAt(line) != at {
 				continue
 			}
+			if pending, err = env.followTo(line, pending); err != nil {
+				return nil, err
+			}
 			if s.name == "KUBEVERSION" {
 				content.Supported = s.location
 			}
@@ -74,8 +84,14 @@ func (f *File) Content(scope Scope) (*Content, error) {
 				steps[line] = append(steps[line], Step{Command: &c, Place: s.place()})
 			}
 			for _, l := range s.launch {
+				if l, err = env.launch(l); err != nil {
+					return nil, parser.WithLocation(fmt.Errorf("LAUNCH: %w", err), s.location)
+				}
 				steps[line] = append(steps[line], Step{Launch: &l, Place: s.place()})
 			}
+		}
+		if _, err := env.followTo(math.MaxInt, pending); err != nil {
+			return nil, err
 		}
 		if reset > 0 {
 			content.Steps = nil

@@ -83,6 +83,57 @@ CMD three
 	}
 }
 
+func TestVariablesInLaunch(t *testing.T) {
+	for name, tt := range map[string]struct {
+		text  string // before LAUNCH
+		flags string
+		scope Scope
+		want  string // of the step, or the error with its line
+	}{
+		"ARG":                     {"ARG V=v3\n", "--set=tag=$V", Scope{}, "launch x  [] [tag=v3]"},
+		"ENV":                     {"ENV W=v4\n", "--set=tag=${W}-a", Scope{}, "launch x  [] [tag=v4-a]"},
+		"every flag":              {"ARG V=v3\n", "--namespace=$V --values=$V.yaml --values=b.yaml --set=a=$V", Scope{}, "launch x v3 [v3.yaml b.yaml] [a=v3]"},
+		"build argument":          {"ARG V=v3\n", "--set=a=$V", Scope{BuildArgs: map[string]string{"V": "given"}}, "launch x  [] [a=given]"},
+		"undeclared argument":     {"", "--set=a=$V", Scope{BuildArgs: map[string]string{"V": "given"}}, "LAUNCH: --set=a=$V: the variable V is not set; set it by ARG or ENV before this line"},
+		"global argument":         {"ARG G\n", "--set=a=$G", Scope{}, "launch x  [] [a=global]"},
+		"global, not declared":    {"", "--set=a=$G", Scope{}, "LAUNCH: --set=a=$G: the variable G is not set; set it by ARG or ENV before this line"},
+		"platform argument":       {"ARG TARGETARCH\n", "--set=a=$TARGETARCH", Scope{Platform: map[string]string{"TARGETARCH": "arm64"}}, "launch x  [] [a=arm64]"},
+		"last one":                {"ENV V=1\nENV V=2\n", "--set=a=$V", Scope{}, "launch x  [] [a=2]"},
+		"ENV out of ARG":          {"ARG V=3\nENV W=v$V\n", "--set=a=$W", Scope{}, "launch x  [] [a=v3]"},
+		"of the base":             {"", "--set=a=$B", Scope{BaseEnv: []string{"B=base"}}, "launch x  [] [a=base]"},
+		"base not known":          {"", "--set=a=$B", Scope{BaseEnv: []string(nil)}, "launch x  [] [a=$B]"},
+		"set afterwards":          {"", "--set=a=$LATER", Scope{}, "LAUNCH: --set=a=$LATER: the variable LATER is not set; set it by ARG or ENV before this line"},
+		"default":                 {"", "--set=a=${V:-d}", Scope{}, "launch x  [] [a=d]"},
+		"empty":                   {"ENV V=\n", "--set=a=$V", Scope{}, "launch x  [] [a=]"},
+		"required":                {"", "--set=a=${V:?unset}", Scope{}, "V: unset"},
+		"no variable":             {"", "--set=a=b\\\\,c", Scope{}, `launch x  [] [a=b\,c]`},
+		"of the stage it is from": {"ARG V=v3\nFROM first\n", "--set=a=$V", Scope{}, "launch x  [] [a=v3]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := "ARG G=global\nFROM scratch AS first\n" + tt.text + "LAUNCH " + tt.flags + " x\nENV LATER=1\n"
+			tt.scope.IsReplaced = noContexts
+			if name != "base not known" && tt.scope.BaseEnv == nil {
+				tt.scope.BaseEnv = []string{}
+			}
+			content, err := parse(t, text).Content(tt.scope)
+			got := ""
+			if err != nil {
+				got = err.Error()
+				var at *parser.LocationError
+				if !errors.As(err, &at) {
+					t.Errorf("no line in: %v", err)
+				}
+			} else {
+				l := content.Steps[0].Launch
+				got = fmt.Sprintf("launch %s %s %v %v", l.App, l.Namespace, l.Values, l.Set)
+			}
+			if !strings.Contains(got, tt.want) {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
 func stepText(s Step) string {
 	switch {
 	case s.Launch != nil && s.Launch.Namespace != "":

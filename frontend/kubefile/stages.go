@@ -17,6 +17,9 @@ type Scope struct {
 	Platform   map[string]string       // BUILDPLATFORM, TARGETARCH, … as they stand before the first FROM
 	BuildArgs  map[string]string       // --build-arg
 	IsReplaced func(stage string) bool // by a named context (--build-context)
+	// BaseEnv is the environment of the image that the first stage begins with, as NAME=VALUE. Where it is nil it is not known, and a
+	// variable that ARG and ENV do not set may be in it.
+	BaseEnv []string
 }
 
 // chain returns the numbers of the target stage and of the stages it continues by FROM, the first one first.
@@ -61,36 +64,38 @@ func (f *File) stageAt(line int) int {
 	return at - 1
 }
 
-// expand replaces the variables in a FROM line as BuildKit does: platform arguments, then ARGs before the first FROM with
-// their defaults, then what the user gave.
+// expand replaces the variables in a FROM line as BuildKit does.
 func (f *File) expand(word string, scope Scope) (string, error) {
+	env, err := f.global(scope)
+	if err != nil {
+		return "", err
+	}
+	result, _, err := shell.NewLex(f.escape).ProcessWord(word, variables(env))
+	return result, err
+}
+
+// global returns what a FROM line may refer to: platform arguments, then ARGs before the first FROM with their defaults, then what the
+// user gave.
+func (f *File) global(scope Scope) (map[string]string, error) {
 	lex := shell.NewLex(f.escape)
 	env := maps.Clone(scope.Platform)
 	if env == nil {
 		env = map[string]string{}
-	}
-	environ := func() shell.EnvGetter {
-		var list []string
-		for k, v := range env {
-			list = append(list, k+"="+v)
-		}
-		return shell.EnvsFromSlice(list)
 	}
 	for _, arg := range f.args {
 		for _, kv := range arg.Args {
 			if given, ok := scope.BuildArgs[kv.Key]; ok {
 				env[kv.Key] = given
 			} else if kv.Value != nil {
-				value, _, err := lex.ProcessWord(*kv.Value, environ())
+				value, _, err := lex.ProcessWord(*kv.Value, variables(env))
 				if err != nil {
-					return "", err
+					return nil, err
 				}
 				env[kv.Key] = value
 			}
 		}
 	}
-	result, _, err := lex.ProcessWord(word, environ())
-	return result, err
+	return env, nil
 }
 
 // Base is what a FROM names.
