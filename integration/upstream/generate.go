@@ -34,6 +34,16 @@ func Generate(ctx context.Context, dst content.Pusher, ref reference.NamedTagged
 			return ocispec.Descriptor{}, err
 		}
 		return image.Push(ctx, dst, platform)
+	case hasComponent(name, "lab-no-platform"):
+		platform, err := generatePlatform(ctx, dst, ref, amd64)
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		manifest, err := image.PushManifest(ctx, dst, platform)
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		return image.PushIndex(ctx, dst, manifest)
 	}
 	var platforms []image.Platform
 	for _, p := range []ocispec.Platform{amd64, arm64} {
@@ -46,12 +56,16 @@ func Generate(ctx context.Context, dst content.Pusher, ref reference.NamedTagged
 	if hasComponent(ref.Name(), "lab-docker") {
 		return image.PushDocker(ctx, dst, platforms...)
 	}
-	return image.Push(ctx, dst, platforms...)
+	index, err := image.Push(ctx, dst, platforms...)
+	if err != nil || !hasComponent(ref.Name(), "lab-nested") {
+		return index, err
+	}
+	return image.PushIndex(ctx, dst, index)
 }
 
 func generatePlatform(ctx context.Context, dst content.Pusher, ref reference.NamedTagged, p ocispec.Platform) (image.Platform, error) {
 	platform := image.Platform{Platform: p, Config: ocispec.ImageConfig{Entrypoint: []string{"/generated"}}}
-	for _, entry := range []image.Entry{
+	for i, entry := range []image.Entry{
 		{Path: "usr/share/generated/repository", Mode: 0o644, Data: []byte(ref.Name() + " " + p.Architecture + "\n")},
 		{Path: "usr/share/generated/reference", Mode: 0o644, Data: []byte(ref.String() + " " + p.Architecture + "\n")},
 	} {
@@ -60,8 +74,10 @@ func generatePlatform(ctx context.Context, dst content.Pusher, ref reference.Nam
 		if err != nil {
 			return image.Platform{}, err
 		}
-		if err := image.PushBlob(ctx, dst, layer.Descriptor, &blob); err != nil {
-			return image.Platform{}, err
+		if missing := i > 0 && hasComponent(ref.Name(), "lab-incomplete"); !missing {
+			if err := image.PushBlob(ctx, dst, layer.Descriptor, &blob); err != nil {
+				return image.Platform{}, err
+			}
 		}
 		platform.Layers = append(platform.Layers, layer)
 	}

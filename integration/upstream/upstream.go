@@ -13,6 +13,10 @@
 //	lab-docker       has Docker's media types instead of OCI's
 //	lab-single       has a linux/amd64 manifest without an index
 //	lab-arm64        has no image for linux/amd64
+//	lab-nested       has an index of an index of the platforms
+//	lab-no-platform  has an index of a linux/amd64 manifest that the index gives no platform
+//	lab-flaky        answers the first request for each manifest with 502
+//	lab-incomplete   has manifests whose last layer is missing
 package upstream
 
 import (
@@ -60,7 +64,8 @@ type Server struct {
 	mu           sync.Mutex // guards what follows
 	repositories map[string]*repository
 	generated    *blobs
-	references   *os.File // nil when generated references are not kept
+	references   *os.File        // nil when generated references are not kept
+	refused      map[string]bool // what was asked for, of flaky repositories
 }
 
 // A repository knows its content by tag and by digest; the bytes are in a store.
@@ -81,6 +86,7 @@ func New(ctx context.Context, options Options) (*Server, error) {
 		accessLog:    options.AccessLog,
 		repositories: make(map[string]*repository),
 		generated:    new(blobs),
+		refused:      make(map[string]bool),
 	}
 	if options.Layout != "" {
 		if err := s.loadLayout(ctx, options.Layout); err != nil {

@@ -57,6 +57,12 @@ func Push(ctx context.Context, dst content.Pusher, platforms ...Platform) (ocisp
 	return pushJSON(ctx, dst, index.MediaType, index)
 }
 
+// PushIndex writes an OCI image index of children that are in dst already.
+func PushIndex(ctx context.Context, dst content.Pusher, children ...ocispec.Descriptor) (ocispec.Descriptor, error) {
+	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: children}
+	return pushJSON(ctx, dst, index.MediaType, index)
+}
+
 // PushManifest writes the OCI image of one platform to dst, without an index.
 func PushManifest(ctx context.Context, dst content.Pusher, p Platform) (ocispec.Descriptor, error) {
 	manifest := ocispec.Manifest{
