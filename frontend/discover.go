@@ -46,24 +46,36 @@ func (p *platformBuild) discover(ctx context.Context, rootfs bkllb.State) ([]fou
 	return needed, nil
 }
 
-// scan looks at what the build adds to its base; at all of the rootfs if that means files of the base, as a command does that installs a
-// chart of the base with other values.
+// scan looks at what the build adds to its base; at all of the rootfs if what the commands want depends on files of the base, as where
+// an inherited command installs a chart with values that are changed here. Only then the files of the base are needed.
 func (p *platformBuild) scan(ctx context.Context, rootfs bkllb.State) (*step.Scanned, error) {
-	added, whole, err := p.added(ctx, rootfs)
+	base, derived, err := p.derived(ctx, rootfs)
 	if err != nil {
 		return nil, err
 	}
-	part, err := p.scanStep(ctx, added, whole)
+	if !derived {
+		return p.ask(ctx, rootfs, p.request(true))
+	}
+	added, err := llb.Added(ctx, base, rootfs)
+	if err != nil {
+		return nil, err
+	}
+	request := p.request(false)
+	if request.Application.Changes, err = p.changes(ctx, rootfs); err != nil {
+		return nil, err
+	}
+	part, err := p.ask(ctx, added, request)
 	if err != nil || !part.Discovery.Beyond {
 		return part, err
 	}
-	answer, err := p.scanStep(ctx, rootfs, true)
+	answer, err := p.ask(ctx, rootfs, p.request(true))
 	if err != nil {
 		return nil, err
 	}
-	answer.Discovery.Findings = slices.DeleteFunc(answer.Discovery.Findings, func(f discovery.Finding) bool {
-		return slices.ContainsFunc(p.base.Lock.Ignored, func(i imagespec.IgnoredImage) bool { return i.Reference == f.Reference })
-	})
+	answer.Discovery = withoutUnused(answer.Discovery, part.Discovery.Uninstalled)
+	if err := p.withoutOwnOf(ctx, base, answer); err != nil {
+		return nil, err
+	}
 	for _, problem := range part.Discovery.Problems {
 		if slices.Contains(imagespec.ReservedPaths(), problem.File) { // which the base has, too
 			answer.Discovery.Problems = append(answer.Discovery.Problems, problem)
@@ -72,16 +84,21 @@ func (p *platformBuild) scan(ctx context.Context, rootfs bkllb.State) (*step.Sca
 	return answer, nil
 }
 
-// scanStep runs the scan step over a rootfs, or a part of one.
-func (p *platformBuild) scanStep(ctx context.Context, scanned bkllb.State, whole bool) (*step.Scanned, error) {
-	request, err := json.Marshal(step.ScanRequest{
+// request asks for the images of a rootfs, or of what is new in it.
+func (p *platformBuild) request(whole bool) step.ScanRequest {
+	return step.ScanRequest{
 		Discovery: discovery.Options{
 			KubernetesVersion: p.base.KubernetesVersion, Env: p.image.Config.Env, WorkingDir: p.image.Config.WorkingDir,
 			Partial: !whole, Values: p.control.Values(),
 		},
 		Application: p.applications(whole),
 		BaseStore:   whole && p.image.Config.Labels[imagespec.LabelVersion] != "",
-	})
+	}
+}
+
+// ask runs the scan step over a rootfs, or a part of one.
+func (p *platformBuild) ask(ctx context.Context, scanned bkllb.State, question step.ScanRequest) (*step.Scanned, error) {
+	request, err := json.Marshal(question)
 	if err != nil {
 		return nil, fmt.Errorf("asking for images: %w", err)
 	}
@@ -111,18 +128,13 @@ func (p *platformBuild) applications(whole bool) application.Request {
 	})
 }
 
-// added is what this build puts on its base. The base's images are in it already, and so it need not even be pulled. Without such a
-// base it is the whole rootfs.
-func (p *platformBuild) added(ctx context.Context, rootfs bkllb.State) (added bkllb.State, whole bool, err error) {
+// derived returns the base of a build whose base is a cluster image. The images of such a base are in it already, so that it need not
+// even be pulled for what is new. It is false for any other build, all of whose rootfs is new.
+func (p *platformBuild) derived(ctx context.Context, rootfs bkllb.State) (base bkllb.State, ok bool, err error) {
 	if p.image.Config.Labels[imagespec.LabelVersion] == "" || !p.canDiff() {
-		return rootfs, true, nil
+		return rootfs, false, nil
 	}
-	base, ok, err := llb.Base(ctx, rootfs)
-	if err != nil || !ok {
-		return rootfs, true, err
-	}
-	added, err = llb.Added(ctx, base, rootfs)
-	return added, false, err
+	return llb.Base(ctx, rootfs)
 }
 
 // report prints the problems that discovery had and fails for those that make its result incomplete.

@@ -48,8 +48,8 @@ func (p *platformBuild) lock(known []imagespec.LockedImage, images []embedded) (
 
 // top is what the reference names: the index, or the manifest where there is none.
 func (e embedded) top() ocispec.Descriptor {
-	if e.Index != nil {
-		return *e.Index
+	if len(e.Indexes) > 0 {
+		return e.Indexes[0]
 	}
 	return e.Manifest
 }
@@ -119,8 +119,9 @@ func (p *platformBuild) store(images []embedded) ([]llb.Blob, []llb.File, error)
 	var files []llb.File
 	for _, e := range images {
 		for _, b := range e.blobs {
-			// an image that is in the base has everything there but, perhaps, this index over it
-			if inBase[b.Digest] || inBase[e.Manifest.Digest] && b.Digest != e.top().Digest {
+			// an image that is in the base has everything there but, perhaps, these indexes over it
+			over := slices.ContainsFunc(e.Indexes, func(d ocispec.Descriptor) bool { return d.Digest == b.Digest })
+			if inBase[b.Digest] || inBase[e.Manifest.Digest] && !over {
 				continue
 			}
 			blobs = append(blobs, b)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/containerd/platforms"
@@ -83,7 +84,7 @@ func (p *platformBuild) fetchStep(ctx context.Context, images []wanted, attempt 
 	}
 	request := step.FetchRequest{Platform: p.platform, Mirrors: p.mirrors, Blobs: blobs, Attempt: attempt}
 	for _, w := range images {
-		request.Images = append(request.Images, step.Wanted{Reference: w.source.String(), Digest: w.digest, Config: w.config})
+		request.Images = append(request.Images, w.request())
 	}
 	dt, err := json.Marshal(request)
 	if err != nil {
@@ -121,6 +122,11 @@ func (p *platformBuild) fetchStep(ctx context.Context, images []wanted, attempt 
 	return done, failed, nil
 }
 
+// request asks the fetch step for the image.
+func (w wanted) request() step.Wanted {
+	return step.Wanted{Reference: w.source.String(), Digest: w.digest, Config: w.config}
+}
+
 // origin says where the bytes of a blob come from.
 type origin func(digest.Digest, int64) (llb.Blob, error)
 
@@ -143,14 +149,30 @@ func blobsOf(e embedded, manifest origin, all bool) ([]llb.Blob, error) {
 		return err
 	}
 	var errs []error
-	if e.Index != nil {
-		errs = append(errs, add(manifest, *e.Index))
+	for _, index := range e.Indexes {
+		errs = append(errs, add(manifest, index))
 	}
 	errs = append(errs, add(manifest, e.Manifest), add(content, e.Config))
 	for _, layer := range e.Layers {
 		errs = append(errs, add(content, layer))
 	}
 	return blobs, errors.Join(errs...)
+}
+
+// blobFailure says which images a blob is of that BuildKit could not fetch, and where they stand. Errors of a build name the blob in their
+// text only.
+func blobFailure(err error, images []embedded) error {
+	var report unresolved
+	for _, e := range images {
+		at := slices.IndexFunc(e.blobs, func(b llb.Blob) bool { return strings.Contains(err.Error(), b.Digest.Encoded()) })
+		if at >= 0 {
+			report = append(report, failure{found: e.found, err: fmt.Errorf("fetching its blob %s: %w", e.blobs[at].Digest, err)})
+		}
+	}
+	if len(report) > 0 {
+		return report
+	}
+	return err
 }
 
 // unfetched is an image that the fetch step could not get.
@@ -177,36 +199,19 @@ func (p *platformBuild) lastResort(ctx context.Context, w wanted) (embedded, err
 	if !p.fetchesBlobs() {
 		return embedded{}, errors.New("this BuildKit cannot fetch blobs")
 	}
-	body, err := p.readManifest(ctx, w, w.digest)
+	image, _, err := step.Find(ctx, w.request(), platforms.Only(p.platform), func(ctx context.Context, dgst digest.Digest) (ocispec.Descriptor, []byte, error) {
+		body, err := p.readManifest(ctx, w, dgst)
+		return ocispec.Descriptor{MediaType: mediaTypeOf(body), Digest: dgst, Size: int64(len(body))}, body, err
+	})
 	if err != nil {
 		return embedded{}, err
 	}
-	source := inRegistry(w.source)
-	desc := ocispec.Descriptor{MediaType: mediaTypeOf(body), Digest: w.digest, Size: int64(len(body))}
-	candidates := []ocispec.Descriptor{desc}
-	e := embedded{wanted: w}
-	if step.IsIndex(desc.MediaType) {
-		e.Index = &desc
-		if candidates, err = step.Children(body, platforms.Only(p.platform)); err != nil {
-			return embedded{}, err
-		}
+	if image.Config.Digest != w.config {
+		return embedded{}, fmt.Errorf("no manifest has the config %s", w.config)
 	}
-	for _, c := range candidates {
-		if e.Index != nil {
-			if body, err = p.readManifest(ctx, w, c.Digest); err != nil {
-				return embedded{}, err
-			}
-		}
-		e.Manifest = ocispec.Descriptor{MediaType: mediaTypeOf(body), Digest: c.Digest, Size: int64(len(body))}
-		if err := e.ReadManifest(body); err != nil {
-			return embedded{}, err
-		}
-		if e.Config.Digest == w.config {
-			e.blobs, err = blobsOf(e, source, true)
-			return e, err
-		}
-	}
-	return embedded{}, fmt.Errorf("no manifest has the config %s", w.config)
+	e := embedded{wanted: w, Image: image}
+	e.blobs, err = blobsOf(e, inRegistry(w.source), true)
+	return e, err
 }
 
 func (p *platformBuild) readManifest(ctx context.Context, w wanted, dgst digest.Digest) ([]byte, error) {

@@ -189,13 +189,12 @@ func TestStoreLeavesOutWhatTheBaseHas(t *testing.T) {
 		return ocispec.Descriptor{Digest: digest.FromString(s), Size: int64(len(s))}
 	}
 	e := embedded{wanted: wanted{name: name, digest: digest.FromString("index")}}
-	index := desc("index")
-	e.Index, e.Manifest, e.Config, e.Layers = &index, desc("manifest"), desc("config"), []ocispec.Descriptor{desc("layer")}
+	e.Indexes, e.Manifest, e.Config, e.Layers = []ocispec.Descriptor{desc("index"), desc("inner")}, desc("manifest"), desc("config"), []ocispec.Descriptor{desc("layer")}
 	p := &platformBuild{build: &build{}}
 	if e.blobs, err = blobsOf(e, inRegistry(e.name), true); err != nil {
 		t.Fatal(err)
 	}
-	for base, want := range map[string]int{"": 4, "index": 3, "manifest": 1, "index manifest": 0, "other": 4} {
+	for base, want := range map[string]int{"": 5, "index": 4, "manifest": 2, "index manifest": 1, "other": 5} {
 		lock := imagespec.NewLock()
 		for _, s := range strings.Fields(base) {
 			lock.Images = append(lock.Images, imagespec.LockedImage{Digest: digest.FromString(s)})
@@ -250,6 +249,46 @@ func TestResolverAsksOnceAndRemembersClusterImages(t *testing.T) {
 		if r.isCluster(ref) != want {
 			t.Errorf("%s: %v", ref, !want)
 		}
+	}
+}
+
+// flaky fails a number of times before it answers.
+type flaky struct {
+	gateway
+	err   error
+	times int
+}
+
+func (f *flaky) ResolveImageConfig(ctx context.Context, ref string, opt sourceresolver.Opt) (string, digest.Digest, []byte, error) {
+	if f.times > 0 {
+		f.times--
+		return "", "", nil, f.err
+	}
+	return f.gateway.ResolveImageConfig(ctx, ref, opt)
+}
+
+func TestResolverAsksAgain(t *testing.T) {
+	for text, again := range map[string]bool{
+		"failed to resolve source metadata for quay.io/a:v1: unexpected status from HEAD request to http://x/v2/a/manifests/v1: 502 Bad Gateway": true,
+		"unexpected status from GET request to https://x/v2/: 429 Too Many Requests":                                                             true,
+		"read tcp 10.0.0.1:4->10.0.0.2:443: read: connection reset by peer":                                                                      true,
+		"dial tcp 10.0.0.2:443: connect: connection refused":                                                                                     true,
+		"dial tcp 10.0.0.2:443: i/o timeout":                                                                                                     true,
+		"Get \"https://x/v2/\": EOF":                                                                                                             true,
+		"unexpected status from HEAD request to http://x/v2/a/manifests/v1: 401 Unauthorized":                                                    false,
+		"quay.io/a:v502: not found":                                                                                                              false,
+	} {
+		f := &flaky{err: errors.New(text), times: maxAttempts - 1}
+		r := newResolver(f)
+		r.pause = 0
+		if _, _, _, err := r.ResolveImageConfig(t.Context(), "quay.io/a:v1", sourceresolver.Opt{}); (err == nil) != again {
+			t.Errorf("%s: got %v, want another attempt: %v", text, err, again)
+		}
+	}
+	r := newResolver(&flaky{err: errors.New("i/o timeout"), times: maxAttempts})
+	r.pause = 0
+	if _, _, _, err := r.ResolveImageConfig(t.Context(), "quay.io/a:v1", sourceresolver.Opt{}); err == nil {
+		t.Error("a registry that is always away was asked without an end")
 	}
 }
 

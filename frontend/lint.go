@@ -33,6 +33,9 @@ func (p *platformBuild) lintBuilt(images []found) error {
 		}
 	}
 	for _, m := range p.planned.Missing {
+		if p.planned.Origins[m.Command] < 0 {
+			continue // the base's own
+		}
 		built.Missing = append(built.Missing, lint.Missing{File: m.File, At: p.instruction(m.Command)})
 	}
 	p.lint.Built(built)

@@ -25,6 +25,7 @@ type platformBuild struct {
 	*build
 	platform    ocispec.Platform
 	image       *dockerspec.DockerOCIImage // becomes the result's config
+	inherited   inherited                  // what that image is built with and runs
 	base        *imagespec.Description     // of the image that this build is derived from; empty if that is no cluster image
 	content     *kubefile.Content          // of the Kubefile
 	planned     application.Result         // what base and Kubefile run
@@ -54,6 +55,9 @@ func (b *build) compile(ctx context.Context, platform *ocispec.Platform, idx int
 		return nil, nil, err
 	}
 	p.image = df.Image
+	if df.BaseImage != nil {
+		p.inherited.config = df.BaseImage.Config
+	}
 	if df.Image.Architecture == "" { // a stage that a directory replaces has no config
 		df.Image.Platform = p.platform
 	}
@@ -99,7 +103,7 @@ func (b *build) platform(ctx context.Context, platform *ocispec.Platform, idx in
 	}
 	ref, err := b.solve(ctx, llb.Assemble(rootfs, layers, b.canMerge()), p.platform)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, blobFailure(err, embedded)
 	}
 	subject, err := p.subject(ctx, df, rootfs, lock)
 	if err != nil {
@@ -178,7 +182,9 @@ func (p *platformBuild) subject(ctx context.Context, df *dockerfile2llb.Result, 
 
 // describe reads what the base image's config says, which the compiler carried over, and what the Kubefile says beyond a Dockerfile.
 func (p *platformBuild) describe() (err error) {
-	p.content, err = p.file.Content(p.scope(p.platform))
+	scope := p.scope(p.platform)
+	scope.BaseEnv = append([]string{}, p.inherited.config.Env...)
+	p.content, err = p.file.Content(scope)
 	if err != nil {
 		return err
 	}
@@ -195,6 +201,7 @@ func (p *platformBuild) describe() (err error) {
 			return fmt.Errorf("reading what base image and labels say: %w", err)
 		}
 	}
+	p.inherited.commands = p.base.Commands
 	if p.content.Reset {
 		p.base.Commands = nil
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/containerd/platforms"
 	"github.com/moby/buildkit/client/llb/sourceresolver"
@@ -22,6 +23,7 @@ import (
 type resolver struct {
 	client.Client
 	group flightcontrol.CachedGroup[*resolved]
+	pause time.Duration // before the second attempt
 
 	mu      sync.Mutex
 	cluster map[string]bool // by digest and by reference
@@ -38,6 +40,7 @@ func newResolver(c client.Client) *resolver {
 	return &resolver{
 		Client:  c,
 		group:   flightcontrol.CachedGroup[*resolved]{CacheError: true},
+		pause:   500 * time.Millisecond,
 		cluster: map[string]bool{},
 		rootfs:  map[string]int{},
 	}
@@ -52,12 +55,16 @@ func (r *resolver) ResolveImageConfig(ctx context.Context, ref string, opt sourc
 		return "", "", nil, fmt.Errorf("resolving %s: %w", ref, err)
 	}
 	res, err := r.group.Do(ctx, ref+" "+string(dt), func(ctx context.Context) (*resolved, error) {
-		ref, dgst, config, err := r.Client.ResolveImageConfig(ctx, ref, opt)
+		var found resolved
+		err := r.attempt(ctx, func() (err error) {
+			found.ref, found.digest, found.config, err = r.Client.ResolveImageConfig(ctx, ref, opt)
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
-		r.remember(ref, dgst, config, opt)
-		return &resolved{ref, dgst, config}, nil
+		r.remember(found.ref, found.digest, found.config, opt)
+		return &found, nil
 	})
 	if err != nil {
 		return "", "", nil, err

@@ -41,7 +41,8 @@ type Request struct {
 	WorkingDir string              `json:"workingDir,omitempty"` // of commands, relative to the rootfs; empty is the rootfs itself
 	Env        []string            `json:"env,omitempty"`        // NAME=VALUE, as ENV says
 	// Whole says that the file system is all of the rootfs, and not only what is new in it.
-	Whole bool `json:"whole,omitempty"`
+	Whole   bool    `json:"whole,omitempty"`
+	Changes Changes `json:"changes"` // of the base, beside what is new
 }
 
 // Result is what the image will say of itself.

@@ -334,7 +334,7 @@ func (s *chartSearch) chain(template string) []string {
 	var chain []string
 	if at := s.install.at; at.File != "" {
 		chain = slices.Clone(at.Chain)
-		if at.File != commandFile {
+		if at.File != CommandFile {
 			chain = append(chain, fmt.Sprintf("helm in %s:%d", at.File, at.Line))
 		}
 	}

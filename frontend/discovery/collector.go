@@ -41,7 +41,7 @@ type collector struct {
 // needsRest notes that a program means files that are not in this part of the rootfs. What an inherited command means was searched for when
 // the rest was built, unless some of its files are exchanged here.
 func (c *collector) needsRest(p program, exchanged ...string) {
-	inherited := p.at.File == commandFile && p.at.Line <= c.inherited
+	inherited := p.at.File == CommandFile && p.at.Line <= c.inherited
 	here := func(name string) bool {
 		_, err := fs.Stat(c.fsys, within(p.dir, name))
 		return err == nil

@@ -12,9 +12,9 @@ import (
 const (
 	// ruleCommand finds the images that commands and scripts name themselves.
 	ruleCommand = "command"
-	// commandFile stands for the commands in findings: they come from the Kubefile, not from a file of the rootfs. The line is the
+	// CommandFile stands for the commands in findings: they come from the Kubefile, not from a file of the rootfs. The line is the
 	// number of the command.
-	commandFile = "CMD"
+	CommandFile = "CMD"
 )
 
 // usage is what commands and scripts do with the files of the rootfs.
@@ -39,13 +39,14 @@ func readCommands(c *collector, t *tree, opts Options) {
 			c.problems[before+i].Fatal = c.problems[before+i].Fatal && s.choice.number == 0
 		}
 	}
+	s.absent = func(at imagespec.Finding) { c.needsRest(program{at: at}) }
 	s.unread = func(at imagespec.Finding, reason string) {
 		c.usage.unclear = true
 		c.problem(at.File, at.Line, false, "not followed, for it is no shell script: %s", reason)
 	}
 	c.usage = usage{applied: map[string]bool{}, written: s.written}
 	for i, line := range opts.Commands {
-		s.command(line, opts, imagespec.Finding{File: commandFile, Line: i + 1, Chain: []string{line}})
+		s.command(line, opts, imagespec.Finding{File: CommandFile, Line: i + 1, Chain: []string{line}})
 	}
 	charts := t.dirs("Chart.yaml")
 	for _, name := range t.take(isScript) {
@@ -133,7 +134,7 @@ func (c *collector) readHereDocument(text string, at imagespec.Finding) {
 			_ = search(root, func(m match) {
 				f := at
 				f.Rule, f.Class, f.Chain = m.rule, m.class, append(slices.Clone(at.Chain), m.chain...)
-				if at.File != commandFile {
+				if at.File != CommandFile {
 					f.Line += d.line + m.line
 				}
 				c.reference(m.reference, f)

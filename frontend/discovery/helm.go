@@ -60,7 +60,12 @@ func (c *collector) helm(p program) {
 		return
 	}
 	in.chart = within(p.dir, chart)
-	if _, err := fs.Stat(c.fsys, in.chart); err != nil {
+	info, err := fs.Stat(c.fsys, in.chart)
+	if err == nil && info.IsDir() && c.partial && !c.has(in.chart, "Chart.yaml") {
+		c.beyond = true // files for a chart of the rest
+		return
+	}
+	if err != nil {
 		c.usage.unclear = c.usage.unclear || strings.ContainsAny(chart, "$`*")
 		c.needsRest(p, in.values.Files...)
 		if !c.partial {
@@ -69,10 +74,19 @@ func (c *collector) helm(p program) {
 		}
 		return
 	}
+	if slices.ContainsFunc(in.values.Files, func(name string) bool { return !strings.ContainsAny(name, "$:") && name != "-" && !c.has(p.dir, name) }) {
+		c.needsRest(p)
+	}
 	same := func(other install) bool { return other.equal(in) }
 	if !slices.ContainsFunc(c.usage.installs, same) {
 		c.usage.installs = append(c.usage.installs, in)
 	}
+}
+
+// has reports whether there is a file, as a program in the directory names it.
+func (c *collector) has(dir, name string) bool {
+	_, err := fs.Stat(c.fsys, within(dir, name))
+	return err == nil
 }
 
 func (in install) equal(other install) bool {

@@ -31,6 +31,7 @@ type shell struct {
 	start    func(p program)                           // is told of every program
 	document func(text string, at imagespec.Finding)   // is told of every here-document
 	unread   func(at imagespec.Finding, reason string) // is told of what is no shell script
+	absent   func(at imagespec.Finding)                // is told of every file that is read and not there
 	written  map[string]string                         // files that are written by here-documents
 	seen     map[string]bool                           // scripts that were followed
 	steps    int                                       // that are left
@@ -221,6 +222,7 @@ func (s *shell) redirects(sc *scope, st *syntax.Stmt, input string) (in, out str
 				s.all(sc.fork(), substitution.Stmts)
 				input, _ = s.capture(sc.fork(), substitution.Stmts)
 			} else if name, ok := s.word(sc, r.Word); ok {
+				s.want(sc, name)
 				input, _ = s.read(within(sc.dir, name))
 			}
 		case syntax.RdrOut, syntax.AppOut, syntax.RdrClob:
@@ -252,6 +254,16 @@ func (s *shell) read(name string) (string, bool) {
 	}
 	data, err := fs.ReadFile(s.fsys, name)
 	return string(data), err == nil
+}
+
+// want notes a file that is read. An absolute path is one of the host.
+func (s *shell) want(sc *scope, name string) {
+	if s.absent == nil || path.IsAbs(name) || strings.Contains(name, "$") {
+		return
+	}
+	if _, ok := s.read(within(sc.dir, name)); !ok {
+		s.absent(sc.at)
+	}
 }
 
 // substituted returns the process of a word <(…), or nil.

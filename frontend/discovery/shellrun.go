@@ -43,6 +43,7 @@ func (s *shell) simple(sc *scope, cmd *syntax.CallExpr, input, output string) {
 		s.function(own, sc.functions[words[0]], args)
 	case words[0] == "." || words[0] == "source":
 		if len(args) > 0 {
+			s.want(sc, args[0])
 			s.call(sc, within(sc.dir, args[0]), args[1:], true)
 		}
 	case slices.Contains([]string{"sh", "bash", "ash", "dash", "ksh"}, name):
@@ -51,6 +52,7 @@ func (s *shell) simple(sc *scope, cmd *syntax.CallExpr, input, output string) {
 		at := sc.place(cmd)
 		s.start(program{words: words, dir: own.dir, input: input, at: at})
 		if strings.Contains(words[0], "/") {
+			s.want(own, words[0])
 			if text, ok := s.read(within(own.dir, words[0])); ok && (strings.HasPrefix(text, "#!") || path.Ext(words[0]) == ".sh") {
 				s.call(own, within(own.dir, words[0]), args, false)
 			}
@@ -71,6 +73,7 @@ func (s *shell) interpreter(sc *scope, cmd *syntax.CallExpr, args []string) {
 			return
 		case strings.HasPrefix(arg, "-"):
 		default:
+			s.want(sc, arg)
 			s.call(sc, within(sc.dir, arg), args[i+1:], false)
 			return
 		}

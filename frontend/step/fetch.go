@@ -3,7 +3,6 @@ package step
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -92,64 +91,22 @@ func (f *fetcher) image(ctx context.Context, wanted Wanted, blobs bool) (Image, 
 	return image, group.Wait()
 }
 
+// manifests finds the manifest of an image and writes it, with the indexes that lead to it.
 func (f *fetcher) manifests(ctx context.Context, name reference.Named, wanted Wanted) (Image, error) {
 	ctx, cancel := context.WithTimeout(ctx, manifestTimeout)
 	defer cancel()
-	desc, body, err := f.registries.manifest(ctx, name, wanted.Digest)
-	if err != nil {
-		return Image{}, err
-	}
-	if !IsIndex(desc.MediaType) {
-		image := Image{Manifest: desc}
-		return image, errors.Join(image.ReadManifest(body), f.write(desc.Digest, body))
-	}
-	candidates, err := Children(body, f.matcher)
-	if err != nil {
-		return Image{}, err
-	}
-	for _, child := range candidates {
-		manifest, childBody, err := f.registries.manifest(ctx, name, child.Digest)
-		if err != nil {
-			return Image{}, err
-		}
-		image := Image{Index: &desc, Manifest: manifest}
-		if err := image.ReadManifest(childBody); err != nil {
-			return Image{}, err
-		}
-		if image.Config.Digest == wanted.Config {
-			return image, errors.Join(f.write(desc.Digest, body), f.write(manifest.Digest, childBody))
-		}
-	}
-	return Image{}, fmt.Errorf("none of the index's manifests has the config %s that BuildKit chose", wanted.Config)
-}
-
-// IsIndex reports whether the media type is one of an index.
-func IsIndex(mediaType string) bool {
-	return mediaType == ocispec.MediaTypeImageIndex || mediaType == "application/vnd.docker.distribution.manifest.list.v2+json"
-}
-
-// Children returns the manifests of an index that fit the platform, the best one first. Attestations fit none.
-func Children(index []byte, matcher platforms.MatchComparer) ([]ocispec.Descriptor, error) {
-	var idx ocispec.Index
-	if err := json.Unmarshal(index, &idx); err != nil {
-		return nil, fmt.Errorf("reading the index: %w", err)
-	}
-	var fit []ocispec.Descriptor
-	for _, m := range idx.Manifests {
-		if m.Platform != nil && matcher.Match(*m.Platform) {
-			fit = append(fit, m)
-		}
-	}
-	slices.SortStableFunc(fit, func(a, b ocispec.Descriptor) int {
-		switch {
-		case matcher.Less(*a.Platform, *b.Platform):
-			return -1
-		case matcher.Less(*b.Platform, *a.Platform):
-			return 1
-		}
-		return 0
+	image, documents, err := Find(ctx, wanted, f.matcher, func(ctx context.Context, dgst digest.Digest) (ocispec.Descriptor, []byte, error) {
+		return f.registries.manifest(ctx, name, dgst)
 	})
-	return fit, nil
+	if err != nil {
+		return Image{}, err
+	}
+	for dgst, body := range documents {
+		if err := f.write(dgst, body); err != nil {
+			return Image{}, err
+		}
+	}
+	return image, nil
 }
 
 // ReadManifest fills in config and layers from the bytes of an image manifest.

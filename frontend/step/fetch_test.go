@@ -100,8 +100,8 @@ func TestFetch(t *testing.T) {
 			}
 			want := []string{image.Manifest.Digest.String()}
 			if tt.index {
-				if image.Index == nil || image.Index.Digest != top.Digest || image.Index.MediaType != tt.types[0] || image.Index.Size != top.Size {
-					t.Fatalf("index %+v", image.Index)
+				if len(image.Indexes) != 1 || image.Indexes[0].Digest != top.Digest || image.Indexes[0].MediaType != tt.types[0] || image.Indexes[0].Size != top.Size {
+					t.Fatalf("indexes %+v", image.Indexes)
 				}
 				want = append(want, top.Digest.String())
 			}
@@ -131,6 +131,70 @@ func TestFetchFromATerseRegistry(t *testing.T) {
 	answer, out := fetch(t, FetchRequest{Platform: amd64, Blobs: true, Images: []Wanted{{Reference: r.reference(top.Digest), Digest: top.Digest, Config: config.Digest}}}, "")
 	if answer[0].Error != "" || len(blobsIn(t, out)) != 5 {
 		t.Errorf("got %+v and %q", answer[0], blobsIn(t, out))
+	}
+}
+
+// TestFetchFollowsIndexes: as BuildKit and containerd do, to the manifest whose config was chosen.
+func TestFetchFollowsIndexes(t *testing.T) {
+	r := newRegistry(t)
+	amd, config := r.image(t, ocispec.MediaTypeImageManifest, "amd64")
+	arm, _ := r.image(t, ocispec.MediaTypeImageManifest, "arm64")
+	on := func(d ocispec.Descriptor, arch string) ocispec.Descriptor {
+		d.Platform = &ocispec.Platform{OS: "linux", Architecture: arch}
+		return d
+	}
+	attestation := r.document(t, ocispec.MediaTypeImageManifest, ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest})
+	attestation.Annotations = map[string]string{"vnd.docker.reference.type": "attestation-manifest"}
+	index := func(children ...ocispec.Descriptor) ocispec.Descriptor {
+		return r.document(t, ocispec.MediaTypeImageIndex, ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: children})
+	}
+	deep := func(levels int) ocispec.Descriptor {
+		top := amd
+		for range levels {
+			top = index(top)
+		}
+		return top
+	}
+	list := r.document(t, dockerList, ocispec.Index{MediaType: dockerList, Manifests: []ocispec.Descriptor{on(arm, "arm64"), on(amd, "amd64")}})
+	many := make([]ocispec.Descriptor, maxDocuments)
+	for i := range many {
+		many[i] = arm
+	}
+	for name, tt := range map[string]struct {
+		top     ocispec.Descriptor
+		indexes int // on the way; 0: an error
+		err     string
+	}{
+		"without platform":             {index(amd), 1, ""},
+		"attestation first":            {index(attestation, amd), 1, ""},
+		"another platform's first":     {index(arm, amd), 1, ""},
+		"with platform goes first":     {index(arm, on(amd, "amd64")), 1, ""},
+		"nested":                       {index(index(on(arm, "arm64"), on(amd, "amd64"))), 2, ""},
+		"nested, with platform":        {index(on(index(arm), "arm64"), on(index(amd), "amd64")), 2, ""},
+		"nested in the second":         {index(index(on(arm, "arm64")), index(on(amd, "amd64"))), 2, ""},
+		"a list of Docker in an index": {index(list), 2, ""},
+		"as deep as a store may be":    {deep(imagespec.MaxIndexDepth), imagespec.MaxIndexDepth, ""},
+		"deeper":                       {deep(imagespec.MaxIndexDepth + 1), 0, "nested more than 4 levels"},
+		"nothing for the platform":     {index(on(arm, "arm64")), 0, "none of the index's manifests"},
+		"empty":                        {index(), 0, "none of the index's manifests"},
+		"too many":                     {index(many...), 0, "among the first 100"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			answer, out := fetch(t, FetchRequest{Platform: amd64, Images: []Wanted{{Reference: r.reference(tt.top.Digest), Digest: tt.top.Digest, Config: config.Digest}}}, "")
+			image := answer[0]
+			if !strings.Contains(image.Error, tt.err) || (image.Error == "") != (tt.err == "") {
+				t.Fatalf("error %q, want %q", image.Error, tt.err)
+			}
+			if tt.err != "" {
+				return
+			}
+			if image.Manifest.Digest != amd.Digest || len(image.Indexes) != tt.indexes || image.Indexes[0].Digest != tt.top.Digest {
+				t.Errorf("got manifest %s under %+v, want %s under %d indexes", image.Manifest.Digest, image.Indexes, amd.Digest, tt.indexes)
+			}
+			if blobs := blobsIn(t, out); len(blobs) != tt.indexes+1 {
+				t.Errorf("the step wrote %q, want the manifest and %d indexes", blobs, tt.indexes)
+			}
+		})
 	}
 }
 
@@ -285,9 +349,9 @@ func TestChildrenAreSortedByFit(t *testing.T) {
 		{"digest":"sha256:none"},
 		{"digest":"sha256:v7","platform":{"os":"linux","architecture":"arm","variant":"v7"}},
 		{"digest":"sha256:amd64","platform":{"os":"linux","architecture":"amd64"}}]}`
-	children, err := Children([]byte(index), platforms.Only(ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}))
-	if err != nil || len(children) != 2 || children[0].Digest != "sha256:v7" || children[1].Digest != "sha256:v6" {
-		t.Errorf("%+v (%v)", children, err)
+	fit, err := children([]byte(index), platforms.Only(ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}))
+	if err != nil || len(fit) != 3 || fit[0].Digest != "sha256:v7" || fit[1].Digest != "sha256:v6" || fit[2].Digest != "sha256:none" {
+		t.Errorf("got %+v (%v), want v7, v6, none", fit, err)
 	}
 }
 

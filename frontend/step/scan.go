@@ -2,8 +2,10 @@ package step
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 
 	"github.com/kubefile/kubefile/frontend/application"
@@ -58,6 +60,15 @@ func Scan(ctx context.Context, request, in, out string) error {
 	found, err := discovery.Discover(ctx, root.FS(), r.Discovery)
 	if err != nil {
 		return err
+	}
+	for chart := range r.Discovery.Values {
+		_, err := fs.Stat(root.FS(), path.Clean(chart))
+		found.Beyond = found.Beyond || r.Discovery.Partial && (chart == discovery.EveryChart || err != nil)
+	}
+	if !found.Beyond && r.Discovery.Partial {
+		if found.Beyond, err = application.NeedsBase(ctx, root.FS(), r.Application, planned); err != nil {
+			return fmt.Errorf("comparing what the build adds with what its base runs: %w", err)
+		}
 	}
 	if !r.BaseStore {
 		found.Problems = append(found.Problems, inStore(root.FS())...)

@@ -41,11 +41,11 @@ type Wanted struct {
 	Config    digest.Digest `json:"config"`    // of the platform's image
 }
 
-// Image is what the fetch step found for a [Wanted]. Index is nil if the digest is the manifest's own. The bytes of index and
-// manifest are in <hex>/registry/blobs/<algorithm>/<hex>.
+// Image is what the fetch step found for a [Wanted]. Indexes lead from the digest to the manifest, the outermost first; there are none
+// if the digest is the manifest's own. The bytes of indexes and manifest are in <hex>/registry/blobs/<algorithm>/<hex>.
 type Image struct {
 	Reference string               `json:"reference"`
-	Index     *ocispec.Descriptor  `json:"index,omitempty"`
+	Indexes   []ocispec.Descriptor `json:"indexes,omitempty"`
 	Manifest  ocispec.Descriptor   `json:"manifest"`
 	Config    ocispec.Descriptor   `json:"config"`
 	Layers    []ocispec.Descriptor `json:"layers"`
