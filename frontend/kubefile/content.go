@@ -71,23 +71,8 @@ func (f *File) Content(scope Scope) (*Content, error) {
 			if pending, err = env.followTo(line, pending); err != nil {
 				return nil, err
 			}
-			if s.name == "KUBEVERSION" {
-				content.Supported = s.location
-			}
-			if s.app != nil {
-				content.add(*s.app)
-				if s.app.Role != "" && !launches(steps, s.app.Name) {
-					steps[line] = append(steps[line], Step{Launch: &Launch{App: s.app.Name}, Place: s.place()})
-				}
-			}
-			for _, c := range s.commands {
-				steps[line] = append(steps[line], Step{Command: &c, Place: s.place()})
-			}
-			for _, l := range s.launch {
-				if l, err = env.launch(l); err != nil {
-					return nil, parser.WithLocation(fmt.Errorf("LAUNCH: %w", err), s.location)
-				}
-				steps[line] = append(steps[line], Step{Launch: &l, Place: s.place()})
+			if err := content.take(s, line, steps, env); err != nil {
+				return nil, err
 			}
 		}
 		if _, err := env.followTo(math.MaxInt, pending); err != nil {
@@ -103,6 +88,30 @@ func (f *File) Content(scope Scope) (*Content, error) {
 		}
 	}
 	return content, nil
+}
+
+// take adds what a statement that a Dockerfile has not says, in the steps of its line.
+func (c *Content) take(s statement, line int, steps map[int][]Step, env *environment) error {
+	if s.name == "KUBEVERSION" {
+		c.Supported = s.location
+	}
+	if s.app != nil {
+		c.add(*s.app)
+		if s.app.Role != "" && !launches(steps, s.app.Name) {
+			steps[line] = append(steps[line], Step{Launch: &Launch{App: s.app.Name}, Place: s.place()})
+		}
+	}
+	for _, command := range s.commands {
+		steps[line] = append(steps[line], Step{Command: &command, Place: s.place()})
+	}
+	for _, written := range s.launch {
+		l, err := env.launch(written)
+		if err != nil {
+			return parser.WithLocation(fmt.Errorf("LAUNCH: %w", err), s.location)
+		}
+		steps[line] = append(steps[line], Step{Launch: &l, Place: s.place()})
+	}
+	return nil
 }
 
 // add puts an application into the list. Several instructions may make up one.
