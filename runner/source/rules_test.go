@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"cuelabs.dev/go/oci/ociregistry/ocimem"
@@ -132,5 +133,39 @@ func TestALaterLayerPutsItRight(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestALargeBlobOfARegistryIsNotReadTwice: its layer is looked at as far as the blob's header, and read when it is sent.
+func TestALargeBlobOfARegistryIsNotReadTwice(t *testing.T) {
+	const size = 17 << 20
+	var large, small []sourcetest.Entry
+	for _, e := range sourcetest.Embedded(t, map[string]string{"quay.io/a:1": strings.Repeat("x", size)}) {
+		if len(e.Content) == size {
+			large = append(large, e)
+		} else {
+			small = append(small, e)
+		}
+	}
+	dir := t.TempDir()
+	root := sourcetest.Layout(t, dir, []string{"amd64"}, sourcetest.Layer{Tar: sourcetest.Tar(t)},
+		sourcetest.Layer{Images: true, Tar: sourcetest.Tar(t, large...)}, sourcetest.Layer{Images: true, Tar: sourcetest.Tar(t, small...)})
+	registry := httptest.NewServer(ociserver.New(ocimem.New(), nil))
+	t.Cleanup(registry.Close)
+	remote := strings.TrimPrefix(registry.URL, "http://") + "/app"
+	push(t, dir, remote, root, "v1")
+	for image, limit := range map[string]int64{dir: 2 * size, remote + ":v1": size / 8} {
+		a := open(t, image)
+		var read atomic.Int64
+		if err := a.Verify(t.Context(), func(done, _ int64) { read.Store(max(read.Load(), done)) }); err != nil {
+			t.Errorf("%s: %v", image, err)
+		}
+		if read.Load() == 0 || read.Load() > limit {
+			t.Errorf("%s: %d bytes were read, want at most %d", image, read.Load(), limit)
+		}
+		a.ImageLayers = a.ImageLayers[1:]
+		if err := a.Verify(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "quay.io/a:1") {
+			t.Errorf("%s without the blob: %v", image, err)
+		}
 	}
 }
