@@ -190,6 +190,11 @@ func (p *platformBuild) describe() (err error) {
 	}
 	labels := p.image.Config.Labels
 	p.base = &imagespec.Description{KubernetesVersion: labels[imagespec.LabelKubernetesVersion], Lock: imagespec.NewLock()}
+	if version := p.base.KubernetesVersion; version != "" {
+		if err := imagespec.CheckKubernetesVersion(version); err != nil {
+			return err
+		}
+	}
 	if err := p.checkSupported(); err != nil {
 		return err
 	}

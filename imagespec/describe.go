@@ -109,12 +109,20 @@ func Describe(config ocispec.Image) (*Description, error) {
 	return d, nil
 }
 
+// CheckKubernetesVersion returns an [ErrInvalid] for anything but a value of [LabelKubernetesVersion].
+func CheckKubernetesVersion(version string) error {
+	if !versionGrammar.MatchString(version) {
+		return fmt.Errorf("label %s: %w: %q is not a version like v1.34.4", LabelKubernetesVersion, ErrInvalid, version)
+	}
+	return nil
+}
+
 func (d *Description) checkKind() error {
 	want := KindApp
 	if d.KubernetesVersion != "" {
 		want = KindCluster
-		if !versionGrammar.MatchString(d.KubernetesVersion) {
-			return fmt.Errorf("label %s: %w: %q is no version like v1.34.4", LabelKubernetesVersion, ErrInvalid, d.KubernetesVersion)
+		if err := CheckKubernetesVersion(d.KubernetesVersion); err != nil {
+			return err
 		}
 	}
 	if d.Kind != want {

@@ -74,7 +74,7 @@ func TestABuildRefusesWhatHostsWould(t *testing.T) {
 		want     []string
 	}{
 		"named pipe":       {"FROM scratch\nCOPY a.yaml /\nRUN mkdir -p run && mkfifo run/pipe\nCOPY a.yaml /etc/\n", []string{"Kubefile:3", `"/run/pipe"`, "a named pipe"}},
-		"device":           {"FROM scratch\nCOPY a.yaml /\nRUN mkdir -p dev && mknod dev/sda b 8 0\n", []string{"Kubefile:3", `"/dev/sda"`, "a device"}},
+		"device":           {"FROM scratch\nCOPY a.yaml /\nRUN mkdir nodes && mknod nodes/sda b 8 0\n", []string{"Kubefile:3", `"/nodes/sda"`, "a device"}},
 		"whiteout":         {"FROM scratch\nCOPY a.yaml /etc/hosts\nCOPY a.yaml /etc/.wh.hosts\n", []string{"Kubefile:3", `"/etc/.wh.hosts"`, ".wh."}},
 		"reserved name":    {"FROM scratch\nCOPY a.yaml /\nCOPY a.yaml /.kubefile/unpacked.json\n", []string{"Kubefile:3", `"/.kubefile/unpacked.json"`, "reserved"}},
 		"a link":           {"FROM scratch\nRUN mkdir x && ln -s x registry\n", []string{"Kubefile:2", `"/registry"`, "reserved"}},
