@@ -137,6 +137,9 @@ func ParseAddresses(list string) ([]netip.Addr, error) {
 func parseRange(item string) (first, last netip.Addr, err error) {
 	from, to, isRange := strings.Cut(item, "-")
 	if first, err = parseAddress(from); err != nil {
+		if _, whole := parseAddress(item); whole != nil && isRange {
+			err = whole // a name may have a dash in it
+		}
 		return first, last, fmt.Errorf("host list entry %q: %w", item, err)
 	}
 	if !isRange {
@@ -155,7 +158,7 @@ func parseRange(item string) (first, last netip.Addr, err error) {
 func parseAddress(s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(strings.TrimSpace(s))
 	if err != nil {
-		return a, fmt.Errorf("%q is not an IP address (write 192.168.0.2, or 192.168.0.2-192.168.0.7)", s)
+		return a, fmt.Errorf("%q is not an IP address; host names are not supported (write 192.168.0.2, or 192.168.0.2-192.168.0.7)", s)
 	}
 	if a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
 		return a, fmt.Errorf("%q is not the address of a host", s)

@@ -32,6 +32,8 @@ func TestParseAddresses(t *testing.T) {
 		{"10.0.0.1,", "", "is not an IP address"},
 		{"10.0.0.256", "", "is not an IP address"},
 		{"host1", "", `"host1" is not an IP address`},
+		{"master-1.example.com", "", `"master-1.example.com" is not an IP address; host names are not supported`},
+		{"10.0.0.1-5", "", `"5" is not an IP address`},
 		{"0.0.0.0", "", "not the address of a host"},
 		{"224.0.0.1", "", "not the address of a host"},
 		{"fe80::1%eth0", "", "not the address of a host"},
