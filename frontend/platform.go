@@ -33,6 +33,7 @@ type platformBuild struct {
 	ignored     []imagespec.IgnoredImage   // found, and not to be embedded
 	depth       int                        // layers that the Kubefile's instructions make
 	images      []llb.Layer                // of the base, which the instructions do without
+	tree        *bkllb.State               // has the files of the rootfs, as far as names and kinds go; nil: only the base has
 	lint        *lint.Linter
 	warn        bool // warnings are printed for one platform only
 }
@@ -74,6 +75,7 @@ func (b *build) platform(ctx context.Context, platform *ocispec.Platform, idx in
 	if err != nil {
 		return nil, nil, err
 	}
+	files := p.list(ctx, rootfs)
 	found, err := p.discover(ctx, rootfs)
 	if err != nil {
 		return nil, nil, err
@@ -99,6 +101,9 @@ func (b *build) platform(ctx context.Context, platform *ocispec.Platform, idx in
 		return nil, nil, err
 	}
 	if err := p.configure(df, lock, layers); err != nil {
+		return nil, nil, err
+	}
+	if err := p.labelRootfs(files); err != nil {
 		return nil, nil, err
 	}
 	ref, err := b.solve(ctx, llb.Assemble(rootfs, layers, b.canMerge()), p.platform)
@@ -132,10 +137,12 @@ func (p *platformBuild) rootfs(ctx context.Context, st bkllb.State) (bkllb.State
 	if st, p.images, err = p.prepare(ctx, st); err != nil {
 		return st, err
 	}
-	if p.canMerge() {
-		if st, err = llb.Linked(ctx, st, p.gateway.isCluster, p.source.Data, p.file.Unlinked); err != nil {
+	if p.canDiff() {
+		link, err := llb.Linked(ctx, st, p.gateway.rootfsTree, p.source.Data, p.file.Unlinked)
+		if err != nil {
 			return st, err
 		}
+		st, p.tree = link.State, link.Tree
 	}
 	p.depth, err = llb.Depth(ctx, st)
 	return st, err

@@ -19,7 +19,7 @@ import (
 )
 
 // resolver asks the gateway for each image once per build, however many stages and platforms name it, and remembers which
-// of them are cluster images, and how many layers of those are below the embedded images.
+// of them are cluster images, how many layers of those are below the embedded images, and which files they have.
 type resolver struct {
 	client.Client
 	group flightcontrol.CachedGroup[*resolved]
@@ -28,6 +28,7 @@ type resolver struct {
 	mu      sync.Mutex
 	cluster map[string]bool // by digest and by reference
 	rootfs  map[string]int  // by those and the platform
+	trees   map[string][]byte
 }
 
 type resolved struct {
@@ -43,6 +44,7 @@ func newResolver(c client.Client) *resolver {
 		pause:   500 * time.Millisecond,
 		cluster: map[string]bool{},
 		rootfs:  map[string]int{},
+		trees:   map[string][]byte{},
 	}
 }
 
@@ -81,12 +83,18 @@ func (r *resolver) remember(ref string, dgst digest.Digest, config []byte, opt s
 	defer r.mu.Unlock()
 	isCluster := image.Config.Labels[imagespec.LabelVersion] != ""
 	r.cluster[ref], r.cluster[dgst.String()] = isCluster, isCluster
-	if n, ok := imagespec.RootfsFirst(image); ok && isCluster {
-		on := onPlatform(&image.Platform)
-		if opt.ImageOpt != nil && opt.ImageOpt.Platform != nil {
-			on = onPlatform(opt.ImageOpt.Platform)
-		}
+	if !isCluster {
+		return
+	}
+	on := onPlatform(&image.Platform)
+	if opt.ImageOpt != nil && opt.ImageOpt.Platform != nil {
+		on = onPlatform(opt.ImageOpt.Platform)
+	}
+	if n, ok := imagespec.RootfsFirst(image); ok {
 		r.rootfs[ref+on], r.rootfs[dgst.String()+on] = n, n
+	}
+	if tree, ok := imagespec.RootfsTree(image); ok {
+		r.trees[ref+on], r.trees[dgst.String()+on] = tree, tree
 	}
 }
 
@@ -100,15 +108,24 @@ func (r *resolver) isCluster(ref string) bool {
 
 // rootfsLayers is an [llb.RootfsLayers] of the images that this build has seen.
 func (r *resolver) rootfsLayers(ref string, platform *ocispec.Platform) (int, bool) {
+	return remembered(r, r.rootfs, ref, platform)
+}
+
+// rootfsTree is an [llb.RootfsTree] of the images that this build has seen.
+func (r *resolver) rootfsTree(ref string, platform *ocispec.Platform) ([]byte, bool) {
+	return remembered(r, r.trees, ref, platform)
+}
+
+func remembered[T any](r *resolver, by map[string]T, ref string, platform *ocispec.Platform) (T, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_, dgst, _ := strings.Cut(ref, "@")
 	on := onPlatform(platform)
-	n, ok := r.rootfs[ref+on]
+	what, ok := by[ref+on]
 	if !ok {
-		n, ok = r.rootfs[dgst+on]
+		what, ok = by[dgst+on]
 	}
-	return n, ok
+	return what, ok
 }
 
 func onPlatform(p *ocispec.Platform) string {

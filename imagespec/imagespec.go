@@ -27,6 +27,8 @@ const (
 	LabelCommands = "io.kubefile.commands"
 	// LabelImages is the whole lock as compact JSON.
 	LabelImages = "io.kubefile.images"
+	// LabelRootfs lists the files of the rootfs, so that a derived build knows what is where without pulling a layer: a [TreeLabel].
+	LabelRootfs = "io.kubefile.rootfs"
 )
 
 // Kinds of cluster images.

@@ -14,15 +14,18 @@ WORKDIR /opt/app
 COPY a.yaml b.yaml manifests/
 ADD https://example.com/chart.tgz charts/chart.tgz
 COPY --link values.yaml /
-COPY charts/mysql charts/mysql
+COPY --chown=1:2 --chmod=600 charts/mysql charts/mysql
 `,
-		"linked-from-base": `FROM kubernetes:v1 AS base
+		"linked-stages": `FROM kubernetes:v1 AS base
+COPY a manifests
 FROM base
 COPY --from=base /bin/helm /tools/helm
 `,
 	} {
 		t.Run(name, func(t *testing.T) {
-			golden(t, name, linked(t, dockerfile, never))
+			link := linked(t, dockerfile, never)
+			golden(t, name, link.State)
+			golden(t, name+"-tree", *link.Tree)
 		})
 	}
 }
@@ -30,30 +33,51 @@ COPY --from=base /bin/helm /tools/helm
 func TestCopiesStayPlain(t *testing.T) {
 	const from = "FROM kubernetes:v1\n"
 	for name, dockerfile := range map[string]string{
-		"scratch":                "FROM scratch\nCOPY a /\nCOPY b /\n",
-		"ordinary image":         "FROM debian\nCOPY a /\nCOPY b /\n",
-		"RUN below":              from + "RUN true\nCOPY a /\n",
-		"directory in the base?": from + "COPY a manifests\n",
-		"wildcard":               from + "COPY *.yml manifests\n",
-		"named owner":            from + "COPY --chown=kube a /\n",
-		"owner of parents":       from + "COPY --chown=1 a opt/a/\n",
-		"mode of parents":        from + "COPY --chmod=600 a opt/a/\n",
-		"one of two":             from + "COPY a /\nCOPY b bin\n",
-		"nothing to link":        from,
+		"scratch":           "FROM scratch\nCOPY a /\nCOPY b /\n",
+		"ordinary image":    "FROM debian\nCOPY a /\nCOPY b /\n",
+		"base without tree": "FROM kubernetes:old\nCOPY a /\n",
+		"RUN below":         from + "RUN true\nCOPY a /\n",
+		"RUN above":         from + "COPY a /\nRUN true\n",
+		"named owner":       from + "COPY --chown=kube a /\n",
+		"named user":        from + "USER kube\nWORKDIR /x\n",
+		"archive?":          from + "ADD a.tar /\n",
+		"unpacked":          from + "ADD --unpack=true https://example.com/chart.tgz charts/\n",
+		"from its own base": "FROM kubernetes:v1 AS base\nFROM base\nCOPY --from=base /bin/helm /tools/helm\n",
+		"one of two":        from + "COPY a /\nADD b bin\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			if !bytes.Equal(dump(t, compile(t, dockerfile)), dump(t, linked(t, dockerfile, never))) {
+			st := linked(t, dockerfile, never)
+			if want := dump(t, compile(t, dockerfile)); !bytes.Equal(want, dump(t, st.State)) || !bytes.Equal(want, dump(t, *st.Tree)) {
 				t.Error("the build graph has changed")
 			}
 		})
 	}
 	t.Run("asked for", func(t *testing.T) {
 		dockerfile := from + "COPY a /\nCOPY --link=false b /\n"
-		st := linked(t, dockerfile, func(line int) bool { return line == 3 })
+		st := linked(t, dockerfile, func(line int) bool { return line == 3 }).State
 		if !bytes.Equal(dump(t, compile(t, dockerfile)), dump(t, st)) {
 			t.Error("the build graph has changed")
 		}
 	})
+}
+
+// TestTreeOfAnUnreadBase: nothing is pulled only to list files.
+func TestTreeOfAnUnreadBase(t *testing.T) {
+	for dockerfile, known := range map[string]bool{
+		"FROM kubernetes:old\nENV A=b\n":               false,
+		"FROM kubernetes:old\nCOPY --link a /\n":       false,
+		"FROM kubernetes:old\nCOPY --link=false a /\n": true,
+		"FROM kubernetes:v1\nENV A=b\n":                true,
+		"FROM kubernetes:v1\nCOPY --link a /\n":        true,
+		"FROM scratch\n":                               true,
+		"FROM scratch\nCOPY a /\n":                     true,
+	} {
+		t.Run(dockerfile, func(t *testing.T) {
+			if tree := linked(t, dockerfile, never).Tree; (tree != nil) != known {
+				t.Errorf("the tree is %v", tree)
+			}
+		})
+	}
 }
 
 func TestAdded(t *testing.T) {
@@ -68,7 +92,7 @@ func TestAdded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			st := compile(t, tt.dockerfile)
 			if tt.linked {
-				st = linked(t, tt.dockerfile, never)
+				st = linked(t, tt.dockerfile, never).State
 			}
 			base, ok, err := Base(t.Context(), st)
 			if err != nil || !ok {
@@ -121,7 +145,7 @@ func TestDepthCountsTheLayersAboveImages(t *testing.T) {
 		}
 	})
 	t.Run("linked", func(t *testing.T) {
-		if got, err := Depth(t.Context(), linked(t, "FROM kubernetes:v1\nCOPY a /\nCOPY b /\n", never)); got != 2 || err != nil {
+		if got, err := Depth(t.Context(), linked(t, "FROM kubernetes:v1\nCOPY a /\nCOPY b /\n", never).State); got != 2 || err != nil {
 			t.Error(got, err)
 		}
 	})

@@ -83,6 +83,7 @@ func TestLayersDoNotDependOnTheOrderOfDiscovery(t *testing.T) {
 
 func TestSteps(t *testing.T) {
 	golden(t, "scan", Scan(toolboxImage(), compile(t, "FROM scratch\nCOPY a /\n"), []byte("{}")))
+	golden(t, "list", List(toolboxImage(), compile(t, "FROM scratch\nCOPY a /\n")))
 	golden(t, "fetch", Fetch(toolboxImage(), []byte("{}"), &llb.ProxyEnv{HTTPProxy: "http://proxy.example.com"}, "fetch manifests"))
 	golden(t, "fetch-blobs", FetchBlobs(toolboxImage(), []byte("{}"), nil, "fetch images"))
 }

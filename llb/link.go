@@ -2,53 +2,150 @@ package llb
 
 import (
 	"context"
-	"path"
 	"slices"
-	"strings"
 
 	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/solver/pb"
+	"github.com/moby/buildkit/util/apicaps"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/protobuf/proto"
 )
 
-// Linked returns st with its COPY, ADD and WORKDIR steps as layers of their own (as COPY --link does), if that spares BuildKit
-// pulling the base: when st begins at a cluster image and every step of it can be linked. source is the text of the Kubefile; plain says
-// of a line in it that the user asked for a plain copy there.
+// RootfsTree returns the tree of an image's rootfs: a compressed tar archive that has every file's name and kind. It is false for an image
+// that has none.
+type RootfsTree func(image string, platform *ocispec.Platform) ([]byte, bool)
+
+// Link is the result of [Linked].
+type Link struct {
+	State llb.State
+	// Tree has the same files as State, as far as names and kinds go. It is nil if only the base could say which those are, and
+	// State itself does not need the base.
+	Tree *llb.State
+}
+
+// Linked returns st with its COPY, ADD and WORKDIR steps as layers of their own (as COPY --link makes them), if that spares BuildKit
+// pulling the base: when st begins at an image whose tree is known and every step can be linked. source is the text of the
+// Kubefile; plain reports whether the user asked for a plain copy on a line of it.
 //
-// A copy to a path without a trailing slash means a directory if the base has one there, which nobody can know without
-// pulling it; such a step keeps st as it is, unless the path says by itself what it is.
-func Linked(ctx context.Context, st llb.State, isCluster func(image string) bool, source []byte, plain func(line int) bool) (llb.State, error) {
+// What a step makes depends on the directories, links and files that are there already, and never on what is in them. So each step runs on
+// the base's tree instead of the base, and what it changes there is its layer.
+func Linked(ctx context.Context, st llb.State, tree RootfsTree, source []byte, plain func(line int) bool) (Link, error) {
 	g, err := readGraph(ctx, st)
 	if err != nil {
-		return st, err
+		return Link{}, err
+	}
+	if _, ok, err := Base(ctx, st); err != nil || !ok {
+		return Link{State: st, Tree: &st}, err
 	}
 	chain := g.chain()
-	if len(chain) < 2 {
-		return st, nil
+	l := &linker{g: g, steps: chain[:len(chain)-1], onTree: map[string]*pb.Input{}}
+	data, ok := treeOf(g.root(), tree)
+	if !ok || !l.linkable(source, plain) {
+		link := Link{State: st}
+		if slices.ContainsFunc(l.steps, func(dgst string) bool { return g.vertices[dgst].op.GetMerge() == nil }) {
+			link.Tree = &st
+		}
+		return link, nil
 	}
-	if image, ok := g.root().image(); !ok || !isCluster(image) {
-		return st, nil
+	out, err := g.rewrite(func(out *graph, old string, v *vertex) (*pb.Input, error) {
+		if old == chain[len(chain)-1] {
+			l.onTree[old], err = out.addState(ctx, layOut(data))
+			return nil, err
+		}
+		return l.edit(out, old, v)
+	})
+	if err != nil {
+		return Link{}, err
 	}
-	steps := chain[:len(chain)-1]
-	for _, dgst := range steps {
-		v := g.vertices[dgst]
+	onTree, err := out.at(l.onTree[g.head.Digest]).state()
+	if err != nil {
+		return Link{}, err
+	}
+	st, err = out.state()
+	return Link{State: st, Tree: &onTree}, err
+}
+
+// layOut is a file system with the files of a tree.
+func layOut(tree []byte) llb.State {
+	const name = "/rootfs.tar.gz"
+	archive := llb.Scratch().File(llb.Mkfile(name, 0o644, tree), internal("write the base's list of files"))
+	return llb.Scratch().File(llb.Copy(archive, name, "/", &llb.CopyInfo{AttemptUnpack: true}), internal("lay out the base's directories"))
+}
+
+// linker is a rewrite of a graph in which the steps of the head run on the tree of their base.
+type linker struct {
+	g      *graph
+	steps  []string             // the head first
+	onTree map[string]*pb.Input // by old digest: the same file system on the tree
+}
+
+// treeOf is the tree of the image that root pulls.
+func treeOf(root *vertex, tree RootfsTree) ([]byte, bool) {
+	image, _ := root.image()
+	var platform *ocispec.Platform
+	if root.op.Platform != nil {
+		p := root.op.Platform.Spec()
+		platform = &p
+	}
+	return tree(image, platform)
+}
+
+// linkable reports whether every step can run on the tree.
+func (l *linker) linkable(source []byte, plain func(line int) bool) bool {
+	for _, dgst := range l.steps {
+		v := l.g.vertices[dgst]
 		if v.op.GetMerge() != nil { // linked by the user
 			continue
 		}
-		if !linkable(v.op) || slices.ContainsFunc(g.lines(v, source), plain) {
-			return st, nil
+		if !linkable(v) || slices.ContainsFunc(l.g.lines(v, source), plain) {
+			return false
 		}
 	}
-	out, err := g.rewrite(func(out *graph, old string, v *vertex) (*pb.Input, error) {
-		if v.op.GetMerge() != nil || !slices.Contains(steps, old) {
-			return nil, nil
-		}
-		return link(out, v)
-	})
+	return true
+}
+
+// edit adds the step's run on the tree to the graph, and returns its layer merged onto what it stood on.
+func (l *linker) edit(out *graph, old string, v *vertex) (*pb.Input, error) {
+	if !slices.Contains(l.steps, old) {
+		return nil, nil
+	}
+	below := l.onTree[l.g.vertices[old].below().Digest]
+	onTree := &vertex{op: proto.Clone(v.op).(*pb.Op), metadata: v.metadata, locations: v.locations}
+	onTree.op.Inputs[v.belowIndex()] = below
+	dgst, err := out.add(onTree)
 	if err != nil {
-		return st, err
+		return nil, err
 	}
-	return out.state()
+	l.onTree[old] = &pb.Input{Digest: dgst}
+	if v.op.GetMerge() != nil {
+		return nil, nil
+	}
+	layer, err := out.add(v.combined(pb.CapDiffOp, "layer of", &pb.Op{
+		Inputs: []*pb.Input{below, l.onTree[old]},
+		Op:     &pb.Op_Diff{Diff: &pb.DiffOp{Lower: &pb.LowerDiffInput{Input: 0}, Upper: &pb.UpperDiffInput{Input: 1}}},
+	}))
+	if err != nil {
+		return nil, err
+	}
+	merged, err := out.add(v.combined(pb.CapMergeOp, "link", &pb.Op{
+		Inputs: []*pb.Input{v.below(), {Digest: layer}},
+		Op:     &pb.Op_Merge{Merge: &pb.MergeOp{Inputs: []*pb.MergeInput{{Input: 0}, {Input: 1}}}},
+	}))
+	return &pb.Input{Digest: merged}, err
+}
+
+// combined is an operation that is part of linking v.
+func (v *vertex) combined(capability apicaps.CapID, what string, op *pb.Op) *vertex {
+	op.Constraints = &pb.WorkerConstraints{} // as every op that llb itself marshals
+	metadata := &pb.OpMetadata{}
+	if v.metadata != nil {
+		metadata = proto.Clone(v.metadata).(*pb.OpMetadata)
+	}
+	metadata.Caps = map[string]bool{string(capability): true}
+	if name := metadata.Description["llb.customname"]; name != "" {
+		metadata.Description["llb.customname"] = "[kubefile] " + what + ": " + name
+	}
+	return &vertex{op: op, metadata: metadata, locations: v.locations}
 }
 
 // lines returns the lines of source where v begins.
@@ -65,14 +162,14 @@ func (g *graph) lines(v *vertex, source []byte) []int {
 	return lines
 }
 
-// linkable reports whether the file operation gives the same result in a layer of its own.
-func linkable(op *pb.Op) bool {
-	file := op.GetFile()
+// linkable reports whether the file operation has the same result on the tree of its base.
+func linkable(v *vertex) bool {
+	file := v.op.GetFile()
 	if file == nil || len(file.Actions) == 0 {
 		return false
 	}
 	for i, action := range file.Actions {
-		if i > 0 && action.Input != int64(len(op.Inputs)+i-1) {
+		if i > 0 && action.Input != int64(len(v.op.Inputs)+i-1) {
 			return false // not one chain onto the root
 		}
 		switch a := action.Action.(type) {
@@ -81,7 +178,8 @@ func linkable(op *pb.Op) bool {
 				return false
 			}
 		case *pb.FileAction_Copy:
-			if namedOwner(a.Copy.Owner) || changesParents(a.Copy) || !saysWhatItIs(a.Copy) {
+			// An archive may have hard links to files of the base.
+			if namedOwner(a.Copy.Owner) || a.Copy.AttemptUnpackDockerCompatibility || action.SecondaryInput == int64(v.belowIndex()) {
 				return false
 			}
 		default:
@@ -98,71 +196,4 @@ func namedOwner(owner *pb.ChownOpt) bool {
 		return ok
 	}
 	return owner != nil && (byName(owner.User) || byName(owner.Group))
-}
-
-// changesParents reports whether directories above the destination, which a layer of its own has to create again, would get
-// an owner or a mode that is meant for the copied files.
-func changesParents(c *pb.FileActionCopy) bool {
-	return (c.Owner != nil || c.Mode != -1) && path.Dir(strings.TrimSuffix(c.Dest, "/")) != "/"
-}
-
-// saysWhatItIs reports whether the destination means the same with and without the base: it is a directory by its spelling, or it
-// has the source's own name or a file's extension.
-func saysWhatItIs(c *pb.FileActionCopy) bool {
-	if c.Dest == "/" || strings.HasSuffix(c.Dest, "/") || strings.HasSuffix(c.Dest, "/.") {
-		return true
-	}
-	base := path.Base(c.Dest)
-	return base == path.Base(c.Src) || path.Ext(base) != ""
-}
-
-// link puts the file operation v on scratch and merges it onto what it stood on.
-func link(out *graph, v *vertex) (*pb.Input, error) {
-	op := v.op
-	file := op.GetFile()
-	below := v.below()
-	dropped := file.Actions[0].Input
-	file.Actions[0].Input = int64(pb.Empty)
-	if !readsInput(file, dropped) {
-		op.Inputs = slices.Delete(op.Inputs, int(dropped), int(dropped)+1)
-		shiftInputs(file, dropped)
-	}
-	layer, err := out.add(v)
-	if err != nil {
-		return nil, err
-	}
-	merge := &pb.Op{
-		Inputs: []*pb.Input{below, {Digest: layer}},
-		Op:     &pb.Op_Merge{Merge: &pb.MergeOp{Inputs: []*pb.MergeInput{{Input: 0}, {Input: 1}}}},
-		// as every op that llb itself marshals
-		Constraints: &pb.WorkerConstraints{},
-	}
-	metadata := &pb.OpMetadata{Caps: map[string]bool{string(pb.CapMergeOp): true}}
-	if v.metadata != nil {
-		metadata = proto.Clone(v.metadata).(*pb.OpMetadata)
-		metadata.Caps = map[string]bool{string(pb.CapMergeOp): true}
-		if name := metadata.Description["llb.customname"]; name != "" {
-			metadata.Description["llb.customname"] = "[kubefile] link: " + name
-		}
-	}
-	dgst, err := out.add(&vertex{op: merge, metadata: metadata, locations: v.locations})
-	return &pb.Input{Digest: dgst}, err
-}
-
-func readsInput(file *pb.FileOp, input int64) bool {
-	return slices.ContainsFunc(file.Actions, func(a *pb.FileAction) bool {
-		return a.Input == input || a.SecondaryInput == input
-	})
-}
-
-// shiftInputs renumbers the inputs of the actions after the given one was removed.
-func shiftInputs(file *pb.FileOp, removed int64) {
-	for _, a := range file.Actions {
-		if a.Input > removed {
-			a.Input--
-		}
-		if a.SecondaryInput > removed {
-			a.SecondaryInput--
-		}
-	}
 }

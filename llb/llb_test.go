@@ -77,13 +77,18 @@ func withToolbox(t *testing.T, st llb.State) llb.State {
 	return st
 }
 
-func linked(t *testing.T, dockerfile string, plain func(int) bool) llb.State {
+// testTree: the tests' cluster images have a tree, all but kubernetes:old.
+func testTree(image string, _ *ocispec.Platform) ([]byte, bool) {
+	return []byte("a tree"), isCluster(image) && !strings.Contains(image, ":old@")
+}
+
+func linked(t *testing.T, dockerfile string, plain func(int) bool) Link {
 	t.Helper()
-	st, err := Linked(t.Context(), compile(t, dockerfile), isCluster, []byte(dockerfile), plain)
+	link, err := Linked(t.Context(), compile(t, dockerfile), testTree, []byte(dockerfile), plain)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return st
+	return link
 }
 
 func never(int) bool { return false }

@@ -43,6 +43,18 @@ func Scan(self, rootfs llb.State, request []byte) llb.State {
 	return run.AddMount(OutputDir, llb.Scratch())
 }
 
+// List is the step that lists the files of rootfs.
+func List(self, rootfs llb.State) llb.State {
+	run := self.Run(
+		llb.Args([]string{program, "list"}),
+		llb.Network(pb.NetMode_NONE),
+		llb.ReadonlyRootFS(),
+		llb.AddMount(InputDir, rootfs, llb.Readonly),
+		internal("list the files of the rootfs"),
+	)
+	return run.AddMount(OutputDir, llb.Scratch())
+}
+
 // Fetch is the step that reads manifests from the registries itself.
 func Fetch(self llb.State, request []byte, proxy *llb.ProxyEnv, name string) llb.State {
 	return fetch(self, request, proxy, name)

@@ -47,7 +47,7 @@ func application() *cli.Command {
 		Usage:     "the BuildKit frontend for Kubefiles",
 		Writer:    os.Stdout,
 		ErrWriter: os.Stderr,
-		Commands:  []*cli.Command{discover(), scan(), fetch(), charts()},
+		Commands:  []*cli.Command{discover(), scan(), list(), fetch(), charts()},
 	}
 }
 
@@ -58,6 +58,17 @@ func scan() *cli.Command {
 		Hidden: true,
 		Action: func(ctx context.Context, _ *cli.Command) error {
 			return step.Scan(ctx, llb.RequestFile, llb.InputDir, llb.OutputDir)
+		},
+	}
+}
+
+func list() *cli.Command {
+	return &cli.Command{
+		Name:   "list",
+		Usage:  "list the files of a mounted directory (a step of a build)",
+		Hidden: true,
+		Action: func(ctx context.Context, _ *cli.Command) error {
+			return step.List(ctx, llb.InputDir, llb.OutputDir)
 		},
 	}
 }

@@ -1,0 +1,72 @@
+package frontend
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	bkllb "github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/frontend/dockerui"
+
+	"github.com/kubefile/kubefile/frontend/step"
+	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/llb"
+)
+
+// listed is what the list step found, or why it found nothing.
+type listed struct {
+	tree []byte // empty: not known without pulling the base, or too large
+	err  error
+}
+
+// list runs the list step over the rootfs beside the rest of the build.
+func (p *platformBuild) list(ctx context.Context, rootfs bkllb.State) <-chan listed {
+	answer := make(chan listed, 1) // ends with the build's context
+	go func() {
+		tree, err := p.listStep(ctx, rootfs)
+		answer <- listed{tree, err}
+	}()
+	return answer
+}
+
+func (p *platformBuild) listStep(ctx context.Context, rootfs bkllb.State) ([]byte, error) {
+	_, whole, err := p.added(ctx, rootfs)
+	if err != nil {
+		return nil, err
+	}
+	files := p.tree
+	if whole { // the scan step reads all of it, too
+		files = &rootfs
+	}
+	if files == nil {
+		return nil, nil
+	}
+	ref, err := p.solve(ctx, llb.List(p.self.state, *files), p.self.platform)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := dockerui.ReadFile(ctx, ref, step.Listed)
+	if err != nil {
+		return nil, fmt.Errorf("reading the list of the rootfs's files: %w", err)
+	}
+	return tree, nil
+}
+
+// labelRootfs writes the list of files into the config, which is complete but for that.
+func (p *platformBuild) labelRootfs(answer <-chan listed) error {
+	files := <-answer
+	if files.err != nil {
+		return files.err
+	}
+	labels := p.image.Config.Labels
+	delete(labels, imagespec.LabelRootfs) // which may be the base's
+	if len(files.tree) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(imagespec.TreeLabel{History: len(p.image.History), Tree: files.tree})
+	if err != nil {
+		return fmt.Errorf("labelling the rootfs: %w", err)
+	}
+	labels[imagespec.LabelRootfs] = string(text)
+	return nil
+}
