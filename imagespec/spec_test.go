@@ -117,10 +117,11 @@ func TestSpecificationHasTheReadersLimits(t *testing.T) {
 	for _, limit := range limits {
 		got = append(got, string(limit[1])+string(limit[2]))
 	}
-	if want := []string{"4 MiB", "16 MiB", "64 KiB", "4 levels", "500", "4096", "96 KiB", "128 MiB"}; !slices.Equal(got, want) {
+	if want := []string{"4 MiB", "16 MiB", "64 KiB", "4 levels", "500", "4096", "96 KiB", "128 MiB", "128 KiB"}; !slices.Equal(got, want) {
 		t.Fatalf("the table has %q, this test knows %q", got, want)
 	}
-	if imagespec.MaxManifestSize != 4<<20 || imagespec.MaxLockSize != 16<<20 || imagespec.MaxIndexDepth != 4 || imagespec.MaxLayers != 500 {
+	if imagespec.MaxManifestSize != 4<<20 || imagespec.MaxLockSize != 16<<20 || imagespec.MaxIndexDepth != 4 || imagespec.MaxLayers != 500 ||
+		imagespec.MaxTreeSize != 128<<10 || imagespec.MaxTreeEntries != 20000 {
 		t.Error("the reader has other limits than the specification")
 	}
 }
