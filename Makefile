@@ -73,7 +73,15 @@ integration: up
 e2e: up packages
 	go test -count=1 -timeout 60m -tags e2e ./integration/e2e/...
 
-.PHONY: hosts hosts-down test lint packages unit fuzz integration e2e
+# Random COPY and ADD lines against Docker's own frontend, for a long time. It prints its seeds; a seed makes the same lines again:
+#   make soak SOAK=1s SEED=17
+SOAK := 1h
+SEED := 0
+
+soak: up
+	go test -count=1 -timeout 0 -v -run '^TestCopyIsDockers$$' ./integration/build -args -soak $(SOAK) -seed $(SEED)
+
+.PHONY: hosts hosts-down test lint packages unit fuzz integration e2e soak
 
 # A three-host cluster with the dashboard example on it, from nothing.
 demo: up

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,8 +38,9 @@ func copySite(t *testing.T) copySources {
 // randomCopies makes bases and lines that copy onto them.
 type randomCopies struct {
 	*rand.Rand
-	site  copySources
-	paths []string // of the base
+	site    copySources
+	paths   []string // of the base
+	sources []string // of the context
 }
 
 func (r *randomCopies) name() string       { return pick(r, randomNames) }
@@ -53,27 +55,28 @@ func (r *randomCopies) base(t *testing.T) string {
 	for _, top := range []string{"rootfs/srv", "rootfs", "owned"} {
 		r.fill(t, filepath.Join(dir, top), 0)
 	}
-	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(dir, name)
-		if below, ok := strings.CutPrefix(rel, "rootfs/"); ok {
-			r.paths = append(r.paths, below)
-		} else if strings.HasPrefix(rel, "owned") {
-			r.paths = append(r.paths, rel)
-		}
-		date(t, name, time.Date(randomBaseYear, 1, 1, 0, 0, 0, 0, time.UTC))
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range below(t, dir) {
+		date(t, filepath.Join(dir, name), time.Date(randomBaseYear, 1, 1, 0, 0, 0, 0, time.UTC))
+		r.paths = append(r.paths, strings.TrimPrefix(name, "rootfs/"))
 	}
 	ref := newName(t)
 	if output, err := buildx(t, dir, "-t", ref, "--push"); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
 	return ref
+}
+
+// below returns the paths of all files in dir.
+func below(t *testing.T, dir string) (list []string) {
+	t.Helper()
+	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
+		list = append(list, name)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list[1:] // without dir itself
 }
 
 // fill makes files, directories and links in dir, which it makes, too.
@@ -140,15 +143,26 @@ func (r *randomCopies) context(t *testing.T, base string) (dir, kubefile string)
 	dir = files{"archive.tar": tarball(t, "x.yaml", "of an archive", "conf.d/a", "of an archive, too")}.write(t)
 	r.fill(t, filepath.Join(dir, "src"), 0)
 	r.fill(t, filepath.Join(dir, "src", "a.d"), 1)
+	r.sources = slices.DeleteFunc(below(t, filepath.Join(dir, "src")), func(name string) bool { return leadsOut(filepath.Join(dir, "src", name)) })
 	text := &strings.Builder{}
 	fmt.Fprintf(text, "FROM scratch AS other\nCOPY src /src\nFROM %s\n", base)
-	for range 1 + r.IntN(5) {
+	for range 1 + r.IntN(4) {
 		fmt.Fprintln(text, r.line())
 	}
 	if err := os.WriteFile(filepath.Join(dir, "Kubefile"), []byte(text.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return dir, text.String()
+}
+
+// leadsOut reports whether a link leads to nothing, or may lead out of the context: as a source, that is an error.
+func leadsOut(name string) bool {
+	target, err := os.Readlink(name)
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(name)
+	return err != nil || path.IsAbs(target)
 }
 
 func (r *randomCopies) line() string {
@@ -164,7 +178,7 @@ func (r *randomCopies) line() string {
 	case 5:
 		return "ADD --unpack=false " + list("archive.tar", r.dest())
 	case 6:
-		return "COPY <<E " + quoted(r.dest()) + "\n" + undated + "\nE"
+		return "COPY <<E " + strings.ReplaceAll(r.dest(), " ", "-") + "\n" + undated + "\nE"
 	}
 	flags, sources := "", []string{r.source()}
 	for _, flag := range []string{"--chown=3:4 ", "--chmod=750 ", "--exclude=**/*.yaml ", "--parents ", "--link ", "--from=other "} {
@@ -180,18 +194,21 @@ func (r *randomCopies) line() string {
 	return "COPY " + flags + list(append(sources, dest)...)
 }
 
-// source is a path or a pattern of the context. Those that nothing has are errors in Docker's build, too.
+// source is a path or a pattern of the context.
 func (r *randomCopies) source() string {
-	return path.Join("src", pick(r, []string{"", "", "a.d", "a.d", "*", "*", "a*", "?", "a.d/*", "[a-b]*", r.name()}))
+	if r.chance(2) {
+		return path.Join("src", pick(r, r.sources))
+	}
+	return path.Join("src", pick(r, []string{"", "a.d", "*", "a*", "?", "[a-b]*", "*.d/*", "none*"}))
 }
 
-// dest is mostly a path that the base has, or one right below it.
+// dest is a new path, one of the base, or one right below that.
 func (r *randomCopies) dest() string {
-	dest := r.name()
+	dest := fmt.Sprintf("new-%d", r.IntN(4))
 	if !r.chance(3) {
 		dest = pick(r, r.paths)
 	}
-	if r.chance(3) {
+	if r.chance(4) {
 		dest += "/" + r.name()
 	}
 	return pick(r, []string{"", "/", "/", "./", "../"}) + dest + pick(r, []string{"", "", "/", "/."})
