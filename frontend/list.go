@@ -20,16 +20,8 @@ type listed struct {
 }
 
 // list runs the list step over the rootfs beside the rest of the build.
-func (p *platformBuild) list(ctx context.Context, rootfs bkllb.State) <-chan listed {
+func (p *platformBuild) list(ctx context.Context, rootfs bkllb.State) (<-chan listed, error) {
 	answer := make(chan listed, 1) // ends with the build's context
-	go func() {
-		tree, err := p.listStep(ctx, rootfs)
-		answer <- listed{tree, err}
-	}()
-	return answer
-}
-
-func (p *platformBuild) listStep(ctx context.Context, rootfs bkllb.State) ([]byte, error) {
 	_, whole, err := p.added(ctx, rootfs)
 	if err != nil {
 		return nil, err
@@ -39,9 +31,18 @@ func (p *platformBuild) listStep(ctx context.Context, rootfs bkllb.State) ([]byt
 		files = &rootfs
 	}
 	if files == nil {
-		return nil, nil
+		answer <- listed{}
+		return answer, nil
 	}
-	ref, err := p.solve(ctx, llb.List(p.self.state, *files), p.self.platform)
+	go func() {
+		tree, err := p.listStep(ctx, *files)
+		answer <- listed{tree, err}
+	}()
+	return answer, nil
+}
+
+func (p *platformBuild) listStep(ctx context.Context, files bkllb.State) ([]byte, error) {
+	ref, err := p.solve(ctx, llb.List(p.self.state, files), p.self.platform)
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,10 @@ func (b *build) platform(ctx context.Context, platform *ocispec.Platform, idx in
 	if err != nil {
 		return nil, nil, err
 	}
-	files := p.list(ctx, rootfs)
+	files, err := p.list(ctx, rootfs)
+	if err != nil {
+		return nil, nil, err
+	}
 	found, err := p.discover(ctx, rootfs)
 	if err != nil {
 		return nil, nil, err

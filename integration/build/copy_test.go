@@ -226,3 +226,45 @@ func TestCopiesIntoTheBase(t *testing.T) {
 		})
 	}
 }
+
+// TestTreesAreHandedOn: every image derived by copies has the tree of its own rootfs, and nothing of a base is pulled to make it. A tree that
+// another tool's build has inherited is not believed.
+func TestTreesAreHandedOn(t *testing.T) {
+	base, _ := build(t, files{"Kubefile": "FROM scratch\nLABEL io.kubefile.kubernetes.version=v1.34.4\nCOPY x one.d/\n", "x": "x"})
+	builder := newBuilder(t)
+	for i, lines := range []string{"COPY y two.d/\nCOPY y one.d\n", "ENV A=b\n", "WORKDIR /two.d\nCOPY y three\n", "COPY --link y /two.d/three.d/\n", "COPY y three.d\n"} {
+		before := accessLog(t)
+		ref := newName(t)
+		buildOn(t, builder, files{"Kubefile": "FROM " + base + "\n" + lines, "y": "y"}.write(t), ref)
+		log := accessLog(t)[len(before):]
+		for _, layer := range pull(t, base, "linux/amd64").manifest.Layers {
+			if downloaded(t, log, imagespec.Layer{Descriptor: layer}) > 0 {
+				t.Errorf("build %d: layer %s of the base was pulled", i, layer.Digest)
+			}
+		}
+		if _, ok := imagespec.RootfsTree(pull(t, ref, "linux/amd64").config); !ok {
+			t.Errorf("build %d: no tree", i)
+		}
+		base = ref
+	}
+	if got := pull(t, base, "linux/amd64").file(t, "two.d/three.d/y"); got != "y" {
+		t.Errorf("the file is %q", got)
+	}
+
+	dir := files{"Dockerfile": "FROM " + base + "\nCOPY y /four.d/\n", "y": "y"}.write(t)
+	foreign := newName(t)
+	if output, err := run(t, tool("buildx"), "build", "--builder", lab.BuildxBuilder, "--provenance", "false", "--push", "-t", foreign, dir); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	ref, output := build(t, files{"Kubefile": "FROM " + foreign + "\nCOPY z /four.d\n", "z": "z"})
+	if strings.Contains(output, linkedStep) {
+		t.Errorf("linked by a tree that is not the image's:\n%s", output)
+	}
+	image := pull(t, ref, "linux/amd64")
+	if got := image.file(t, "four.d/z"); got != "z" {
+		t.Errorf("the file is %q", got)
+	}
+	if _, ok := imagespec.RootfsTree(image.config); !ok {
+		t.Error("a base that was read gives no tree")
+	}
+}
