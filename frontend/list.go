@@ -22,12 +22,12 @@ type listed struct {
 // list runs the list step over the rootfs beside the rest of the build.
 func (p *platformBuild) list(ctx context.Context, rootfs bkllb.State) (<-chan listed, error) {
 	answer := make(chan listed, 1) // ends with the build's context
-	_, whole, err := p.added(ctx, rootfs)
+	_, derived, err := p.derived(ctx, rootfs)
 	if err != nil {
 		return nil, err
 	}
 	files := p.tree
-	if whole { // the scan step reads all of it, too
+	if !derived { // the scan step reads all of it, too
 		files = &rootfs
 	}
 	if files == nil {
