@@ -235,7 +235,7 @@ func TestCopiesIntoTheBase(t *testing.T) {
 func TestTreesAreHandedOn(t *testing.T) {
 	base, _ := build(t, files{"Kubefile": "FROM scratch\nLABEL io.kubefile.kubernetes.version=v1.34.4\nCOPY x one.d/\n", "x": "x"})
 	builder := newBuilder(t)
-	for i, lines := range []string{"COPY y two.d/\nCOPY y one.d\n", "ENV A=b\n", "WORKDIR /two.d\nCOPY y three\n", "COPY --link y /two.d/three.d/\n", "COPY y three.d\n"} {
+	for i, lines := range []string{"COPY y two.d/\nCOPY y one.d\n", "LABEL a=b\n", "WORKDIR /two.d\nCOPY y three\n", "COPY --link y /two.d/three.d/\n", "COPY y three.d\n"} {
 		before := accessLog(t)
 		ref := newName(t)
 		buildOn(t, builder, files{"Kubefile": "FROM " + base + "\n" + lines, "y": "y"}.write(t), ref)
