@@ -18,7 +18,7 @@ import (
 const Path = "/usr/local/bin/sealer-run"
 
 // Protocol is the version of requests and answers. Both ends must have the same.
-const Protocol = 2
+const Protocol = 3
 
 var (
 	// ErrDamaged says that bytes are not those of their digest.
