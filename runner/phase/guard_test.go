@@ -180,6 +180,28 @@ func TestControlPlaneWithoutMarker(t *testing.T) {
 	}
 }
 
+// A kubeadm that an interrupted run left running ends first, and is not taken for one that was interrupted.
+func TestKubeadmThatStillRuns(t *testing.T) {
+	p := brought(t, 1, 0)
+	f := p.machines[0]
+	f.remove(initMarker, stateFile)
+	p.world.secret, p.world.version, p.world.down = nil, 0, true
+	f.answer = func(cmd host.Command, _ string) (string, int) {
+		if slices.Contains(cmd.Argv, "true") { // has the lock that it had
+			p.world.down = false
+		}
+		return "", 0
+	}
+	p.forget()
+	next, _ := p.again(t, 1<<40, func() {})
+	if err := errors.Join((&remember{next.Cluster}).Run(t.Context()), (&kubeadmInit{next.Cluster}).Run(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.calls(next.members[0].program("kubeadm")); len(got) > 0 || !next.members[0].joined {
+		t.Errorf("ran %q", got)
+	}
+}
+
 // What is on a host, and in the API, decides what becomes of one that is to join.
 func TestHostThatIsToJoin(t *testing.T) {
 	cases := []struct {

@@ -67,6 +67,11 @@ func (c *Cluster) refresh(ctx context.Context, m *member) (err error) {
 	if m.unlocked.Load() {
 		return fmt.Errorf("%s: %w", m, ErrLockLost)
 	}
+	if m.begun() { // a kubeadm that an interrupted run left may still be at work: what it will have made is looked at
+		if err := c.run(ctx, m, host.Command{Argv: []string{"true"}, Limit: kubeadmLimit}); err != nil {
+			return err
+		}
+	}
 	facts, err := host.Gather(ctx, m.Conn, c.DataRoot)
 	if err != nil {
 		return err
