@@ -29,7 +29,8 @@ var usual = timing{every: 2 * time.Second, check: 2 * time.Second, dial: 2 * tim
 // tolerated is how many checks in a row may fail before a backend counts as dead.
 const tolerated = 1
 
-// Serve passes connections on until ctx ends, then ends those that are left.
+// Serve passes connections on until ctx ends, then ends those that are left. It returns nil when ctx ended, whatever the cause, and an error
+// when it cannot listen.
 func Serve(ctx context.Context, config Config, log *slog.Logger) error {
 	return serve(ctx, config, usual, log)
 }
@@ -43,6 +44,7 @@ func serve(ctx context.Context, config Config, patience timing, log *slog.Logger
 	if err := proxy.Start(); err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
+	caller := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() { cancel(proxy.Wait()) }()
 	var checks sync.WaitGroup
@@ -53,10 +55,10 @@ func serve(ctx context.Context, config Config, patience timing, log *slog.Logger
 	proxy.Close()
 	checks.Wait()
 	p.cut(p.backends...)
-	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-		return err
+	if caller.Err() != nil {
+		return nil
 	}
-	return nil
+	return context.Cause(ctx)
 }
 
 // pool is the backends and the connections to them.

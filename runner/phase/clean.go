@@ -133,7 +133,11 @@ func (p *clean) stop(ctx context.Context, m *member, unit string) error {
 		return err
 	}
 	return p.Do(ctx, m, "stop "+unit, func(ctx context.Context) error {
-		_, err := m.ask(ctx, "systemctl", "disable", "--quiet", "--now", unit)
+		if _, err := m.ask(ctx, "systemctl", "disable", "--quiet", "--now", unit); err != nil {
+			return err
+		}
+		// systemd lists a failed unit even after its file is gone. It may have forgotten one that did not fail: the exit code says nothing.
+		_, err := m.holds(ctx, "systemctl", "reset-failed", unit)
 		return err
 	})
 }

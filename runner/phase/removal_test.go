@@ -91,8 +91,9 @@ func TestRemoval(t *testing.T) {
 			t.Errorf("%s: in the order %q", f.host, f.ran)
 		}
 	}
-	if len(p.machines[2].calls("systemctl disable --quiet --now "+balancer.Unit)) != 1 {
-		t.Error("the balancer runs on")
+	want = "systemctl disable --quiet --now " + balancer.Unit + ",systemctl reset-failed " + balancer.Unit + ",systemctl daemon-reload"
+	if got := strings.Join(p.machines[2].calls("systemctl "), ","); got != want {
+		t.Errorf("of the balancer: got %s, want %s", got, want)
 	}
 	p.secretless(t, "s3cret")
 }
