@@ -10,65 +10,173 @@ import (
 	"testing"
 )
 
-// What the example's record.sh puts back is what was there, and what others changed since is not lost.
-func TestRecordOfTheExample(t *testing.T) {
-	root := t.TempDir()
-	in := func(name string) string { return filepath.Join(root, name) }
-	put := func(name, content string) {
-		t.Helper()
-		if err := os.MkdirAll(filepath.Dir(in(name)), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(in(name), []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+// site is a host's file system below a temporary directory, with the example's record.sh in a cluster's rootfs.
+type site struct {
+	*testing.T
+	root string
+}
+
+func newSite(t *testing.T) site {
+	t.Helper()
+	s := site{t, t.TempDir()}
 	script, err := os.ReadFile("../../examples/kubernetes/scripts/record.sh")
 	if err != nil {
 		t.Fatal(err)
 	}
-	put("cluster/rootfs/scripts/record.sh", string(script))
-	put("cluster/created.json", fmt.Sprintf("{\"digest\": \"sha256:%x\"}", sha256.Sum256([]byte("the runner's"))))
-	put("cluster/rootfs/ours", "ours")
-	put("etc/kept", "original")
-	put("etc/kept-and-edited", "original")
-	put("var/data/foreign", "foreign")
-	sh := func(text string) string {
-		t.Helper()
-		cmd := exec.Command("sh", "-euc", ". scripts/record.sh\n"+text, "sh", root)
-		cmd.Dir = in("cluster/rootfs")
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v: %s", err, out)
+	s.put("cluster/rootfs/scripts/record.sh", string(script))
+	s.put("cluster/rootfs/ours", "ours")
+	s.put("cluster/created.json", fmt.Sprintf(`{"path": %q, "digest": "sha256:%x"}`, s.in("etc/conf/certs.d/edited/hosts.toml"), sha256.Sum256([]byte("the runner's"))))
+	return s
+}
+
+func (s site) in(name string) string { return filepath.Join(s.root, name) }
+
+func (s site) put(name, content string) {
+	s.Helper()
+	if err := os.MkdirAll(filepath.Dir(s.in(name)), 0o755); err != nil {
+		s.Fatal(err)
+	}
+	if err := os.WriteFile(s.in(name), []byte(content), 0o644); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// sh runs a script with the functions of record.sh; $1 is the root.
+func (s site) sh(text string) string {
+	s.Helper()
+	cmd := exec.Command("sh", "-euc", ". scripts/record.sh\n"+text, "sh", s.root)
+	cmd.Dir = s.in("cluster/rootfs")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		s.Fatalf("%v: %s", err, out)
+	}
+	return string(out)
+}
+
+// has fails unless the files have these contents; an empty one is for a file or directory that is not there.
+func (s site) has(files map[string]string) {
+	s.Helper()
+	for name, want := range files {
+		got, err := os.ReadFile(s.in(name))
+		if (err != nil) != (want == "") || string(got) != want {
+			s.Errorf("%s: got %q, %v, want %q", name, got, err, want)
 		}
-		return string(out)
+		if _, err := os.Lstat(s.in(name)); want == "" && err == nil {
+			s.Errorf("%s is still there", name)
+		}
 	}
-	sh(`start_record
-record_dir "$1/var/data" "$1/var/new"
-record_conf_dir "$1/etc/conf"
+}
+
+// left fails unless exactly these files are named as left.
+func (s site) left(said string, names ...string) {
+	s.Helper()
+	if got := strings.Count(said, "left: "); got != len(names) {
+		s.Errorf("got %d files that are left, want %d:\n%s", got, len(names), said)
+	}
+	for _, name := range names {
+		if !strings.Contains(said, "left: "+s.in(name)+", ") {
+			s.Errorf("%s is not named in\n%s", name, said)
+		}
+	}
+}
+
+// What the example's record.sh puts back is what was there, and what others changed since is not lost.
+func TestRecordOfTheExample(t *testing.T) {
+	s := newSite(t)
+	s.put("etc/kept", "original")
+	s.put("etc/kept-and-edited", "original")
+	s.put("var/data/foreign", "foreign")
+	s.sh(`start_record
+record_dir "$1/var/data" "$1/var/new" "$1/etc/conf"
 for name in kept kept-and-edited new new-and-edited conf/ours conf/ours-and-edited; do put ours "$1/etc/$name" 644; done`)
-	put("var/data/ours", "ours")
-	put("var/new/ours", "ours")
-	put("etc/conf/certs.d/unchanged/hosts.toml", "the runner's")
-	put("etc/conf/certs.d/edited/hosts.toml", "the runner's, edited")
+	s.put("var/data/ours", "ours")
+	s.put("var/new/ours", "ours")
+	s.put("etc/conf/certs.d/unchanged/hosts.toml", "the runner's")
+	s.put("etc/conf/certs.d/edited/hosts.toml", "the runner's, edited")
 	for _, name := range []string{"etc/kept-and-edited", "etc/new-and-edited", "etc/conf/ours-and-edited"} {
-		put(name, "ours, edited")
+		s.put(name, "ours, edited")
 	}
-	said := sh("set +e; restore_files")
-	for name, want := range map[string]string{
+	said := s.sh("set +e; restore_files")
+	s.has(map[string]string{
 		"etc/kept": "original", "etc/kept-and-edited": "ours, edited", "etc/kept-and-edited.before-kubefile": "original",
 		"etc/new": "", "etc/new-and-edited": "ours, edited", "etc/conf/ours": "", "etc/conf/ours-and-edited": "ours, edited",
-		"etc/conf/certs.d/unchanged/hosts.toml": "", "etc/conf/certs.d/edited/hosts.toml": "the runner's, edited",
-		"var/data/foreign": "foreign", "var/new/ours": "",
-	} {
-		got, err := os.ReadFile(in(name))
-		if (err != nil) != (want == "") || string(got) != want {
-			t.Errorf("%s: got %q, %v, want %q", name, got, err, want)
+		"etc/conf/certs.d/unchanged": "", "etc/conf/certs.d/edited/hosts.toml": "the runner's, edited",
+		"var/data/foreign": "foreign", "var/new": "",
+	})
+	s.left(said, "etc/kept-and-edited", "etc/new-and-edited", "etc/conf/ours-and-edited") // the agent names the edited hosts.toml
+}
+
+// What kubeadm and network plugins make in the directories of settings goes. What others put there stays, and is named where the cluster
+// made the directory.
+func TestSettingsOfOthersStay(t *testing.T) {
+	kubernetes := []string{
+		"etc/kubernetes/admin.conf", "etc/kubernetes/kubelet.conf", "etc/kubernetes/manifests/etcd.yaml", "etc/kubernetes/pki/ca.key",
+		"etc/kubernetes/pki/etcd/server.crt", "etc/kubernetes/tmp/kubeadm-backup-1/x", "etc/cni/net.d/10-calico.conflist",
+		"etc/cni/net.d/calico-kubeconfig", "etc/cni/net.d/multus.d/multus.kubeconfig", "opt/cni/bin/calico-ipam",
+	}
+	admins := []string{
+		"etc/kubernetes/audit policy.yaml", "etc/kubernetes/manifests/watchdog.yaml", "etc/kubernetes/pki/users/alice.key",
+		"etc/kubernetes/backup/admin.conf", "etc/cni/net.d/99-own.conflist", "etc/cni/net.d/backup/10-calico.conflist", "opt/cni/bin/own",
+		"etc/systemd/system/kubelet.service.d/20-proxy.conf",
+	}
+	const record = `start_record
+record_dir "$1/etc/kubernetes" "$1/etc/cni" "$1/opt/cni" "$1/etc/systemd/system/kubelet.service.d" "$1/usr/libexec/kubernetes"
+put ours "$1/opt/cni/bin/bridge" 755`
+	write := func(s site, all ...string) {
+		for _, name := range all {
+			s.put(name, name)
+		}
+		if err := os.MkdirAll(s.in("usr/libexec/kubernetes/kubelet-plugins/volume/exec"), 0o755); err != nil {
+			s.Fatal(err)
 		}
 	}
-	for _, name := range []string{"etc/kept-and-edited", "etc/new-and-edited", "etc/conf/ours-and-edited"} {
-		if !strings.Contains(said, "left: "+in(name)+", ") {
-			t.Errorf("%s is not named in\n%s", name, said)
-		}
+	want := map[string]string{"opt/cni/bin/bridge": ""}
+	for _, name := range kubernetes {
+		want[name] = ""
 	}
+	for _, name := range admins {
+		want[name] = name
+	}
+	t.Run("new directories", func(t *testing.T) {
+		s := newSite(t)
+		s.sh(record)
+		write(s, append(kubernetes, admins...)...)
+		s.left(s.sh("set +e; restore_files"), admins...)
+		s.has(want)
+		s.has(map[string]string{"usr/libexec/kubernetes": "", "etc/kubernetes/pki/etcd": "", "etc/kubernetes/tmp": "", "etc/cni/net.d/multus.d": ""})
+	})
+	t.Run("nothing of others", func(t *testing.T) {
+		s := newSite(t)
+		s.sh(record)
+		write(s, kubernetes...)
+		s.left(s.sh("set +e; restore_files"))
+		s.has(map[string]string{"etc/kubernetes": "", "etc/cni": "", "opt/cni": "", "etc/systemd/system/kubelet.service.d": ""})
+	})
+	t.Run("empty directories", func(t *testing.T) {
+		s := newSite(t)
+		write(s)
+		if err := os.MkdirAll(s.in("etc/kubernetes"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		s.sh(record)
+		write(s, kubernetes...)
+		s.left(s.sh("set +e; restore_files"))
+		s.has(map[string]string{"etc/kubernetes/manifests": "", "etc/cni": ""})
+		if _, err := os.Stat(s.in("etc/kubernetes")); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("directories with files", func(t *testing.T) {
+		s := newSite(t)
+		before := []string{"etc/kubernetes/pki/ca.crt", "etc/kubernetes/pki/ca.key", "etc/cni/net.d/87-podman.conflist", "opt/cni/bin/bridge"}
+		write(s, before...)
+		s.sh(record)
+		write(s, kubernetes...)
+		s.put("etc/kubernetes/pki/ca.key", "etc/kubernetes/pki/ca.key")
+		s.left(s.sh("set +e; restore_files"))
+		s.has(map[string]string{
+			"etc/kubernetes/pki/ca.crt": before[0], "etc/kubernetes/pki/ca.key": before[1], "etc/cni/net.d/87-podman.conflist": before[2], "opt/cni/bin/bridge": before[3],
+			"etc/kubernetes/admin.conf": "", "etc/kubernetes/manifests": "", "etc/kubernetes/pki/etcd": "", "etc/cni/net.d/10-calico.conflist": "", "opt/cni/bin/calico-ipam": "",
+		})
+	})
 }

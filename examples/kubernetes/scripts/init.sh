@@ -10,11 +10,10 @@ set -eu
 start_record
 record_units containerd kubelet
 
-record_dir /etc/cni /opt/cni /etc/kubernetes /var/lib/containerd /var/lib/kubelet /var/lib/etcd /var/lib/cni \
+record_dir /etc/containerd /etc/cni /opt/cni /etc/kubernetes /var/lib/containerd /var/lib/kubelet /var/lib/etcd /var/lib/cni \
   /run/containerd /run/flannel /var/log/pods /var/log/containers /usr/libexec/kubernetes /etc/systemd/system/kubelet.service.d \
   /run/nri /opt/containerd /var/run/kubernetes
 record_shared_dir /etc/modules-load.d /run/netns
-record_conf_dir /etc/containerd
 
 # Written by flannel's pods.
 record_file /etc/cni/net.d/10-flannel.conflist /opt/cni/bin/flannel /run/flannel/subnet.env /run/xtables.lock

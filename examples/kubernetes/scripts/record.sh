@@ -3,8 +3,9 @@
 #
 #   dir PATH          was not there: it is the cluster's
 #   empty PATH        was there, and everything in it is the cluster's: it may be a disk of its own
+#   mixed PATH        was there with files of others; only a directory of settings has this, and of the other two only the cluster's files go
+#   had PATH          was in such a directory
 #   shared PATH       was not there: it goes if nothing is in it
-#   conf PATH         was not there: the cluster's files in it go, and it goes if nothing else is in it
 #   file PATH         was not there
 #   kept PATH COPY    was there with other content, of which COPY is in the record's directory
 #   wrote SUM PATH    has had the content with this SHA-256 from the cluster: with another one, somebody changed it
@@ -31,6 +32,9 @@ record_dir() {
       note "dir $d"
     elif [ -z "$(content "$d")" ]; then
       note "empty $d"
+    elif has_settings "$d"; then
+      find "$d" -xdev -mindepth 1 | while IFS= read -r inside; do note "had $inside"; done
+      note "mixed $d"
     fi
   done
   note "began dirs"
@@ -42,11 +46,8 @@ record_shared_dir() {
   note "began shared"
 }
 
-record_conf_dir() {
-  noted "began conf" && return
-  for d in "$@"; do [ -e "$d" ] || note "conf $d"; done
-  note "began conf"
-}
+# has_settings DIR: administrators put files there, too. Elsewhere are data of the cluster.
+has_settings() { case $1 in */etc/* | */opt/* | */usr/libexec/*) ;; *) return 1 ;; esac }
 
 record_units() {
   if noted "began units" || noted "began dirs"; then return; fi # or an earlier version began
@@ -131,12 +132,13 @@ restore_files() {
     case $what in
       file) if changed_since "$name"; then left "$name"; else rm -f "$name" "$name.new"; fi ;;
       kept) restore_kept "$name" "$rest" ;;
-      dir) [ "$name" = /etc/containerd ] || rm -rf --one-file-system "$name" ;;
-      empty) content "$name" | while read -r inside; do rm -rf --one-file-system "$inside"; done ;;
+      dir) has_settings "$name" || rm -rf --one-file-system "$name" ;;
+      empty) has_settings "$name" || content "$name" | while IFS= read -r inside; do rm -rf --one-file-system "$inside"; done ;;
     esac
   done < "$record"
-  # Earlier versions took /etc/containerd for the cluster's alone.
-  sed -n -e 's/^conf //p' -e 's,^dir /etc/containerd$,/etc/containerd,p' "$record" | while read -r name; do clean_conf "$name"; done
+  while read -r what name; do
+    case $what in dir | empty | mixed) if has_settings "$name"; then clean_settings "$what" "$name"; fi ;; esac
+  done < "$record"
   sed -n 's/^shared //p' "$record" | while read -r name; do rmdir "$name" 2> /dev/null; done
 }
 
@@ -153,11 +155,42 @@ restore_kept() {
   fi
 }
 
-# clean_conf DIR: files that are as the runner wrote them go. What is left of it is the site's, or goes with the runner's journal.
-clean_conf() {
-  [ -d "$1" ] || return
-  find "$1" -xdev -type f | while read -r inside; do
-    if grep -q "sha256:$(sum_of "$inside")" "$record_in/created.json"; then rm -f "$inside"; fi
+# clean_settings dir|empty|mixed DIR: files that are as the runner wrote them, and those that Kubernetes makes, go. The others stay: those that
+# the runner wrote its agent removes or names.
+clean_settings() {
+  [ -d "$2" ] || return
+  find "$2" -xdev -mindepth 1 ! -type d | while IFS= read -r inside; do
+    if was_there "$inside"; then
+      :
+    elif made_by_kubernetes "${2##*/}/${inside#"$2"/}" || grep -q "sha256:$(sum_of "$inside")" "$record_in/created.json"; then
+      rm -f "$inside"
+    elif [ "$1" != mixed ] && ! changed_since "$inside" && ! grep -q -F "\"$inside\"" "$record_in/created.json"; then
+      echo "left: $inside, which the cluster did not make: remove it by hand if nothing needs it"
+    fi
   done
-  find "$1" -xdev -depth -type d -exec rmdir {} + 2> /dev/null
+  find "$2" -xdev -depth -mindepth 1 -type d | while IFS= read -r inside; do was_there "$inside" || rmdir "$inside" 2> /dev/null; done
+  [ "$1" != dir ] || rmdir "$2" 2> /dev/null
+}
+
+was_there() { grep -q -x -F "had $1" "$record"; }
+
+# made_by_kubernetes FILE: kubeadm or a network plugin makes a file of this name; FILE begins with the name of the directory of settings.
+made_by_kubernetes() {
+  case $1 in
+    kubernetes/admin.conf | kubernetes/super-admin.conf | kubernetes/kubelet.conf | kubernetes/bootstrap-kubelet.conf) ;;
+    kubernetes/controller-manager.conf | kubernetes/scheduler.conf | kubernetes/tmp/kubeadm-*) ;;
+    kubernetes/manifests/etcd.yaml | kubernetes/manifests/kube-apiserver.yaml) ;;
+    kubernetes/manifests/kube-controller-manager.yaml | kubernetes/manifests/kube-scheduler.yaml) ;;
+    kubernetes/pki/ca.??? | kubernetes/pki/apiserver.??? | kubernetes/pki/apiserver-etcd-client.???) ;;
+    kubernetes/pki/apiserver-kubelet-client.??? | kubernetes/pki/front-proxy-ca.??? | kubernetes/pki/front-proxy-client.???) ;;
+    kubernetes/pki/sa.??? | kubernetes/pki/etcd/ca.??? | kubernetes/pki/etcd/server.??? | kubernetes/pki/etcd/peer.???) ;;
+    kubernetes/pki/etcd/healthcheck-client.???) ;;
+    cni/net.d/multus.d/* | cni/net.d/whereabouts.d/*) ;;
+    cni/net.d/*/* | cni/bin/*/*) return 1 ;;
+    cni/net.d/*calico* | cni/net.d/*canal* | cni/net.d/*cilium* | cni/net.d/*flannel* | cni/net.d/*antrea* | cni/net.d/*weave*) ;;
+    cni/net.d/*kube-router* | cni/net.d/*kube-ovn* | cni/net.d/*kindnet* | cni/net.d/*multus*) ;;
+    cni/bin/calico | cni/bin/calico-ipam | cni/bin/install | cni/bin/cilium-cni | cni/bin/flannel | cni/bin/antrea | cni/bin/weave-*) ;;
+    cni/bin/kube-ovn | cni/bin/multus | cni/bin/multus-shim | cni/bin/whereabouts) ;;
+    *) return 1 ;;
+  esac
 }
