@@ -161,12 +161,16 @@ const appsDir = "apps"
 func (c *Cluster) masters() []*member { return c.withRole(host.RoleMaster) }
 func (c *Cluster) nodes() []*member   { return c.withRole(host.RoleNode) }
 
-// first is the master that kubeadm init and the commands run on. In a cluster that exists it is one that is in it already.
+// first is the master that kubeadm init and the commands run on. In a cluster that exists it is one that is in it already, or one that has
+// a control plane: what we noted of that may be lost.
 func (c *Cluster) first() *member {
 	masters := c.masters()
-	for _, m := range masters {
-		if m.joined {
-			return m
+	for _, is := range []func(*member) bool{
+		func(m *member) bool { return m.joined },
+		func(m *member) bool { return !m.isNew && m.kubernetes() },
+	} {
+		if at := slices.IndexFunc(masters, is); at >= 0 {
+			return masters[at]
 		}
 	}
 	return masters[0]

@@ -83,6 +83,7 @@ func (p *lock) take(ctx context.Context, m *member) error {
 				"sh", "-c", lockScript, "sh", owner(), p.lockFile(), strconv.Itoa(heartbeatLimit)},
 			Stdin: input, Stdout: say, Root: true, Limit: host.NoLimit,
 		})
+		input.Close() // nobody reads it any more, and the next heartbeat must not wait for that
 		say.Close()
 		close(held.gone)
 	}()

@@ -88,3 +88,19 @@ func TestLostLocks(t *testing.T) {
 		}
 	}
 }
+
+// A beat of the heart that comes when the host no longer listens, as after a sleep of the delivery machine, does not hide that the lock is gone.
+func TestHeartbeatAfterTheLock(t *testing.T) {
+	p := newPark(t, 1, 0)
+	p.abandon = func(error) {}
+	m := p.members[0]
+	m.Client.Conn = &answers{host: m.host, answer: func(host.Command) (string, int) { return "locked\n", 0 }}
+	l := &lock{Cluster: p.Cluster}
+	if err := l.take(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	<-l.held[0].gone
+	if _, err := l.held[0].release.(io.Writer).Write([]byte(".")); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("got %v, want %v", err, io.ErrClosedPipe)
+	}
+}

@@ -82,6 +82,9 @@ func (c *Cluster) checkMembership(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
+// etcdManifest is what the kubelet starts the control plane's etcd from.
+const etcdManifest = "/etc/kubernetes/manifests/etcd.yaml"
+
 // leftovers are what a kubeadm has made on the host.
 func (m *member) leftovers() []string {
 	left := slices.Clone(m.facts.Cluster)
@@ -108,6 +111,10 @@ func (c *Cluster) resettable(m *member) error {
 	case !m.begun():
 		return fmt.Errorf("%s: there are %s, and no record of this cluster says that kubeadm was begun here: nothing is cleared away. "+
 			"If an earlier sealer-run was interrupted and nothing of it is wanted, run kubeadm reset on that host, and the same command again", m, left)
+	case m.isMaster() && m.facts.HasData(host.EtcdDir) && !m.facts.HasCluster(etcdManifest):
+		// kubeadm writes the manifest before there are data, and a reset empties the directory before it removes the manifest.
+		return fmt.Errorf("%s: there are data in %s and no %s, so they are not of an interrupted kubeadm: nothing is cleared away. "+
+			"If they are of no use, remove them, and run the same command again", m, host.EtcdDir, etcdManifest)
 	case m.isMaster() && m.facts.EtcdGrown:
 		return fmt.Errorf("%s: its etcd in %s has been in use for a while, so this is no interrupted kubeadm: nothing is cleared away. "+
 			"See why its API does not answer: journalctl -u kubelet, crictl ps -a", m, host.EtcdDir)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -39,7 +41,7 @@ func (p *proof) Run(ctx context.Context) error {
 			without = append(without, m.String())
 			p.Report.Line(m.String(), fmt.Sprintf("no cluster %s here (no %s), skipped", p.Name, m.path(agent.JournalFile)))
 		default:
-			if err := s.Prove(p.Name, id); err != nil {
+			if err := errors.Join(s.Prove(p.Name, id), p.otherCluster(m)); err != nil {
 				failed[i] = fmt.Errorf("%s: %w; nothing was removed there", m, err)
 				continue
 			}
@@ -47,6 +49,34 @@ func (p *proof) Run(ctx context.Context) error {
 		}
 	}
 	return p.keepProven(errors.Join(failed...), without)
+}
+
+// otherCluster refuses a host whose kubelet is in another cluster by now: its API is not on a host of this one, and the CA is not that of this
+// cluster's kubelets either.
+func (p *proof) otherCluster(m *member) error {
+	if !m.facts.HasCluster(kubeletConfig) || p.serves(m.facts.Kubelet.Server) {
+		return nil
+	}
+	for _, other := range p.members {
+		if m.authority() == other.authority() && p.serves(other.facts.Kubelet.Server) {
+			return nil
+		}
+	}
+	return fmt.Errorf("its kubelet is in another cluster, with the API at %s; if that is not wanted, run kubeadm reset on it, then the same command again",
+		orUnknown(m.facts.Kubelet.Server))
+}
+
+// serves reports whether a URL leads to the API of this cluster.
+func (c *Cluster) serves(server string) bool {
+	parsed, err := url.Parse(server)
+	if err != nil || parsed.Hostname() == "" {
+		return true // not known to be another's
+	}
+	address, err := netip.ParseAddr(parsed.Hostname())
+	if err != nil {
+		return parsed.Hostname() == endpointName || parsed.Hostname() == "localhost"
+	}
+	return address.IsLoopback() || slices.Contains(c.addresses(), address)
 }
 
 // identity is the ID of the state or, where that was lost, of the first host that knows one, masters first.

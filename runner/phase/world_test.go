@@ -15,7 +15,6 @@ import (
 
 const (
 	authorityFile = "/etc/kubernetes/pki/ca.crt"
-	etcdManifest  = "/etc/kubernetes/manifests/etcd.yaml"
 	etcdFile      = "/var/lib/etcd/member/snap/db"
 )
 

@@ -1,0 +1,82 @@
+package phase
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/host"
+)
+
+// A master that comes back empty, and is named first, is not made the first of another cluster when the other master has lost what we noted.
+func TestEmptyMasterIsNamedFirst(t *testing.T) {
+	p := brought(t, 2, 0)
+	p.machines[0].files = map[string]string{hostsPath: "127.0.0.1 localhost\n", authorityFile: p.machines[0].files[authorityFile]}
+	p.machines[1].remove(joinMarker, stateFile)
+	p.forget()
+	next, err := p.rerun(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.machines[0].calls(next.members[0].program("kubeadm") + " init --config"); len(got) > 0 {
+		t.Errorf("ran %q", got)
+	}
+	if got := p.machines[0].calls(next.members[0].program("kubeadm") + " join"); len(got) != 1 {
+		t.Errorf("joined %d times", len(got))
+	}
+	if got := p.machines[1].calls(next.members[1].program("kubeadm") + " reset"); len(got) > 0 {
+		t.Errorf("on the other master ran %q", got)
+	}
+}
+
+// An etcd that somebody started after a kubeadm of ours was interrupted is theirs: kubeadm writes its manifest before there are data.
+func TestEtcdThatCameAfterKubeadmBegan(t *testing.T) {
+	p := brought(t, 1, 0)
+	f := p.machines[0]
+	f.remove("kubelet.conf", "admin.conf", "etcd.yaml", initMarker, stateFile)
+	p.world.secret, p.world.version = nil, 0
+	f.files["/etc/kubernetes/controller-manager.conf"] = "x"
+	p.forget()
+	next, _ := p.again(t, 1<<40, func() {})
+	err := errors.Join((&remember{next.Cluster}).Run(t.Context()), (&kubeadmInit{next.Cluster}).Run(t.Context()))
+	if err == nil || !strings.Contains(err.Error(), host.EtcdDir) {
+		t.Errorf("error is %v", err)
+	}
+	if got := f.calls(next.members[0].program("kubeadm")); len(got) > 0 || !f.has(etcdFile) {
+		t.Errorf("ran %q", got)
+	}
+}
+
+// A host that somebody made a node of another cluster since, with our files still on it, is not cleaned. One whose kubelet was only pointed
+// at another address of this cluster is.
+func TestRemovalLeavesNodeOfAnotherCluster(t *testing.T) {
+	cases := map[string]struct {
+		authority func(own string) string
+		server    string
+		left      bool
+	}{
+		"of another cluster":                      {func(string) string { return authority(t) }, "https://api.other.example:6443", true},
+		"at a load balancer of the site":          {func(own string) string { return own }, "https://192.0.2.1:6443", false},
+		"of an earlier cluster on the same hosts": {func(string) string { return authority(t) }, "https://" + endpoint, false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			p := removable(t)
+			own := authority(t)
+			for i, m := range p.members {
+				p.machines[i].files[kubeletConfig] = own
+				m.facts.Cluster, m.facts.Kubelet.Authority, m.facts.Kubelet.Server = []string{kubeletConfig}, []byte(own), "https://"+m.String()+":6443"
+			}
+			m := p.members[2]
+			m.facts.Kubelet.Authority, m.facts.Kubelet.Server = []byte(c.authority(own)), c.server
+			err := p.remove(t)
+			if (err != nil) != c.left || c.left && (!strings.Contains(err.Error(), "10.0.0.3") || !strings.Contains(err.Error(), c.server)) {
+				t.Errorf("error is %v", err)
+			}
+			if removed := len(p.machines[2].calls(agent.Path+" agent remove-created")) == 1; removed == c.left {
+				t.Errorf("removed is %v; ran %q", removed, p.machines[2].ran)
+			}
+		})
+	}
+}
