@@ -61,7 +61,7 @@ func TestWords(t *testing.T) {
 		"status --missed -o json -m 127.0.0.1":  "--missed and --output are mutually exclusive",
 		"images a:v1 -m 127.0.0.1":              "--masters is for --from-cluster only",
 		"images a:v1 --why b:v1 --from-cluster": "--why and --from-cluster are mutually exclusive",
-		"gen --schema -m 127.0.0.1":             "stands alone",
+		"gen --schema -m 127.0.0.1":             "takes no IMAGE and no other flags",
 		"gen a:v1 -m 127.0.0.1 --output json":   "unknown flag --output for gen",
 	} {
 		stdout, stderr, status := call(t, "", strings.Fields(line)...)

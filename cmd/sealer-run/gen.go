@@ -24,7 +24,7 @@ func gen(ctx context.Context, cmd *cli.Command) error {
 	out := cmd.Root().Writer
 	if cmd.Bool("schema") {
 		if cmd.Args().Present() || cmd.NumFlags() > 1 {
-			return commandline.Usagef("the schema is the same for every image: gen --schema stands alone")
+			return commandline.Usagef("gen --schema takes no IMAGE and no other flags")
 		}
 		_, err := out.Write(format.Schema())
 		return err

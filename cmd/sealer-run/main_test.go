@@ -46,7 +46,7 @@ func TestWrongCalls(t *testing.T) {
 		{"apply without a file", "apply", "-f Clusterfile", commandline.Usage},
 		{"a file and flags", "apply -f x -m 10.0.0.1", "write it into the Clusterfile", commandline.Usage},
 		{"a Clusterfile and a password from one input", "apply -f - -p -", "-f - and -p -", commandline.Usage},
-		{"two Clusterfiles from one input", "apply -f - -f -", "stands twice", commandline.Usage},
+		{"two Clusterfiles from one input", "apply -f - -f -", "given only once", commandline.Usage},
 		{"a file and another user", "plan -f x -u admin", "--user and a Clusterfile", commandline.Usage},
 		{"plan of nothing", "plan", "no IMAGE", commandline.Usage},
 		{"gen of nothing", "gen -m 10.0.0.1", "no IMAGE", commandline.Usage},
@@ -181,7 +181,7 @@ func TestGenSchema(t *testing.T) {
 	if code != 0 || stdout != string(format.Schema()) || !json.Valid([]byte(stdout)) {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
-	if _, stderr, code := call(t, "", "gen", "--schema", "image:v1"); code != commandline.Usage || !strings.Contains(stderr, "stands alone") {
+	if _, stderr, code := call(t, "", "gen", "--schema", "image:v1"); code != commandline.Usage || !strings.Contains(stderr, "takes no IMAGE and no other flags") {
 		t.Errorf("exit code %d\n%s", code, stderr)
 	}
 }

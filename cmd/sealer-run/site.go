@@ -82,7 +82,7 @@ func timeoutFlag() cli.Flag {
 		Usage: "how long one command of an image, or one script of a plugin, may run on a host, such as 90m",
 		Validator: func(limit time.Duration) error {
 			if limit <= 0 {
-				return fmt.Errorf("%s is not a time that a command can run", limit)
+				return fmt.Errorf("%s is too short: a command needs a positive time", limit)
 			}
 			return nil
 		}}
@@ -108,7 +108,7 @@ func checkVariables(pairs []string) error {
 }
 
 func plainFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "plain-http", Usage: "the registry of IMAGE has no TLS (a loopback registry needs no flag)"}
+	return &cli.BoolFlag{Name: "plain-http", Usage: "pull IMAGE over plain HTTP (implied for loopback registries)"}
 }
 
 // flagsOfFile are the flags that a Clusterfile stands in place of.
@@ -146,7 +146,7 @@ func checkInput(cmd *cli.Command) error {
 		}
 	}
 	if readers > 1 {
-		return commandline.Usagef("-f - stands twice: there is one standard input")
+		return commandline.Usagef("-f - can be given only once")
 	}
 	if readers > 0 && cmd.String("passwd") == "-" {
 		return commandline.Usagef("-f - and -p -: the standard input is the Clusterfile: use SEALER_PASSWD, or write passwd: env:NAME or file:PATH into it")

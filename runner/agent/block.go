@@ -75,7 +75,7 @@ func (b *block) cut(content string, known []string, original string) (rest []str
 	}
 	if !balanced && known == nil {
 		if marked {
-			return nil, -1, fmt.Errorf("%w: there have to be a line %q and a line %q: restore the one that is missing, or remove the other with what belongs to it",
+			return nil, -1, fmt.Errorf("%w: expected a line %q and a line %q; restore the missing one, or remove the other with the cluster's lines",
 				errMarks, b.begin(), b.end())
 		}
 		return lines, -1, nil
@@ -158,7 +158,7 @@ func writeBlock(r blockRequest) (changed, error) {
 		return changed{}, err
 	}
 	if r.Cluster == "" || strings.ContainsAny(r.Cluster+strings.Join(r.Lines, ""), "\r\n") {
-		return changed{}, fmt.Errorf("lines for %s: %w: a cluster name and single lines are wanted", r.Path, ErrInvalid)
+		return changed{}, fmt.Errorf("lines for %s: %w: expected a cluster name and single lines", r.Path, ErrInvalid)
 	}
 	j, err := openJournal(r.Dir)
 	if err != nil {

@@ -64,7 +64,7 @@ type namedConfig struct {
 func (j *journal) prepareKubeconfig(path string, content []byte) error {
 	var config namedConfig
 	if err := yaml.Unmarshal(content, &config); err != nil || len(config.Clusters) == 0 {
-		return fmt.Errorf("%s: %w: it is to be a kubeconfig, and has no clusters", path, ErrInvalid)
+		return fmt.Errorf("%s: %w: not a kubeconfig with clusters", path, ErrInvalid)
 	}
 	ours := kubeconfig{Server: config.Clusters[0].Cluster.Server, Authority: config.Clusters[0].Cluster.Authority}
 	j.find(path).Kubeconfig = &ours

@@ -31,7 +31,7 @@ const lostAndFound = "lost+found"
 func refuseLink(dir string) error {
 	info, err := os.Lstat(dir)
 	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
-		return fmt.Errorf("%s: %w: it is a symbolic link; use the directory that it leads to, or a link further up", dir, ErrForeign)
+		return fmt.Errorf("%s: %w: it is a symbolic link; use the directory that it points to", dir, ErrForeign)
 	}
 	return nil
 }
@@ -70,7 +70,7 @@ func insideCluster(dir string) bool {
 func notVacant(dir string, names []string) error {
 	slices.Sort(names)
 	some := fmt.Sprintf("%.60q", names[:min(len(names), 3)])
-	return fmt.Errorf("%s: %w: the directory is not empty (%s) and has no %s; choose another data root or cluster name, or move what is in it",
+	return fmt.Errorf("%s: %w: the directory is not empty (%s) and has no %s; choose another data root or cluster name, or move the files",
 		dir, ErrForeign, some, JournalFile)
 }
 
@@ -82,7 +82,7 @@ func checkOwner(path string) error {
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	if !info.Mode().IsRegular() || info.Mode().Perm()&0o022 != 0 || ok && int(owner.Uid) != os.Geteuid() {
-		return fmt.Errorf("%s: %w: the file is not root's alone", path, ErrForeign)
+		return fmt.Errorf("%s: %w: the file must belong to root and be writable only by root", path, ErrForeign)
 	}
 	return nil
 }
@@ -125,7 +125,7 @@ func (c Client) Survey(ctx context.Context) (*Survey, error) {
 	}
 	s := &Survey{dir: c.Dir, journal: &journal{dir: c.Dir}}
 	if err := s.journal.parse(data); err != nil {
-		return nil, fmt.Errorf("%s: %s/%s: %w; nothing of it is removed: restore the file, or clean the host by hand", c.Conn.Host(), c.Dir, JournalFile, err)
+		return nil, fmt.Errorf("%s: %s/%s: %w; nothing was removed: restore the file, or clean the host by hand", c.Conn.Host(), c.Dir, JournalFile, err)
 	}
 	s.Record, err = c.Record(ctx)
 	return s, err
@@ -145,7 +145,7 @@ func (c Client) isFile(ctx context.Context, path string) (bool, error) {
 func (s *Survey) Prove(cluster, id string) error {
 	switch {
 	case s.journal.Dir != "" && s.journal.Dir != s.dir:
-		return fmt.Errorf("%s: %w: its %s was begun for %q; nothing is removed of a copy", s.dir, ErrForeign, JournalFile, s.journal.Dir)
+		return fmt.Errorf("%s: %w: its %s was begun for %q, so this is a copy; nothing was removed", s.dir, ErrForeign, JournalFile, s.journal.Dir)
 	case filepath.Base(s.dir) != cluster:
 		return fmt.Errorf("%s: %w: it is not the directory of a cluster %s", s.dir, ErrForeign, cluster)
 	case s.Record == nil:

@@ -43,7 +43,7 @@ func (c Client) RemoveCreated(ctx context.Context, cluster, id string, own func(
 	}
 	if !able {
 		if own == nil {
-			return nil, fmt.Errorf("%s: the agent on it is missing or of another version; run the same command on a machine of its platform", c.Conn.Host())
+			return nil, fmt.Errorf("%s: its agent is missing or has another version; run the same command on a machine with the host's platform", c.Conn.Host())
 		}
 		b, err := own()
 		if err != nil {
@@ -124,7 +124,7 @@ func removeCreated(r removeRequest) (removeAnswer, error) {
 		}
 	}
 	if j.Dir == "" {
-		answer.Left = append(answer.Left, j.dir+": it may have been there before the cluster; remove it by hand if nothing else needs it")
+		answer.Left = append(answer.Left, j.dir+": may have existed before the cluster; remove it by hand if nothing else needs it")
 		return answer, j.root.Rename(JournalFile, JournalFile+".undone")
 	}
 	// Whoever goes on after a crash does not undo again what was undone: the kept files may be gone by then.

@@ -85,9 +85,9 @@ func TestForeignThingsAreProblems(t *testing.T) {
 		want  []string
 	}{
 		{"nothing", Facts{}, all, nil},
-		{"an etcd that is stopped", Facts{Data: []string{EtcdDir}}, all, []string{"data of an etcd in /var/lib/etcd", "move its data away"}},
+		{"an etcd that is stopped", Facts{Data: []string{EtcdDir}}, all, []string{"etcd data in /var/lib/etcd", "move its data away"}},
 		{"an etcd that runs elsewhere", Facts{Processes: []string{"etcd"}}, all, []string{"an etcd runs on it"}},
-		{"a containerd", Facts{Data: []string{ContainerdDir}}, all, []string{"data of a containerd in /var/lib/containerd"}},
+		{"a containerd", Facts{Data: []string{ContainerdDir}}, all, []string{"containerd data in /var/lib/containerd"}},
 		{"a kubelet that runs", Facts{Processes: []string{"kubelet"}}, all, []string{"a kubelet runs"}},
 		{"a kubelet that is stopped", Facts{Cluster: []string{"/var/lib/kubelet/config.yaml"}}, all, []string{"/var/lib/kubelet/config.yaml"}},
 		{"a node of another cluster", Facts{Cluster: []string{kubeletConf}, Kubelet: Kubelet{Server: "https://10.9.9.9:6443"}}, all,

@@ -149,24 +149,24 @@ func (c *checker) foreign(n Needs) {
 	f := c.facts
 	switch {
 	case n.ClusterDir != "" && f.ClusterDir != "" && f.ClusterDir != n.ClusterDir:
-		c.add(false, fmt.Sprintf("it is a host of the cluster in %s, and this run is for the one in %s", f.ClusterDir, n.ClusterDir),
+		c.add(false, fmt.Sprintf("it is a host of the cluster in %s, but this run is for the one in %s", f.ClusterDir, n.ClusterDir),
 			"use the --cluster-name and --data-root (metadata.name and spec.dataRoot of a Clusterfile) that it was installed with, or another host")
 	case n.NoCluster && len(f.Cluster) > 0:
 		c.add(false, "a Kubernetes is or was on it: "+strings.Join(f.Cluster, ", ")+server(f.Kubelet.Server),
-			"use another host; or, if nothing of it is wanted, remove it first (kubeadm reset)")
+			"use another host, or remove it first (kubeadm reset) if you do not need it")
 	case n.NoCluster && f.Runs("kubelet"):
-		c.add(false, "a kubelet runs on it", "use another host; or, if nothing of it is wanted, stop and remove it first")
+		c.add(false, "a kubelet runs on it", "use another host, or stop and remove it first if you do not need it")
 	}
 	if n.NoEtcd && (f.HasData(EtcdDir) || f.Runs("etcd")) {
 		what := "an etcd runs on it"
 		if f.HasData(EtcdDir) {
-			what = "there is data of an etcd in " + EtcdDir
+			what = "etcd data in " + EtcdDir
 		}
-		c.add(false, what+", which this cluster did not make", "use another host; or stop that etcd, and move its data away")
+		c.add(false, what+", which this cluster did not create", "use another host, or stop that etcd and move its data away")
 	}
 	if n.NoContainerd && f.HasData(ContainerdDir) {
-		c.add(false, "there is data of a containerd in "+ContainerdDir+", which this cluster did not make",
-			"use another host; or, if nothing of it is wanted, remove the containerd that is installed, and that directory")
+		c.add(false, "containerd data in "+ContainerdDir+", which this cluster did not create",
+			"use another host, or remove containerd and that directory if you do not need them")
 	}
 }
 

@@ -48,27 +48,48 @@ func (d Documents) Public() Documents {
 	return public
 }
 
+// login matches a user and a password in a URL, such as a proxy's.
+var login = regexp.MustCompile(`://[^/@\s]+@`)
+
+// requestHeaders is a field of the kubelet's with HTTP headers, of which one may log in.
+const requestHeaders = "staticPodURLHeader"
+
 // hide replaces values that may be secrets.
 func hide(v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		name, _ := v["name"].(string)
 		if value, ok := v["value"].(string); ok && secretName.MatchString(name) {
-			sum := sha256.Sum256([]byte(value))
-			v["value"] = hidden + hex.EncodeToString(sum[:4])
+			v["value"] = fingerprint(value)
 		}
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			hide(v[key])
+		for key, value := range v {
+			text, isText := value.(string)
+			switch {
+			case key == requestHeaders || isText && login.MatchString(text):
+				v[key] = fingerprint(value)
+			default:
+				hide(value)
+			}
 		}
 	case []any:
-		for _, element := range v {
+		for i, element := range v {
+			if text, isText := element.(string); isText && login.MatchString(text) {
+				v[i] = fingerprint(text)
+			}
 			hide(element)
 		}
 	}
 }
 
-// hidden begins what stands for a value that is not shown.
-const hidden = "hidden:"
+// fingerprint replaces a value that is not shown.
+func fingerprint(value any) string {
+	text, isText := value.(string)
+	if !isText {
+		text = encoded(value)
+	}
+	sum := sha256.Sum256([]byte(text))
+	return "hidden:" + hex.EncodeToString(sum[:4])
+}
 
 // Changes are the fields in which wanted is different, sorted.
 func (d Documents) Changes(wanted Documents) []Change {

@@ -11,6 +11,7 @@ kind: ClusterConfiguration
 apiServer:
   certSANs: [b.example, a.example]
   extraArgs: [{name: profiling, value: "false"}, {name: oidc-client-secret, value: s3cret}]
+  extraEnvs: [{name: HTTPS_PROXY, value: "http://user:s3cret@proxy.example:3128"}]
 etcd: {local: {dataDir: /var/lib/etcd}}
 ---
 apiVersion: kubeadm.k8s.io/v1beta4
@@ -26,6 +27,7 @@ nodeRegistration: {kubeletExtraArgs: [{name: v, value: "2"}]}
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 maxPods: 110
+staticPodURLHeader: {Authorization: [Bearer s3cret]}
 evictionHard: {memory.available: 100Mi}
 ---
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
@@ -63,6 +65,8 @@ func TestChanges(t *testing.T) {
 		{`value: "false"`, `value: "true"`, `ClusterConfiguration.apiServer.extraArgs[profiling]: have "false", want "true"`},
 		{`{name: profiling, value: "false"}, `, ``, `ClusterConfiguration.apiServer.extraArgs[profiling]: have "false", want nothing`},
 		{"value: s3cret", "value: s3cret2", "ClusterConfiguration.apiServer.extraArgs[oidc-client-secret]: have \"hidden:"},
+		{"user:s3cret@", "user:s3cret2@", "ClusterConfiguration.apiServer.extraEnvs[HTTPS_PROXY]: have \"hidden:"},
+		{"[Bearer s3cret]", "[Bearer s3cret2]", "KubeletConfiguration.staticPodURLHeader: have \"hidden:"},
 		{"dataDir: /var/lib/etcd", "dataDir: /data/etcd", `ClusterConfiguration.etcd.local.dataDir: have "/var/lib/etcd", want "/data/etcd"`},
 		{"maxPods: 110", "maxPods: 250", "KubeletConfiguration.maxPods: have 110, want 250"},
 		{"100Mi", "200Mi", `KubeletConfiguration.evictionHard.memory.available: have "100Mi", want "200Mi"`},

@@ -52,7 +52,7 @@ func (c *Cluster) problems(ctx context.Context, whole bool) ([]problem, error) {
 func (c *Cluster) toProbe(ctx context.Context) (agent.Probe, error) {
 	service := c.kubeadm.ServiceAddress()
 	if service == "" {
-		return agent.Probe{}, fmt.Errorf("the network of services %q has no address for the API", c.kubeadm.ServiceSubnet())
+		return agent.Probe{}, fmt.Errorf("service network %q has no address for the API", c.kubeadm.ServiceSubnet())
 	}
 	p := agent.Probe{Service: net.JoinHostPort(service, "443"), DNS: c.kubeadm.ClusterDNS(), Name: "kubernetes.default.svc." + c.kubeadm.DNSDomain()}
 	if !c.kubeadm.SkipsDNS() {

@@ -44,7 +44,32 @@ func (p *leftovers) Run(ctx context.Context) error {
 		_, err := m.ask(ctx, "rm", "-f", p.lockFile())
 		failed = append(failed, err)
 	}
-	return errors.Join(slices.Concat(failed, p.unknown, []error{p.Unreached()})...)
+	return errors.Join(slices.Concat(failed, p.unknown, []error{p.Unreached(), p.again()})...)
+}
+
+// again says how to remove the cluster from the hosts that still have it: the state that lists them may be gone.
+func (p *leftovers) again() error {
+	var hosts []host.Host
+	for _, m := range p.members {
+		if m.dirty {
+			hosts = append(hosts, m.host)
+		}
+	}
+	for _, r := range p.unreached {
+		hosts = append(hosts, r.Host)
+	}
+	var flags []string
+	for _, h := range hosts {
+		flag := "-n "
+		if h.Role == host.RoleMaster {
+			flag = "-m "
+		}
+		flags = append(flags, flag+h.String())
+	}
+	if len(flags) == 0 {
+		return nil
+	}
+	return fmt.Errorf("to remove the rest, run the same command again with %s", strings.Join(flags, " "))
 }
 
 func (p *clean) host(ctx context.Context, m *member) error {

@@ -304,7 +304,7 @@ func (c *Cluster) runTo(ctx context.Context, m *member, cmd host.Command, out *l
 	case !errors.As(err, &exit):
 		return err
 	case exit.Code == busy && exit.Stderr == "":
-		return errors.New("what an interrupted run left running there does not end: look for it with ps, and end it")
+		return errors.New("timed out waiting for a process left by an interrupted run; find it with ps and kill it")
 	default:
 		return fmt.Errorf("exit code %d: %s\n(all it said is in the log)", exit.Code, exit.Stderr)
 	}

@@ -27,7 +27,7 @@ const (
 func (p *kubeadmInit) Run(ctx context.Context) error {
 	m := p.first()
 	if m.joined {
-		// A control plane that was complete once is never made anew, whatever its state: that is for a person to decide.
+		// A control plane that was complete once is never created again, whatever its state: that is for a person to decide.
 		if err := p.await(ctx, m); err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func (p *kubeadmInit) init(ctx context.Context, m *member, found fate) error {
 			return err
 		}
 	case unfinished:
-		p.Report.Line(m.String(), "going on with an interrupted kubeadm init")
+		p.Report.Line(m.String(), "resuming an interrupted kubeadm init")
 		skipped := append(p.kubeadm.SkipPhases(), "preflight") // which refuses what is there
 		argv = append(argv, "--skip-phases="+strings.Join(skipped, ","))
 	}
@@ -97,7 +97,7 @@ func (c *Cluster) initSite(m *member) kubeadm.Init {
 // reset clears away what an interrupted kubeadm left on a host, of which [Cluster.resettable] has said that it may. A node has no etcd: what
 // is in its place is left alone.
 func (c *Cluster) reset(ctx context.Context, m *member) error {
-	c.Report.Line(m.String(), "clearing away an interrupted kubeadm")
+	c.Report.Line(m.String(), "cleaning up after an interrupted kubeadm")
 	argv := []string{m.program("kubeadm"), "reset", "--force", "--cri-socket", kubeadm.CRISocket}
 	if !m.isMaster() {
 		argv = append(argv, "--skip-phases=remove-etcd-member")

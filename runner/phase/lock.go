@@ -19,9 +19,9 @@ import (
 
 var (
 	// ErrLocked says that another run works on the host.
-	ErrLocked = errors.New("another sealer-run is working on this host: wait until it is done")
+	ErrLocked = errors.New("another sealer-run is working on this host; wait until it ends")
 	// ErrLockLost says that the lock was lost while the work went on, as when the delivery machine slept.
-	ErrLockLost = errors.New("the lock on the host is lost: run the same command again")
+	ErrLockLost = errors.New("the lock on the host was lost; run the same command again")
 )
 
 // lock keeps two runs from working on a host at once, whichever clusters and masters they were given. Every host that was reached holds a

@@ -44,13 +44,13 @@ func (m *member) authority() string {
 
 // foreignNode is the error for a host that is a node of another cluster. It is never reset.
 func (c *Cluster) foreignNode(m *member) error {
-	return fmt.Errorf("%s is a node of another cluster: the API of that is at %s, its CA is %s: leave this host out, or take it out of that cluster first",
+	return fmt.Errorf("%s is a node of another cluster (API %s, CA %s); leave this host out, or remove it from that cluster first",
 		m, orUnknown(m.facts.Kubelet.Server), orUnknown(m.authority()))
 }
 
 func orUnknown(text string) string {
 	if text == "" {
-		return "an unknown place"
+		return "unknown"
 	}
 	return text
 }
@@ -99,7 +99,7 @@ func (m *member) foreignEtcd() error {
 	if m.begun() || len(m.facts.Cluster) > 0 || !m.facts.HasData(host.EtcdDir) && !m.facts.Runs("etcd") {
 		return nil
 	}
-	return fmt.Errorf("%s: there is an etcd (%s) that this cluster did not make: use another host; or stop that etcd, and move its data away",
+	return fmt.Errorf("%s: it has an etcd (%s) that this cluster did not create; use another host, or stop that etcd and move its data away",
 		m, host.EtcdDir)
 }
 
@@ -109,18 +109,18 @@ func (c *Cluster) resettable(m *member) error {
 	known := c.state.Host(m.host.Address)
 	switch {
 	case !m.begun():
-		return fmt.Errorf("%s: there are %s, and no record of this cluster says that kubeadm was begun here: nothing is cleared away. "+
-			"If an earlier sealer-run was interrupted and nothing of it is wanted, run kubeadm reset on that host, and the same command again", m, left)
+		return fmt.Errorf("%s: found %s, and no record of this cluster that it started kubeadm here; nothing was removed. "+
+			"If this is left from an interrupted earlier sealer-run and you do not need it, run kubeadm reset on that host, then the same command again", m, left)
 	case m.isMaster() && m.facts.HasData(host.EtcdDir) && !m.facts.HasCluster(etcdManifest):
 		// kubeadm writes the manifest before there are data, and a reset empties the directory before it removes the manifest.
-		return fmt.Errorf("%s: there are data in %s and no %s, so they are not of an interrupted kubeadm: nothing is cleared away. "+
-			"If they are of no use, remove them, and run the same command again", m, host.EtcdDir, etcdManifest)
+		return fmt.Errorf("%s: %s has data but there is no %s, so an interrupted kubeadm did not write them; nothing was removed. "+
+			"If you do not need the data, remove them and run the same command again", m, host.EtcdDir, etcdManifest)
 	case m.isMaster() && m.facts.EtcdGrown:
-		return fmt.Errorf("%s: its etcd in %s has been in use for a while, so this is no interrupted kubeadm: nothing is cleared away. "+
-			"See why its API does not answer: journalctl -u kubelet, crictl ps -a", m, host.EtcdDir)
+		return fmt.Errorf("%s: its etcd in %s has been in use for a while, so this is not an interrupted kubeadm; nothing was removed. "+
+			"To find out why its API does not answer, run journalctl -u kubelet and crictl ps -a", m, host.EtcdDir)
 	case m.isMaster() && known != nil && known.In():
-		return fmt.Errorf("%s: the cluster's state says that its control plane was complete once, and there are only %s: nothing is cleared away. "+
-			"Restore it; or, if it is lost for good, delete the cluster (delete --all) and make it again", m, left)
+		return fmt.Errorf("%s: according to the cluster's state its control plane was complete once, but only %s is left; nothing was removed. "+
+			"Restore it; if it is lost for good, delete the cluster (delete --all) and create it again", m, left)
 	}
 	return nil
 }
@@ -139,8 +139,8 @@ func (p *kubeadmInit) examineFirst(ctx context.Context, m *member) (fate, error)
 	known := p.state.Host(m.host.Address)
 	switch {
 	case len(m.leftovers()) == 0 && known != nil && known.In():
-		return fresh, fmt.Errorf("%s: the cluster's state says that the control plane was on it, and nothing of it is left: "+
-			"delete the cluster (delete --all) and make it again", m)
+		return fresh, fmt.Errorf("%s: according to the cluster's state the control plane was here, but nothing of it is left; "+
+			"delete the cluster (delete --all) and create it again", m)
 	case len(m.leftovers()) == 0:
 		return fresh, nil
 	}
@@ -162,7 +162,7 @@ func (p *kubeadmInit) examineFirst(ctx context.Context, m *member) (fate, error)
 func (p *kubeadmInit) otherMasters() error {
 	for _, other := range p.others() {
 		if other.Role == string(host.RoleMaster) && other.In() {
-			return fmt.Errorf("the control plane of the cluster %s is on %s: name that one with -m, too", p.Name, other.Address)
+			return fmt.Errorf("the control plane of cluster %s is on %s; add that host with -m", p.Name, other.Address)
 		}
 	}
 	return nil
@@ -223,8 +223,8 @@ func (c *Cluster) examineJoin(ctx context.Context, m *member, authority string) 
 		case kubelet && (!m.isMaster() || controlPlane && m.facts.HasCluster(adminConfig)):
 			return inCluster, nil
 		case !m.owns(n):
-			return fresh, fmt.Errorf("%s is named %s, and the cluster has a node %s at %s: rename this host (hostnamectl hostname NAME, or a HOSTNAME plugin); "+
-				"or, if that node is gone for good, kubectl delete node %s", m, m.name, m.name, n.address(), m.name)
+			return fresh, fmt.Errorf("%s is named %s, and the cluster has a node %s at %s; rename this host (hostnamectl hostname NAME, or a HOSTNAME plugin), "+
+				"or run kubectl delete node %s if that node is gone for good", m, m.name, m.name, n.address(), m.name)
 		}
 	}
 	if len(m.leftovers()) == 0 {
@@ -275,7 +275,7 @@ func (m *member) owns(n *node) bool {
 // rejoined notes that a host is in the cluster whose marker is lost.
 func (c *Cluster) rejoined(ctx context.Context, m *member, marker string) error {
 	m.joined = true
-	c.Report.Line(m.String(), "it is in the cluster already")
+	c.Report.Line(m.String(), "already in the cluster")
 	if c.DryRun {
 		return nil
 	}

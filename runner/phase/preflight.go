@@ -103,8 +103,8 @@ func (p *preflight) strange() (problems host.Problems) {
 	for _, m := range p.members {
 		if m.strange {
 			problems = append(problems, host.Problem{
-				Host: m.String(), What: m.Dir + " is not empty, and nothing in it says that this program made it",
-				Mend: "move it away, or choose another directory (--data-root, or spec.dataRoot of a Clusterfile)",
+				Host: m.String(), What: m.Dir + " is not empty and was not created by sealer-run",
+				Mend: "move it, or choose another directory (--data-root, or spec.dataRoot in a Clusterfile)",
 			})
 		}
 	}

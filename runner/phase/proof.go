@@ -62,7 +62,7 @@ func (p *proof) otherCluster(m *member) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("its kubelet is in another cluster, with the API at %s; if that is not wanted, run kubeadm reset on it, then the same command again",
+	return fmt.Errorf("its kubelet is now in another cluster (API %s); if you do not need that, run kubeadm reset on the host, then the same command again",
 		orUnknown(m.facts.Kubelet.Server))
 }
 

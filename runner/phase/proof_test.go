@@ -102,7 +102,7 @@ func TestRemovalWithoutAgent(t *testing.T) {
 	p.members[0].facts.Architecture = "riscv64"
 	f.noAgent = true
 	p.without(2).without(1)
-	if err := p.remove(t); err == nil || !strings.Contains(err.Error(), "on a machine of its platform") {
+	if err := p.remove(t); err == nil || !strings.Contains(err.Error(), "on a machine with the host's platform") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -99,7 +99,7 @@ func (p *reach) unknownNodes(ctx context.Context) {
 		if len(words) == 0 || slices.ContainsFunc(words, func(word string) bool { return known[word] }) {
 			continue
 		}
-		err := fmt.Errorf("node %q is in the cluster, and its host was neither named nor is in the state: name it with -n to have it removed, too", strings.Join(words, " "))
+		err := fmt.Errorf("node %q is in the cluster, but its host is not named and not in the state; name it with -n to remove it too", strings.Join(words, " "))
 		p.Report.printf("warning: %v\n", err)
 		p.unknown = append(p.unknown, err)
 	}

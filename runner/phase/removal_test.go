@@ -118,7 +118,8 @@ func TestRemovalWithBrokenHosts(t *testing.T) {
 	p.unreached = []host.Report{{Host: p.members[2].host, Err: errors.New("no route")}}
 	p.without(2)
 	err := p.remove(t)
-	for _, want := range []string{"10.0.0.2: run scripts/clean.sh", "busy", "10.0.0.3 was not reached and keeps what is on it: no route"} {
+	for _, want := range []string{"10.0.0.2: run scripts/clean.sh", "busy", "10.0.0.3 was not reached and keeps what is on it: no route",
+		"run the same command again with -m 10.0.0.2 -n 10.0.0.3"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error is %v, without %q", err, want)
 		}

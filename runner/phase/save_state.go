@@ -38,7 +38,7 @@ func (p *saveState) Run(ctx context.Context) error {
 			return err
 		}
 		if p.unsaved {
-			return fmt.Errorf("the state is on the masters, and could not be written to the Secret %s: run the same command again when the API answers", stateSecret)
+			return fmt.Errorf("the masters have the state, but it could not be written to the Secret %s; run the same command again when the API answers", stateSecret)
 		}
 		return nil
 	})

@@ -27,7 +27,7 @@ type secretCopy struct {
 }
 
 // errSecretChanged says that the Secret is not what it was when it was read.
-var errSecretChanged = errors.New("the Secret was changed meanwhile")
+var errSecretChanged = errors.New("another run changed the Secret")
 
 // recall reads the state from all masters and from the Secret: one of them may have been away when it was written last, damaged, or changed
 // by a run that named other masters. Without any it is a new one, with the ID that the masters' records have.
@@ -141,7 +141,7 @@ func (c *Cluster) publish(ctx context.Context, data []byte) ([]byte, error) {
 		}
 		c.secret.read = false
 	}
-	return data, fmt.Errorf("%w, %d times: run the same command again", errSecretChanged, saveTries)
+	return data, fmt.Errorf("%w %d times; run the same command again", errSecretChanged, saveTries)
 }
 
 // secretObject is a Secret of the API.

@@ -162,7 +162,7 @@ func (p pod) cause(f agent.Probed, m *member, said string) (text string, certain
 		return fmt.Sprintf(". %s of %s has no nameserver, and the cluster's DNS does not start without one: add one, even if it does not answer%s",
 			f.ResolvConf, m, restartDNS), stuck
 	case p.isDNS() && loopback:
-		return fmt.Sprintf(". The nameserver in %s of %s is a loopback address, at which the cluster's DNS would ask itself: put another one there%s",
+		return fmt.Sprintf(". The nameserver in %s of %s is a loopback address, so the cluster's DNS would query itself: use another one%s",
 			f.ResolvConf, m, restartDNS), stuck
 	case strings.Contains(said, "resolv.conf"):
 		return fmt.Sprintf(". The kubelet starts no pod on %s without %s", m, f.ResolvConf), true

@@ -189,7 +189,7 @@ func (p *progress) Apart(host string) {
 	p.apart[host] = true
 	p.mu.Unlock()
 	if first {
-		p.report.Line(host, "slower than the others, which go on without it")
+		p.report.Line(host, "slower than the others, which continue without it")
 	}
 }
 

@@ -42,7 +42,7 @@ func (p *adapt) changedKubeadm(ctx context.Context) error {
 	for _, change := range changes {
 		switch {
 		case strings.HasPrefix(change.Field, joinKind+"."):
-			p.Report.printf("warning: %s: this is for hosts that join from now on only\n", change)
+			p.Report.printf("warning: %s: applies only to hosts that join from now on\n", change)
 		case asked.Has(change.Field):
 			refused = append(refused, fmt.Errorf("%s: cannot change on a running cluster (have %s, want %s)", change.Field, orNothing(change.Have), change.Want))
 		default:
@@ -71,11 +71,11 @@ func (p *adapt) kubeadmChanges(ctx context.Context) ([]kubeadm.Change, error) {
 		return nil, err
 	}
 	if given == nil {
-		p.Report.printf("warning: no master has %s: whether the configuration of kubeadm is that of the running cluster is not known\n", initConfig)
+		p.Report.printf("warning: no master has %s, so changes to kubeadm's configuration cannot be detected\n", initConfig)
 		return nil, nil
 	}
 	if len(now[joinKind]) > 0 {
-		p.Report.printf("warning: whether the %s is that of the hosts that have joined is not known: an earlier version made this cluster\n", joinKind)
+		p.Report.printf("warning: changes to the %s cannot be detected, because an earlier version created this cluster\n", joinKind)
 	}
 	changes := given.Public().Changes(now)
 	return slices.DeleteFunc(changes, func(c kubeadm.Change) bool {
@@ -93,7 +93,7 @@ func within(some, all string) bool {
 	return !slices.ContainsFunc(strings.Split(strings.Trim(some, "[]"), ", "), func(one string) bool { return !slices.Contains(elements, one) })
 }
 
-// changedApps names the applications that were started and are not chosen any more.
+// changedApps names the applications that were started and are no longer chosen.
 func (p *adapt) changedApps() {
 	if p.state.Wanted == nil || p.Site.Cluster.AppNames == nil {
 		return
@@ -108,7 +108,7 @@ func (p *adapt) changedApps() {
 	}
 	for _, name := range before {
 		if !slices.Contains(p.Site.Cluster.AppNames, name) {
-			p.Report.printf("warning: application %s is not chosen any more, and is not removed: it keeps running\n", name)
+			p.Report.printf("warning: application %s is no longer chosen; it is not removed and keeps running\n", name)
 		}
 	}
 }
@@ -125,7 +125,7 @@ func (p *adapt) changedHost(m *member) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(known.Labels)) {
 		if !wanted[key] {
-			p.Report.Line(m.String(), fmt.Sprintf("warning: the label %s is not wanted any more, and the node keeps it (kubectl label node %s %s-)", key, m.name, key))
+			p.Report.Line(m.String(), fmt.Sprintf("warning: the label %s is no longer specified, but the node keeps it; to remove it, run kubectl label node %s %s-", key, m.name, key))
 		}
 	}
 	var taints []string
@@ -134,11 +134,11 @@ func (p *adapt) changedHost(m *member) {
 	}
 	for _, taint := range known.Taints {
 		if !slices.Contains(taints, taint) {
-			p.Report.Line(m.String(), fmt.Sprintf("warning: the taint %s is not wanted any more, and the node keeps it (kubectl taint node %s %s-)", taint, m.name, taint))
+			p.Report.Line(m.String(), fmt.Sprintf("warning: the taint %s is no longer specified, but the node keeps it; to remove it, run kubectl taint node %s %s-", taint, m.name, taint))
 		}
 	}
 	if name := strings.ToLower(m.facts.Hostname); name != m.name && p.given(m) == "" {
-		p.Report.Line(m.String(), fmt.Sprintf("warning: the host is named %s now, and its node stays %s", name, m.name))
+		p.Report.Line(m.String(), fmt.Sprintf("warning: the host is now named %s, but its node keeps the name %s", name, m.name))
 	}
 }
 
@@ -173,7 +173,7 @@ func (p *adapt) missedPlugins(ctx context.Context) error {
 				}
 			}
 			if len(on) > 0 {
-				p.Report.printf("warning: %s does not run on %s: %s is over there\n", one, strings.Join(on[:min(len(on), maxNamed)], ", "), action)
+				p.Report.printf("warning: %s does not run on %s, where %s is over\n", one, strings.Join(on[:min(len(on), maxNamed)], ", "), action)
 			}
 		}
 	}

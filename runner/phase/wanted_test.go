@@ -37,9 +37,9 @@ func TestChangedKubeadm(t *testing.T) {
 		{"no longer in the Clusterfile", cluster + "apiServer: {certSANs: [a.example]}\n", "", ofImage, false, "", "keeps what it has"},
 		{"the image's own", "", "", strings.Replace(ofImage, "110", "250", 1), false, "", "KubeletConfiguration.maxPods: have 110, want 250: the running cluster keeps"},
 		{"joins", "", "apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\nnodeRegistration: {kubeletExtraArgs: [{name: v, value: '4'}]}\n", ofImage, false, "",
-			"for hosts that join from now on only"},
+			"applies only to hosts that join from now on"},
 		{"joins, of an earlier version", "", "apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\nnodeRegistration: {kubeletExtraArgs: [{name: v, value: '4'}]}\n", ofImage, true, "",
-			"is not known: an earlier version"},
+			"cannot be detected, because an earlier version"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -97,9 +97,9 @@ func TestUnappliedIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"application db is not chosen any more", "10.0.0.2: warning: the label disk is not wanted", "10.0.0.2: warning: the taint dedicated=db:NoSchedule is not wanted",
-		"10.0.0.2: warning: the host is named renamed now, and its node stays h2", `plugin "late" does not run on 10.0.0.1, 10.0.0.2: PreInit is over there`,
-		"configuration of kubeadm is that of the running cluster is not known",
+		"application db is no longer chosen", "10.0.0.2: warning: the label disk is no longer specified", "10.0.0.2: warning: the taint dedicated=db:NoSchedule is no longer specified",
+		"10.0.0.2: warning: the host is now named renamed, but its node keeps the name h2", `plugin "late" does not run on 10.0.0.1, 10.0.0.2, where PreInit is over`,
+		"so changes to kubeadm's configuration cannot be detected",
 	} {
 		if !strings.Contains(p.out.String(), want) {
 			t.Errorf("no word of %q in\n%s", want, p.out)

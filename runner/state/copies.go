@@ -76,7 +76,7 @@ func Reconcile(cluster string, copies []Copy) (Found, error) {
 	}
 	for _, err := range bad {
 		found.Stale = true
-		found.Notes = append(found.Notes, fmt.Sprintf("this copy of the cluster's state cannot be used, and that of %s is: %v", good[0].where, err))
+		found.Notes = append(found.Notes, fmt.Sprintf("a copy of the cluster's state cannot be used (%v); using that of %s", err, good[0].where))
 	}
 	if err := oneCluster(good); err != nil || len(good) == 0 {
 		return found, err
@@ -101,7 +101,7 @@ func oneCluster(copies []parsed) error {
 		case first == nil:
 			first = &copies[i]
 		case first.state.ID != c.state.ID:
-			return fmt.Errorf("%w: that of %s has the ID %s, that of %s the ID %s: name the hosts of one of them only",
+			return fmt.Errorf("%w: on %s its ID is %s, on %s it is %s; name the hosts of only one of them",
 				ErrOtherCluster, first.where, first.state.ID, c.where, c.state.ID)
 		}
 	}
@@ -125,7 +125,7 @@ func (f *Found) add(newest, other parsed) {
 		note += "; hosts that only " + other.where + " had: " + strings.Join(gained, ", ")
 	}
 	if a, b := f.State.KubernetesVersion, other.state.KubernetesVersion; b != "" && a != b {
-		note += fmt.Sprintf("; Kubernetes is %s there and %s here, which is taken to be right", b, a)
+		note += fmt.Sprintf("; they have Kubernetes %s and %s, of which the former is used", a, b)
 	}
 	f.Notes = append(f.Notes, note)
 	f.State.History = remember(f.State.History, append(other.state.History, newest.fingerprint, other.fingerprint)...)

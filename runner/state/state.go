@@ -109,7 +109,7 @@ func Parse(data []byte) (*State, error) {
 			s.Hosts[i].Phase = cmp.Or(s.Hosts[i].Phase, Complete)
 		}
 	case s.Version != version:
-		return nil, fmt.Errorf("reading the cluster's state: version %d, known are %d and %d: use the sealer-run that made the cluster",
+		return nil, fmt.Errorf("reading the cluster's state: version %d is not supported (supported are %d and %d); use the sealer-run that created the cluster",
 			s.Version, withoutID, version)
 	case s.ID == "":
 		return nil, fmt.Errorf("reading the cluster's state: version %d without the ID of a cluster", s.Version)

@@ -142,7 +142,7 @@ restore_files() {
   sed -n 's/^shared //p' "$record" | while read -r name; do rmdir "$name" 2> /dev/null; done
 }
 
-left() { echo "left: $1, which was changed by others: take out by hand what does not belong"; }
+left() { echo "left: $1, changed since the cluster wrote it: remove by hand what you do not need"; }
 
 # restore_kept FILE COPY: what was there before takes the place of the cluster's file, or goes beside what others made of that.
 restore_kept() {
@@ -165,7 +165,7 @@ clean_settings() {
     elif made_by_kubernetes "${2##*/}/${inside#"$2"/}" || grep -q "sha256:$(sum_of "$inside")" "$record_in/created.json"; then
       rm -f "$inside"
     elif [ "$1" != mixed ] && ! changed_since "$inside" && ! grep -q -F "\"$inside\"" "$record_in/created.json"; then
-      echo "left: $inside, which the cluster did not make: remove it by hand if nothing needs it"
+      echo "left: $inside, not created by the cluster: remove it by hand if you do not need it"
     fi
   done
   find "$2" -xdev -depth -mindepth 1 -type d | while IFS= read -r inside; do was_there "$inside" || rmdir "$inside" 2> /dev/null; done
