@@ -80,3 +80,20 @@ func TestRemovalLeavesNodeOfAnotherCluster(t *testing.T) {
 		})
 	}
 }
+
+// A control plane without marker and state, whose host was started a moment ago, is waited for and not cleared away.
+func TestControlPlaneThatStarts(t *testing.T) {
+	p := brought(t, 1, 0)
+	f := p.machines[0]
+	f.remove(initMarker, stateFile)
+	f.units["kubelet.service"], f.files[apiserverManifest] = true, "x"
+	p.world.secret, p.world.version, p.world.starts = nil, 0, 1
+	p.forget()
+	next, _ := p.again(t, 1<<40, func() {})
+	if err := errors.Join((&remember{next.Cluster}).Run(t.Context()), (&kubeadmInit{next.Cluster}).Run(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.calls(next.members[0].program("kubeadm")); len(got) > 0 || !next.members[0].joined {
+		t.Errorf("ran %q", got)
+	}
+}

@@ -82,8 +82,11 @@ func (c *Cluster) checkMembership(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// etcdManifest is what the kubelet starts the control plane's etcd from.
-const etcdManifest = "/etc/kubernetes/manifests/etcd.yaml"
+// What the kubelet starts the control plane from.
+const (
+	etcdManifest      = "/etc/kubernetes/manifests/etcd.yaml"
+	apiserverManifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+)
 
 // leftovers are what a kubeadm has made on the host.
 func (m *member) leftovers() []string {
@@ -180,8 +183,8 @@ func (p *kubeadmInit) controlPlane(ctx context.Context, m *member) (answers, com
 		if ctx.Err() != nil {
 			return false, false, context.Cause(ctx)
 		}
-		running := m.facts.Runs("kubelet") && (m.facts.Runs("etcd") || m.facts.Runs("kube-apiserver"))
-		if !running || pause(limited, 2*time.Second) != nil {
+		// After a boot the kubelet is there before what it starts.
+		if !m.facts.Runs("kubelet") || !m.facts.HasCluster(apiserverManifest) || pause(limited, 2*time.Second) != nil {
 			return false, false, context.Cause(ctx)
 		}
 	}

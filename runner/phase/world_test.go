@@ -25,6 +25,7 @@ type world struct {
 
 	mu      sync.Mutex
 	down    bool // no API answers
+	starts  int  // so many questions are asked before one does
 	secret  []byte
 	version int
 	// beforeWrite happens before the next write of the Secret.
@@ -68,7 +69,8 @@ func (w *world) api(f *machine, argv []string, stdin string) (string, int, bool)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case w.down:
+	case w.down || w.starts > 0:
+		w.starts--
 		return "connection refused", 1, true
 	case strings.HasPrefix(line, "get node "):
 		return w.single(f, args[2], args[4]), 0, true
