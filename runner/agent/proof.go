@@ -6,22 +6,26 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/kubefile/kubefile/runner/host"
 )
 
-// temporaryName is how long the names are that [replace] gives to files that are being written.
-var temporaryName = len(".") + len(randomName())
+const (
+	random1 = "[A-Z2-7]" // of [randomName]
+	random6 = random1 + random1 + random1 + random1 + random1 + random1
+	// TemporaryName is a pattern for the names of files in the cluster's directory that are being written.
+	TemporaryName = "." + random6 + random6 + random6 + random6 + random1 + random1
+)
 
 // vacant reports whether names in a directory are only those of an empty file system, and of a first run that was killed.
 func vacant(names []string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool {
-		temporary := strings.HasPrefix(name, ".") && len(name) == temporaryName
-		return name != lockFile && name != lostAndFound && !temporary
+		temporary, err := path.Match(TemporaryName, name)
+		return err != nil || name != lockFile && name != lostAndFound && !temporary
 	})
 }
 

@@ -15,6 +15,7 @@ func TestDirectoryOfOthers(t *testing.T) {
 	write(t, in("home/alice/precious"), "precious")
 	write(t, in("home/bob/.x"), "precious")
 	write(t, in("home/carl/"+JournalFile+".bak"), "precious")
+	write(t, in("home/dora/."+strings.Repeat("p", len(randomName()))), "precious")
 	write(t, in("home/file"), "precious")
 	if err := os.Symlink(in("home/alice"), in("home/link")); err != nil {
 		t.Fatal(err)
@@ -26,7 +27,7 @@ func TestDirectoryOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := tree(t, root)
-	for _, name := range []string{"alice", "bob", "carl", "file", "link", "link-to-empty", "alice/../alice"} {
+	for _, name := range []string{"alice", "bob", "carl", "dora", "file", "link", "link-to-empty", "alice/../alice"} {
 		dir := root + "/home/" + name
 		if _, err := install(installRequest{Dir: dir}); err == nil {
 			t.Errorf("%s: installed", name)

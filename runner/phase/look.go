@@ -12,20 +12,25 @@ import (
 
 const kubeletConfig = "/etc/kubernetes/kubelet.conf"
 
-// lookScript says what of us is on a host: $1 is the agent, $2 the cluster's directory, $3 the image's, and the markers follow.
+// lookScript says what of us is on a host: $1 is the agent, $2 the cluster's directory, $3 the image's, $4 the journal, and $5 is a
+// pattern for files that were being written. The markers follow.
 const lookScript = `say() { printf '%s\n' "$1"; }
 [ -x "$1" ] && say agent
 [ -d "$2" ] && say dir
 [ -e "$2/$4" ] && say journal
-[ -n "$(find "$2" -mindepth 1 -maxdepth 1 ! -name lost+found ! -name created.lock 2>/dev/null | head -n 1)" ] && say full
+[ -n "$(find "$2" -mindepth 1 -maxdepth 1 ! -name lost+found ! -name created.lock ! -name "$5" 2>/dev/null | head -n 1)" ] && say full
 [ -d "$3" ] && say image
-shift 4
+shift 5
 for marker; do [ -s "$marker" ] && say "$marker"; done
 exit 0`
 
+func lookArgs(program, dir, imageDir string, markers ...string) []string {
+	return append([]string{"-c", lookScript, "sh", program, dir, imageDir, agent.JournalFile, agent.TemporaryName}, markers...)
+}
+
 // look finds out whether the host is of the cluster already.
 func (m *member) look(ctx context.Context) error {
-	out, err := m.ask(ctx, "sh", "-c", lookScript, "sh", agent.Path, m.Dir, m.image.Dir, agent.JournalFile, m.path(initMarker), m.path(joinMarker))
+	out, err := m.ask(ctx, append([]string{"sh"}, lookArgs(agent.Path, m.Dir, m.image.Dir, m.path(initMarker), m.path(joinMarker))...)...)
 	if err != nil {
 		return err
 	}

@@ -229,7 +229,7 @@ func (f *machine) look(args []string) string {
 			words = append(words, what)
 		}
 	}
-	for _, marker := range args[4:] {
+	for _, marker := range args[5:] {
 		if f.files[marker] != "" {
 			words = append(words, marker)
 		}
