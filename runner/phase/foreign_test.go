@@ -2,6 +2,7 @@ package phase
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,5 +96,36 @@ func TestControlPlaneThatStarts(t *testing.T) {
 	}
 	if got := f.calls(next.members[0].program("kubeadm")); len(got) > 0 || !next.members[0].joined {
 		t.Errorf("ran %q", got)
+	}
+}
+
+// Preflight of a node looks for what others have on it, as that of a master does, until kubeadm was begun there.
+func TestPreflightLooksForOthers(t *testing.T) {
+	p := newPark(t, 1, 2)
+	p.Artifact = artifact(t)
+	p.machines[1].files[p.members[1].path("notes")] = "precious"
+	p.machines[2].files[p.members[2].path(agent.JournalFile)] = "x"
+	p.machines[2].files[p.members[2].path(agent.RecordFile)] = record
+	for _, m := range p.members {
+		if err := m.look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look := &preflight{p.Cluster}
+	for _, m := range p.members[:2] {
+		if n := look.needs(m); !n.NoCluster || !n.NoEtcd || !n.NoContainerd || !slices.Contains(n.Ports, 2379) {
+			t.Errorf("%s: it needs %+v", m, n)
+		}
+	}
+	if n := look.needs(p.members[2]); !n.NoEtcd || n.NoContainerd {
+		t.Errorf("on a host that is only prepared, it needs %+v", n)
+	}
+	p.members[2].record.Begun = append(p.members[2].record.Begun, agent.BegunKubeadmJoin)
+	if n := look.needs(p.members[2]); n.NoEtcd {
+		t.Errorf("after kubeadm began, it needs %+v", n)
+	}
+	problems := look.strange()
+	if len(problems) != 1 || problems[0].Host != "10.0.0.2" || problems[0].Warning || !strings.Contains(problems[0].What, p.members[1].Dir) {
+		t.Errorf("problems are %+v", problems)
 	}
 }
