@@ -145,8 +145,9 @@ func (k *kustomizer) build(ctx context.Context, one *kustomization, needed bool)
 	if ctx.Err() != nil || errors.Is(err, errRenderTime) || errors.Is(err, errRenderHeap) {
 		return fmt.Errorf("building kustomization %s: %w", one.dir, err)
 	}
-	k.c.beyond = k.c.beyond || k.c.partial && err != nil
-	for _, absent := range fsys.absent() {
+	absent := fsys.absent()
+	k.c.beyond = k.c.beyond || k.c.partial && (err != nil || len(absent) > 0)
+	for _, absent := range absent {
 		k.c.problem(absent.file, absent.line, needed, "%s is not in the rootfs, and what it needs is not known: put it there and refer to that, or list its images in an imageList", absent.value)
 	}
 	if err != nil {

@@ -96,6 +96,8 @@ func (c *collector) renderInflated(ctx context.Context, one *kustomization, pack
 		in.values.Files = append(in.values.Files, chart.ValuesFile)
 	}
 	in.values.Files = append(in.values.Files, chart.AdditionalValuesFiles...)
+	lacks := slices.ContainsFunc(in.values.Files, func(name string) bool { return !c.has(one.dir, name) })
+	c.beyond = c.beyond || c.partial && lacks
 	if len(chart.ValuesInline) > 0 {
 		inline, err := json.Marshal(chart.ValuesInline)
 		if err == nil {
