@@ -106,8 +106,8 @@ func (c *collector) valuesFile(in install, name string) ([]byte, error) {
 	if text, ok := c.usage.written[file]; ok {
 		return []byte(text), nil
 	}
-	if _, err := fs.Stat(c.fsys, file); errors.Is(err, fs.ErrNotExist) {
-		file += ".tmpl" // rendered on each host to the file
+	if _, err := fs.Stat(c.fsys, file+".tmpl"); err == nil {
+		file += ".tmpl" // rendered on each host to the file, whatever is in that
 	}
 	data, err := fs.ReadFile(c.fsys, file)
 	if err != nil {
