@@ -201,6 +201,12 @@ func (s *shell) statement(sc *scope, st *syntax.Stmt, input string) {
 		}
 	case *syntax.TimeClause:
 		s.statement(sc, cmd.Stmt, input)
+	case *syntax.ArithmCmd:
+		s.calculate(sc, cmd.X)
+	case *syntax.LetClause:
+		for _, expr := range cmd.Exprs {
+			s.calculate(sc, expr)
+		}
 	}
 }
 
@@ -275,14 +281,17 @@ func substituted(w *syntax.Word) *syntax.ProcSubst {
 	return substitution
 }
 
-// while follows "while read -r line" once for each line of its input, a loop that shifts parameters once for each of them, and any other
-// loop once.
+// while follows "while read -r line" once for each line of its input, a loop that shifts parameters once for each of them, one that counts
+// as often as it does, and any other loop once.
 func (s *shell) while(sc *scope, cmd *syntax.WhileClause, input string) {
 	var read *syntax.CallExpr
 	if len(cmd.Cond) > 0 {
 		if call, ok := cmd.Cond[len(cmd.Cond)-1].Cmd.(*syntax.CallExpr); ok && len(call.Args) > 1 && call.Args[0].Lit() == "read" {
 			read = call
 		}
+	}
+	if read == nil && s.countedWhile(sc, cmd) {
+		return
 	}
 	s.all(sc, cmd.Cond)
 	if read == nil || input == "" {
@@ -305,6 +314,10 @@ func (s *shell) while(sc *scope, cmd *syntax.WhileClause, input string) {
 }
 
 func (s *shell) loop(sc *scope, cmd *syntax.ForClause) {
+	if count, ok := cmd.Loop.(*syntax.CStyleLoop); ok {
+		s.counted(sc, count, cmd.Do)
+		return
+	}
 	iter, ok := cmd.Loop.(*syntax.WordIter)
 	if !ok {
 		s.all(sc, cmd.Do)

@@ -227,12 +227,8 @@ func (s *shell) index(sc *scope, expr syntax.ArithmExpr) (i int, ok bool) {
 			}
 		}
 	}
-	err := s.expanding(sc, func(config *expand.Config) (err error) {
-		config.NoUnset = false
-		i, err = expand.Arithm(config, expr)
-		return err
-	})
-	return i, err == nil && i >= 0
+	i, ok = s.calculate(sc, expr)
+	return i, ok && i >= 0
 }
 
 // key is the key of an element of an associative array.

@@ -87,15 +87,18 @@ func (s *shell) expanding(sc *scope, f func(*expand.Config) error) error {
 	return errUnknown
 }
 
-// computed reports whether a word has what is not expanded: arithmetic, which may run long, processes, and what the library expands
+// computed reports whether a word has what is not expanded: arithmetic with what is not known, processes, and what the library expands
 // otherwise than a shell.
-func computed(n syntax.Node) bool {
+func (s *shell) computed(sc *scope, n syntax.Node) bool {
 	found := false
 	syntax.Walk(n, func(n syntax.Node) bool {
 		switch n := n.(type) {
-		case *syntax.ArithmExp, *syntax.ProcSubst:
+		case *syntax.ProcSubst:
 			found = true
+		case *syntax.ArithmExp:
+			found = found || len(counters(n.X)) > 0 || !s.calculable(sc, n.X)
 		case *syntax.ParamExp:
+			found = found || !s.located(sc, n)
 			// ${a/#b/c} and ${a/%b/c}, which the library takes for ${a/b/c} of the text "#b"
 			if n.Repl != nil && n.Repl.Orig != nil && len(n.Repl.Orig.Parts) > 0 {
 				first, ok := n.Repl.Orig.Parts[0].(*syntax.Lit)
@@ -123,7 +126,7 @@ func (s *shell) one(sc *scope, w *syntax.Word, expanded func(*expand.Config, *sy
 	}
 	var value string
 	err := errUnknown
-	if !computed(w) {
+	if !s.computed(sc, w) {
 		err = s.expanding(sc, func(config *expand.Config) (err error) {
 			value, err = expanded(config, w)
 			return err
@@ -150,7 +153,7 @@ func (s *shell) fields(sc *scope, words []*syntax.Word) []string {
 	for _, w := range words {
 		var fields []string
 		err := errUnknown
-		if !computed(w) {
+		if !s.computed(sc, w) {
 			err = s.expanding(sc, func(config *expand.Config) error {
 				fields = fields[:0]
 				size := 0
@@ -219,6 +222,10 @@ func (s *shell) output(sc *scope, words []string, input string) (string, bool) {
 		return strings.Join(args, " ") + "\n", true
 	case "printf":
 		return printed(args)
+	case "seq":
+		return sequence(args)
+	case "expr":
+		return sum(args)
 	case "dirname", "readlink", "realpath":
 		if len(args) == 0 {
 			return "", false
