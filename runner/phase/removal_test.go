@@ -145,6 +145,25 @@ func TestRemovalGoesOn(t *testing.T) {
 	}
 }
 
+// The rest is removed also when it is a node only: nothing of the masters is needed.
+func TestRemovalOfTheRest(t *testing.T) {
+	p := removable(t, newPlugin(t, "before", "SHELL", "PreClean", "", "before"), newPlugin(t, "labelled", "SHELL", "PreClean", "zone=a", "x"),
+		newPlugin(t, "check", "CLUSTERCHECK", "PreClean", "", ""))
+	for i, m := range p.members[:2] {
+		m.isNew, m.joined = true, false
+		p.machines[i].files = map[string]string{}
+	}
+	if err := p.remove(t); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(p.ranScripts(), ","); got != "10.0.0.3 before" {
+		t.Errorf("ran %s", got)
+	}
+	if len(p.machines[2].files) != 1 {
+		t.Errorf("left is %v", p.machines[2].files)
+	}
+}
+
 // Plugins that cannot work any more end a removal, and need not be run.
 func TestRemovalWithoutPlugins(t *testing.T) {
 	p := removable(t, newPlugin(t, "backup", "SHELL", "PreClean", "master0", "backup"))
