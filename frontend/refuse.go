@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path"
 	"strings"
 
 	bkllb "github.com/moby/buildkit/client/llb"
@@ -55,11 +56,26 @@ func (p *platformBuild) origin(ctx context.Context, rootfs bkllb.State, name str
 		if err != nil {
 			return nil, err
 		}
-		if _, err := ref.StatFile(ctx, client.StatRequest{Path: "/" + name}); err == nil {
+		if there(ctx, ref, name) {
 			return location, nil
 		}
 	}
 	return nil, nil
+}
+
+// there reports whether a step has a file. Statting it would follow a link.
+func there(ctx context.Context, ref client.Reference, name string) bool {
+	dir, base := path.Split("/" + name)
+	files, err := ref.ReadDir(ctx, client.ReadDirRequest{Path: dir})
+	if err != nil {
+		return false // no such directory yet
+	}
+	for _, file := range files {
+		if file.Path == base {
+			return true
+		}
+	}
+	return false
 }
 
 // checkConfig reads the config as a site will.

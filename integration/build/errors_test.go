@@ -78,6 +78,7 @@ func TestABuildRefusesWhatHostsWould(t *testing.T) {
 		"whiteout":         {"FROM scratch\nCOPY a.yaml /etc/hosts\nCOPY a.yaml /etc/.wh.hosts\n", []string{"Kubefile:3", `"/etc/.wh.hosts"`, ".wh."}},
 		"reserved name":    {"FROM scratch\nCOPY a.yaml /\nCOPY a.yaml /.kubefile/unpacked.json\n", []string{"Kubefile:3", `"/.kubefile/unpacked.json"`, "reserved"}},
 		"a link":           {"FROM scratch\nRUN mkdir x && ln -s x registry\n", []string{"Kubefile:2", `"/registry"`, "reserved"}},
+		"a dangling link":  {"FROM scratch\nCOPY a.yaml /\nRUN ln -s nothing registry\n", []string{"Kubefile:3", `"/registry"`, "reserved"}},
 		"of another stage": {"FROM scratch AS a\nRUN mkfifo pipe\nFROM scratch\nCOPY a.yaml /\nCOPY --from=a /pipe /p\n", []string{"Kubefile:5", `"/p"`, "a named pipe"}},
 		"NUL in a command": {"FROM scratch\nCOPY a.yaml /\nCMD true\nCMD [\"echo\", \"a\\u0000b\"]\n", []string{"Kubefile:4", "NUL"}},
 		"no program":       {"FROM scratch\nCOPY a.yaml /\nCMD [\"\", \"b\"]\n", []string{"Kubefile:3", "program"}},
