@@ -195,7 +195,7 @@ func (c *collector) render(ctx context.Context, r *rendering) (map[string]string
 		if r.install.at.File != "" {
 			file, line = r.install.at.File, r.install.at.Line
 		}
-		known := !strings.Contains(err.Error(), "$") && !c.partial
+		known := !strings.ContainsAny(err.Error(), "$*") && !c.partial // a pattern may match at the site
 		c.problem(file, line, known, "the chart %s is searched with its own values only: %v", r.packed.name, err)
 	}
 	r.given = given
