@@ -71,7 +71,9 @@ say cluster-dir "$(sed -n 's|^ExecStart=.* --config \(/.*\)/registry.json$|\1|p'
 # A directory that is a disk of its own has lost+found in it.
 holds() { [ -n "$(find "$top$1" -mindepth 1 -maxdepth 1 ! -name lost+found 2>/dev/null | head -n 1)" ]; }
 holds /var/lib/etcd && say data /var/lib/etcd
-[ -n "$(find "$top/var/lib/etcd/member/snap" -name '*.snap' 2>/dev/null | head -n 1)" ] && say etcd-grown 1
+# A Clusterfile may put etcd's data elsewhere (etcd.local.dataDir); kubeadm's manifest names the directory.
+etcd=$(sed -n 's|^ *- --data-dir=\(/.*\)$|\1|p' "$top/etc/kubernetes/manifests/etcd.yaml" 2>/dev/null | head -n 1)
+[ -n "$(find "$top${etcd:-/var/lib/etcd}/member/snap" -name '*.snap' 2>/dev/null | head -n 1)" ] && say etcd-grown 1
 [ -n "$(find "$top/var/lib/containerd" -type f ! -path '*/lost+found/*' 2>/dev/null | head -n 1)" ] && say data /var/lib/containerd
 cat /proc/[0-9]*/comm 2>/dev/null | grep -x -e etcd -e kubelet -e kube-apiserver -e containerd -e dockerd -e crio -e k3s-server -e k3s-agent -e kubelite |
   sort -u | while read -r name; do say process "$name"; done

@@ -53,6 +53,13 @@ func TestFactsOfKubernetes(t *testing.T) {
 	if want := []string{kubeletConf, "/etc/kubernetes/manifests/etcd.yaml", "/var/lib/kubelet/config.yaml"}; !slices.Equal(f.Cluster, want) {
 		t.Errorf("files are %v, want %v", f.Cluster, want)
 	}
+	elsewhere := look(t, map[string]string{
+		"/etc/kubernetes/manifests/etcd.yaml":              "spec:\n  containers:\n  - command:\n    - etcd\n    - --data-dir=/data/the etcd\n    - --name=h1\n",
+		"/data/the etcd/member/snap/0000000000000002.snap": "x",
+	})
+	if !elsewhere.EtcdGrown || elsewhere.HasData(EtcdDir) {
+		t.Errorf("with a data directory of its own: %+v, want an etcd that has grown", elsewhere)
+	}
 	// An authority in a file of its own, one that is none, and one that is too long for an answer.
 	file := filepath.Join(t.TempDir(), "ca.crt")
 	if err := os.WriteFile(file, []byte("in a file"), 0o600); err != nil {

@@ -119,8 +119,8 @@ func (c *Cluster) resettable(m *member) error {
 		return fmt.Errorf("%s: %s has data but there is no %s, so an interrupted kubeadm did not write them; nothing was removed. "+
 			"If you do not need the data, remove them and run the same command again", m, host.EtcdDir, etcdManifest)
 	case m.isMaster() && m.facts.EtcdGrown:
-		return fmt.Errorf("%s: its etcd in %s has been in use for a while, so this is not an interrupted kubeadm; nothing was removed. "+
-			"To find out why its API does not answer, run journalctl -u kubelet and crictl ps -a", m, host.EtcdDir)
+		return fmt.Errorf("%s: its etcd has been in use for a while, so this is not an interrupted kubeadm; nothing was removed. "+
+			"To find out why its API does not answer, run journalctl -u kubelet and crictl ps -a", m)
 	case m.isMaster() && known != nil && known.In():
 		return fmt.Errorf("%s: according to the cluster's state its control plane was complete once, but only %s is left; nothing was removed. "+
 			"Restore it; if it is lost for good, delete the cluster (delete --all) and create it again", m, left)
