@@ -2,6 +2,8 @@ package discovery
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"path"
 	"strings"
 
@@ -20,7 +22,11 @@ var imageAnnotations = []string{"helm.sh/images", "artifacthub.io/images", "imag
 // found there, or is switched off.
 func (s *chartSearch) annotations(ch *chart.Chart, values map[string]any, rendered map[string]string) {
 	for _, key := range imageAnnotations {
-		for _, entry := range annotated(ch.Metadata.Annotations[key]) {
+		entries, err := annotated(ch.Metadata.Annotations[key])
+		if err != nil {
+			s.c.problem(s.file(ch.ChartFullPath()+"/Chart.yaml"), 0, false, "the images of the annotation %s are not known: %v: list those that are needed in an imageList", key, err)
+		}
+		for _, entry := range entries {
 			s.annotation(ch, key, entry, values, rendered)
 		}
 	}
@@ -36,10 +42,16 @@ type listedImage struct {
 }
 
 // annotated reads the text of an annotation: a list of maps, a list of references, or a map of references.
-func annotated(text string) []listedImage {
+func annotated(text string) ([]listedImage, error) {
 	var root yaml.Node
-	if tooLarge([]byte(text)) || yaml.Unmarshal([]byte(text), &root) != nil || len(root.Content) == 0 {
-		return nil
+	if tooLarge([]byte(text)) {
+		return nil, errors.New("it is too large")
+	}
+	if err := yaml.Unmarshal([]byte(text), &root); err != nil {
+		return nil, fmt.Errorf("it is no valid YAML: %w", err)
+	}
+	if len(root.Content) == 0 {
+		return nil, nil
 	}
 	s := searcher{budget: maxSteps}
 	var images []listedImage
@@ -51,7 +63,7 @@ func annotated(text string) []listedImage {
 			images = append(images, listedImage{image: entry.Value})
 		}
 	}
-	return images
+	return images, nil
 }
 
 func (s *chartSearch) annotation(ch *chart.Chart, key string, entry listedImage, values map[string]any, rendered map[string]string) {
