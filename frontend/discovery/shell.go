@@ -15,7 +15,7 @@ import (
 )
 
 // Commands and the scripts that they call are followed as far as they can be without running anything: through variables that they set
-// themselves, directories, functions, loops over words, here-documents. Of a condition all branches are taken.
+// themselves, directories, functions, loops over words and loops that count, here-documents. Of a condition all branches are taken.
 
 // program is a program that a command or a script starts.
 type program struct {
