@@ -52,7 +52,8 @@ func sameEnvironment(base, derived []string) bool {
 }
 
 // withoutOwnOf takes out of an answer for the whole rootfs what is the base's own: the user of a base has accepted its problems, and cannot
-// correct them. A problem that the base has only with this build's changes is not among them.
+// correct them. A problem that the base has only with this build's changes is not among them, nor one of a template when the variables change
+// that it is rendered with: what was accepted is no longer what the site gets.
 func (p *platformBuild) withoutOwnOf(ctx context.Context, base bkllb.State, answer *step.Scanned) error {
 	answer.Discovery.Findings = slices.DeleteFunc(answer.Discovery.Findings, func(f discovery.Finding) bool {
 		return slices.ContainsFunc(p.base.Lock.Ignored, func(i imagespec.IgnoredImage) bool { return i.Reference == f.Reference })
@@ -71,8 +72,9 @@ func (p *platformBuild) withoutOwnOf(ctx context.Context, base bkllb.State, answ
 	if err != nil {
 		return err
 	}
+	sameVariables := sameEnvironment(config.Env, p.image.Config.Env)
 	answer.Discovery.Problems = slices.DeleteFunc(answer.Discovery.Problems, func(problem discovery.Problem) bool {
-		return slices.ContainsFunc(before.Discovery.Problems, func(old discovery.Problem) bool { return sameProblem(old, problem) })
+		return (sameVariables || path.Ext(problem.File) != ".tmpl") && slices.ContainsFunc(before.Discovery.Problems, func(old discovery.Problem) bool { return sameProblem(old, problem) })
 	})
 	return nil
 }

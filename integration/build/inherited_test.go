@@ -128,6 +128,7 @@ func TestProblemsOfTheBaseStayItsOwn(t *testing.T) {
 		"Kubefile": "FROM scratch\nLABEL io.kubefile.kubernetes.version=v1.34.4\nENV TAG=v1\nCOPY . /\n" +
 			"CMD helm upgrade --install app charts/app --set tag=$TAG\n",
 		"manifests/a.yaml":             pod("${FILLED_IN_LATER}"),
+		"manifests/b.yaml.tmpl":        pod("quay.io/lab/site:{{ .TAG }}"),
 		"charts/app/Chart.yaml":        "apiVersion: v2\nname: app\nversion: 1.0.0\n",
 		"charts/app/templates/pod.yml": template("app", "{{ required \"the tag is needed\" .Values.tag }}"),
 	})
@@ -139,6 +140,8 @@ func TestProblemsOfTheBaseStayItsOwn(t *testing.T) {
 	if strings.Contains(output, "FILLED_IN_LATER") {
 		t.Errorf("a problem of the base is reported:\n%s", output)
 	}
+	// The site renders this template with another value than that of the base.
+	contains(t, output, "manifests/b.yaml.tmpl")
 	contains(t, fails(t, files{"Kubefile": "FROM " + base + "\nENV TAG=\n"}), "charts/app", "the tag is needed")
 }
 
