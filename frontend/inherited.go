@@ -26,7 +26,7 @@ func (i inherited) kubernetesVersion() string {
 	return i.config.Labels[imagespec.LabelKubernetesVersion]
 }
 
-// changes is what the build changes of its base beside adding files.
+// changes is what the build changes in its base in addition to adding files.
 func (p *platformBuild) changes(ctx context.Context, rootfs bkllb.State) (application.Changes, error) {
 	runs, err := llb.Runs(ctx, rootfs)
 	return application.Changes{

@@ -31,7 +31,7 @@ type keeper struct {
 	program *cli.Command
 	args    []string
 	failed  error // of the value of a flag; the library passes on its text only, with the value in it
-	noHelp  error // on what there is no help
+	noHelp  error // of --help for a word that is not a command
 }
 
 func (k *keeper) command(cmd *cli.Command) {

@@ -42,7 +42,7 @@ type Request struct {
 	Env        []string            `json:"env,omitempty"`        // NAME=VALUE, as ENV says
 	// Whole says that the file system is all of the rootfs, and not only what is new in it.
 	Whole   bool    `json:"whole,omitempty"`
-	Changes Changes `json:"changes"` // of the base, beside what is new
+	Changes Changes `json:"changes"` // of the base, in addition to new files
 }
 
 // Result is what the image will say of itself.

@@ -16,7 +16,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// Changes are what a build changes of its base beside adding files.
+// Changes are what a build changes in its base in addition to adding files.
 type Changes struct {
 	Environment bool `json:"environment,omitempty"`
 	WorkingDir  bool `json:"workingDir,omitempty"`

@@ -2,10 +2,8 @@ package build
 
 import (
 	"archive/tar"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -108,18 +106,7 @@ func archived(t *testing.T, name string) map[string]string {
 	}
 	defer f.Close()
 	all := map[string]string{}
-	for r := tar.NewReader(f); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return all
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for h, data := range tarEntries(t, f) {
 		name := strings.TrimSuffix(h.Name, "/")
 		if top, _, _ := strings.Cut(name, "/"); top == imagespec.RegistryDir || top == ".kubefile" {
 			continue
@@ -130,6 +117,7 @@ func archived(t *testing.T, name string) map[string]string {
 		}
 		all[name] = fmt.Sprintf("%c %o %d:%d %q %s %s", h.Typeflag, h.Mode, h.Uid, h.Gid, h.Linkname, modified, digest.FromBytes(data))
 	}
+	return all
 }
 
 // hasOwnTime reports whether a file has the time of its source, and not that of the build. Sources of a build here are older than

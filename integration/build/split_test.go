@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -302,21 +303,34 @@ func fileSystem(t *testing.T, ref string) map[string]string {
 	}
 	defer f.Close()
 	all := map[string]string{}
-	for r := tar.NewReader(f); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return all
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		dt, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for h, dt := range tarEntries(t, f) {
 		name := strings.TrimSuffix(h.Name, "/")
 		if name != imagespec.RegistryDir && name != imagespec.LockPath && !strings.HasPrefix(name, ".kubefile") && !strings.HasPrefix(name, "bin/") {
 			all[name] = fmt.Sprintf("%c %o %d:%d %q %s", h.Typeflag, h.Mode, h.Uid, h.Gid, h.Linkname, digest.FromBytes(dt))
+		}
+	}
+	return all
+}
+
+// tarEntries yields each entry of an archive with its content, and fails the test for an archive that cannot be read.
+func tarEntries(t *testing.T, archive io.Reader) iter.Seq2[*tar.Header, []byte] {
+	return func(yield func(*tar.Header, []byte) bool) {
+		t.Helper()
+		for r := tar.NewReader(archive); ; {
+			h, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			data, err := io.ReadAll(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !yield(h, data) {
+				return
+			}
 		}
 	}
 }

@@ -144,7 +144,7 @@ restore_files() {
 
 left() { echo "left: $1, changed since the cluster wrote it: remove by hand what you do not need"; }
 
-# restore_kept FILE COPY: what was there before takes the place of the cluster's file, or goes beside what others made of that.
+# restore_kept FILE COPY: what was there before replaces the cluster's file, or is put next to it where others changed that.
 restore_kept() {
   rm -f "$1.new"
   if ! changed_since "$1"; then
