@@ -1,4 +1,5 @@
-.PHONY: tools frontend up down
+# make prints the targets. A line "## Title" begins a group of the help; "target: ## text" is a line of it.
+.DEFAULT_GOAL := help
 
 # As the frontend image is compiled, so that the packages that tests, lint and the image share are compiled once.
 export CGO_ENABLED := 0
@@ -6,99 +7,131 @@ export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
 
 # Where the binaries of the lab are linked; what they link to is in ${KUBEFILE_CACHE:-~/.cache/kubefile}/tools.
 BIN := $(CURDIR)/_out/bin
-
-# make tools            everything
-# make tools TOOLS="crane oras"
-TOOLS :=
-
-tools:
-	@go -C integration/tools run . -out $(BIN) $(TOOLS)
-
-# What the frontend image is made of, for amd64 and arm64, in _out/frontend.
-frontend: tools
-	@frontend/image.sh
-
-# BuildKit, a registry and the stand-in for the public registries, on loopback; _out/lab.env says where. See integration/lab.
 LAB := $(CURDIR)/_out/lab/lab
 
-up: frontend
-	@go build -o $(LAB) ./integration/lab
-	@$(LAB) images
-	@$(LAB) up
-	@$(LAB) publish
+# Tests that need more than Go are behind these build tags. Lint reads the code of all of them.
+TAGS := cases,corpus,e2e,hosts,kubeadm,lab,release,sshd
 
-down:
-	@go build -o $(LAB) ./integration/lab
-	@$(LAB) down
+.PHONY: help
+help: ## Print this list
+	@awk -f integration/repository/help.awk $(MAKEFILE_LIST)
 
-# Hosts with systemd, sshd, an address and a disk of their own, without a route out. See integration/hosts/hosts.sh.
-N := 3
+## Programs
 
-hosts:
-	@integration/hosts/hosts.sh up $(N)
+.PHONY: build
+build: ## Compile sealer-run and kubefile-frontend for this machine into bin/ (needs Go only)
+	go build -ldflags '-s -w' -o bin/ ./cmd/...
 
-hosts-down:
-	@integration/hosts/hosts.sh down
+.PHONY: clean
+clean: ## Remove bin/ and _out/ (stop the lab first: make hosts-down down)
+	rm -rf bin _out
 
-# --- tests --------------------------------------------------------------------------------------------------------------
-# make test leaves nothing running that it started.
-test: lint unit fuzz integration e2e
-	@$(MAKE) --no-print-directory hosts-down down
+## Tests
 
-lint: tools
-	@integration/repository/lint.sh
+.PHONY: unit
+unit: ## Unit tests: go test ./... (needs Go only, no root)
+	go test ./...
 
-# What the tests use of the machine: a real sshd and sudo with their helpers.
-packages:
-	@bash -c '. integration/hosts/packages.sh; need openssh-server openssh-client sudo openssl procps curl iproute2 kmod e2fsprogs bc'
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, shellcheck
+	@$(MAKE) --no-print-directory tools TOOLS=staticcheck
+	@integration/repository/lint.sh $(TAGS)
 
-# Concurrent packages run once, with the race detector.
+# Concurrent packages.
 RACE := registryproxy runner/agent runner/balancer runner/phase
-UNIT := imagespec frontend llb runner registryproxy cmd integration/repository integration/upstream integration/lab
 
-unit: tools packages
-	go test $$(go list $(UNIT:%=./%/...) | grep -vE '/($(subst $() ,|,$(RACE)))(/|$$)')
+.PHONY: race
+race: packages ## Unit tests of concurrent packages with the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race $(RACE:%=./%/...)
-	go -C integration/tools test ./...
 
-# Every fuzz target for some seconds.
 FUZZ := 3
 
-fuzz:
+.PHONY: fuzz
+fuzz: ## Every fuzz target for FUZZ seconds
 	@integration/repository/fuzz.sh $(FUZZ)
 
-integration: up
+.PHONY: tools-test
+tools-test: ## Unit tests of the program that compiles the lab's tools
+	go -C integration/tools test ./...
+
+.PHONY: integration
+integration: up ## Builds on real BuildKits and registries
 	go test -count=1 -timeout 20m ./integration/build/...
 
-e2e: up packages
+.PHONY: e2e
+e2e: up packages ## Clusters on hosts with systemd
 	go test -count=1 -timeout 60m -tags e2e ./integration/e2e/...
+
+# make test leaves nothing running that it started.
+.PHONY: test
+test: lint unit race tools-test fuzz integration e2e ## All of the tests above; installs and compiles what they need (Debian, root)
+	@$(MAKE) --no-print-directory hosts-down down
+
+# What the tests use of the machine: a C compiler, a real sshd and sudo with their helpers.
+.PHONY: packages
+packages:
+	@bash -c '. integration/hosts/packages.sh; need gcc libc6-dev openssh-server openssh-client sudo openssl procps curl iproute2 kmod e2fsprogs bc'
+
+## Long tests
 
 # Random COPY and ADD lines against Docker's own frontend, for a long time. It prints its seeds; a seed makes the same lines again:
 #   make soak SOAK=1s SEED=17
 SOAK := 1h
 SEED := 0
 
-soak: up
+.PHONY: soak
+soak: up ## Random builds against Docker's own frontend for SOAK
 	go test -count=1 -timeout 0 -v -run '^TestCopyIsDockers$$' ./integration/build -args -soak $(SOAK) -seed $(SEED)
 
-.PHONY: hosts hosts-down test lint packages unit fuzz integration e2e soak
-
-# A three-host cluster with the dashboard example on it, from nothing.
-demo: up
-	@integration/demo/demo.sh
-
-# The figures of the README, as ratios within one run. It wants the hosts for itself.
-bench: up
+.PHONY: bench
+bench: up ## The figures of the README, as ratios within one run (needs the hosts for itself)
 	@integration/bench/bench.sh
 
-# Kubefiles of other people, which integration/corpus/fetch.sh fetches.
-corpus:
+.PHONY: corpus
+corpus: ## Kubefiles of other people, which integration/corpus/fetch.sh fetches
 	go test -tags corpus ./integration/corpus
 
-# Real projects whose images are known: those of integration/discovery, or of CASES=DIR[:DIR…].
 CASES :=
 
-cases:
+.PHONY: cases
+cases: ## Discovery on real projects: those of integration/discovery, or of CASES=DIR[:DIR...]
 	KUBEFILE_CASES="$(CASES)" go test -v -tags cases ./integration/discovery
 
-.PHONY: demo bench corpus cases
+## Lab
+
+.PHONY: demo
+demo: up ## A three-host cluster with the dashboard example on it, from nothing
+	@integration/demo/demo.sh
+
+# make tools TOOLS="crane oras"
+TOOLS :=
+
+.PHONY: tools
+tools: ## Compile the lab's tools, or only TOOLS="crane oras"
+	@go -C integration/tools run . -out $(BIN) $(TOOLS)
+
+.PHONY: frontend
+frontend: tools ## The files of the frontend image, in _out/frontend
+	@frontend/image.sh
+
+.PHONY: up
+up: frontend ## Start BuildKit and registries on loopback; _out/lab.env has their addresses
+	@go build -o $(LAB) ./integration/lab
+	@$(LAB) images
+	@$(LAB) up
+	@$(LAB) publish
+
+.PHONY: down
+down: ## Stop them
+	@go build -o $(LAB) ./integration/lab
+	@$(LAB) down
+
+N := 3
+
+.PHONY: hosts
+hosts: ## Start N hosts with systemd, sshd, an address and a disk of their own
+	@integration/hosts/hosts.sh up $(N)
+
+.PHONY: hosts-down
+hosts-down: ## Stop them
+	@integration/hosts/hosts.sh down
