@@ -42,6 +42,10 @@ var programs = []program{
 		packages: []string{"github.com/sigstore/cosign/v3/cmd/cosign"}},
 	{name: "staticcheck", dir: ".", module: "honnef.co/go/tools",
 		packages: []string{"honnef.co/go/tools/cmd/staticcheck"}},
+	{name: "actionlint", dir: "actionlint", module: "github.com/rhysd/actionlint",
+		packages: []string{"github.com/rhysd/actionlint/cmd/actionlint"}},
+	{name: "govulncheck", dir: "govulncheck", module: "golang.org/x/vuln",
+		packages: []string{"golang.org/x/vuln/cmd/govulncheck"}},
 	// Helm 4, because it is the engine that the frontend renders charts with: what was discovered is what gets installed.
 	{name: "helm", dir: "helm", module: "helm.sh/helm/v4",
 		packages: []string{"helm.sh/helm/v4/cmd/helm"},
