@@ -20,11 +20,21 @@ help: ## Print this list
 
 .PHONY: build
 build: ## Compile sealer-run and kubefile-frontend for this machine into bin/ (needs Go only)
-	go build -ldflags '-s -w' -o bin/ ./cmd/...
+	go build -buildvcs=false -ldflags "$$(version/version.sh flags)" -o bin/ ./cmd/sealer-run ./cmd/kubefile-frontend
+
+PREFIX := /usr/local
+DESTDIR :=
+
+# Builds only what is missing: after make build, sudo make install compiles nothing as root.
+.PHONY: install
+install: ## Copy the programs of make build to DESTDIR/PREFIX/bin (PREFIX=/usr/local)
+	@test -x bin/sealer-run -a -x bin/kubefile-frontend || $(MAKE) --no-print-directory build
+	install -d '$(DESTDIR)$(PREFIX)/bin'
+	install -m 755 bin/sealer-run bin/kubefile-frontend '$(DESTDIR)$(PREFIX)/bin/'
 
 .PHONY: clean
-clean: ## Remove bin/ and _out/ (stop the lab first: make hosts-down down)
-	rm -rf bin _out
+clean: ## Remove bin/, dist/ and _out/ (stop the lab first: make hosts-down down)
+	rm -rf bin dist _out
 
 ## Tests
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/llb"
+	"github.com/kubefile/kubefile/version"
 )
 
 // createdBy begins the history entries that stand for no instruction.
@@ -90,14 +91,14 @@ func (p *platformBuild) runner(ctx context.Context) ([]llb.Layer, error) {
 		return nil, err
 	}
 	const name = "runner of "
-	version, err := llb.ImageDigest(ctx, self)
+	imageDigest, err := llb.ImageDigest(ctx, self)
 	if err != nil {
 		return nil, err
 	}
-	layer := llb.Program(self, llb.RunnerSource, imagespec.RunnerPath, name+version)
+	layer := llb.Program(self, llb.RunnerSource, imagespec.RunnerPath, name+imageDigest)
 	for _, h := range slices.Backward(p.image.History) {
 		if strings.HasPrefix(h.CreatedBy, createdBy+name) {
-			if version != "" && h.CreatedBy == createdBy+layer.Name {
+			if imageDigest != "" && h.CreatedBy == createdBy+layer.Name {
 				return nil, nil
 			}
 			break
@@ -180,6 +181,7 @@ func (p *platformBuild) configure(df *dockerfile2llb.Result, lock *imagespec.Loc
 		config.Labels = map[string]string{}
 	}
 	config.Labels[imagespec.LabelVersion] = imagespec.Version
+	config.Labels[imagespec.LabelFrontend] = version.Get().Version
 	config.Labels[imagespec.LabelKind] = kindOf(config.Labels)
 	config.Labels[imagespec.LabelCommands] = string(commands)
 	if len(p.planned.Apps) > 0 {

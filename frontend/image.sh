@@ -8,6 +8,7 @@ set -eu
 
 tools=_out/bin
 host=$(go env GOHOSTARCH)
+flags=$(version/version.sh flags)
 mkdir -p _out/frontend
 exec 9>_out/frontend/.lock
 flock 9
@@ -17,9 +18,9 @@ for arch in amd64 arm64; do
 	mkdir -p "$out.new/toolbox/bin"
 
 	export CGO_ENABLED=0 GOOS=linux GOARCH=$arch GOGC=400 # with GOGC the compiler is a quarter faster
-	go build -trimpath -ldflags '-s -w' -o "$out.new/toolbox/bin/kubefile-frontend" ./cmd/kubefile-frontend
+	go build -trimpath -buildvcs=false -ldflags "$flags" -o "$out.new/toolbox/bin/kubefile-frontend" ./cmd/kubefile-frontend
 	ln -s toolbox/bin/kubefile-frontend "$out.new/frontend"
-	go build -trimpath -ldflags '-s -w' -o "$out.new/sealer-run" ./cmd/sealer-run
+	go build -trimpath -buildvcs=false -ldflags "$flags" -o "$out.new/sealer-run" ./cmd/sealer-run
 
 	cp frontend/toolbox/launch "$out.new/toolbox/launch"
 	cp $tools/bash-$arch "$out.new/toolbox/bin/bash"

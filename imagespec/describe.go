@@ -41,6 +41,7 @@ var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`)
 type Description struct {
 	Kind              string // KindCluster or KindApp
 	KubernetesVersion string // "v1.34.4"; empty for an app
+	Frontend          string // version of the frontend that built it, for people; empty if unknown
 	// SupportedKubernetes is the range of Kubernetes versions that the image is meant for; nil means any.
 	SupportedKubernetes *semver.Constraints
 	Apps                []App
@@ -53,6 +54,9 @@ type Description struct {
 
 // versionGrammar is a Kubernetes version: "v1.34.4", "v1.35.0-rc.1", "v1.34.4+vendor.2" (Semantic Versioning 2.0.0 after the v).
 var versionGrammar = regexp.MustCompile(`^v(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
+
+// frontendGrammar is a value of [LabelFrontend]; no other is read.
+var frontendGrammar = regexp.MustCompile(`^[0-9A-Za-z.+_-]{1,128}$`)
 
 // Describe reads and validates the labels of a cluster image (SPEC.md, section 3). It returns [ErrNotClusterImage] for any other
 // image, and [ErrVersion] for a version it does not know.
@@ -68,6 +72,7 @@ func Describe(config ocispec.Image) (*Description, error) {
 	d := &Description{
 		Kind:              labels[LabelKind],
 		KubernetesVersion: labels[LabelKubernetesVersion],
+		Frontend:          frontendGrammar.FindString(labels[LabelFrontend]),
 		WorkingDir:        path.Clean(strings.TrimLeft(config.Config.WorkingDir, "/")),
 		Platform:          config.Platform,
 	}

@@ -180,3 +180,15 @@ func FuzzDescribe(f *testing.F) {
 		}
 	})
 }
+
+func TestDescribeFrontend(t *testing.T) {
+	for value, want := range map[string]string{
+		"": "", "v0.1.0": "v0.1.0", "v0.0.0-20261129120000-02e0342bfe47+dirty": "v0.0.0-20261129120000-02e0342bfe47+dirty",
+		"v1\nkind: app": "", "\x1b[31mv1": "", strings.Repeat("1", 129): "",
+	} {
+		d, err := imagespec.Describe(configOf(map[string]string{imagespec.LabelFrontend: value}))
+		if err != nil || d.Frontend != want {
+			t.Errorf("%q: got %+v, %v, want %q", value, d, err, want)
+		}
+	}
+}

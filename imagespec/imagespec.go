@@ -15,6 +15,8 @@ const Version = "1"
 const (
 	// LabelVersion marks a cluster image and says which version of the format it has.
 	LabelVersion = "io.kubefile.version"
+	// LabelFrontend is the version of the frontend that built the image ("v0.1.0"). It is for people; nothing is decided by it.
+	LabelFrontend = "io.kubefile.frontend"
 	// LabelKind is KindCluster or KindApp.
 	LabelKind = "io.kubefile.kind"
 	// LabelKubernetesVersion is the packed Kubernetes version ("v1.34.4"). A Kubefile sets it by LABEL; derived images inherit it.

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
 	"github.com/kubefile/kubefile/cmd/commandline/commandlinetest"
+	"github.com/kubefile/kubefile/version"
 )
 
 func TestEveryFlag(t *testing.T) { commandlinetest.Check(t, application) }
@@ -22,5 +24,20 @@ func TestUnknownCommands(t *testing.T) {
 		if code != 2 || stdout != "" || !strings.Contains(stderr, want) {
 			t.Errorf("%s: exit status %d, want 2 with %q in:\n%s%s", line, code, want, stdout, stderr)
 		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	stdout, stderr, code := program(t, t.TempDir(), "version")
+	if code != 0 || stderr != "" || stdout != version.Get().String() {
+		t.Errorf("got status %d, stderr %q and\n%s\nwant\n%s", code, stderr, stdout, version.Get())
+	}
+	stdout, _, code = program(t, t.TempDir(), "version", "--output=json")
+	var got version.Info
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != 0 || got != version.Get() {
+		t.Errorf("got status %d, %v, %+v, want %+v", code, err, got, version.Get())
+	}
+	if strings.Contains(stdout, "agentProtocol") {
+		t.Errorf("the frontend has no agent:\n%s", stdout)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/kubefile/kubefile/frontend/step"
 	"github.com/kubefile/kubefile/frontend/toolbox"
 	"github.com/kubefile/kubefile/llb"
+	"github.com/kubefile/kubefile/version"
 )
 
 func main() {
@@ -45,9 +46,10 @@ func application() *cli.Command {
 	return &cli.Command{
 		Name:      "kubefile-frontend",
 		Usage:     "the BuildKit frontend for Kubefiles",
+		Version:   version.Get().Version,
 		Writer:    os.Stdout,
 		ErrWriter: os.Stderr,
-		Commands:  []*cli.Command{discover(), scan(), list(), fetch(), charts()},
+		Commands:  []*cli.Command{discover(), commandline.VersionCommand(0), scan(), list(), fetch(), charts()},
 	}
 }
 

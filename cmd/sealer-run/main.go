@@ -3,17 +3,15 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/kubefile/kubefile/cmd/commandline"
+	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/version"
 )
-
-// version is set by the linker.
-var version = "dev"
 
 func main() {
 	ctx, stop := commandline.Interruptible(context.Background())
@@ -33,7 +31,7 @@ func application() *cli.Command {
 		Name:      "sealer-run",
 		Usage:     "bring a cluster image up on bare hosts, offline",
 		UsageText: "sealer-run IMAGE -m MASTERS [-n NODES] [-p PASSWORD|-]\nsealer-run apply -f Clusterfile\nsealer-run COMMAND …\n\nIMAGE is a registry reference, an OCI layout directory, an OCI archive or a docker archive.",
-		Version:   version,
+		Version:   version.Get().Version,
 		ArgsUsage: "[IMAGE…]",
 		Flags:     runFlags(),
 		Action:    runImage,
@@ -47,10 +45,7 @@ func application() *cli.Command {
 			{Name: "kubeconfig", Usage: "print the administrator's kubeconfig", Flags: siteFlags(), Action: kubeconfig},
 			{Name: "inspect", Usage: "show what a cluster image is", ArgsUsage: "IMAGE", Flags: inspectFlags(), Action: inspect},
 			{Name: "images", Usage: "list the images in a cluster image", ArgsUsage: "IMAGE", Flags: imagesFlags(), Action: images},
-			{Name: "version", Usage: "show the version", Action: func(_ context.Context, cmd *cli.Command) error {
-				_, err := fmt.Fprintln(cmd.Root().Writer, version)
-				return err
-			}},
+			commandline.VersionCommand(agent.Protocol),
 			registry(),
 			agentVerb(),
 			apiserverProxy(),

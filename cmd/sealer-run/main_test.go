@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,8 +12,10 @@ import (
 	"github.com/kubefile/kubefile/cmd/commandline"
 	"github.com/kubefile/kubefile/imagespec"
 	format "github.com/kubefile/kubefile/imagespec/clusterfile"
+	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
+	"github.com/kubefile/kubefile/version"
 )
 
 // call runs the program as main does.
@@ -103,8 +106,23 @@ func TestInspect(t *testing.T) {
 	if stdout, _, code := call(t, "", "images", image); code != 0 || stdout != "" {
 		t.Errorf("an image without images lists %q", stdout)
 	}
-	if stdout, _, code := call(t, "", "version"); code != 0 || stdout != version+"\n" {
-		t.Errorf("the version is %q", stdout)
+}
+
+func TestVersion(t *testing.T) {
+	stdout, stderr, code := call(t, "", "version")
+	if want := fmt.Sprintf("%sagent:    protocol %d\n", version.Get(), agent.Protocol); code != 0 || stderr != "" || stdout != want {
+		t.Errorf("got status %d, stderr %q and\n%s\nwant\n%s", code, stderr, stdout, want)
+	}
+	stdout, _, code = call(t, "", "version", "-o", "json")
+	var got struct {
+		version.Info
+		AgentProtocol int
+	}
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != 0 {
+		t.Fatalf("got status %d, %v:\n%s", code, err, stdout)
+	}
+	if got.Info != version.Get() || got.AgentProtocol != agent.Protocol {
+		t.Errorf("got %+v, want %+v and protocol %d", got, version.Get(), agent.Protocol)
 	}
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +17,7 @@ import (
 )
 
 func statusFlags() []cli.Flag {
-	return append(siteFlags(), outputFlag(),
+	return append(siteFlags(), commandline.OutputFlag(),
 		&cli.BoolFlag{Name: "served", Usage: "only the images that the embedded registry served, one a line"},
 		&cli.BoolFlag{Name: "missed", Usage: "only the images that were asked for and are not in the artifact, one a line"})
 }
@@ -42,7 +41,7 @@ func status(ctx context.Context, cmd *cli.Command) error {
 	case cmd.Bool("missed"):
 		return printLines(out, found.Missed)
 	case cmd.String("output") == "json":
-		return printJSON(out, found)
+		return commandline.WriteJSON(out, found)
 	}
 	fmt.Fprintf(out, "%s\nserved by the embedded registry:\n", found.Nodes)
 	if err := printLines(out, found.Served); err != nil {
@@ -63,7 +62,7 @@ func kubeconfig(ctx context.Context, cmd *cli.Command) error {
 	return runner.Kubeconfig(ctx, s, cmd.Root().Writer)
 }
 
-func inspectFlags() []cli.Flag { return []cli.Flag{outputFlag(), plainFlag()} }
+func inspectFlags() []cli.Flag { return []cli.Flag{commandline.OutputFlag(), plainFlag()} }
 
 func imagesFlags() []cli.Flag {
 	return append(append(inspectFlags(), siteFlags()...),
@@ -92,6 +91,7 @@ type summary struct {
 	Platform          string   `json:"platform"`
 	Kind              string   `json:"kind"`
 	KubernetesVersion string   `json:"kubernetesVersion,omitempty"`
+	Frontend          string   `json:"frontend,omitempty"`
 	Commands          []string `json:"commands"`
 	Env               []string `json:"env"`
 	Images            int      `json:"images"`
@@ -110,7 +110,7 @@ func inspect(ctx context.Context, cmd *cli.Command) error {
 	d := artifact.Description
 	s := summary{
 		Name: artifact.Name, Source: string(artifact.Kind), Digest: artifact.Digest.String(),
-		Platform: d.Platform.OS + "/" + d.Platform.Architecture, Kind: d.Kind, KubernetesVersion: d.KubernetesVersion,
+		Platform: d.Platform.OS + "/" + d.Platform.Architecture, Kind: d.Kind, KubernetesVersion: d.KubernetesVersion, Frontend: d.Frontend,
 		Commands: []string{}, Env: d.Env, Images: len(d.Lock.Images),
 		RootfsLayers: len(artifact.RootfsLayers), RootfsBytes: total(artifact.RootfsLayers),
 		ImageLayers: len(artifact.ImageLayers), ImageBytes: total(artifact.ImageLayers),
@@ -119,7 +119,7 @@ func inspect(ctx context.Context, cmd *cli.Command) error {
 		s.Commands = append(s.Commands, command.String())
 	}
 	if cmd.String("output") == "json" {
-		return printJSON(cmd.Root().Writer, s)
+		return commandline.WriteJSON(cmd.Root().Writer, s)
 	}
 	return s.print(cmd.Root().Writer)
 }
@@ -129,6 +129,9 @@ func (s summary) print(out io.Writer) error {
 	fmt.Fprintf(table, "name\t%s (%s)\ndigest\t%s\nplatform\t%s\nkind\t%s\n", s.Name, s.Source, s.Digest, s.Platform, s.Kind)
 	if s.KubernetesVersion != "" {
 		fmt.Fprintf(table, "kubernetes\t%s\n", s.KubernetesVersion)
+	}
+	if s.Frontend != "" {
+		fmt.Fprintf(table, "frontend\t%s\n", s.Frontend)
 	}
 	fmt.Fprintf(table, "rootfs\t%d layers, %d bytes: for every host\n", s.RootfsLayers, s.RootfsBytes)
 	fmt.Fprintf(table, "images\t%d in %d layers, %d bytes: for the masters\n", s.Images, s.ImageLayers, s.ImageBytes)
@@ -172,7 +175,7 @@ func images(ctx context.Context, cmd *cli.Command) error {
 		return fromCluster(ctx, cmd, lock)
 	}
 	if cmd.String("output") == "json" {
-		return printJSON(out, lock)
+		return commandline.WriteJSON(out, lock)
 	}
 	for _, image := range lock.Images {
 		if _, err := fmt.Fprintln(out, image.Reference); err != nil {
@@ -194,7 +197,7 @@ func fromCluster(ctx context.Context, cmd *cli.Command, lock *imagespec.Lock) er
 	}
 	out := cmd.Root().Writer
 	if cmd.String("output") == "json" {
-		return printJSON(out, map[string]any{"used": used, "unused": unused})
+		return commandline.WriteJSON(out, map[string]any{"used": used, "unused": unused})
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "IMAGE\tPODS\tIN THE ARTIFACT")
@@ -237,10 +240,4 @@ func printLines(out io.Writer, lines []string) error {
 		}
 	}
 	return nil
-}
-
-func printJSON(out io.Writer, value any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
 }

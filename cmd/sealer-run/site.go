@@ -63,7 +63,7 @@ func runFlags() []cli.Flag {
 		envFlag(),
 		&cli.BoolFlag{Name: "dry-run", Usage: "only say what would be done"},
 		timeoutFlag(),
-		outputFlag(),
+		commandline.OutputFlag(),
 		plainFlag())
 }
 
@@ -74,7 +74,7 @@ func deleteFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "skip-plugins", Usage: "run no plugins: for a cluster that is too broken for them"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "only say what would be done"},
 		timeoutFlag(),
-		outputFlag())
+		commandline.OutputFlag())
 }
 
 func timeoutFlag() cli.Flag {
@@ -86,15 +86,6 @@ func timeoutFlag() cli.Flag {
 			}
 			return nil
 		}}
-}
-
-func outputFlag() cli.Flag {
-	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "text or json", Validator: func(value string) error {
-		if value != "text" && value != "json" {
-			return fmt.Errorf("%q is neither text nor json", value)
-		}
-		return nil
-	}}
 }
 
 func envFlag() cli.Flag {

@@ -32,7 +32,7 @@ rm -rf "$out/layout"
 ls -lh "$archive"
 
 say "sealer-run dashboard.tar -m 10.77.0.11 -n 10.77.0.12-10.77.0.13"
-CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o _out/sealer-run ./cmd/sealer-run
+CGO_ENABLED=0 go build -trimpath -ldflags "$(version/version.sh flags)" -o _out/sealer-run ./cmd/sealer-run
 run() { integration/hosts/lan _out/sealer-run "$@" --pk _out/hosts/id_lab; }
 run "$archive" -m 10.77.0.11 -n 10.77.0.12-10.77.0.13 -e CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true
 

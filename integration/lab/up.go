@@ -135,11 +135,18 @@ func (l *lab) publish(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	err = run(exec.CommandContext(ctx, l.tool("buildctl"), "--addr", env.BuildKitHost, "build", "--progress", "plain",
+	version, err := exec.CommandContext(ctx, "version/version.sh", "env").Output()
+	if err != nil {
+		return fmt.Errorf("reading the version of this clone: %w", err)
+	}
+	args := []string{"--addr", env.BuildKitHost, "build", "--progress", "plain",
 		"--frontend", "dockerfile.v0", "--opt", "filename=Dockerfile.frontend", "--opt", "platform=linux/amd64,linux/arm64",
 		"--local", "context=.", "--local", "dockerfile=.",
-		"--output", "type=image,push=true,name="+env.Frontend))
-	if err != nil {
+		"--output", "type=image,push=true,name=" + env.Frontend}
+	for line := range strings.Lines(string(version)) {
+		args = append(args, "--opt", "build-arg:"+strings.TrimSpace(line))
+	}
+	if err := run(exec.CommandContext(ctx, l.tool("buildctl"), args...)); err != nil {
 		return fmt.Errorf("publishing the frontend image: %w", err)
 	}
 	fmt.Println("frontend", env.Frontend)

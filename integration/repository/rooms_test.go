@@ -20,9 +20,10 @@ const module = "github.com/kubefile/kubefile"
 // rooms says which of the project's own rooms a room may import besides itself
 // (docs/architecture.md, "Rooms"). A nil list means none, "*" means all.
 var rooms = map[string][]string{
+	"version":       nil,
 	"imagespec":     nil,
 	"llb":           {"imagespec"},
-	"frontend":      {"llb", "imagespec"},
+	"frontend":      {"llb", "imagespec", "version"},
 	"registryproxy": {"imagespec"},
 	"runner":        {"imagespec", "registryproxy"},
 	"cmd":           {"*"},

@@ -1,0 +1,31 @@
+#!/bin/sh
+# version.sh env | flags: what git knows of this clone, as lines VERSION=…, COMMIT=…, DATE=…, or as flags for go build -ldflags, which
+# also leave out symbols. It is the same in every clone of a commit. A VERSION in the environment replaces git's. Outside a clone
+# nothing else is known.
+set -eu
+cd "$(dirname "$0")"
+version=${VERSION:-} commit='' date=''
+
+# An unpacked source archive may be inside another repository.
+if git ls-files --error-unmatch version.sh >/dev/null 2>&1; then
+	commit=$(git rev-parse HEAD)
+	date=$(TZ=UTC0 git show --no-patch --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ HEAD)
+	# The length of git's own abbreviations depends on how many objects a clone has.
+	if [ -z "$version" ] && ! version=$(git describe --tags --match 'v[0-9]*' --abbrev=12 --dirty 2>/dev/null); then
+		version=v0.0.0-g$(git describe --always --match '' --abbrev=12 --dirty)
+	fi
+fi
+
+case ${1:-} in
+env)
+	printf 'VERSION=%s\nCOMMIT=%s\nDATE=%s\n' "$version" "$commit" "$date"
+	;;
+flags)
+	package=github.com/kubefile/kubefile/version
+	printf '%s\n' "-s -w -X $package.version=$version -X $package.commit=$commit -X $package.date=$date"
+	;;
+*)
+	echo "usage: version.sh env|flags" >&2
+	exit 2
+	;;
+esac
