@@ -38,9 +38,12 @@ clean: ## Remove bin/, dist/ and _out/ (stop the lab first: make hosts-down down
 
 ## Tests
 
+# The stages of make test set it to "go test -json".
+GOTEST := go test
+
 .PHONY: unit
 unit: ## Unit tests: go test ./... (needs Go only, no root)
-	go test ./...
+	$(GOTEST) ./...
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, shellcheck
@@ -52,7 +55,7 @@ RACE := registryproxy runner/agent runner/balancer runner/phase
 
 .PHONY: race
 race: packages ## Unit tests of concurrent packages with the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race $(RACE:%=./%/...)
+	CGO_ENABLED=1 $(GOTEST) -race $(RACE:%=./%/...)
 
 FUZZ := 3
 
@@ -62,20 +65,24 @@ fuzz: ## Every fuzz target for FUZZ seconds
 
 .PHONY: tools-test
 tools-test: ## Unit tests of the program that compiles the lab's tools
-	go -C integration/tools test ./...
+	cd integration/tools && $(GOTEST) ./...
 
 .PHONY: integration
 integration: up ## Builds on real BuildKits and registries
-	go test -count=1 -timeout 20m ./integration/build/...
+	$(GOTEST) -count=1 -timeout 20m ./integration/build/...
 
 .PHONY: e2e
 e2e: up packages ## Clusters on hosts with systemd
-	go test -count=1 -timeout 60m -tags e2e ./integration/e2e/...
+	$(GOTEST) -count=1 -timeout 60m -tags e2e ./integration/e2e/...
 
-# make test leaves nothing running that it started.
+# The stages, what they come after and how long they may take are in integration/stages. It leaves nothing running, and a table in
+# _out/test/report.md. STAGES="lint unit" runs some of them, BUDGET=1 makes more time than the budget a failure.
+STAGES :=
+
 .PHONY: test
-test: lint unit race tools-test fuzz integration e2e ## All of the tests above; installs and compiles what they need (Debian, root)
-	@$(MAKE) --no-print-directory hosts-down down
+test: ## All of the tests above, side by side; installs and compiles what they need (Debian, root)
+	@go build -o _out/stages ./integration/stages
+	@_out/stages $(STAGES)
 
 # What the tests use of the machine: a C compiler, a real sshd and sudo with their helpers.
 .PHONY: packages

@@ -1,0 +1,68 @@
+// Command stages runs the stages of make test side by side and reports what they took.
+//
+//	stages [NAME...]   all stages, or those named and what they come after
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(names []string) int {
+	stages, err := selectStages(testRun(), names)
+	if err == nil {
+		err = validate(stages)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "stages:", err)
+		return 2
+	}
+	stop, kill := interrupts()
+	lab := cmp.Or(os.Getenv("LAB_NAME"), "kf")
+	meter := &meter{out: "_out", cgroups: "/sys/fs/cgroup/cpuacct", labs: []string{lab, lab + "2"}}
+	r := &runner{
+		stages: stages, capacity: capacity, dir: "_out/test", out: os.Stdout,
+		every: time.Minute, grace: 20 * time.Second, kill: kill, tick: meter.sample,
+	}
+	meter.sample()
+	began, before, tools := time.Now(), measure(), compiledTools()
+	results, err := r.run(stop)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "stages:", err)
+		return 1
+	}
+	rep := newReport(results, time.Since(began), before, measure())
+	rep.addDaemons(meter.total)
+	rep.setBudget(len(newTools(tools, compiledTools())) > 0)
+	if err := errors.Join(rep.write(r.dir), rep.print(os.Stdout)); err != nil {
+		fmt.Fprintln(os.Stderr, "stages:", err)
+		return 1
+	}
+	return rep.exitStatus(stop.Err() != nil, os.Getenv("BUDGET") == "1")
+}
+
+// interrupts returns a context that ends with the first interrupt, and one that ends with the second.
+func interrupts() (stop, kill context.Context) {
+	stop, cancel := context.WithCancel(context.Background())
+	kill, cancelNow := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		<-signals
+		fmt.Println("interrupted: stopping all stages (interrupt again to kill them); then stop the lab with: make hosts-down down")
+		cancel()
+		<-signals
+		cancelNow()
+	}()
+	return stop, kill
+}

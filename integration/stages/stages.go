@@ -1,0 +1,46 @@
+package main
+
+import "time"
+
+// A stage is one command of the test run.
+type stage struct {
+	name    string
+	command []string
+	after   []string // stages that have to pass before
+	holds   []string // what it occupies while it runs; see capacity
+	limit   time.Duration
+	nice    bool // yields the processor to stages that spend their time waiting
+	last    bool // runs when all others have ended, however they ended
+}
+
+// capacity limits how many stages hold a resource at once; what is not listed is held by one.
+//
+// Stages that compute hold a cpu. End-to-end tests mostly wait for their hosts, hold none, and come before them.
+var capacity = map[string]int{"cpu": 2}
+
+// testRun lists the stages of make test in the order in which they start when nothing is in their way.
+func testRun() []stage {
+	const cpu = "cpu"
+	return []stage{
+		{name: "tools", command: target("tools"), limit: time.Hour},
+		{name: "packages", command: target("packages"), limit: 10 * time.Minute},
+		{name: "up", command: target("up", "tools"), after: []string{"tools", "packages"}, limit: 10 * time.Minute},
+		{name: "e2e", command: target("e2e", "up", "packages"), after: []string{"up"}, holds: []string{"hosts"}, limit: time.Hour},
+		{name: "integration", command: target("integration", "up"), after: []string{"up"}, holds: []string{cpu}, limit: 30 * time.Minute, nice: true},
+		{name: "unit", command: target("unit"), holds: []string{cpu}, limit: 20 * time.Minute, nice: true},
+		{name: "race", command: target("race", "packages"), after: []string{"packages"}, holds: []string{cpu}, limit: 20 * time.Minute, nice: true},
+		{name: "lint", command: target("lint"), holds: []string{cpu}, limit: 20 * time.Minute, nice: true},
+		{name: "fuzz", command: target("fuzz"), holds: []string{cpu}, limit: 30 * time.Minute, nice: true},
+		{name: "tools-test", command: target("tools-test"), holds: []string{cpu}, limit: 10 * time.Minute, nice: true},
+		{name: "down", command: []string{"make", "--no-print-directory", "hosts-down", "down"}, limit: 5 * time.Minute, last: true},
+	}
+}
+
+// target runs a target of the Makefile without those of its prerequisites that earlier stages have made.
+func target(name string, made ...string) []string {
+	command := []string{"make", "--no-print-directory"}
+	for _, prerequisite := range made {
+		command = append(command, "-o", prerequisite)
+	}
+	return append(command, name, "GOTEST=go test -json")
+}
