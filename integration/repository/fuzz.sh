@@ -1,17 +1,41 @@
 #!/usr/bin/env bash
-# fuzz.sh [SECONDS]: runs every fuzz target of the module for a short time each; what fails stays in testdata/fuzz as a case.
+# fuzz.sh [SECONDS]: runs every fuzz target of the module for a short time each, as many at once as there are processors; what fails
+# stays in testdata/fuzz as a case.
+#
+# Only our own packages are compiled with the coverage that leads the search. go test -fuzz compiles all dependencies and the standard
+# library with it, which takes several times as long as the search.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-seconds=${1:-3}
-git grep -l '^func Fuzz' -- '*_test.go' ':!integration/tools' | xargs -n1 dirname | sort -u | while read -r package; do
-  test=$(mktemp)
-  go test -c -fuzz=Fuzz -o "$test" "./$package" # with coverage, which leads the search
-  for target in $(cd "$package" && "$test" -test.list '^Fuzz'); do
-    echo "$package $target"
+cache=${TMPDIR:-/tmp}/kubefile-fuzz
+
+# one BINARY PACKAGE TARGET SECONDS: a search by one worker.
+one() {
+  local binary=$1 package=$2 target=$3 seconds=$4 log=$1.$3.log
+  echo "$package $target"
+  cd "$package"
+  # Long inputs are not made small: it would take longer than the search.
+  if ! "$binary" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "${seconds}s" -test.fuzzminimizetime 20x -test.parallel 1 \
+    -test.fuzzcachedir "$cache/$package" > "$log" 2>&1; then
     # On a slow machine the engine reports the end of its time as a failure without an input.
-    # Long inputs are not made small: it would take longer than the search.
-    (cd "$package" && "$test" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "${seconds}s" -test.fuzzminimizetime 20x \
-      -test.fuzzcachedir "${TMPDIR:-/tmp}/kubefile-fuzz" > "$test.log" 2>&1) || grep -q '^ *context deadline exceeded' "$test.log" || { cat "$test.log"; exit 1; }
-  done
-  rm -f "$test" "$test.log"
-done
+    grep -q '^ *context deadline exceeded' "$log" || { cat "$log"; exit 1; }
+  fi
+  if grep -q 'without coverage guidance' "$log"; then
+    echo "$package $target: the search was not led by coverage"
+    exit 1
+  fi
+}
+
+if [ "${1:-}" = one ]; then
+  shift
+  one "$@"
+  exit
+fi
+
+binaries=$(mktemp -d)
+trap 'rm -rf "$binaries"' EXIT
+mapfile -t packages < <(git grep -l '^func Fuzz' -- '*_test.go' ':!integration/tools' | xargs -n1 dirname | sort -u)
+GOGC=400 go test -c -vet=off -gcflags='github.com/kubefile/kubefile/...=-d=libfuzzer' -ldflags='-s -w' -o "$binaries/" "${packages[@]/#/./}"
+for package in "${packages[@]}"; do
+  binary=$binaries/$(basename "$package").test
+  (cd "$package" && "$binary" -test.list '^Fuzz') | sed "s|.*|$binary $package & ${1:-3}|"
+done | xargs -P "$(nproc)" -L 1 "$PWD/integration/repository/fuzz.sh" one
