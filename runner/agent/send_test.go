@@ -62,6 +62,7 @@ func target(t *testing.T, conn host.Conn, images bool) Target {
 // local reaches this machine under an address of its choice.
 func local(t *testing.T, address string) host.Conn {
 	t.Helper()
+	hosttest.Sudo(t)
 	conn, err := new(host.Dialer).Dial(t.Context(), host.Host{Address: netip.MustParseAddr(address), Local: true})
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +74,7 @@ func local(t *testing.T, address string) host.Conn {
 func dial(t *testing.T) (host.Conn, *hosttest.Relay) {
 	t.Helper()
 	server := hosttest.New(t)
-	server.Start(t)
+	server.Start(t, hosttest.Config{})
 	relay := hosttest.StartRelay(t, server.Address)
 	d := &host.Dialer{PinFile: server.File("pins"), FirstContact: func(host.Host, string, string) error { return nil }}
 	conn, err := d.Dial(t.Context(), host.Host{

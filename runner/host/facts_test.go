@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kubefile/kubefile/runner/host/hosttest"
 )
 
 const someFacts = "Welcome to this host\nfacts\t1\nhostname\tnode1\nmachine-id\tabc\nboot-id\tdef\narch\taarch64\nkernel\t6.1.0\ntime\t1700000000\ninit\tsystemd\n" +
@@ -63,18 +65,19 @@ func FuzzParseFacts(f *testing.F) {
 	})
 }
 
-// TestFactsScriptInEveryShell runs the script under the shells it meets, and on
-// a host that has nothing else.
-func TestFactsScriptInEveryShell(t *testing.T) {
-	for _, shell := range [][]string{{"sh"}, {"bash", "--posix"}, {"dash"}} {
-		out, err := exec.Command(shell[0], append(shell[1:], "-c", factsScript, "sh", "/nowhere/at/all")...).Output()
-		if err != nil {
-			t.Fatal(shell, err)
-		}
-		if f, err := parseFacts(out); err != nil || f.FreeBytes == 0 || f.Hostname == "" {
-			t.Fatalf("%v: %+v, %v", shell, f, err)
-		}
+func testFactsScript(t *testing.T, shell ...string) {
+	out, err := exec.Command(shell[0], append(shell[1:], "-c", factsScript, "sh", "/nowhere/at/all")...).Output()
+	if err != nil {
+		t.Fatal(shell, err)
 	}
+	if f, err := parseFacts(out); err != nil || f.FreeBytes == 0 || f.Hostname == "" {
+		t.Fatalf("%v: %+v, %v", shell, f, err)
+	}
+}
+
+// TestFactsScript runs the script under the machine's shell, and on a host that has nothing else.
+func TestFactsScript(t *testing.T) {
+	testFactsScript(t, "sh")
 	// On the barest of hosts only the shell's own commands are there.
 	cmd := exec.Command("/bin/sh", "-c", factsScript, "sh", "/var/lib")
 	cmd.Env = []string{"PATH=/nowhere"}
@@ -186,8 +189,9 @@ func TestOneMachineUnderTwoAddresses(t *testing.T) {
 	}
 }
 
-func TestConnectReachesAllHosts(t *testing.T) {
-	s := startSSHD(t)
+func testConnectReachesAllHosts(t *testing.T, s *sshServer) {
+	hosttest.Sudo(t)
+	s.Start(t, hosttest.Config{})
 	var contacts []string
 	gone := s.host("key")
 	gone.Auth.Port = 1

@@ -19,30 +19,57 @@ import (
 	"github.com/kubefile/kubefile/runner/host/hosttest"
 )
 
-// sshd is an OpenSSH server to test with.
-type sshd struct{ *hosttest.Server }
+func TestSSH(t *testing.T) { testSSH(t, hosttest.New) }
 
-func startSSHD(t *testing.T, options ...string) *sshd {
-	t.Helper()
-	s := &sshd{hosttest.New(t)}
-	s.Start(t, options...)
-	return s
+// testSSH tests the connection to a host by a server of some kind.
+func testSSH(t *testing.T, create func(*testing.T) *hosttest.Server) {
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, s *sshServer)
+	}{
+		{"commands", testCommandsOverSSH},
+		{"keys", testKeys},
+		{"keys of the agent", testKeysOfTheAgent},
+		{"more commands than sessions", testMoreCommandsThanSessions},
+		{"a silent host", testSilentHost},
+		{"a host that goes away", testHostThatGoesAway},
+		{"host keys are pinned", testHostKeysArePinned},
+		{"unknown hosts are refused", testUnknownHostsAreRefused},
+		{"a changed host key", testChangedHostKey},
+		{"known hosts of the user", testKnownHostsOfTheUser},
+		{"many hosts pin at once", testManyHostsPinAtOnce},
+		{"limits", testLimitsOverSSH},
+		{"limit of a silent host", testLimitOfSilentHost},
+		{"waiting is told", testWaitingIsTold},
+		{"all hosts are connected", testConnectReachesAllHosts},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, &sshServer{create(t), create}) })
+	}
 }
 
+// sshServer is an SSH server to test with.
+type sshServer struct {
+	*hosttest.Server
+	create func(*testing.T) *hosttest.Server
+}
+
+// another is a new server of the same kind.
+func (s *sshServer) another(t *testing.T) *sshServer { return &sshServer{s.create(t), s.create} }
+
 // host is the server as a host to log in to with a key.
-func (s *sshd) host(key string) Host {
+func (s *sshServer) host(key string) Host {
 	return Host{Address: s.Address.Addr(), Auth: Auth{User: s.User, Port: s.Address.Port(), KeyFile: s.File(key)}}
 }
 
 // dialer accepts any host at first contact and says so in contacts.
-func (s *sshd) dialer(contacts *[]string) *Dialer {
+func (s *sshServer) dialer(contacts *[]string) *Dialer {
 	return &Dialer{PinFile: s.File("config dir/known_hosts"), FirstContact: func(h Host, keyType, fingerprint string) error {
 		*contacts = append(*contacts, h.String()+" "+keyType+" "+fingerprint)
 		return nil
 	}}
 }
 
-func (s *sshd) dial(t *testing.T) Conn {
+func (s *sshServer) dial(t *testing.T) Conn {
 	t.Helper()
 	var contacts []string
 	conn, err := s.dialer(&contacts).Dial(t.Context(), s.host("key"))
@@ -60,10 +87,14 @@ func write(t *testing.T, file string, data []byte) {
 	}
 }
 
-func TestCommandsOverSSH(t *testing.T) { testCommands(t, startSSHD(t).dial(t)) }
+func testCommandsOverSSH(t *testing.T, s *sshServer) {
+	s.Start(t, hosttest.Config{})
+	testCommands(t, s.dial(t))
+}
 
-func TestKeys(t *testing.T) {
-	s := startSSHD(t)
+func testKeys(t *testing.T, s *sshServer) {
+	s.Authorize(t, hosttest.WriteKey(t, s.File("encrypted"), "correct horse"))
+	s.Start(t, hosttest.Config{})
 	hosttest.WriteKey(t, s.File("stranger"), "")
 	write(t, s.File("garbage"), []byte("no key"))
 	for _, test := range []struct {
@@ -109,8 +140,8 @@ func checkProblem(t *testing.T, err error, h Host, says string) {
 	}
 }
 
-func TestKeysOfTheAgent(t *testing.T) {
-	s := startSSHD(t)
+func testKeysOfTheAgent(t *testing.T, s *sshServer) {
+	s.Start(t, hosttest.Config{})
 	ring := agent.NewKeyring()
 	data, err := os.ReadFile(s.File("key"))
 	if err != nil {
@@ -161,10 +192,12 @@ func TestKeysOfTheAgent(t *testing.T) {
 	conn.Close()
 }
 
-func TestMoreCommandsThanSessions(t *testing.T) {
-	for _, allowed := range []string{"10", "2"} {
-		t.Run("MaxSessions "+allowed, func(t *testing.T) {
-			conn := startSSHD(t, "MaxSessions "+allowed).dial(t)
+func testMoreCommandsThanSessions(t *testing.T, s *sshServer) {
+	for _, allowed := range []int{10, 2} {
+		t.Run(fmt.Sprint("MaxSessions ", allowed), func(t *testing.T) {
+			s := s.another(t)
+			s.Start(t, hosttest.Config{MaxSessions: allowed})
+			conn := s.dial(t)
 			var wait sync.WaitGroup
 			for i := range 12 {
 				wait.Go(func() {
@@ -226,9 +259,9 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestSilentHost stops a host under a running command: the connection is given up.
-func TestSilentHost(t *testing.T) {
-	s := startSSHD(t)
+// testSilentHost stops a host under a running command: the connection is given up.
+func testSilentHost(t *testing.T, s *sshServer) {
+	s.Start(t, hosttest.Config{})
 	relay := hosttest.StartRelay(t, s.Address)
 	h := s.host("key")
 	h.Auth.Port = relay.Address.Port()
@@ -254,9 +287,9 @@ func TestSilentHost(t *testing.T) {
 	}
 }
 
-// TestHostThatGoesAway ends a host under a running command.
-func TestHostThatGoesAway(t *testing.T) {
-	s := startSSHD(t)
+// testHostThatGoesAway ends a host under a running command.
+func testHostThatGoesAway(t *testing.T, s *sshServer) {
+	s.Start(t, hosttest.Config{})
 	relay := hosttest.StartRelay(t, s.Address)
 	h := s.host("key")
 	h.Auth.Port = relay.Address.Port()

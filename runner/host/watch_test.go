@@ -30,70 +30,73 @@ func (n *notices) add(w Waiting) {
 	n.all = append(n.all, w)
 }
 
-// patient are connections to a host over SSH and to this machine, with notices after a moment.
-func patient(t *testing.T, n *notices) map[string]Conn {
+// patient connects to a host, with notices after a moment.
+func (n *notices) patient(t *testing.T, d *Dialer, h Host) Conn {
 	t.Helper()
-	s := startSSHD(t)
-	var contacts []string
-	conns := map[string]Conn{}
-	for name, h := range map[string]Host{"ssh": s.host("key"), "local": {Address: netip.MustParseAddr("10.0.0.9"), Local: true}} {
-		d := s.dialer(&contacts)
-		d.Waiting, d.Quiet = n.add, 100*time.Millisecond
-		conn, err := d.Dial(t.Context(), h)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close() })
-		conns[name] = conn
+	d.Waiting, d.Quiet = n.add, 100*time.Millisecond
+	conn, err := d.Dial(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return conns
+	t.Cleanup(func() { conn.Close() })
+	return conn
 }
 
-func TestLimits(t *testing.T) {
-	for name, conn := range patient(t, new(notices)) {
-		for _, test := range []struct {
-			kind string
-			cmd  Command
-			says string
-		}{
-			{"a command that does not end", Command{Argv: []string{"sleep", "1000"}, Limit: 300 * time.Millisecond}, "sleep: did not end within 300ms"},
-			{"a command without end of output", Command{Argv: []string{"yes"}, Limit: 300 * time.Millisecond}, "yes: did not end within 300ms"},
-			{"a stopped command", Command{Argv: []string{"sh", "-c", "kill -STOP $$"}, Limit: 300 * time.Millisecond}, "did not end within 300ms"},
-			{"input that is not read", Command{Argv: []string{"sleep", "1000"}, Name: "agent put-blob", Stdin: zeros{}, Stall: 300 * time.Millisecond},
-				"agent put-blob: the host took no data for 300ms"},
-			{"input that is read and no end", Command{Argv: []string{"sh", "-c", "cat >/dev/null; sleep 1000"}, Stdin: strings.NewReader("x"),
-				Stall: time.Minute, Limit: 300 * time.Millisecond}, "did not end within 300ms"},
-		} {
-			t.Run(name+"/"+test.kind, func(t *testing.T) {
-				err := conn.Run(t.Context(), test.cmd)
-				var limit *LimitError
-				if !errors.As(err, &limit) || !strings.Contains(err.Error(), test.says) || !strings.HasPrefix(err.Error(), conn.Host().String()+": ") {
-					t.Errorf("error is %v, want %q", err, test.says)
-				}
-			})
-		}
-		// Data that moves, however slowly, is no stall, and what waits for its input is not to blame.
-		slow, feed := io.Pipe()
-		go func() {
-			for range 5 {
-				time.Sleep(150 * time.Millisecond)
-				io.WriteString(feed, "x")
+func TestLimitsOnThisMachine(t *testing.T) {
+	hosttest.Sudo(t)
+	testLimits(t, new(notices).patient(t, new(Dialer), Host{Address: netip.MustParseAddr("10.0.0.9"), Local: true}))
+}
+
+func testLimitsOverSSH(t *testing.T, s *sshServer) {
+	s.Start(t, hosttest.Config{})
+	var contacts []string
+	testLimits(t, new(notices).patient(t, s.dialer(&contacts), s.host("key")))
+}
+
+// testLimits checks the limits of every Conn.
+func testLimits(t *testing.T, conn Conn) {
+	for _, test := range []struct {
+		kind string
+		cmd  Command
+		says string
+	}{
+		{"a command that does not end", Command{Argv: []string{"sleep", "1000"}, Limit: 300 * time.Millisecond}, "sleep: did not end within 300ms"},
+		{"a command without end of output", Command{Argv: []string{"yes"}, Limit: 300 * time.Millisecond}, "yes: did not end within 300ms"},
+		{"a stopped command", Command{Argv: []string{"sh", "-c", "kill -STOP $$"}, Limit: 300 * time.Millisecond}, "did not end within 300ms"},
+		{"input that is not read", Command{Argv: []string{"sleep", "1000"}, Name: "agent put-blob", Stdin: zeros{}, Stall: 300 * time.Millisecond},
+			"agent put-blob: the host took no data for 300ms"},
+		{"input that is read and no end", Command{Argv: []string{"sh", "-c", "cat >/dev/null; sleep 1000"}, Stdin: strings.NewReader("x"),
+			Stall: time.Minute, Limit: 300 * time.Millisecond}, "did not end within 300ms"},
+	} {
+		t.Run(test.kind, func(t *testing.T) {
+			err := conn.Run(t.Context(), test.cmd)
+			var limit *LimitError
+			if !errors.As(err, &limit) || !strings.Contains(err.Error(), test.says) || !strings.HasPrefix(err.Error(), conn.Host().String()+": ") {
+				t.Errorf("error is %v, want %q", err, test.says)
 			}
-			feed.Close()
-		}()
-		out, err := Output(t.Context(), conn, Command{Argv: []string{"cat"}, Stdin: slow, Stall: 200 * time.Millisecond})
-		if err != nil || string(out) != "xxxxx" {
-			t.Errorf("%s: slow input gives %q, %v", name, out, err)
+		})
+	}
+	// Data that moves, however slowly, is no stall, and what waits for its input is not to blame.
+	slow, feed := io.Pipe()
+	go func() {
+		for range 5 {
+			time.Sleep(150 * time.Millisecond)
+			io.WriteString(feed, "x")
 		}
-		if _, err := Output(t.Context(), conn, Command{Argv: []string{"yes"}}); err == nil || !strings.Contains(err.Error(), "wrote more than") {
-			t.Errorf("%s: an answer without end gives %v", name, err)
-		}
+		feed.Close()
+	}()
+	out, err := Output(t.Context(), conn, Command{Argv: []string{"cat"}, Stdin: slow, Stall: 200 * time.Millisecond})
+	if err != nil || string(out) != "xxxxx" {
+		t.Errorf("slow input gives %q, %v", out, err)
+	}
+	if _, err := Output(t.Context(), conn, Command{Argv: []string{"yes"}}); err == nil || !strings.Contains(err.Error(), "wrote more than") {
+		t.Errorf("an answer without end gives %v", err)
 	}
 }
 
 // A host whose line is dead returns from every command at its limit, long before the connection is given up.
-func TestLimitOfSilentHost(t *testing.T) {
-	s := startSSHD(t)
+func testLimitOfSilentHost(t *testing.T, s *sshServer) {
+	s.Start(t, hosttest.Config{})
 	relay := hosttest.StartRelay(t, s.Address)
 	h := s.host("key")
 	h.Auth.Port = relay.Address.Port()
@@ -110,9 +113,11 @@ func TestLimitOfSilentHost(t *testing.T) {
 	}
 }
 
-func TestWaitingIsTold(t *testing.T) {
+func testWaitingIsTold(t *testing.T, s *sshServer) {
+	s.Start(t, hosttest.Config{})
 	said := new(notices)
-	conn := patient(t, said)["ssh"]
+	var contacts []string
+	conn := said.patient(t, s.dialer(&contacts), s.host("key"))
 	told := func(cmd Command) []Waiting {
 		t.Helper()
 		said.all = nil

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/host/hosttest"
 )
 
 // lockable is a cluster whose first master is this machine.
@@ -17,6 +18,7 @@ func lockable(t *testing.T, dir string) *Cluster {
 	t.Helper()
 	c := site(t, 0, bare(t))
 	h := c.Hosts[0].Login
+	hosttest.Sudo(t)
 	h.Local = true
 	conn, err := new(host.Dialer).Dial(t.Context(), h)
 	if err != nil {

@@ -1,17 +1,15 @@
+//go:build sshd
+
 package host
 
 import (
 	"bytes"
 	"errors"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"golang.org/x/crypto/ssh"
 
 	"github.com/kubefile/kubefile/runner/host/hosttest"
 )
@@ -20,7 +18,7 @@ import (
 // where the machine has other users: admin may do everything with sudo and the
 // password, trusted without, and guest may not. All have the password "correct
 // horse".
-func startPasswordSSHD(t *testing.T, options ...string) *sshd {
+func startPasswordSSHD(t *testing.T, options ...string) *sshServer {
 	t.Helper()
 	hash, err := exec.Command("openssl", "passwd", "-6", "correct horse").Output()
 	if err != nil {
@@ -44,9 +42,9 @@ func startPasswordSSHD(t *testing.T, options ...string) *sshd {
 		mode := map[string]string{"passwd": "644", "shadow": "600", "sudoers": "440"}[name]
 		script += "chmod " + mode + " '" + dir + "/" + name + "' && mount --bind '" + dir + "/" + name + "' /etc/" + name + " && "
 	}
-	s := &sshd{hosttest.New(t)}
-	s.Prefix = []string{"unshare", "--mount", "sh", "-c", script + `exec "$@"`, "sh"}
-	s.Start(t, append(options, "UsePAM yes", "PasswordAuthentication yes", "AllowUsers root admin trusted guest")...)
+	prefix := []string{"unshare", "--mount", "sh", "-c", script + `exec "$@"`, "sh"}
+	s := &sshServer{Server: hosttest.NewOpenSSH(t, prefix, append(options, "UsePAM yes", "PasswordAuthentication yes", "AllowUsers root admin trusted guest")...)}
+	s.Start(t, hosttest.Config{})
 	return s
 }
 
@@ -130,61 +128,4 @@ func TestHostWithoutSudo(t *testing.T) {
 	var contacts []string
 	_, err := s.dialer(&contacts).Dial(t.Context(), h)
 	checkProblem(t, err, h, "is not root, and there is no sudo; log in as root (-u root), or install sudo")
-}
-
-// TestOrderOfLogins has a server that only watches: a key that was named comes
-// first, a password that was given before keys that were not.
-func TestOrderOfLogins(t *testing.T) {
-	s := &sshd{hosttest.New(t)}
-	t.Setenv("HOME", s.Dir)
-	hostKey := hosttest.WriteKey(t, s.File("other_host_key"), "")
-	for _, test := range []struct {
-		key, want string
-	}{
-		{s.File("key"), "none publickey password keyboard-interactive"},
-		{"", "none password keyboard-interactive"},
-	} {
-		var tried []string
-		config := &ssh.ServerConfig{
-			NoClientAuth: false,
-			MaxAuthTries: 10,
-			PublicKeyCallback: func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
-				return nil, errors.New("no")
-			},
-			PasswordCallback: func(ssh.ConnMetadata, []byte) (*ssh.Permissions, error) { return nil, errors.New("no") },
-			KeyboardInteractiveCallback: func(_ ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-				if answers, err := ask("", "", []string{"Token: "}, []bool{true}); err != nil || answers[0] != "" {
-					t.Errorf("a question with echo was answered: %q, %v", answers, err)
-				}
-				return nil, errors.New("no")
-			},
-			AuthLogCallback: func(_ ssh.ConnMetadata, method string, _ error) {
-				if len(tried) == 0 || tried[len(tried)-1] != method {
-					tried = append(tried, method)
-				}
-			},
-		}
-		config.AddHostKey(hostKey)
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		served := make(chan struct{})
-		go func() {
-			defer close(served)
-			if conn, err := listener.Accept(); err == nil {
-				ssh.NewServerConn(conn, config)
-				io.Copy(io.Discard, conn)
-			}
-		}()
-		h := Host{Address: s.Address.Addr(), Auth: Auth{KeyFile: test.key, Password: "correct horse", Port: listener.Addr().(*net.TCPAddr).AddrPort().Port()}}
-		d := &Dialer{PinFile: s.File("pins"), FirstContact: func(Host, string, string) error { return nil }}
-		_, err = d.Dial(t.Context(), h)
-		checkProblem(t, err, h, "refused")
-		listener.Close()
-		<-served
-		if strings.Join(tried, " ") != test.want {
-			t.Errorf("key %q: tried %q", test.key, tried)
-		}
-	}
 }
