@@ -50,11 +50,15 @@ lint: ## gofmt, go vet, staticcheck, shellcheck
 	@$(MAKE) --no-print-directory tools TOOLS=staticcheck
 	@integration/repository/lint.sh $(TAGS)
 
+# Installs the Debian packages that are missing.
+NEED := @bash -c '. integration/hosts/packages.sh; need "$$@"' need
+
 # Concurrent packages.
-RACE := registryproxy runner/agent runner/balancer runner/phase
+RACE := registryproxy runner/agent runner/balancer runner/host/hosttest runner/phase
 
 .PHONY: race
-race: packages ## Unit tests of concurrent packages with the race detector (needs a C compiler)
+race: ## Unit tests of concurrent packages with the race detector (needs a C compiler)
+	$(NEED) gcc libc6-dev
 	CGO_ENABLED=1 $(GOTEST) -race $(RACE:%=./%/...)
 
 FUZZ := 3
@@ -67,9 +71,19 @@ fuzz: ## Every fuzz target for FUZZ seconds
 tools-test: ## Unit tests of the program that compiles the lab's tools
 	cd integration/tools && $(GOTEST) ./...
 
+.PHONY: sshd
+sshd: ## Logins through OpenSSH, PAM and sudo (Debian, root)
+	$(NEED) openssh-server openssh-client sudo openssl
+	$(GOTEST) -count=1 -tags sshd ./runner/host/...
+
+.PHONY: kubeadm
+kubeadm: ## Configurations that the real kubeadm has to accept
+	@$(MAKE) --no-print-directory tools TOOLS=kubeadm
+	$(GOTEST) -count=1 -tags kubeadm ./runner/kubeadm
+
 .PHONY: integration
 integration: up ## Builds on real BuildKits and registries
-	$(GOTEST) -count=1 -timeout 20m ./integration/build/...
+	$(GOTEST) -count=1 -timeout 20m -tags lab ./integration/build/... ./integration/lab/... ./integration/upstream/...
 
 .PHONY: e2e
 e2e: up packages ## Clusters on hosts with systemd
@@ -87,7 +101,7 @@ test: ## All of the tests above, side by side; installs and compiles what they n
 # What the tests use of the machine: a C compiler, a real sshd and sudo with their helpers.
 .PHONY: packages
 packages:
-	@bash -c '. integration/hosts/packages.sh; need gcc libc6-dev openssh-server openssh-client sudo openssl procps curl iproute2 kmod e2fsprogs bc'
+	$(NEED) gcc libc6-dev openssh-server openssh-client sudo openssl procps curl iproute2 kmod e2fsprogs bc
 
 ## Long tests
 
@@ -98,7 +112,7 @@ SEED := 0
 
 .PHONY: soak
 soak: up ## Random builds against Docker's own frontend for SOAK
-	go test -count=1 -timeout 0 -v -run '^TestCopyIsDockers$$' ./integration/build -args -soak $(SOAK) -seed $(SEED)
+	go test -count=1 -timeout 0 -v -tags lab -run '^TestCopyIsDockers$$' ./integration/build -args -soak $(SOAK) -seed $(SEED)
 
 .PHONY: bench
 bench: up ## The figures of the README, as ratios within one run (needs the hosts for itself)

@@ -1,3 +1,5 @@
+//go:build lab
+
 // Package build tests the frontend against a real BuildKit, registry and stand-in for the public registries: the lab that "make up"
 // starts.
 package build

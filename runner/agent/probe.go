@@ -23,7 +23,7 @@ import (
 // Probe is what a host is asked to reach.
 type Probe struct {
 	Service string `json:"service"`       // address and port of the API's service
-	DNS     string `json:"dns,omitempty"` // address of the cluster's DNS; empty: nothing is looked up
+	DNS     string `json:"dns,omitempty"` // address of the cluster's DNS, with a port other than 53; empty: nothing is looked up
 	Name    string `json:"name,omitempty"`
 }
 
@@ -103,8 +103,11 @@ func reason(err error) string {
 // lookup asks the DNS for a name, which has to be the address of the service.
 func lookup(ctx context.Context, server, name string, want netip.Addr) error {
 	var dialer net.Dialer
+	if _, err := netip.ParseAddrPort(server); err != nil {
+		server = net.JoinHostPort(server, "53")
+	}
 	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return dialer.DialContext(ctx, network, net.JoinHostPort(server, "53"))
+		return dialer.DialContext(ctx, network, server)
 	}}
 	network := "ip4"
 	if want.Is6() {

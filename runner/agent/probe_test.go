@@ -82,12 +82,12 @@ func TestNetworksOfPods(t *testing.T) {
 	}
 }
 
-// serveDNS answers every question with an IPv4 address or an error (RFC 1035), at 53 of an address of loopback, until the test ends.
-func serveDNS(t *testing.T, at string, answer [4]byte, code byte) {
+// serveDNS answers every question with an IPv4 address or an error (RFC 1035), at the address that it returns, until the test ends.
+func serveDNS(t *testing.T, answer [4]byte, code byte) string {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", net.JoinHostPort(at, "53"))
+	conn, err := net.ListenPacket("udp", "127.0.77.53:0")
 	if err != nil {
-		t.Fatal("this test needs port 53 of loopback, and so root: ", err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
 	go func() {
@@ -106,6 +106,7 @@ func serveDNS(t *testing.T, at string, answer [4]byte, code byte) {
 			conn.WriteTo(reply, from)
 		}
 	}()
+	return conn.LocalAddr().String()
 }
 
 func TestProbe(t *testing.T) {
@@ -120,20 +121,19 @@ func TestProbe(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed.Close()
-	serveDNS(t, "127.0.77.53", [4]byte{127, 0, 77, 1}, 0)
-	serveDNS(t, "127.0.77.54", [4]byte{10, 9, 9, 9}, 0)
-	serveDNS(t, "127.0.77.55", [4]byte{}, 2)
+	right, other := serveDNS(t, [4]byte{127, 0, 77, 1}, 0), serveDNS(t, [4]byte{10, 9, 9, 9}, 0)
+	failing := serveDNS(t, [4]byte{}, 2)
 	const name = "kubernetes.default.svc.cluster.local"
 	tg := target(t, local(t, "10.0.0.2"), false)
 	for _, test := range []struct {
 		probe           Probe
 		service, lookup string
 	}{
-		{Probe{Service: service, DNS: "127.0.77.53", Name: name}, "", ""},
+		{Probe{Service: service, DNS: right, Name: name}, "", ""},
 		{Probe{Service: service}, "", ""},
-		{Probe{Service: closed.Addr().String(), DNS: "127.0.77.53", Name: name}, "connection refused", ""},
-		{Probe{Service: service, DNS: "127.0.77.54", Name: name}, "", "answers [10.9.9.9], the API is at 127.0.77.1"},
-		{Probe{Service: service, DNS: "127.0.77.55", Name: name}, "", "server misbehaving"},
+		{Probe{Service: closed.Addr().String(), DNS: right, Name: name}, "connection refused", ""},
+		{Probe{Service: service, DNS: other, Name: name}, "", "answers [10.9.9.9], the API is at 127.0.77.1"},
+		{Probe{Service: service, DNS: failing, Name: name}, "", "server misbehaving"},
 		{Probe{Service: service, DNS: "127.0.77.56", Name: name}, "", "connection refused"},
 	} {
 		got, err := tg.Probe(t.Context(), test.probe)
