@@ -46,8 +46,8 @@ unit: ## Unit tests: go test ./... (needs Go only, no root)
 	$(GOTEST) ./...
 
 .PHONY: lint
-lint: ## gofmt, go vet, staticcheck, shellcheck
-	@$(MAKE) --no-print-directory tools TOOLS=staticcheck
+lint: ## gofmt, go vet, staticcheck, go mod tidy, actionlint, shellcheck
+	@$(MAKE) --no-print-directory tools TOOLS="staticcheck actionlint"
 	@integration/repository/lint.sh $(TAGS)
 
 # Installs the Debian packages that are missing.

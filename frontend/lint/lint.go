@@ -30,9 +30,13 @@ type Rule struct {
 // report is told of one place. A pattern narrows it down to the first match in a line of the instruction; empty is all of it.
 type report func(at kubefile.Place, pattern, message string)
 
-// RuleName, IsDeprecated and IsExperimental are for BuildKit's linter.
-func (r Rule) RuleName() string     { return r.Name }
-func (r Rule) IsDeprecated() bool   { return false }
+// RuleName returns the name for BuildKit's linter.
+func (r Rule) RuleName() string { return r.Name }
+
+// IsDeprecated reports to BuildKit's linter that every rule is in use.
+func (r Rule) IsDeprecated() bool { return false }
+
+// IsExperimental reports to BuildKit's linter that every rule is on without being asked for.
 func (r Rule) IsExperimental() bool { return false }
 
 // Run warns of one place.

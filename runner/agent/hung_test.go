@@ -15,7 +15,7 @@ import (
 )
 
 // hang makes the agent of a target stop when it receives a layer: while the file is there that is returned.
-func (tg *Target) hang(t *testing.T, until string) {
+func hang(t *testing.T, tg *Target, until string) {
 	t.Helper()
 	// The script stops after it has read something: a disk that hangs lets the first bytes through.
 	script := fmt.Sprintf("#!/bin/sh\nif [ \"$2\" = put-blob ] && [ -e %[2]s ]; then head -c 1000 >/dev/null; %[3]s kill -STOP $$; fi\nexec %[1]s \"$@\"\n",
@@ -44,7 +44,7 @@ func bigLayers(t *testing.T) []sourcetest.Layer {
 func TestOneHungHost(t *testing.T) {
 	overSSH, _ := dial(t)
 	hung, second, third := target(t, overSSH, false), target(t, local(t, "10.0.0.2"), false), target(t, local(t, "10.0.0.3"), false)
-	hung.hang(t, "")
+	hang(t, &hung, "")
 	art := artifact(t, bigLayers(t)...)
 	meter := newMeter()
 	_, err := Send(t.Context(), art, []Target{hung, second, third}, SendOptions{Progress: meter, Stall: time.Second})
@@ -63,7 +63,7 @@ func TestOneHungHost(t *testing.T) {
 func TestHostThatHangsOnce(t *testing.T) {
 	overSSH, _ := dial(t)
 	hung, second := target(t, overSSH, false), target(t, local(t, "10.0.0.2"), false)
-	hung.hang(t, "rm "+hung.path+".hangs;")
+	hang(t, &hung, "rm "+hung.path+".hangs;")
 	art := artifact(t, bigLayers(t)...)
 	if _, err := Send(t.Context(), art, []Target{hung, second}, SendOptions{Stall: time.Second}); err != nil {
 		t.Fatal(err)

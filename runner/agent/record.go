@@ -13,7 +13,7 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 )
 
-// RecordFile, in the cluster's directory, holds the host's [Record].
+// RecordFile is the file in the cluster's directory that holds the host's [Record].
 const RecordFile = "record.json"
 
 // What a run begins on a host, see [Client.Begin].

@@ -79,9 +79,9 @@ func isPlugin(name string) bool {
 }
 
 // configs are those for the image at hand: that for an application is not for an image without it.
-func (p *Cluster) configs() []config.Config {
-	return slices.DeleteFunc(slices.Clone(p.Site.Configs), func(c config.Config) bool {
-		return c.App != "" && !slices.ContainsFunc(p.Artifact.Description.Apps, func(a imagespec.App) bool { return a.Name == c.App })
+func (c *Cluster) configs() []config.Config {
+	return slices.DeleteFunc(slices.Clone(c.Site.Configs), func(doc config.Config) bool {
+		return doc.App != "" && !slices.ContainsFunc(c.Artifact.Description.Apps, func(a imagespec.App) bool { return a.Name == doc.App })
 	})
 }
 
