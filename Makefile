@@ -98,9 +98,8 @@ test: ## All of the tests above, side by side; installs and compiles what they n
 	@go build -o _out/stages ./integration/stages
 	@_out/stages $(STAGES)
 
-# What the tests use of the machine: a C compiler, a real sshd and sudo with their helpers.
 .PHONY: packages
-packages:
+packages: ## Install the Debian packages that tests need: a C compiler, sshd, sudo (Debian, root)
 	$(NEED) gcc libc6-dev openssh-server openssh-client sudo openssl procps curl iproute2 kmod e2fsprogs bc
 
 ## Long tests

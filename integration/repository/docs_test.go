@@ -1,56 +1,135 @@
 package repository
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// documents are those whose command lines a reader types.
-var documents = []string{
-	"README.md", "docs/operations.md", "docs/troubleshooting.md", "docs/kubefile.md", "docs/clusterfile.md", "docs/plugins.md", "docs/discovery.md",
-	"docs/rules/README.md", "examples/kubernetes/README.md", "examples/dashboard/README.md", "examples/redis/README.md",
-	"examples/mysql-cluster/README.md", "examples/web/README.md",
+// documents returns the pages of the repository: every tracked place for text, but not what tests read.
+func documents(t *testing.T, root string) (names []string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		base := d.Name()
+		if d.IsDir() && name != root && base != ".github" && (strings.HasPrefix(base, ".") || slices.Contains([]string{"_out", "bin", "dist", "testdata", "inputs"}, base)) {
+			return filepath.SkipDir
+		}
+		if !d.IsDir() && strings.HasSuffix(base, ".md") {
+			rel, err := filepath.Rel(root, name)
+			if err != nil {
+				return err
+			}
+			names = append(names, filepath.ToSlash(rel))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(names) < 30 {
+		t.Fatalf("only %d documents seen: %q", len(names), names)
+	}
+	return names
 }
 
-// TestDocumentsNameWhatExists checks every make target, every command and flag of sealer-run, and every link of the documents.
+var (
+	makeCommand   = regexp.MustCompile("(?m)(?:^    |`|&& )make ([a-zA-Z=][^`\n]*)")
+	testLine      = regexp.MustCompile("(?m)(?:^    |`)((?:[A-Z_]+=\\S+ )*go (?:-C \\S+ )?test [^`\n]*)")
+	runnerCommand = regexp.MustCompile("(?m)(?:^    |`)sealer-run ([^`\n]*)")
+	relativeLink  = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)|(?m)^\[[^\]]+\]: ([^#:\s]+)$`)
+)
+
+// TestDocumentsNameWhatExists checks every make target, every test, every command and flag of sealer-run, and every link of the documents.
 func TestDocumentsNameWhatExists(t *testing.T) {
 	root := repositoryRoot(t)
-	makefile := read(t, filepath.Join(root, "Makefile"))
-	binary := filepath.Join(t.TempDir(), "sealer-run")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, module+"/cmd/sealer-run").CombinedOutput(); err != nil {
+	targets := readMakefile(t)
+	help := helpTexts{binary: filepath.Join(t.TempDir(), "sealer-run"), texts: map[string]string{}}
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", help.binary, module+"/cmd/sealer-run").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	checked := 0
-	for _, name := range documents {
+	checked := map[string]int{}
+	for _, name := range documents(t, root) {
 		text := read(t, filepath.Join(root, name))
-		for _, match := range regexp.MustCompile("(?m)(?:^    |`)make ([a-z-]+)").FindAllStringSubmatch(text, -1) {
-			checked++
-			if !regexp.MustCompile(`(?m)^` + match[1] + `:`).MatchString(makefile) {
-				t.Errorf("%s: there is no make target %s", name, match[1])
+		for _, match := range makeCommand.FindAllStringSubmatch(text, -1) {
+			checked["make"]++
+			for _, problem := range targets.checkMake(commandWords(match[1])) {
+				t.Errorf("%s: make %s: %s", name, match[1], problem)
 			}
 		}
-		for _, match := range regexp.MustCompile("(?m)(?:^    |`)sealer-run ([^`\n]*)").FindAllStringSubmatch(text, -1) {
-			checked++
-			checkCommand(t, name, binary, match[1])
+		for _, match := range testLine.FindAllStringSubmatch(text, -1) {
+			checked["go test"]++
+			command, err := parseTestCommand(commandWords(match[1]))
+			if err != nil {
+				t.Errorf("%s: %s: %v", name, match[1], err)
+				continue
+			}
+			for _, problem := range command.check(t, root) {
+				t.Errorf("%s: %s: %s", name, match[1], problem)
+			}
 		}
-		for _, match := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(text, -1) {
-			checked++
-			if _, err := os.Stat(filepath.Join(root, filepath.Dir(name), match[1])); err != nil {
+		for _, match := range runnerCommand.FindAllStringSubmatch(text, -1) {
+			checked["sealer-run"]++
+			help.checkCommand(t, name, match[1])
+		}
+		for _, match := range relativeLink.FindAllStringSubmatch(text, -1) {
+			checked["link"]++
+			if _, err := os.Stat(filepath.Join(root, filepath.Dir(name), match[1]+match[2])); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 	}
-	if checked < 25 {
-		t.Errorf("only %d commands and links seen: the patterns no longer fit the documents", checked)
+	for what, least := range map[string]int{"make": 15, "go test": 8, "sealer-run": 40, "link": 60} {
+		if checked[what] < least {
+			t.Errorf("only %d of %s seen, want %d: the patterns no longer fit the documents", checked[what], what, least)
+		}
 	}
 }
 
+// word is a part of a command line between blanks that are not inside quotes.
+var word = regexp.MustCompile(`(?:"[^"]*"|'[^']*'|[^\s"'])+`)
+
+// commandWords are the words of a command line up to a comment or the next command.
+func commandWords(line string) []string {
+	words := word.FindAllString(line, -1)
+	end := slices.IndexFunc(words, func(w string) bool {
+		return strings.HasPrefix(w, "#") || slices.Contains([]string{"&&", "||", "|", ";", ">"}, w)
+	})
+	if end >= 0 {
+		words = words[:end]
+	}
+	return words
+}
+
+// helpTexts are what a program prints for --help, by command.
+type helpTexts struct {
+	binary string
+	texts  map[string]string
+}
+
+var runnerCommands = regexp.MustCompile(`^(apply|plan|gen|delete|status|kubeconfig|inspect|images|version|verify)$`)
+
+func (h helpTexts) of(t *testing.T, command string) string {
+	t.Helper()
+	if h.texts[command] == "" {
+		out, err := exec.CommandContext(t.Context(), h.binary, command, "--help").CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		h.texts[command] = string(out)
+	}
+	return h.texts[command]
+}
+
 // checkCommand asks the program itself which flags the command has.
-func checkCommand(t *testing.T, document, binary, line string) {
+func (h helpTexts) checkCommand(t *testing.T, document, line string) {
 	t.Helper()
 	line, _, _ = strings.Cut(line, "#")
 	words := strings.Fields(line)
@@ -58,15 +137,12 @@ func checkCommand(t *testing.T, document, binary, line string) {
 	switch {
 	case len(words) == 0:
 		return
-	case regexp.MustCompile(`^(apply|plan|gen|delete|status|kubeconfig|inspect|images)$`).MatchString(words[0]):
+	case runnerCommands.MatchString(words[0]):
 		command = words[0]
 	}
-	help, err := exec.CommandContext(t.Context(), binary, command, "--help").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, help)
-	}
+	help := h.of(t, command)
 	for _, word := range words {
-		if regexp.MustCompile(`^--?[a-z]`).MatchString(word) && !regexp.MustCompile(`(^|[\s,])`+regexp.QuoteMeta(word)+`[\s,=]`).Match(help) {
+		if regexp.MustCompile(`^--?[a-z]`).MatchString(word) && !regexp.MustCompile(`(^|[\s,])`+regexp.QuoteMeta(word)+`[\s,=]`).MatchString(help) {
 			t.Errorf("%s: sealer-run %s has no flag %s", document, command, word)
 		}
 	}
