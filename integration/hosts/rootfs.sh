@@ -1,34 +1,37 @@
 #!/usr/bin/env bash
-# rootfs.sh: makes the hosts' disk template from Debian packages, once per recipe, and prints its path.
+# rootfs.sh RELEASE [PACKAGE,...] makes the disk template of hosts with this release of Debian and these packages in addition,
+# once per recipe, and prints its directory. rootfs.sh keys prints the directory of the keys that log in.
 #
-# A template is a sparse ext4 image in the cache; a host's disk is a sparse copy of it. A directory shared with the
-# machine would show the kubelet the machine's own disk, and with it DiskPressure.
+# A template is a sparse ext4 image in the cache; a host's disk is a clone of it. A directory shared with the machine would
+# show the kubelet the machine's own disk, and with it DiskPressure.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${KUBEFILE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kubefile}
 disk_size=30G
+release=$1 extra=${2:-}
 
 # What a bare Debian server has or kubeadm asks for; no container runtime, no Kubernetes.
 packages=systemd,systemd-sysv,dbus,openssh-server,iptables,nftables,iproute2,conntrack,ethtool,socat,kmod,procps,curl
 packages+=,ca-certificates,util-linux,mount,ebtables,tar,gzip,iputils-ping,less,libseccomp2,sudo,netbase,hostname,libpam-modules
 
 keys=$cache/rootfs/keys
-recipe=$(cat "$here/rootfs.sh" "$here/lab-init" | sha256sum | cut -c1-12)
-root=$cache/rootfs/$recipe
+recipe=$({ cat "$here/rootfs.sh" "$here/lab-init" "$here/lab-host-keys"; echo "$extra"; } | sha256sum | cut -c1-12)
+root=$cache/rootfs/$release-$recipe
 
 # One plain and one encrypted key, made once per machine: a private key has no place in a repository.
 make_keys() {
-  [ -f "$keys/id_encrypted.pub" ] && return
-  mkdir -p "$keys"
-  rm -f "$keys"/id_*
-  ssh-keygen -q -t ed25519 -N '' -C lab -f "$keys/id_lab"
-  ssh-keygen -q -t ed25519 -N lab-pass -C lab-encrypted -f "$keys/id_encrypted"
+  local tmp=$keys.tmp.$$
+  [ ! -d "$keys" ] || return 0
+  mkdir -p "$tmp"
+  ssh-keygen -q -t ed25519 -N '' -C lab -f "$tmp/id_lab"
+  ssh-keygen -q -t ed25519 -N lab-pass -C lab-encrypted -f "$tmp/id_encrypted"
+  mv -T "$tmp" "$keys" 2> /dev/null || rm -rf "$tmp" # another lab was faster
 }
 
 units_without_hardware() {
   printf '%s\n' systemd-udevd.service systemd-udevd-kernel.socket systemd-udevd-control.socket systemd-udev-trigger.service \
     systemd-networkd.service systemd-resolved.service getty.target console-getty.service autovt@.service apt-daily.timer \
-    apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer systemd-timesyncd.service \
+    apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer e2scrub_reap.service systemd-timesyncd.service \
     sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount dev-mqueue.mount systemd-modules-load.service
 }
 
@@ -52,11 +55,13 @@ configure() {
   cat "$keys"/id_*.pub > "$r/root/.ssh/authorized_keys"
   chmod 600 "$r/root/.ssh/authorized_keys"
   printf 'PermitRootLogin yes\nPasswordAuthentication yes\nUseDNS no\n' > "$r/etc/ssh/sshd_config.d/lab.conf"
-  # Each host makes host keys of its own at its first boot, as an installed machine does.
+  # Each host makes host keys of its own at its first boot, as an installed machine does. None is RSA: that takes longer than
+  # the rest of the boot.
   rm -f "$r"/etc/ssh/ssh_host_*
   mkdir -p "$r/etc/systemd/system/ssh.service.d"
-  printf '[Service]\nExecStartPre=\nExecStartPre=/usr/bin/ssh-keygen -A\nExecStartPre=/usr/sbin/sshd -t\n' \
+  printf '[Service]\nExecStartPre=\nExecStartPre=/usr/local/sbin/lab-host-keys\nExecStartPre=/usr/sbin/sshd -t\n' \
     > "$r/etc/systemd/system/ssh.service.d/host-keys.conf"
+  install -m755 "$here/lab-host-keys" "$r/usr/local/sbin/lab-host-keys"
   : > "$r/etc/machine-id"
   rm -f "$r/var/lib/dbus/machine-id"
   for unit in $(units_without_hardware); do ln -sfn /dev/null "$r/etc/systemd/system/$unit"; done
@@ -74,29 +79,47 @@ configure() {
   printf 'root:lab-root\nops:lab-ops\nnosudo:lab-nosudo\n' | chroot "$r" chpasswd
 }
 
+# sources prints the machine's package sources with the release of the host in place of its own.
+sources() {
+  local file own
+  # shellcheck source=/dev/null
+  own=$(. /etc/os-release && echo "$VERSION_CODENAME")
+  for file in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do [ ! -e "$file" ] || break; done
+  sed "s/\b$own\b/$release/g" "$file"
+}
+
 build() {
-  local tmp=$root.tmp.$$ sources
+  local tmp=$root.tmp.$$
   trap 'umount -q "'"$tmp"'/mnt" 2> /dev/null || true; rm -rf "'"$tmp"'"' EXIT
   mkdir -p "$tmp/mnt"
-  for sources in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do [ -e "$sources" ] && break; done
   truncate -s "$disk_size" "$tmp/disk.img"
-  mkfs.ext4 -q -m 0 -E lazy_itable_init=1,lazy_journal_init=1,nodiscard "$tmp/disk.img"
-  mount -o loop "$tmp/disk.img" "$tmp/mnt"
+  # Fewer inodes than usual: their tables would be most of the template.
+  mkfs.ext4 -q -m 0 -N 500000 -E lazy_itable_init=1,lazy_journal_init=1,nodiscard "$tmp/disk.img"
+  mount -o loop,noinit_itable "$tmp/disk.img" "$tmp/mnt"
   # mmdebstrap wants an empty directory: lost+found comes back with the first fsck
   rmdir "$tmp/mnt/lost+found"
-  mmdebstrap --quiet --variant=minbase --mode=root --include="$packages" --aptopt='Apt::Install-Recommends "false"' \
-    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-    --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$tmp/mnt" "$sources" >&2
+  sources | mmdebstrap --quiet --variant=minbase --mode=root --include="$packages${extra:+,$extra}" \
+    --aptopt='Apt::Install-Recommends "false"' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' "$release" "$tmp/mnt" - >&2
   configure "$tmp/mnt"
   umount "$tmp/mnt"
   rmdir "$tmp/mnt"
-  mkdir -p "$(dirname "$root")"
   mv -T "$tmp" "$root" 2> /dev/null || [ -f "$root/disk.img" ] # another clone was faster
 }
 
 # shellcheck source=packages.sh
 . "$here/packages.sh"
-need mmdebstrap e2fsprogs util-linux kmod openssh-client
-make_keys
-[ -f "$root/disk.img" ] || build
+mkdir -p "$cache/rootfs"
+if [ "$release" = keys ]; then
+  need openssh-client
+  make_keys
+  echo "$keys"
+  exit
+fi
+if [ ! -f "$root/disk.img" ]; then
+  need mmdebstrap e2fsprogs util-linux kmod openssh-client
+  make_keys
+  echo "making the template of $release hosts${extra:+ with $extra}" >&2
+  build
+fi
 echo "$root"

@@ -1,0 +1,2 @@
+#!/bin/bash
+# the hostname is localhost (lab.sh names the host)
