@@ -13,7 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/containerd/containerd/v2/pkg/archive"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	"github.com/moby/buildkit/frontend/gateway/client"
 )
@@ -91,7 +90,7 @@ func (i Image) Unpack(tb testing.TB) string {
 	tb.Helper()
 	dir := tb.TempDir()
 	for _, content := range i.Layers {
-		if _, err := archive.Apply(tb.Context(), dir, bytes.NewReader(content), archive.WithNoSameOwner()); err != nil {
+		if err := extract(tb.Context(), dir, bytes.NewReader(content)); err != nil {
 			tb.Fatal(err)
 		}
 	}

@@ -1,6 +1,7 @@
 package gatewaytest
 
 import (
+	"archive/tar"
 	"context"
 	"fmt"
 	"io"
@@ -66,10 +67,22 @@ func apply(ctx context.Context, l layer, dir string) error {
 		return err
 	}
 	defer r.Close()
-	if _, err := archive.Apply(ctx, dir, r, archive.WithNoSameOwner()); err != nil {
+	if err := extract(ctx, dir, r); err != nil {
 		return fmt.Errorf("unpacking a layer: %w", err)
 	}
 	return nil
+}
+
+// extract unpacks an archive as any user can: the files are the user's own, and readable.
+func extract(ctx context.Context, dir string, r io.Reader) error {
+	_, err := archive.Apply(ctx, dir, r, archive.WithNoSameOwner(), archive.WithFilter(func(h *tar.Header) (bool, error) {
+		h.Mode |= 0o400
+		if h.Typeflag == tar.TypeDir {
+			h.Mode |= 0o700
+		}
+		return true, nil
+	}))
+	return err
 }
 
 // copy returns a directory of its own with the files of f, which an operation may change.

@@ -1,12 +1,14 @@
-// Package gatewaytest is BuildKit's gateway for frontend tests, inside the test's process: it evaluates the build graphs of a frontend in
-// temporary directories, with the code that BuildKit itself uses to copy files and to read and write layers.
+// Package gatewaytest is BuildKit's gateway for frontend tests, inside the test's process. It
+// evaluates the build graphs of a frontend in temporary directories, with the code that BuildKit
+// itself uses to copy files and to read and write layers.
 //
-// What it evaluates: local directories, images and blobs of a [Registry], file operations, merges, diffs, and the programs that a test gives
-// it. As a daemon does, it reads no more layers of an image than a step needs, keeps every result, and refuses an operation whose capability
-// it does not have.
+// It evaluates local directories, images and blobs of a [Registry], file operations, merges, diffs,
+// and the programs that a test gives it. As a daemon does, it reads no more layers of an image than
+// a step needs, keeps every result, and refuses an operation whose capability it does not have.
 //
-// What it does not do: it has no containers, so a [Program] is a Go function that can read and write everything; files have no owners;
-// nothing is cached from one gateway to the next. Sources, attributes and mounts that it does not know are errors, never ignored.
+// It has no containers: a [Program] is a Go function that can read and write everything. Files have
+// no owners, and the user who runs the test can read them all. Nothing is cached from one gateway to
+// the next. Sources, attributes and mounts that it does not know are errors, and never ignored.
 package gatewaytest
 
 import (

@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/containerd/containerd/v2/pkg/archive"
 	"github.com/distribution/reference"
 	"github.com/klauspost/compress/gzip"
 	"github.com/moby/buildkit/solver/pb"
@@ -228,8 +227,7 @@ func unpack(ctx context.Context, file, dir string) (bool, error) {
 	if _, err := tar.NewReader(bytes.NewReader(data)).Next(); err != nil {
 		return false, nil
 	}
-	_, err = archive.Apply(ctx, dir, bytes.NewReader(data), archive.WithNoSameOwner())
-	return true, err
+	return true, extract(ctx, dir, bytes.NewReader(data))
 }
 
 // found is an image for a platform.
