@@ -79,7 +79,7 @@ func TestDependabotKnowsEveryModule(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(read(t, filepath.Join(root, ".github/dependabot.yml"))), &config); err != nil {
 		t.Fatal(err)
 	}
-	var got []string
+	var patterns []string
 	for _, update := range config.Updates {
 		if update.Ecosystem != "gomod" {
 			continue
@@ -87,15 +87,24 @@ func TestDependabotKnowsEveryModule(t *testing.T) {
 		if update.Directory != "" {
 			update.Directories = append(update.Directories, update.Directory)
 		}
-		got = append(got, update.Directories...)
+		patterns = append(patterns, update.Directories...)
 	}
-	var want []string
+	used := map[string]bool{}
 	for _, dir := range modules(t, root) {
-		want = append(want, path.Join("/", dir))
+		dir = path.Join("/", dir)
+		i := slices.IndexFunc(patterns, func(pattern string) bool {
+			ok, err := path.Match(pattern, dir)
+			return ok && err == nil
+		})
+		if i < 0 {
+			t.Errorf("no entry for the module in %s", dir)
+			continue
+		}
+		used[patterns[i]] = true
 	}
-	slices.Sort(got)
-	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		t.Errorf("got modules %q, want %q", got, want)
+	for _, pattern := range patterns {
+		if !used[pattern] {
+			t.Errorf("no module in %s", pattern)
+		}
 	}
 }
