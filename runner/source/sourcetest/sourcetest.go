@@ -99,14 +99,27 @@ func Embedded(tb testing.TB, images map[string]string) []Entry {
 	return entries
 }
 
-// Layout writes an OCI layout with one image for each platform ("linux/amd64"),
-// all of the same layers, into dir. More than one platform makes an index.
+// Layout writes an OCI layout with one cluster image for each architecture, all of
+// the same layers, into dir. More than one architecture makes an index.
 func Layout(tb testing.TB, dir string, architectures []string, layers ...Layer) ocispec.Descriptor {
+	tb.Helper()
+	return writeLayout(tb, dir, map[string]string{
+		imagespec.LabelKind: imagespec.KindCluster, imagespec.LabelKubernetesVersion: "v1.34.4",
+	}, architectures, layers)
+}
+
+// AppLayout is [Layout] with application images.
+func AppLayout(tb testing.TB, dir string, architectures []string, layers ...Layer) ocispec.Descriptor {
+	tb.Helper()
+	return writeLayout(tb, dir, map[string]string{imagespec.LabelKind: imagespec.KindApp}, architectures, layers)
+}
+
+func writeLayout(tb testing.TB, dir string, labels map[string]string, architectures []string, layers []Layer) ocispec.Descriptor {
 	tb.Helper()
 	must(tb, os.MkdirAll(filepath.Join(dir, "blobs", "sha256"), 0o755))
 	var manifests []ocispec.Descriptor
 	for _, architecture := range architectures {
-		d := writeImage(tb, dir, architecture, layers)
+		d := writeImage(tb, dir, labels, architecture, layers)
 		if len(architectures) > 1 {
 			d.Platform = &ocispec.Platform{OS: "linux", Architecture: architecture}
 		}
@@ -136,16 +149,13 @@ func Layout(tb testing.TB, dir string, architectures []string, layers ...Layer) 
 }
 
 // writeImage writes the blobs of an image for one architecture.
-func writeImage(tb testing.TB, dir, architecture string, layers []Layer) ocispec.Descriptor {
+func writeImage(tb testing.TB, dir string, labels map[string]string, architecture string, layers []Layer) ocispec.Descriptor {
 	config := ocispec.Image{
 		Platform: ocispec.Platform{OS: "linux", Architecture: architecture},
-		Config: ocispec.ImageConfig{Labels: map[string]string{
-			imagespec.LabelVersion:           imagespec.Version,
-			imagespec.LabelKind:              imagespec.KindCluster,
-			imagespec.LabelKubernetesVersion: "v1.34.4",
-		}},
-		RootFS: ocispec.RootFS{Type: "layers"},
+		Config:   ocispec.ImageConfig{Labels: maps.Clone(labels)},
+		RootFS:   ocispec.RootFS{Type: "layers"},
 	}
+	config.Config.Labels[imagespec.LabelVersion] = imagespec.Version
 	if lock := lockOf(tb, architecture, layers); lock != "" {
 		config.Config.Labels[imagespec.LabelImages] = lock
 	}
