@@ -44,7 +44,9 @@ var (
 	makeCommand   = regexp.MustCompile("(?m)(?:^    |`|&& )make ([a-zA-Z=][^`\n]*)")
 	testLine      = regexp.MustCompile("(?m)(?:^    |`)((?:[A-Z_]+=\\S+ )*go (?:-C \\S+ )?test [^`\n]*)")
 	runnerCommand = regexp.MustCompile("(?m)(?:^    |`)sealer-run ([^`\n]*)")
-	relativeLink  = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)|(?m)^\[[^\]]+\]: ([^#:\s]+)$`)
+	relativeLink  = regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
+	headingLine   = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	notInAnAnchor = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
 // TestDocumentsNameWhatExists checks every make target, every test, every command and flag of sealer-run, and every link of the documents.
@@ -81,9 +83,7 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 		}
 		for _, match := range relativeLink.FindAllStringSubmatch(text, -1) {
 			checked["link"]++
-			if _, err := os.Stat(filepath.Join(root, filepath.Dir(name), match[1]+match[2])); err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
+			checkLink(t, root, name, match[1], match[2])
 		}
 	}
 	for what, least := range map[string]int{"make": 15, "go test": 8, "sealer-run": 40, "link": 60} {
@@ -91,6 +91,28 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 			t.Errorf("only %d of %s seen, want %d: the patterns no longer fit the documents", checked[what], what, least)
 		}
 	}
+}
+
+// checkLink looks for the file that a page links to, and for the heading in it.
+func checkLink(t *testing.T, root, name, target, anchor string) {
+	t.Helper()
+	file := filepath.Join(root, name)
+	if target != "" {
+		file = filepath.Join(root, filepath.Dir(name), target)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Errorf("%s: %v", name, err)
+		return
+	}
+	if anchor == "" || !strings.HasSuffix(file, ".md") {
+		return
+	}
+	for _, match := range headingLine.FindAllStringSubmatch(read(t, file), -1) {
+		if anchor == strings.ReplaceAll(notInAnAnchor.ReplaceAllString(strings.ToLower(match[1]), ""), " ", "-") {
+			return
+		}
+	}
+	t.Errorf("%s: %s has no heading #%s", name, target, anchor)
 }
 
 // word is a part of a command line between blanks that are not inside quotes.
