@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -110,19 +111,57 @@ func (v *Inventory) keep(name string, data []byte) error {
 	return nil
 }
 
-// Check checks the store that the layers add up to, as [ValidateStore] does, against the lock, and that every image of the lock is there for
-// the platform.
+// Check checks the store that the layers add up to, as [Store.Check] does, against the lock, and that every image of the lock is there for
+// the platform. Its error names the first problems.
 func (v *Inventory) Check(ctx context.Context, lock *Lock, platform ocispec.Platform) error {
-	if err := NewStore(v.tree()).check(ctx, lock); err != nil {
+	found, err := v.Problems(ctx, lock, platform)
+	if err != nil {
 		return err
 	}
-	var missing []error
+	return firstOf(found)
+}
+
+// Problems returns everything that [Inventory.Check] finds. The error is why the store could not be checked to the end.
+func (v *Inventory) Problems(ctx context.Context, lock *Lock, platform ocispec.Platform) ([]error, error) {
+	found, err := NewStore(v.tree()).problems(ctx, lock)
+	if err != nil {
+		return found, err
+	}
 	for _, image := range lock.Images {
 		if !slices.ContainsFunc(image.Platforms, func(p LockedPlatform) bool { return fits(p.Platform, platform) }) {
-			missing = append(missing, fmt.Errorf("%s: %w: the lock does not list it for %s", image.Reference, ErrInvalid, FormatPlatform(platform)))
+			found = append(found, fmt.Errorf("%s: %w: the lock does not list it for %s", image.Reference, ErrInvalid, FormatPlatform(platform)))
 		}
 	}
-	return differences(missing)
+	return found, nil
+}
+
+// Unreferenced returns the blobs that no reference of the store leads to, sorted. [Inventory.Problems] has found that the store is complete.
+func (v *Inventory) Unreferenced() ([]digest.Digest, error) {
+	store, used := NewStore(v.tree()), map[digest.Digest]bool{}
+	references, err := store.References()
+	if err != nil {
+		return nil, err
+	}
+	for _, root := range references {
+		err := store.walk(root, func(d ocispec.Descriptor, below content) error {
+			used[d.Digest] = true
+			for _, blob := range below.blobs {
+				used[blob.Digest] = true
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	var unused []digest.Digest
+	for name := range v.files {
+		if blob, err := blobFromPath(name); err == nil && !used[blob] {
+			unused = append(unused, blob)
+		}
+	}
+	slices.Sort(unused)
+	return unused, nil
 }
 
 // fits compares os and architecture. A variant does not count: hosts of one run images for lower ones, too.

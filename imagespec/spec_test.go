@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/imagespec/storetest"
 )
 
 // examples returns the JSON examples of SPEC.md by the name after "```json".
@@ -92,7 +93,7 @@ func TestExamplesMakeAStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := imagespec.ValidateStore(t.Context(), store, lock); err != nil {
+	if err := storetest.Validate(t.Context(), store, lock); err != nil {
 		t.Error(err)
 	}
 	var size int64

@@ -139,7 +139,7 @@ func (s *Store) eachRef(dir string, visit func(full string, descriptor ocispec.D
 	return err
 }
 
-// Open opens a blob. The content is not hashed: [ValidateStore] does that, and whoever reads it knows the digest.
+// Open opens a blob. The content is not hashed: whoever reads it knows the digest.
 func (s *Store) Open(d digest.Digest) (fs.File, error) {
 	name, err := BlobPath(d)
 	if err != nil {

@@ -138,7 +138,7 @@ func TestStoreDoesNotLeaveItsRoot(t *testing.T) {
 	if _, err := imagespec.NewStore(fsys).Open(d); !errors.Is(err, imagespec.ErrInvalid) {
 		t.Errorf("a link was opened: %v", err)
 	}
-	if err := imagespec.ValidateStore(t.Context(), fsys, nil); !errors.Is(err, imagespec.ErrInvalid) {
+	if err := storetest.Validate(t.Context(), fsys, nil); !errors.Is(err, imagespec.ErrInvalid) {
 		t.Errorf("a link is valid: %v", err)
 	}
 	pipe := digest.FromString("pipe")

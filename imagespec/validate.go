@@ -5,96 +5,54 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// ValidateStore checks a whole embedded store (SPEC.md, section 4): nothing but regular files and directories is in it, every blob has
-// the digest that its name says, every reference leads to a manifest whose config and layers are there, and of every index at least
-// one child is. Where lock is not nil, store and lock must name the same references with the same digests. Every byte is read once.
-// It returns [ErrInvalid], or [ErrNotFound] for a blob that is missing.
-func ValidateStore(ctx context.Context, fsys fs.FS, lock *Lock) error {
-	if err := checkFiles(ctx, fsys); err != nil {
-		return err
-	}
-	return NewStore(fsys).check(ctx, lock)
-}
-
-// check checks everything but the bytes of blobs.
-func (s *Store) check(ctx context.Context, lock *Lock) error {
-	references, err := s.References()
+// Check checks a store (SPEC.md, section 4) but for the bytes of blobs, which whoever takes them in checks: every reference leads to a
+// manifest whose config and layers are there, and of every index at least one child is. Where lock is not nil, store and lock must name the
+// same references with the same digests. It returns [ErrInvalid], or [ErrNotFound] for a blob that is missing, and names the first problems.
+func (s *Store) Check(ctx context.Context, lock *Lock) error {
+	found, err := s.problems(ctx, lock)
 	if err != nil {
 		return err
+	}
+	return firstOf(found)
+}
+
+// problems returns everything that [Store.Check] finds.
+func (s *Store) problems(ctx context.Context, lock *Lock) ([]error, error) {
+	references, err := s.References()
+	if err != nil {
+		return nil, err
 	}
 	if len(references) > 0 {
 		if err := s.checkLayout(); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	held := make(map[string]map[digest.Digest]bool, len(references))
-	var incomplete []error
+	var found []error
 	for _, full := range slices.Sorted(maps.Keys(references)) {
 		if err := ctx.Err(); err != nil {
-			return err
+			return nil, err
 		}
-		if held[full], err = s.complete(references[full]); err != nil {
-			incomplete = append(incomplete, fmt.Errorf("%s: %w", full, err))
+		manifests, incomplete := s.complete(references[full])
+		if len(incomplete) == 0 {
+			held[full] = manifests
 		}
-	}
-	if err := differences(incomplete); err != nil {
-		return err
+		for _, err := range incomplete {
+			found = append(found, fmt.Errorf("%s: %w", full, err))
+		}
 	}
 	if lock == nil {
-		return nil
+		return found, nil
 	}
-	return lock.agree(references, held)
-}
-
-// checkFiles checks what the store is made of, and hashes the blobs.
-func checkFiles(ctx context.Context, fsys fs.FS) error {
-	return fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return fmt.Errorf("reading the store: %w", err)
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		switch {
-		case entry.IsDir():
-			return nil
-		case !entry.Type().IsRegular():
-			return fmt.Errorf("%s: %w: neither file nor directory", name, ErrInvalid)
-		case strings.HasPrefix(name, blobsDir+"/") && !hidden(name):
-			return checkBlob(fsys, name)
-		}
-		return nil
-	})
-}
-
-func checkBlob(fsys fs.FS, name string) error {
-	want, err := blobFromPath(name)
-	if err != nil {
-		return err
-	}
-	file, err := fsys.Open(name)
-	if err != nil {
-		return fmt.Errorf("reading the store: %w", err)
-	}
-	defer file.Close()
-	verifier := want.Verifier()
-	if _, err := io.Copy(verifier, file); err != nil {
-		return fmt.Errorf("reading the store: %w", err)
-	}
-	if !verifier.Verified() {
-		return fmt.Errorf("%s: %w: its bytes are damaged", name, ErrInvalid)
-	}
-	return nil
+	different, err := lock.disagreements(references, held)
+	return append(found, different...), err
 }
 
 func (s *Store) checkLayout() error {
@@ -115,37 +73,40 @@ func (s *Store) checkLayout() error {
 }
 
 // complete checks that everything below a reference is there, but for children of an index that are for other platforms. It returns
-// the manifests and indexes that are.
-func (s *Store) complete(root ocispec.Descriptor) (map[digest.Digest]bool, error) {
-	held := map[digest.Digest]bool{}
+// the manifests and indexes that are, and what is missing.
+func (s *Store) complete(root ocispec.Descriptor) (held map[digest.Digest]bool, missing []error) {
+	held = map[digest.Digest]bool{}
 	err := s.walk(root, func(d ocispec.Descriptor, below content) error {
 		held[d.Digest] = true
 		if isIndex(d.MediaType) && len(below.manifests) == 0 {
-			return fmt.Errorf("index %s: %w: none of its manifests is there", d.Digest, ErrInvalid)
+			missing = append(missing, fmt.Errorf("index %s: %w: none of its manifests is there", d.Digest, ErrInvalid))
 		}
 		for _, blob := range below.blobs {
 			size, err := s.Stat(blob.Digest)
-			if err != nil {
-				return fmt.Errorf("manifest %s: %w", d.Digest, err)
+			if err == nil && size != blob.Size {
+				err = fmt.Errorf("blob %s: %w: %d bytes, not %d", blob.Digest, ErrInvalid, size, blob.Size)
 			}
-			if size != blob.Size {
-				return fmt.Errorf("manifest %s: blob %s: %w: %d bytes, not %d", d.Digest, blob.Digest, ErrInvalid, size, blob.Size)
+			if err != nil {
+				missing = append(missing, fmt.Errorf("manifest %s: %w", d.Digest, err))
 			}
 		}
 		return nil
 	})
-	return held, err
+	if err != nil {
+		missing = append(missing, err)
+	}
+	return held, missing
 }
 
-// agree compares the lock with the references of a store and the manifests below them, and names every difference. A reference with tag and
+// disagreements compares the lock with the references of a store and the manifests below those that are complete. A reference with tag and
 // digest has a file for each.
-func (l *Lock) agree(references map[string]ocispec.Descriptor, held map[string]map[digest.Digest]bool) error {
+func (l *Lock) disagreements(references map[string]ocispec.Descriptor, held map[string]map[digest.Digest]bool) ([]error, error) {
 	listed := map[string]bool{}
 	var found []error
 	for _, image := range l.Images {
 		names, err := image.names()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, full := range names {
 			listed[full] = true
@@ -161,7 +122,7 @@ func (l *Lock) agree(references map[string]ocispec.Descriptor, held map[string]m
 				found = append(found, fmt.Errorf("%s: %w: media type %q in the lock, %q in the store", full, ErrInvalid, image.MediaType, descriptor.MediaType))
 			}
 			for _, p := range image.Platforms {
-				if !held[full][p.Digest] {
+				if manifests, complete := held[full]; complete && !manifests[p.Digest] {
 					found = append(found, fmt.Errorf("%s: %w: its manifest %s for %s is not in the store", full, ErrInvalid, p.Digest, p.Platform))
 				}
 			}
@@ -172,16 +133,16 @@ func (l *Lock) agree(references map[string]ocispec.Descriptor, held map[string]m
 			found = append(found, fmt.Errorf("%s: %w: in the store, but not in the lock", full, ErrInvalid))
 		}
 	}
-	return differences(found)
+	return found, nil
 }
 
-// maxDifferences bounds how many differences an error names.
-const maxDifferences = 20
+// maxProblems bounds how many problems an error names.
+const maxProblems = 20
 
-// differences joins errors of the same kind.
-func differences(found []error) error {
-	if more := len(found) - maxDifferences; more > 0 {
-		found = append(found[:maxDifferences:maxDifferences], fmt.Errorf("%w: and %d more", ErrInvalid, more))
+// firstOf joins the first problems.
+func firstOf(found []error) error {
+	if more := len(found) - maxProblems; more > 0 {
+		found = append(found[:maxProblems:maxProblems], fmt.Errorf("%w: and %d more", ErrInvalid, more))
 	}
 	return errors.Join(found...)
 }

@@ -51,7 +51,7 @@ func TestValidStores(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			made := storetest.New(t)
 			fill(made)
-			if err := imagespec.ValidateStore(t.Context(), rootOf(t, made), made.Lock); err != nil {
+			if err := storetest.Validate(t.Context(), rootOf(t, made), made.Lock); err != nil {
 				t.Error(err)
 			}
 			if err := streamed(t, made); err != nil {
@@ -172,7 +172,7 @@ func TestStoresThatAreRefused(t *testing.T) {
 			made := storetest.New(t)
 			image := made.Embed("quay.io/a:1", []byte("image"))
 			spoil(made, image)
-			err := imagespec.ValidateStore(t.Context(), rootOf(t, made), made.Lock)
+			err := storetest.Validate(t.Context(), rootOf(t, made), made.Lock)
 			if !errors.Is(err, imagespec.ErrInvalid) && !errors.Is(err, imagespec.ErrNotFound) {
 				t.Errorf("got %v", err)
 			}
@@ -190,7 +190,7 @@ func TestEveryDifferenceIsNamed(t *testing.T) {
 	made.Remove("refs/quay.io/b/_tags/1.json")
 	made.Lock.Images = append(made.Lock.Images, lockedManifest("quay.io/c:1", second.Index, second.Manifest))
 	for reader, err := range map[string]error{
-		"a directory": imagespec.ValidateStore(t.Context(), rootOf(t, made), made.Lock), "layers": streamed(t, made),
+		"a directory": storetest.Validate(t.Context(), rootOf(t, made), made.Lock), "layers": streamed(t, made),
 	} {
 		for _, want := range []string{"quay.io/hidden:1", "quay.io/b:1", "quay.io/c:1", "in the store, but not in the lock", "in the lock, but not in the store"} {
 			if err == nil || !strings.Contains(err.Error(), want) {
@@ -218,7 +218,7 @@ func TestValidationCanBeStopped(t *testing.T) {
 	made.Embed("quay.io/a:1", []byte("image"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := imagespec.ValidateStore(ctx, rootOf(t, made), made.Lock); !errors.Is(err, context.Canceled) {
+	if err := storetest.Validate(ctx, rootOf(t, made), made.Lock); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -248,7 +248,7 @@ func FuzzStore(f *testing.F) {
 			store[name] = &fstest.MapFile{Data: blob}
 		}
 		descriptor, err := imagespec.NewStore(store).Resolve("quay.io", "a", "1")
-		valid := imagespec.ValidateStore(t.Context(), store, nil) == nil
+		valid := storetest.Validate(t.Context(), store, nil) == nil
 		if valid && err != nil {
 			t.Fatalf("a valid store does not resolve: %v", err)
 		}
@@ -258,7 +258,7 @@ func FuzzStore(f *testing.F) {
 			t.Fatal(err)
 		}
 		store["refs/quay.io/a/_tags/1.json"] = &fstest.MapFile{Data: top}
-		if err := imagespec.ValidateStore(t.Context(), store, nil); err == nil {
+		if err := storetest.Validate(t.Context(), store, nil); err == nil {
 			if _, err := imagespec.NewStore(store).Resolve("quay.io", "a", digest.FromBytes(first).String()); err != nil {
 				t.Fatalf("a valid store does not find its own manifest: %v", err)
 			}

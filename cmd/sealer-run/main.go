@@ -44,6 +44,7 @@ func application() *cli.Command {
 			{Name: "status", Usage: "show nodes, and the images that were asked for", Flags: statusFlags(), Action: status},
 			{Name: "kubeconfig", Usage: "print the administrator's kubeconfig", Flags: siteFlags(), Action: kubeconfig},
 			{Name: "inspect", Usage: "show what a cluster image is", ArgsUsage: "IMAGE", Flags: inspectFlags(), Action: inspect},
+			verify(),
 			{Name: "images", Usage: "list the images in a cluster image", ArgsUsage: "IMAGE", Flags: imagesFlags(), Action: images},
 			commandline.VersionCommand(agent.Protocol),
 			registry(),

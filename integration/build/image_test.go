@@ -24,6 +24,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/imagespec/storetest"
 )
 
 // image is one platform of an image as it is in a registry.
@@ -210,7 +211,7 @@ func (i image) checkStore(t *testing.T, references ...string) {
 	if !slices.Equal(locked, references) {
 		t.Fatalf("embedded are\n%q, wanted\n%q", locked, references)
 	}
-	if err := imagespec.ValidateStore(t.Context(), fsys, lock); err != nil {
+	if err := storetest.Validate(t.Context(), fsys, lock); err != nil {
 		t.Fatal(err)
 	}
 	store := imagespec.NewStore(fsys)

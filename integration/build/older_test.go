@@ -22,6 +22,7 @@ import (
 
 	"github.com/kubefile/kubefile/frontend"
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/imagespec/storetest"
 	"github.com/kubefile/kubefile/integration/upstream"
 )
 
@@ -119,7 +120,7 @@ func TestOldestBuildKit(t *testing.T) {
 	if len(lock.Images) != 3 {
 		t.Errorf("embedded are %+v", lock.Images)
 	}
-	if err := imagespec.ValidateStore(t.Context(), os.DirFS(filepath.Join(image.unpack(t), imagespec.RegistryDir)), lock); err != nil {
+	if err := storetest.Validate(t.Context(), os.DirFS(filepath.Join(image.unpack(t), imagespec.RegistryDir)), lock); err != nil {
 		t.Error(err)
 	}
 }

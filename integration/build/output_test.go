@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/imagespec/storetest"
 )
 
 var small = files{"Kubefile": "FROM scratch\nCOPY a.yaml manifests/\nCMD x\n", "a.yaml": pod("docker.io/library/redis:8")}
@@ -31,7 +32,7 @@ func TestOutputLocal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := imagespec.ValidateStore(t.Context(), os.DirFS(filepath.Join(dir, imagespec.RegistryDir)), lock); err != nil {
+	if err := storetest.Validate(t.Context(), os.DirFS(filepath.Join(dir, imagespec.RegistryDir)), lock); err != nil {
 		t.Error(err)
 	}
 }

@@ -2,8 +2,10 @@ package source
 
 import (
 	"archive/tar"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -39,6 +41,11 @@ func (v blobVerifier) Read(p []byte) (int, error) {
 // [Artifact.OpenBlob] do. It returns [ErrDamaged] for other bytes than digest and
 // diff ID say.
 func ReadLayer(blob io.Reader, diffID digest.Digest, visit func(header *tar.Header, name string, content io.Reader) error) error {
+	return readLayer(blob, diffID, math.MaxInt64, visit)
+}
+
+// readLayer is [ReadLayer] for at most so many bytes of content.
+func readLayer(blob io.Reader, diffID digest.Digest, limit int64, visit func(header *tar.Header, name string, content io.Reader) error) error {
 	if err := diffID.Validate(); err != nil {
 		return fmt.Errorf("diff ID %q: %w: %w", diffID, imagespec.ErrInvalid, err)
 	}
@@ -49,7 +56,7 @@ func ReadLayer(blob io.Reader, diffID digest.Digest, visit func(header *tar.Head
 	}
 	defer stream.Close()
 	sum := diffID.Verifier()
-	plain := io.TeeReader(stream, sum)
+	plain := io.TeeReader(&bounded{stream, limit}, sum)
 	l.tar = tar.NewReader(plain)
 	if err := l.entries(visit); err != nil {
 		return err
@@ -114,6 +121,22 @@ func (l *layerReader) damage(err error) error {
 	}
 	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }
+
+// bounded is a reader that fails after so many bytes.
+type bounded struct {
+	io.Reader
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return n, errTooLarge
+	}
+	return n, err
+}
+
+var errTooLarge = errors.New("it decompresses to many times its size")
 
 // failing remembers why a reader failed.
 type failing struct {

@@ -21,6 +21,8 @@ type files interface {
 	// open opens a regular file and tells its size.
 	open(name string) (io.ReadCloser, int64, error)
 	has(name string) bool
+	// list returns the names of the regular files in a directory.
+	list(dir string) ([]string, error)
 	Close() error
 }
 
@@ -53,6 +55,20 @@ func (d dirFiles) open(name string) (io.ReadCloser, int64, error) {
 		return nil, 0, err
 	}
 	return f, info.Size(), nil
+}
+
+func (d dirFiles) list(dir string) ([]string, error) {
+	entries, err := fs.ReadDir(d.root.FS(), dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var names []string
+	for _, entry := range entries {
+		if entry.Type().IsRegular() {
+			names = append(names, entry.Name())
+		}
+	}
+	return names, err
 }
 
 func (d dirFiles) Close() error { return d.root.Close() }

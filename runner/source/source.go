@@ -92,7 +92,11 @@ func Open(ctx context.Context, image string, opts Options) (*Artifact, error) {
 		opts.Platform.Architecture = runtime.GOARCH
 	}
 	a := &Artifact{Name: image}
-	manifest, err := a.locate(ctx, image, opts)
+	roots, err := a.locate(ctx, image, opts)
+	var manifest ocispec.Descriptor
+	if err == nil {
+		manifest, err = choose(ctx, a.blobs, roots, opts.Platform)
+	}
 	if err == nil {
 		err = a.read(ctx, manifest, opts.Platform)
 	}
@@ -103,20 +107,19 @@ func Open(ctx context.Context, image string, opts Options) (*Artifact, error) {
 	return a, nil
 }
 
-// locate opens the artifact's blobs and finds the manifest of the platform.
-func (a *Artifact) locate(ctx context.Context, image string, opts Options) (ocispec.Descriptor, error) {
+// locate opens the artifact's blobs and finds the manifests and indexes that image names.
+func (a *Artifact) locate(ctx context.Context, image string, opts Options) ([]ocispec.Descriptor, error) {
 	path, selector, isDir, err := findPath(image)
 	if err != nil {
-		return ocispec.Descriptor{}, err
+		return nil, err
 	}
 	if path == "" {
 		a.Kind = KindRegistry
 		repository, roots, err := openRegistry(ctx, image, opts)
-		if err != nil {
-			return ocispec.Descriptor{}, err
+		if err == nil {
+			a.blobs = repository
 		}
-		a.blobs = repository
-		return choose(ctx, repository, roots, opts.Platform)
+		return roots, err
 	}
 	var tree files
 	if isDir {
@@ -127,35 +130,25 @@ func (a *Artifact) locate(ctx context.Context, image string, opts Options) (ocis
 		tree, err = openTar(path)
 	}
 	if err != nil {
-		return ocispec.Descriptor{}, err
+		return nil, err
 	}
 	a.blobs = layout{tree} // owns tree from here on
 	if tree.has(ocispec.ImageLayoutFile) {
 		if tree.has(dockerManifest) {
 			a.Kind = KindDockerArchive
 		}
-		return a.fromLayout(ctx, layout{tree}, selector, opts)
+		return layout{tree}.index(selector)
 	}
 	if archive, ok := tree.(*tarFiles); ok && tree.has(dockerManifest) {
 		a.Kind = KindDockerArchive
 		image, manifest, err := openDocker(archive, selector)
-		if err != nil {
-			return manifest, err
+		if err == nil {
+			a.blobs = image
 		}
-		a.blobs = image
-		return choose(ctx, image, []ocispec.Descriptor{manifest}, opts.Platform)
+		return []ocispec.Descriptor{manifest}, err
 	}
-	return ocispec.Descriptor{}, fmt.Errorf("%w: neither %s nor %s in it: no OCI layout, OCI archive or docker archive",
+	return nil, fmt.Errorf("%w: neither %s nor %s in it: no OCI layout, OCI archive or docker archive",
 		ErrNotFound, ocispec.ImageLayoutFile, dockerManifest)
-}
-
-// fromLayout finds the manifest in an OCI layout.
-func (a *Artifact) fromLayout(ctx context.Context, l layout, selector string, opts Options) (ocispec.Descriptor, error) {
-	roots, err := l.index(selector)
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	return choose(ctx, l, roots, opts.Platform)
 }
 
 // read takes in manifest and config, and checks that every blob they name is

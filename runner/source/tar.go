@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 )
 
 // maxEntries bounds the table of contents of an archive.
@@ -135,6 +136,17 @@ func (t *tarFiles) open(name string) (io.ReadCloser, int64, error) {
 		return nil, 0, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
 	return io.NopCloser(io.NewSectionReader(t.file, entry.offset, entry.size)), entry.size, nil
+}
+
+func (t *tarFiles) list(dir string) ([]string, error) {
+	var names []string
+	for name, entry := range t.entries {
+		if path.Dir(name) == dir && entry.link == "" {
+			names = append(names, path.Base(name))
+		}
+	}
+	slices.Sort(names)
+	return names, nil
 }
 
 func (t *tarFiles) Close() error { return t.file.Close() }
