@@ -193,6 +193,7 @@ func testKeysOfTheAgent(t *testing.T, s *sshServer) {
 }
 
 func testMoreCommandsThanSessions(t *testing.T, s *sshServer) {
+	t.Parallel() // it mostly waits
 	for _, allowed := range []int{10, 2} {
 		t.Run(fmt.Sprint("MaxSessions ", allowed), func(t *testing.T) {
 			s := s.another(t)
@@ -261,6 +262,7 @@ func TestUnreachable(t *testing.T) {
 
 // testSilentHost stops a host under a running command: the connection is given up.
 func testSilentHost(t *testing.T, s *sshServer) {
+	t.Parallel() // it mostly waits
 	s.Start(t, hosttest.Config{})
 	relay := hosttest.StartRelay(t, s.Address)
 	h := s.host("key")
@@ -289,6 +291,7 @@ func testSilentHost(t *testing.T, s *sshServer) {
 
 // testHostThatGoesAway ends a host under a running command.
 func testHostThatGoesAway(t *testing.T, s *sshServer) {
+	t.Parallel() // it mostly waits
 	s.Start(t, hosttest.Config{})
 	relay := hosttest.StartRelay(t, s.Address)
 	h := s.host("key")

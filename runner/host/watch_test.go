@@ -48,6 +48,7 @@ func TestLimitsOnThisMachine(t *testing.T) {
 }
 
 func testLimitsOverSSH(t *testing.T, s *sshServer) {
+	t.Parallel() // it mostly waits
 	s.Start(t, hosttest.Config{})
 	var contacts []string
 	testLimits(t, new(notices).patient(t, s.dialer(&contacts), s.host("key")))
@@ -79,14 +80,14 @@ func testLimits(t *testing.T, conn Conn) {
 	// Data that moves, however slowly, is no stall, and what waits for its input is not to blame.
 	slow, feed := io.Pipe()
 	go func() {
-		for range 5 {
-			time.Sleep(150 * time.Millisecond)
+		for range 6 { // longer than the stall in all, and each time much shorter
+			time.Sleep(300 * time.Millisecond)
 			io.WriteString(feed, "x")
 		}
 		feed.Close()
 	}()
-	out, err := Output(t.Context(), conn, Command{Argv: []string{"cat"}, Stdin: slow, Stall: 200 * time.Millisecond})
-	if err != nil || string(out) != "xxxxx" {
+	out, err := Output(t.Context(), conn, Command{Argv: []string{"cat"}, Stdin: slow, Stall: 1500 * time.Millisecond})
+	if err != nil || string(out) != "xxxxxx" {
 		t.Errorf("slow input gives %q, %v", out, err)
 	}
 	if _, err := Output(t.Context(), conn, Command{Argv: []string{"yes"}}); err == nil || !strings.Contains(err.Error(), "wrote more than") {
@@ -96,6 +97,7 @@ func testLimits(t *testing.T, conn Conn) {
 
 // A host whose line is dead returns from every command at its limit, long before the connection is given up.
 func testLimitOfSilentHost(t *testing.T, s *sshServer) {
+	t.Parallel() // it mostly waits
 	s.Start(t, hosttest.Config{})
 	relay := hosttest.StartRelay(t, s.Address)
 	h := s.host("key")
@@ -114,6 +116,7 @@ func testLimitOfSilentHost(t *testing.T, s *sshServer) {
 }
 
 func testWaitingIsTold(t *testing.T, s *sshServer) {
+	t.Parallel() // it mostly waits
 	s.Start(t, hosttest.Config{})
 	said := new(notices)
 	var contacts []string
