@@ -175,7 +175,8 @@ func remove(dir string, a *pb.FileActionRm) error {
 			return err
 		}
 		file := filepath.Join(parent, filepath.Base(name))
-		if _, err := os.Lstat(file); err != nil && !a.AllowNotFound {
+		// As in the daemon, a link to nothing is not found.
+		if _, err := os.Stat(file); err != nil && !a.AllowNotFound {
 			return visible(err, dir)
 		}
 		if err := os.RemoveAll(file); err != nil {
