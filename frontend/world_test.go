@@ -21,6 +21,7 @@ import (
 	"github.com/kubefile/kubefile/frontend/gatewaytest"
 	"github.com/kubefile/kubefile/frontend/step"
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/imagespec/storetest"
 	kubellb "github.com/kubefile/kubefile/llb"
 )
 
@@ -212,7 +213,7 @@ func (b built) commands(t *testing.T) []string {
 func (b built) references(t *testing.T) []string {
 	t.Helper()
 	lock := b.describe(t).Lock
-	if err := imagespec.ValidateStore(t.Context(), os.DirFS(filepath.Join(b.Unpack(t), imagespec.RegistryDir)), lock); err != nil {
+	if err := storetest.Validate(t.Context(), os.DirFS(filepath.Join(b.Unpack(t), imagespec.RegistryDir)), lock); err != nil {
 		t.Errorf("the embedded store: %v", err)
 	}
 	var references []string
