@@ -89,22 +89,13 @@ func TestDependabotKnowsEveryModule(t *testing.T) {
 		}
 		patterns = append(patterns, update.Directories...)
 	}
-	used := map[string]bool{}
 	for _, dir := range modules(t, root) {
 		dir = path.Join("/", dir)
-		i := slices.IndexFunc(patterns, func(pattern string) bool {
+		if !slices.ContainsFunc(patterns, func(pattern string) bool {
 			ok, err := path.Match(pattern, dir)
 			return ok && err == nil
-		})
-		if i < 0 {
+		}) {
 			t.Errorf("no entry for the module in %s", dir)
-			continue
-		}
-		used[patterns[i]] = true
-	}
-	for _, pattern := range patterns {
-		if !used[pattern] {
-			t.Errorf("no module in %s", pattern)
 		}
 	}
 }
