@@ -86,7 +86,8 @@ func (d Daemon) launch(fingerprint string) (record, error) {
 		return record{}, err
 	}
 	// It is a child of this process for now and would stay a zombie if it ended while Start waits for it.
-	go func() { _ = cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
 	r := record{PID: cmd.Process.Pid, Argv: d.Argv, Fingerprint: fingerprint}
 	data, err := json.Marshal(r)
 	if err == nil {
@@ -95,7 +96,23 @@ func (d Daemon) launch(fingerprint string) (record, error) {
 	if err != nil { // without a record nobody could stop it
 		return record{}, errors.Join(err, cmd.Process.Kill())
 	}
+	r.awaitCommandLine(ended)
 	return r, nil
+}
+
+// awaitCommandLine waits a moment until the kernel shows the command line of a process that was just started: os/exec returns when
+// execve(2) has closed the parent's files, which is before that.
+func (r record) awaitCommandLine(ended <-chan struct{}) {
+	for range 500 {
+		if r.alive() {
+			return
+		}
+		select {
+		case <-ended:
+			return
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
 }
 
 // await polls until the process is ready, has ended, or ctx ends.
