@@ -5,6 +5,10 @@
 export CGO_ENABLED := 0
 export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
 
+# The version that programs report; git knows it otherwise. Only the command line sets it, for others use such a variable too.
+VERSION :=
+export KUBEFILE_VERSION := $(VERSION)
+
 # Where the binaries of the lab are linked; what they link to is in ${KUBEFILE_CACHE:-~/.cache/kubefile}/tools.
 BIN := $(CURDIR)/_out/bin
 LAB := $(CURDIR)/_out/lab/lab
@@ -35,6 +39,22 @@ install: ## Copy the programs of make build to DESTDIR/PREFIX/bin (PREFIX=/usr/l
 .PHONY: clean
 clean: ## Remove bin/, dist/ and _out/ (stop the lab first: make hosts-down down)
 	rm -rf bin dist _out
+
+KEY :=
+DIRTY :=
+
+.PHONY: release
+release: ## All files of release VERSION=v0.1.0 in dist/, signed with KEY=FILE if given; DIRTY=1 allows local changes
+	@go -C release run . -root .. -version '$(VERSION)' $(if $(KEY),-key '$(abspath $(KEY))') $(if $(DIRTY),-dirty)
+
+REGISTRY :=
+FRONTEND_TAGS :=
+BASES := kubernetes
+BASE_FLAGS :=
+
+.PHONY: publish
+publish: ## Push the frontend image and the base images to REGISTRY with docker buildx; VERSION=v0.1.0 or FRONTEND_TAGS give its tags
+	@REGISTRY='$(REGISTRY)' VERSION='$(VERSION)' DIRTY='$(DIRTY)' FRONTEND_TAGS='$(FRONTEND_TAGS)' BASES='$(BASES)' BASE_FLAGS='$(BASE_FLAGS)' release/publish.sh
 
 ## Tests
 
@@ -68,8 +88,9 @@ fuzz: ## Every fuzz target for FUZZ seconds
 	@integration/repository/fuzz.sh $(FUZZ)
 
 .PHONY: tools-test
-tools-test: ## Unit tests of the program that compiles the lab's tools
+tools-test: ## Unit tests of the programs that compile the lab's tools and make releases
 	cd integration/tools && $(GOTEST) ./...
+	cd release && $(GOTEST) ./...
 
 .PHONY: sshd
 sshd: ## Logins through OpenSSH, PAM and sudo (Debian, root)
@@ -88,6 +109,11 @@ integration: up ## Builds on real BuildKits and registries
 .PHONY: e2e
 e2e: up packages ## Clusters on hosts with systemd
 	$(GOTEST) -count=1 -timeout 60m -tags e2e ./integration/e2e/...
+
+.PHONY: release-test
+release-test: up ## make release and make publish, and every command of docs/getting-started.md on a host (Debian, root)
+	$(NEED) openssl rpm curl iproute2 kmod e2fsprogs bc
+	$(GOTEST) -count=1 -timeout 30m -tags release ./integration/release
 
 # The stages, what they come after and how long they may take are in integration/stages. It leaves nothing running, and a table in
 # _out/test/report.md. STAGES="lint unit" runs some of them, BUDGET=1 makes more time than the budget a failure.

@@ -1,10 +1,10 @@
 #!/bin/sh
 # version.sh env | flags: what git knows of this clone, as lines VERSION=…, COMMIT=…, DATE=…, or as flags for go build -ldflags, which
-# also leave out symbols. It is the same in every clone of a commit. A VERSION in the environment replaces git's. Outside a clone
+# also leave out symbols. It is the same in every clone of a commit. KUBEFILE_VERSION in the environment replaces git's. Outside a clone
 # nothing else is known.
 set -eu
 cd "$(dirname "$0")"
-version=${VERSION:-} commit='' date=''
+version=${KUBEFILE_VERSION:-} commit='' date=''
 
 # An unpacked source archive may be inside another repository.
 if git ls-files --error-unmatch version.sh >/dev/null 2>&1; then

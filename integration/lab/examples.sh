@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # examples.sh [NAME...]: builds the example images in the lab and pushes them to its registry, all of them unless some are named:
 # kubernetes from the compiled binaries, the dashboard on top of it, and the application images. The command lines are those of the
-# examples' READMEs, with the lab's frontend and addresses.
+# examples' READMEs, with the lab's frontend and addresses. The name "binaries" makes only the directory _out/examples/binaries.
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 [ -f "$top/_out/lab.env" ] || { echo "examples.sh: the lab is down: make up" >&2; exit 1; }
@@ -30,11 +30,15 @@ place() {
   done
 }
 
-kubernetes() {
+binaries() {
   rm -rf "$binaries"
   mkdir -p "$binaries/bin" "$binaries/cni"
   place bin kubeadm kubelet kubectl containerd containerd-shim-runc-v2 ctr runc crictl helm
   place cni bridge host-local loopback portmap ptp firewall
+}
+
+kubernetes() {
+  binaries
   build kubernetes kubernetes:$version --build-context binaries="$binaries"
 }
 
@@ -46,7 +50,7 @@ dashboard() {
 [ $# -gt 0 ] || set -- kubernetes dashboard redis mysql-cluster web
 for name in "$@"; do
   case $name in
-    kubernetes | dashboard) "$name" ;;
+    binaries | kubernetes | dashboard) "$name" ;;
     redis) build redis redis:7.0 ;;
     mysql-cluster) build mysql-cluster mysql-cluster:10.11 ;;
     web) build web web:v1 ;;

@@ -1,0 +1,125 @@
+//go:build release
+
+package release
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubefile/kubefile/integration/hosts"
+	"github.com/kubefile/kubefile/integration/lab/environment"
+)
+
+// TestGettingStarted runs every command of docs/getting-started.md, with the names of the lab in place of those of the reader.
+func TestGettingStarted(t *testing.T) {
+	root, env := top(t), readLab(t)
+	succeed(t, root, nil, "integration/lab/examples.sh", "binaries")
+	source := clone(t)
+	lab, err := hosts.Up(t.Context(), root, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lab.Fresh(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	serveRegistry(t, root, env, lab)
+
+	page := string(read(t, filepath.Join(source, "docs/getting-started.md")))
+	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```\n").FindAllStringSubmatch(page, -1)
+	if len(blocks) < 8 || strings.Contains(page, "\n    ") {
+		t.Fatalf("got %d blocks of commands, and maybe others: the pattern does not fit the page", len(blocks))
+	}
+	var script strings.Builder
+	script.WriteString("set -eux -o pipefail\n")
+	for _, block := range blocks {
+		script.WriteString(block[1])
+	}
+	home := t.TempDir() // known hosts and logs
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", inLab(script.String(), env, lab, root, source))
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(append(os.Environ(), env.Lines()...), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_STATE_HOME="+home,
+		"GOPATH="+goEnv(t, "GOPATH"), "GOMODCACHE="+goEnv(t, "GOMODCACHE"), "GOCACHE="+goEnv(t, "GOCACHE"), "GOENV="+goEnv(t, "GOENV"),
+		"KUBEFILE_CACHE="+cache(t))
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	for _, want := range []string{"published " + env.Registry + "/started/frontend:1\n", "cluster default runs", "no problems found", "docker.io/library/busybox:1.35"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in:\n%s", want, out.String())
+		}
+	}
+}
+
+// inLab replaces the names of the page. What differs in the lab besides names is added: it has no route to the release servers and
+// registries, and logs in with a key of its own.
+func inLab(script string, env *environment.Environment, lab *hosts.Lab, root, source string) string {
+	replaced := strings.NewReplacer(
+		"https://github.com/kubefile/kubefile", source,
+		"registry.example.com/kubefile", env.Registry+"/started",
+		"make publish", fmt.Sprintf("make publish BASE_FLAGS='--build-context binaries=%s/_out/examples/binaries --build-arg KUBEFILE_MIRRORS'", root),
+		"docker buildx build -f", "docker buildx build --build-arg KUBEFILE_MIRRORS -f",
+		"./sealer-run", filepath.Join(root, "integration/hosts/lan")+" ./sealer-run",
+	).Replace(script)
+	login := fmt.Sprintf("-m %s --pk %s", lab.Hosts[0].Address, lab.Key)
+	replaced = strings.ReplaceAll(replaced, "-m 192.168.0.2", login)
+	// Only plan and run take variables.
+	return regexp.MustCompile(`(?m)^(.*started/hello:v1 -m .*)$`).ReplaceAllString(replaced, "$1 -e CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true")
+}
+
+// serveRegistry serves the lab's registry at its own address in the namespace of the hosts, too.
+func serveRegistry(t *testing.T, root string, env *environment.Environment, lab *hosts.Lab) {
+	t.Helper()
+	config := filepath.Join(t.TempDir(), "registry.yml")
+	text := fmt.Sprintf("version: 0.1\nstorage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: %q}\nlog: {level: error, accesslog: {disabled: true}}\n",
+		filepath.Join(root, "_out", "registry"), env.Registry)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := lab.Command(context.Background(), filepath.Join(env.Bin, "registry"), "serve", config)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	deadline := time.Now().Add(time.Minute)
+	for {
+		err := lab.Command(t.Context(), "curl", "-sf", "http://"+env.Registry+"/v2/").Run()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the registry does not answer in the namespace of the hosts: %v", err)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func goEnv(t *testing.T, name string) string {
+	t.Helper()
+	return strings.TrimSpace(succeed(t, "", nil, "go", "env", name))
+}
+
+// cache is where compiled tools are, whatever the home directory is.
+func cache(t *testing.T) string {
+	t.Helper()
+	if dir := os.Getenv("KUBEFILE_CACHE"); dir != "" {
+		return dir
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "kubefile")
+}

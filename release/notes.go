@@ -1,0 +1,53 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+const changelog = "CHANGELOG.md"
+
+// writeNotes writes the section of the changelog about the version.
+func (r *release) writeNotes() error {
+	data, err := os.ReadFile(filepath.Join(r.root, changelog))
+	if err != nil {
+		return err
+	}
+	notes, err := cutNotes(string(data), r.version)
+	if err != nil {
+		return fmt.Errorf("%s: %w", changelog, err)
+	}
+	return r.write("RELEASE-NOTES.md", []byte(notes))
+}
+
+var (
+	heading = regexp.MustCompile(`^## \[?([^\]\s]+)\]?`)
+	// link is a definition at the end of the file: [0.1.0]: https://…
+	link = regexp.MustCompile(`^\[[^\]]+\]: `)
+)
+
+// cutNotes returns the section "## [0.1.0]" or "## [v0.1.0]" of a changelog as keepachangelog.com describes it, or the section
+// "## [Unreleased]" if the version has none yet.
+func cutNotes(text, version string) (string, error) {
+	sections, name := map[string][]string{}, ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\r\n")
+		if match := heading.FindStringSubmatch(line); match != nil {
+			name = match[1]
+			continue
+		}
+		if !link.MatchString(line) {
+			sections[name] = append(sections[name], line)
+		}
+	}
+	for _, name := range []string{strings.TrimPrefix(version, "v"), version, "Unreleased"} {
+		if notes := strings.TrimSpace(strings.Join(sections[name], "\n")); notes != "" {
+			return notes + "\n", nil
+		}
+	}
+	return "", errors.New("no section [" + strings.TrimPrefix(version, "v") + "] and nothing in [Unreleased]: describe the release there")
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	spdxjson "github.com/spdx/tools-golang/json"
+)
+
+func TestCheckVersion(t *testing.T) {
+	for _, version := range []string{"v0.1.0", "v10.20.30", "v1.0.0-rc.1", "v1.0.0-0a", "v1.0.0-x-y.7"} {
+		if err := checkVersion(version); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, version := range []string{"", "0.1.0", "v0.1", "v1", "v01.0.0", "v1.0.0-", "v1.0.0-01", "v1.0.0-a..b", "v1.0.0+x", "v1.0.0 ", "v1.0.0\n", "../v1.0.0", "v1.0.0-ä"} {
+		if err := checkVersion(version); err == nil || !strings.Contains(err.Error(), "vMAJOR.MINOR.PATCH") {
+			t.Errorf("%q: got %v, want a hint", version, err)
+		}
+	}
+}
+
+func TestCutNotes(t *testing.T) {
+	const text = "# Changelog\n\nAll of it.\n\n## [Unreleased]\n\n### Added\n\n- new\n\n## [0.2.0] - 2026-11-01\n\n### Fixed\n\n- two\n\n## v0.1.0\n\n- one\n\n[Unreleased]: https://example.com\n[0.2.0]: https://example.com\n"
+	for version, want := range map[string]string{
+		"v0.2.0": "### Fixed\n\n- two\n", "v0.1.0": "- one\n", "v0.3.0": "### Added\n\n- new\n", "v0.2.0-rc.1": "### Added\n\n- new\n",
+	} {
+		if got, err := cutNotes(text, version); err != nil || got != want {
+			t.Errorf("%s: got %q, %v, want %q", version, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "# Changelog\n## [Unreleased]\n\n## [0.1.0]\n- one\n"} {
+		if got, err := cutNotes(text, "v0.3.0"); err == nil || !strings.Contains(err.Error(), "[0.3.0]") {
+			t.Errorf("got %q, %v, want an error that names the section", got, err)
+		}
+	}
+}
+
+// pemOf is a key as openssl writes it.
+func pemOf(t *testing.T, kind string, der []byte, err error) []byte {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+func TestSign(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	forms := [][]byte{pemOf(t, "PRIVATE KEY", pkcs8, err)}
+	sec1, err := x509.MarshalECPrivateKey(key)
+	forms = append(forms, append([]byte("-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"), pemOf(t, "EC PRIVATE KEY", sec1, err)...))
+	var first []byte
+	for _, form := range forms {
+		parsed, err := parseKey(form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signature, err := sign(parsed, []byte("data"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first != nil && !bytes.Equal(first, signature) {
+			t.Errorf("got signature %s, want %s again", signature, first)
+		}
+		first = signature
+	}
+	raw, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(first)))
+	sum := sha256.Sum256([]byte("data"))
+	if err != nil || !ecdsa.VerifyASN1(&key.PublicKey, sum[:], raw) {
+		t.Errorf("signature %s (%v) does not verify", first, err)
+	}
+}
+
+func TestOtherKeys(t *testing.T) {
+	other, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p384, err := x509.MarshalECPrivateKey(other)
+	curve := pemOf(t, "EC PRIVATE KEY", p384, err)
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(rsaKey)
+	for name, test := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"not PEM":     {[]byte("secret"), "no PEM block"},
+		"curve":       {curve, "P-256"},
+		"RSA":         {pemOf(t, "PRIVATE KEY", pkcs8, err), "P-256"},
+		"encrypted":   {pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("secret")}), "unencrypted"},
+		"public":      {pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("secret")}), "PUBLIC KEY"},
+		"not a key":   {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("secret")}), "malformed"},
+		"not ASN.1":   {pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: []byte("secret")}), "malformed"},
+		"params only": {pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte("x")}), "no PEM block"},
+	} {
+		file := filepath.Join(t.TempDir(), "key")
+		if err := os.WriteFile(file, test.data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := readKey(file)
+		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "openssl genpkey") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: got %v, want an error with %q, and none with the key", name, err, test.want)
+		}
+	}
+}
+
+func TestDocument(t *testing.T) {
+	r := &release{version: "v0.1.0", commit: "0123", date: time.Date(2026, 11, 29, 13, 0, 0, 0, time.FixedZone("", 3600))}
+	build := &debug.BuildInfo{GoVersion: "go1.26.8", Main: debug.Module{Path: "github.com/kubefile/kubefile"}, Deps: []*debug.Module{
+		{Path: "example.com/a", Version: "v1.2.3"},
+		{Path: "example.com/b", Version: "v1.0.0", Replace: &debug.Module{Path: "example.com/c", Version: "v2.0.0"}},
+	}}
+	var out, again bytes.Buffer
+	for _, to := range []*bytes.Buffer{&out, &again} {
+		if err := spdxjson.Write(r.document("sealer-run-linux-amd64", "aa", build), to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(out.Bytes(), again.Bytes()) {
+		t.Error("the same binary gives two documents")
+	}
+	doc, err := spdxjson.Read(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, p := range doc.Packages {
+		names = append(names, p.PackageName+" "+p.PackageVersion)
+	}
+	if want := []string{"sealer-run-linux-amd64 v0.1.0", "stdlib 1.26.8", "example.com/a v1.2.3", "example.com/c v2.0.0"}; !slices.Equal(names, want) {
+		t.Errorf("got packages %q, want %q", names, want)
+	}
+	if doc.SPDXVersion != "SPDX-2.3" || doc.CreationInfo.Created != "2026-11-29T12:00:00Z" || len(doc.Relationships) != 4 {
+		t.Errorf("got %s of %s with %d relationships", doc.SPDXVersion, doc.CreationInfo.Created, len(doc.Relationships))
+	}
+}
