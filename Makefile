@@ -106,6 +106,10 @@ kubeadm: ## Configurations that the real kubeadm has to accept
 integration: up ## Builds on real BuildKits and registries
 	$(GOTEST) -count=1 -timeout 20m -tags lab ./integration/build/... ./integration/lab/... ./integration/upstream/...
 
+.PHONY: hosts-test
+hosts-test: ## The lab's hosts themselves: harsh properties, systems, two labs (Debian, root)
+	$(GOTEST) -count=1 -tags hosts ./integration/hosts
+
 .PHONY: e2e
 e2e: up packages ## Clusters on hosts with systemd
 	$(GOTEST) -count=1 -timeout 60m -tags e2e ./integration/e2e/...

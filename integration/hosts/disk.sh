@@ -3,7 +3,7 @@
 #
 # Each host has an ext4 file system of its own on a block device of its own, which can be filled. The devices are files of one
 # XFS file system, the pool, where a file is cloned in no time and a clone holds only what changed. The pool is a sparse file.
-: "${here:?}" "${out:?}"
+: "${here:?}" "${labs:?}" "${out:?}"
 pool=$out/pool
 pool_size=512G
 
@@ -34,7 +34,8 @@ attach() {
 # clone I makes the disk of a host from the template of its system and the packages of its properties.
 clone() {
   local i=$1 template base
-  template=$("$here/rootfs.sh" "$(system_of "$i")" "$(packages_of "$i")")
+  # Labs that start at once wait for one template instead of making it twice.
+  template=$(flock "$labs/kubefile-template.lock" "$here/rootfs.sh" "$(system_of "$i")" "$(packages_of "$i")")
   base=$pool/$(basename "$template").img
   if [ ! -f "$base" ]; then
     cp --sparse=always "$template/disk.img" "$base.$$"
@@ -75,7 +76,7 @@ unmount_pool() {
   done
   discard "$pool"
   unmount "$pool"
-  unmount "$out"
+  ! mountpoint -q "$out" || umount -l "$out" # lazily: whoever reads a console there holds nothing but a directory
 }
 
 remove_disk() { rm -f "$pool/h$1".*; }

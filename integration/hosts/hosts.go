@@ -21,27 +21,48 @@ type Lab struct {
 	Passwords    map[string]string `json:"passwords"`  // by login: root, ops (sudo asks for the password), nosudo
 	Hosts        []Host            `json:"hosts"`
 
-	scripts string
+	scripts, name string
 }
 
 // Host is one host of the lab.
 type Host struct {
 	Name    string `json:"name"`
 	Address string `json:"address"`
+	System  string `json:"system"` // release of Debian
 }
 
 // Up starts n hosts, or goes on with those that are up. top is the root of the repository.
 func Up(ctx context.Context, top string, n int) (*Lab, error) {
-	lab := &Lab{scripts: filepath.Join(top, "integration", "hosts")}
-	if err := lab.script(ctx, "up", strconv.Itoa(n)); err != nil {
+	return UpAs(ctx, top, Spec{Hosts: make([]HostSpec, n)})
+}
+
+// UpAs starts the hosts of spec, and reinstalls those that differ. top is the root of the repository.
+func UpAs(ctx context.Context, top string, spec Spec) (*Lab, error) {
+	lab := &Lab{scripts: filepath.Join(top, "integration", "hosts"), name: spec.Name}
+	if lab.name == "" {
+		lab.name = DefaultName
+	}
+	if err := lab.script(ctx, spec.arguments()...); err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(filepath.Join(top, "_out", "hosts", "inventory.json"))
+	data, err := os.ReadFile(filepath.Join(lab.directory(), "inventory.json"))
 	if err != nil {
 		return nil, fmt.Errorf("reading the hosts' inventory: %w", err)
 	}
 	return lab, json.Unmarshal(data, lab)
 }
+
+// directory returns where the scripts keep what belongs to this lab; see lab.sh.
+func (l *Lab) directory() string {
+	out := filepath.Join(l.scripts, "..", "..", "_out", "hosts")
+	if l.name != DefaultName {
+		out += "-" + l.name
+	}
+	return out
+}
+
+// Down stops all hosts and leaves nothing behind.
+func (l *Lab) Down(ctx context.Context) error { return l.script(ctx, "down") }
 
 // Fresh gives host i, counted from 1, a new and empty installation.
 func (l *Lab) Fresh(ctx context.Context, i int) error { return l.script(ctx, "fresh", strconv.Itoa(i)) }
@@ -52,8 +73,14 @@ func (l *Lab) Kill(ctx context.Context, i int) error { return l.script(ctx, "kil
 // Start starts host i again with the disk it has.
 func (l *Lab) Start(ctx context.Context, i int) error { return l.script(ctx, "start", strconv.Itoa(i)) }
 
+func (l *Lab) command(ctx context.Context, script string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(l.scripts, script), args...)
+	cmd.Env = append(os.Environ(), "LAB_NAME="+l.name)
+	return cmd
+}
+
 func (l *Lab) script(ctx context.Context, args ...string) error {
-	out, err := exec.CommandContext(ctx, filepath.Join(l.scripts, "hosts.sh"), args...).CombinedOutput()
+	out, err := l.command(ctx, "hosts.sh", args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("hosts.sh %v: %w: %s", args, err, out)
 	}
@@ -62,12 +89,12 @@ func (l *Lab) script(ctx context.Context, args ...string) error {
 
 // Command is a command on the delivery machine: in the namespace that sees the hosts and nothing else.
 func (l *Lab) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, filepath.Join(l.scripts, "lan"), append([]string{name}, args...)...)
+	return l.command(ctx, "lan", append([]string{name}, args...)...)
 }
 
 // SSH runs a command as root on host i with the given input and returns what it prints.
 func (l *Lab) SSH(ctx context.Context, i int, input []byte, command string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(l.scripts, "on"), strconv.Itoa(i), command)
+	cmd := l.command(ctx, "on", strconv.Itoa(i), command)
 	cmd.Stdin = bytes.NewReader(input)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

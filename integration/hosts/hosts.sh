@@ -4,7 +4,7 @@
 # Test hosts: systemd-nspawn containers with a real systemd, sshd, an address and a disk of their own, in network
 # namespaces without a route out. The machine's own PID 1 need not be systemd; cgroup v1 or hybrid is enough. See README.md.
 #
-#   up N     starts h1..hN (10.77.0.11 ...) and waits until each is running; one that is up as asked for stays as it is
+#   up N     starts h1..hN (10.77.0.11 ...) and waits until each is running; a host that differs is reinstalled
 #     --system   Debian release of all hosts, or of host I: bookworm (default), bullseye, trixie
 #     --harsh    properties of all hosts, or of host I
 #   start I  starts host I again, with the disk it has
@@ -115,7 +115,7 @@ option() {
   done
 }
 
-# read_specs reads the arguments of up: what each host is to be made of.
+# read_specs reads the arguments of up: the system and the properties of each host.
 read_specs() {
   local i names
   for i in $(seq "$count"); do properties[i]='' system[i]=$default_system; done
@@ -133,12 +133,12 @@ read_specs() {
   done
 }
 
-# write_specs removes hosts that are made of something else.
+# write_specs removes hosts whose system or properties differ.
 write_specs() {
   local i
   for i in $(seq "$count"); do
     if [ -f "$out/h$i.spec" ] && [ "$(spec_of "$i")" != "${spec[i]}" ]; then
-      echo "h$i is made again: ${spec[i]}"
+      echo "reinstalling h$i: ${spec[i]}"
       mount_pool
       remove_host "$i"
     fi
@@ -150,7 +150,7 @@ up() {
   local count=$1 i
   local -a properties system spec
   shift
-  [[ $count =~ ^[1-9][0-9]?$ ]] || die "up wants the number of hosts, 1 to 99"
+  [[ $count =~ ^[1-9][0-9]?$ ]] || die "up needs the number of hosts, 1 to 99"
   read_specs "$@"
   need systemd-container iproute2 openssh-client e2fsprogs xfsprogs
   mkdir -p "$out"

@@ -29,6 +29,11 @@ wire() {
   ip -n "$lab-h$1" link set "$4" up
 }
 
+add_ipv6() {
+  ip -n "$1" addr add "$(address6 "$2")/64" dev eth0 nodad
+  ip -n "$1" -6 route add default via fd77::1
+}
+
 network() {
   local i=$1 n=$lab-h$1
   delivery_machine

@@ -1,5 +1,5 @@
 #!/bin/bash
-# need PACKAGE...: installs the Debian packages that are missing, and calls apt only then. Sourced, not run.
+# need PACKAGE...: installs the Debian packages that are missing, and calls apt only then, one at a time. Sourced, not run.
 need() {
   local missing=() p
   for p in "$@"; do
@@ -7,6 +7,9 @@ need() {
   done
   [ ${#missing[@]} -eq 0 ] && return
   echo "installing Debian packages: ${missing[*]}" >&2
-  apt-get update -qq >&2
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+  (
+    flock 7
+    apt-get update -qq >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+  ) 7> /run/lock/kubefile-packages
 }

@@ -26,6 +26,7 @@ func testRun() []stage {
 		{name: "packages", command: target("packages"), limit: 10 * time.Minute},
 		{name: "up", command: target("up", "tools"), after: []string{"tools", "packages"}, limit: 10 * time.Minute},
 		{name: "e2e", command: target("e2e", "up", "packages"), after: []string{"up"}, holds: []string{"hosts"}, limit: time.Hour},
+		{name: "hosts-test", command: target("hosts-test"), after: []string{"packages"}, holds: []string{cpu}, limit: 10 * time.Minute, nice: true},
 		{name: "integration", command: target("integration", "up"), after: []string{"up"}, holds: []string{cpu}, limit: 30 * time.Minute, nice: true},
 		{name: "unit", command: target("unit"), holds: []string{cpu}, limit: 20 * time.Minute, nice: true},
 		{name: "race", command: target("race"), after: []string{"packages"}, holds: []string{cpu}, limit: 20 * time.Minute, nice: true},

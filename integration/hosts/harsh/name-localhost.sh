@@ -1,2 +1,3 @@
 #!/bin/bash
-# the hostname is localhost (lab.sh names the host)
+# the hostname is localhost
+# lab.sh names the host.

@@ -1,0 +1,7 @@
+#!/bin/bash
+# a containerd of somebody else runs, with its CRI switched off, as Docker installs it
+packages() { echo containerd; }
+on_disk() {
+  mkdir -p "$1/etc/containerd"
+  echo 'disabled_plugins = ["cri"]' > "$1/etc/containerd/config.toml"
+}
