@@ -110,9 +110,11 @@ integration: up ## Builds on real BuildKits and registries
 hosts-test: ## The lab's hosts themselves: harsh properties, systems, two labs (Debian, root)
 	$(GOTEST) -count=1 -tags hosts ./integration/hosts
 
+RUN :=
+
 .PHONY: e2e
-e2e: up packages ## Clusters on hosts with systemd
-	$(GOTEST) -count=1 -timeout 60m -tags e2e ./integration/e2e/...
+e2e: up packages ## Clusters on hosts with systemd, in two labs side by side, or only RUN=TestClusters/road
+	$(GOTEST) -count=1 -timeout 60m -tags e2e $(if $(RUN),-run '$(RUN)') ./integration/e2e/...
 
 .PHONY: release-test
 release-test: up ## make release and make publish, and every command of docs/getting-started.md on a host (Debian, root)
@@ -193,5 +195,6 @@ hosts: ## Start N hosts with systemd, sshd, an address and a disk of their own
 	@integration/hosts/hosts.sh up $(N)
 
 .PHONY: hosts-down
-hosts-down: ## Stop them
+hosts-down: ## Stop them, and those of end-to-end tests
 	@integration/hosts/hosts.sh down
+	@LAB_NAME=$${LAB_NAME:-kf}2 integration/hosts/hosts.sh down

@@ -14,9 +14,8 @@ import (
 // clusterName is that of cases/v2-basic, which is applied to the same cluster.
 const clusterName = "default-kubernetes-cluster"
 
-// TestHighAvailability brings up three masters and two nodes, and takes the first master's power away.
-func TestHighAvailability(t *testing.T) {
-	r := prepare(t, 5)
+// highAvailability brings up three masters and two nodes, and takes the first master's power away.
+func highAvailability(t *testing.T, r *road) {
 	before := r.snapshots(t)
 	if !t.Run("three masters and two nodes", r.threeMasters) {
 		return

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// badInput tries what goes wrong at a site. Each gets an error that names host or file, and nothing is changed, which TestRoad checks
+// badInput tries what goes wrong at a site. Each gets an error that names host or file, and nothing is changed, which wholeRoad checks
 // on all hosts afterwards.
 func (r *road) badInput(t *testing.T) {
 	archive := filepath.Join(r.home, "oci.tar")

@@ -15,15 +15,11 @@ import (
 // cases are Clusterfiles as users of the old tool write them; the decoder's tests read them too.
 const cases = "runner/clusterfile/testdata/cases"
 
-// TestClusterfileCases applies Clusterfiles of the old tool. Only what a site has to put in is put in: image, addresses and logins.
-func TestClusterfileCases(t *testing.T) {
-	r := prepare(t, 6)
-	r.build(t, "site:v1", "integration/e2e/testdata/site")
-	r.build(t, "default-plugins:v1", filepath.Join(cases, "default-plugins"))
-	t.Run("v2-env", r.caseEnv)
+// clusterfileCases applies Clusterfiles of the old tool. Only what a site has to put in is put in: image, addresses and logins. Others of
+// them are applied in scenarios that need such a cluster anyway.
+func clusterfileCases(t *testing.T, r *road) {
 	t.Run("v2-kubeadm and default-plugins", r.caseKubeadm)
 	t.Run("v2-env-list", r.caseEnvList)
-	t.Run("v1alpha1 and plugins", r.casePlugins)
 }
 
 var (
@@ -59,26 +55,6 @@ func (r *road) clusterfile(t *testing.T, name, image string) string {
 func (r *road) removed(t *testing.T, file string) {
 	t.Helper()
 	r.asRoot(t, "delete", "--all", "--yes", "-f", file)
-}
-
-func (r *road) caseEnv(t *testing.T) {
-	file := r.clusterfile(t, "v2-env", r.registry+"/site:v1")
-	cmd := r.command(t.Context(), "apply", "-f", file, "-e", oomScore)
-	cmd.Env = append(cmd.Env, "SEALER_PASSWD="+r.lab.Passwords["root"])
-	_, stderr, err := r.output(cmd)
-	if err != nil {
-		t.Fatalf("%v\n%s\n%s", err, stderr, r.lastLog())
-	}
-	for _, want := range []string{"10.77.0.11 | /data/docker\n", "10.77.0.12 | /var/lib/docker\n"} {
-		if !strings.Contains(stderr, want) {
-			t.Errorf("the script did not print %q", want)
-		}
-	}
-	remove := r.command(t.Context(), "delete", "--all", "--yes", "-f", file)
-	remove.Env = cmd.Env
-	if _, stderr, err := r.output(remove); err != nil {
-		t.Fatalf("%v\n%s", err, stderr)
-	}
 }
 
 // caseKubeadm runs the image with default plugins, of which one installs a package: the host has it already, for nothing is to be had
@@ -127,7 +103,7 @@ func (r *road) caseEnvList(t *testing.T) {
 
 // casePlugins applies both Clusterfiles as one. The command of their shell plugin names no node, which kubectl refuses: the run says so
 // at the end, when all else is done.
-func (r *road) casePlugins(t *testing.T) {
+func casePlugins(t *testing.T, r *road) {
 	cluster, plugins := r.clusterfile(t, "v1alpha1", r.source), r.clusterfile(t, "plugins", "")
 	apply := []string{"apply", "-f", cluster, "-f", plugins, "-e", oomScore, "--cmd", sayNodes}
 	r.refused(t, r.command(t.Context(), apply...), 1, "PostInstall", `plugin "taint"`, "10.77.0.11", "10.77.0.12", "10.77.0.13", "resource name")

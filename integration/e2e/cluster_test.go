@@ -3,9 +3,11 @@
 package e2e
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -17,23 +19,60 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// killedAndRunAgain kills sealer-run at several moments; the same command finishes the work.
+// killedAndRunAgain kills sealer-run in the middle of three of its phases; the same command finishes the work.
 func (r *road) killedAndRunAgain(t *testing.T) {
-	for _, after := range []time.Duration{2 * time.Second, 7 * time.Second, 15 * time.Second} {
-		cmd := r.command(t.Context(), r.bringUp("--pk", r.lab.Key)...)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(after)
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Wait(); err == nil {
-			t.Logf("it was done after %s", after)
-		}
+	for _, phase := range []string{"Transfer", "Start the control plane", "Join the nodes"} {
+		r.killed(t, phase)
 	}
-	if out := r.succeed(t, r.bringUp()...); !strings.Contains(out, "cluster default runs") {
+	out, stderr, err := r.output(r.sudo(t, r.bringUp()...))
+	if err != nil {
+		t.Fatalf("%v: %s%s\n%s", err, out, stderr, r.lastLog())
+	}
+	if !strings.Contains(out, "cluster default runs") {
 		t.Errorf("it said %q", out)
+	}
+	if strings.Contains(r.lastLog(), r.lab.Passwords["ops"]) {
+		t.Error("the password is in the log")
+	}
+}
+
+// killed brings the cluster up until the phase has gone on for a moment, and kills the run.
+func (r *road) killed(t *testing.T, phase string) {
+	t.Helper()
+	cmd := r.sudo(t, r.bringUp()...)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines, began := bufio.NewScanner(stderr), false
+	for !began && lines.Scan() {
+		began = strings.HasSuffix(lines.Text(), "] "+phase)
+	}
+	time.Sleep(2 * time.Second)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil || !began {
+		t.Errorf("the run was not killed in the phase %q: it began: %v; the run: %v", phase, began, err)
+	}
+}
+
+// sudo runs sealer-run by a login that is not root, with a password from the standard input.
+func (r *road) sudo(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := r.command(t.Context(), append(args, "-u", "ops", "-p", "-")...)
+	cmd.Stdin = strings.NewReader(r.lab.Passwords["ops"] + "\n")
+	return cmd
+}
+
+func (r *road) encryptedKey(t *testing.T) {
+	cmd := r.command(t.Context(), "status", "-m", masters, "--pk", r.lab.EncryptedKey)
+	cmd.Env = append(cmd.Env, "SEALER_PK_PASSWD="+r.lab.Passphrase)
+	if out, stderr, err := r.output(cmd); err != nil || !strings.Contains(out, "h3") {
+		t.Errorf("status with the encrypted key: %v: %s%s", err, out, stderr)
 	}
 }
 
@@ -287,31 +326,4 @@ func (r *road) powerCut(t *testing.T) {
 	if out := r.succeed(t, r.bringUp()...); !strings.Contains(out, "nothing to do") {
 		t.Errorf("it said %q", out)
 	}
-}
-
-// sudo brings one host up by a login that is not root, with an encrypted key refused and a password from the standard input, and
-// removes the cluster by the password.
-func (r *road) sudo(t *testing.T) {
-	before := r.snapshot(t, 3)
-	login := []string{"-m", "10.77.0.13", "-u", "ops", "-p", "-"}
-	ask := func(args ...string) (string, string, error) {
-		cmd := r.command(t.Context(), append(args, login...)...)
-		cmd.Stdin = strings.NewReader(r.lab.Passwords["ops"] + "\n")
-		return r.output(cmd)
-	}
-	if out, stderr, err := ask(r.source, "-e", "CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true"); err != nil {
-		t.Fatalf("%v: %s%s\n%s", err, out, stderr, r.lastLog())
-	}
-	if strings.Contains(r.lastLog(), r.lab.Passwords["ops"]) {
-		t.Error("the password is in the log")
-	}
-	encrypted := r.command(t.Context(), "status", "-m", "10.77.0.13", "--pk", r.lab.EncryptedKey)
-	encrypted.Env = append(encrypted.Env, "SEALER_PK_PASSWD="+r.lab.Passphrase)
-	if out, stderr, err := r.output(encrypted); err != nil || !strings.Contains(out, "h3") {
-		t.Errorf("status with the encrypted key: %v: %s%s", err, out, stderr)
-	}
-	if out, stderr, err := ask("delete", "--all", "--yes"); err != nil {
-		t.Fatalf("%v: %s%s\n%s", err, out, stderr, r.lastLog())
-	}
-	same(t, "h3 after delete by sudo", before, r.snapshot(t, 3))
 }

@@ -9,27 +9,56 @@ import (
 	"time"
 )
 
-// TestGuards tries what would destroy a cluster, or the data of somebody else, on one cluster with a master, a node and a spare host.
-func TestGuards(t *testing.T) {
-	r := prepare(t, 3)
+// guards tries what would destroy a cluster, or the data of somebody else, on a cluster with a master, a node and a spare host. That
+// cluster is made by the case v2-env.
+func guards(t *testing.T, r *road) {
 	before := r.snapshots(t)
 	t.Run("an etcd of somebody else", r.foreignEtcd)
 	t.Run("delete where nothing is ours", r.deleteWithoutRecord)
 	if !t.Run("a run whose command fails", func(t *testing.T) { r.failingRun(t, before) }) {
 		return
 	}
-	r.succeed(t, r.small()...)
-	t.Run("lost markers", r.lostMarkers)
+	file := r.clusterfile(t, "v2-env", r.registry+"/site:v1")
+	if !t.Run("v2-env", func(t *testing.T) { r.caseEnv(t, file) }) {
+		return
+	}
+	t.Run("lost markers", func(t *testing.T) { r.lostMarkers(t, file) })
 	t.Run("another master for the same node", r.stolenNode)
 	t.Run("kubeadm's documents change", r.changedDocuments)
-	r.succeed(t, "delete", "--all", "--yes", "-m", masters)
-	r.bare(t, before)
+	t.Run("delete", func(t *testing.T) {
+		r.withPassword(t, "delete", "--all", "--yes", "-f", file)
+		r.bare(t, before)
+	})
 }
 
 const (
 	guardedNode = "10.77.0.12"
 	spare       = "10.77.0.13"
+	guardedName = "my-cluster" // in the case
+	guardedDir  = "/var/lib/sealer/data/" + guardedName
 )
+
+// caseEnv brings the cluster up. Its image has a script that prints a variable, of which the master has a value of its own.
+func (r *road) caseEnv(t *testing.T, file string) {
+	stderr := r.withPassword(t, "apply", "-f", file, "-e", oomScore)
+	for _, want := range []string{"10.77.0.11 | /data/docker\n", "10.77.0.12 | /var/lib/docker\n"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("the script did not print %q", want)
+		}
+	}
+}
+
+// withPassword runs sealer-run with root's password in the environment and returns its standard error.
+func (r *road) withPassword(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := r.command(t.Context(), args...)
+	cmd.Env = append(cmd.Env, "SEALER_PASSWD="+r.lab.Passwords["root"])
+	_, stderr, err := r.output(cmd)
+	if err != nil {
+		t.Fatalf("sealer-run %s: %v\n%s\n%s", strings.Join(args, " "), err, stderr, r.lastLog())
+	}
+	return stderr
+}
 
 // small are the arguments that make the cluster of a master and a node.
 func (r *road) small(args ...string) []string {
@@ -76,28 +105,28 @@ func (r *road) failingRun(t *testing.T, before map[int]string) {
 }
 
 // lostMarkers do not make a cluster anew: what is in it stays, and the markers come back.
-func (r *road) lostMarkers(t *testing.T) {
+func (r *road) lostMarkers(t *testing.T, file string) {
 	r.kubectl(t, "create namespace precious")
 	authority := r.ssh(t, 1, "sha256sum /etc/kubernetes/pki/ca.crt")
 	for i := 1; i <= 2; i++ {
-		r.ssh(t, i, "rm -f "+filepath.Join(dataDir, "kubeadm-*.done"))
+		r.ssh(t, i, "rm -f "+filepath.Join(guardedDir, "kubeadm-*.done"))
 	}
-	r.ssh(t, 1, "rm -f "+filepath.Join(dataDir, "state.json"))
-	r.succeed(t, r.small()...)
+	r.ssh(t, 1, "rm -f "+filepath.Join(guardedDir, "state.json"))
+	r.withPassword(t, "apply", "-f", file, "-e", oomScore)
 	r.kubectl(t, "get namespace precious")
 	if now := r.ssh(t, 1, "sha256sum /etc/kubernetes/pki/ca.crt"); now != authority {
 		t.Error("the cluster has another authority")
 	}
-	r.ssh(t, 1, "test -s "+filepath.Join(dataDir, "kubeadm-init.done")+" && test -s "+filepath.Join(dataDir, "state.json"))
-	r.ssh(t, 2, "test -s "+filepath.Join(dataDir, "kubeadm-join.done"))
+	r.ssh(t, 1, "test -s "+filepath.Join(guardedDir, "kubeadm-init.done")+" && test -s "+filepath.Join(guardedDir, "state.json"))
+	r.ssh(t, 2, "test -s "+filepath.Join(guardedDir, "kubeadm-join.done"))
 	r.kubectl(t, "delete namespace precious --wait=false")
 }
 
 // stolenNode is refused to a run with another master, also while the node has no record, and stays in its cluster.
 func (r *road) stolenNode(t *testing.T) {
-	theft := []string{r.source, "-m", spare, "-n", guardedNode, "-e", "CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true"}
+	theft := []string{r.source, "-m", spare, "-n", guardedNode, "--cluster-name", guardedName, "-e", oomScore}
 	r.fails(t, theft, guardedNode, "another cluster")
-	record := filepath.Join(dataDir, "record.json")
+	record := filepath.Join(guardedDir, "record.json")
 	r.ssh(t, 2, "mv "+record+" /run/record.json")
 	r.fails(t, theft, guardedNode)
 	r.ssh(t, 2, "mv /run/record.json "+record)
@@ -109,16 +138,16 @@ func (r *road) stolenNode(t *testing.T) {
 		t.Errorf("the nodes are %q", got)
 	}
 	// Of a run that was refused, the file that its lock was on stays below /run; only a removal takes it away.
-	r.ssh(t, 3, "test ! -e "+dataDir+" && rm /run/kubefile.lock")
+	r.ssh(t, 3, "test ! -e "+guardedDir+" && rm /run/kubefile.lock")
 }
 
 // changedDocuments are refused by field, by a plan and by a run.
 func (r *road) changedDocuments(t *testing.T) {
-	file := (&apps{road: r, cluster: "default", master: masters}).file(t, `apiVersion: sealer.cloud/v2
+	file := (&apps{road: r, cluster: guardedName, master: masters}).file(t, `apiVersion: sealer.cloud/v2
 kind: Cluster
-metadata: {name: default}
+metadata: {name: `+guardedName+`}
 spec:
-  image: `+r.source+`
+  image: `+r.registry+`/site:v1
   ssh: {pk: `+r.lab.Key+`}
   env: [CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true]
   hosts:

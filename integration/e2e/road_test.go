@@ -19,7 +19,6 @@ import (
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/integration/hosts"
-	"github.com/kubefile/kubefile/integration/lab/environment"
 )
 
 //go:embed snapshot.sh
@@ -32,20 +31,19 @@ const (
 	dataDir = "/var/lib/sealer/data/default"
 )
 
-// road is what the tests share.
+// road is one lab's hosts, with a delivery machine and what it needs.
 type road struct {
-	top      string
-	env      *environment.Environment
-	lab      *hosts.Lab
-	runner   string // sealer-run
-	home     string // of the delivery engineer: known hosts and logs
-	registry string // with all images, as the delivery machine reaches it
-	source   string // the image there
+	*workshop
+	lab       *hosts.Lab
+	home      string   // of the delivery engineer: known hosts and logs
+	variables []string // in sealer-run's environment
+	registry  string   // with all images, as the delivery machine reaches it
+	source    string   // the image there
 }
 
-// TestRoad is one test, because each part begins where the one before it ended.
-func TestRoad(t *testing.T) {
-	r := prepare(t, 3)
+// wholeRoad takes a cluster from its image to bare hosts again. It is brought up and removed by a login that is not root and has to give sudo a
+// password; in between root logs in with a key.
+func wholeRoad(t *testing.T, r *road) {
 	before := r.snapshots(t)
 	t.Run("no route out", r.noRouteOut)
 	t.Run("ship", r.ship)
@@ -67,38 +65,28 @@ func TestRoad(t *testing.T) {
 	t.Run("worker has no images", r.workerHasNoImages)
 	t.Run("again changes nothing", r.again)
 	t.Run("kubeconfig", r.kubeconfig)
+	t.Run("status with an encrypted key", r.encryptedKey)
 	t.Run("power cut of the master", r.powerCut)
 	t.Run("delete", func(t *testing.T) {
 		r.deleteOfNothing(t)
 		undo := r.editedByOthers(t)
-		r.succeed(t, "delete", "--all", "--yes", "-m", masters)
+		if out, stderr, err := r.output(r.sudo(t, "delete", "--all", "--yes", "-m", masters)); err != nil {
+			t.Fatalf("%v: %s%s\n%s", err, out, stderr, r.lastLog())
+		}
 		undo()
 		r.bare(t, before)
 	})
-	t.Run("sudo with a password", r.sudo)
 }
 
-// prepare makes the images and count bare hosts.
-func prepare(t *testing.T, count int) *road {
+// prepare makes count bare hosts in the lab of that name, whatever is there.
+func prepare(t *testing.T, w *workshop, name string, count int) *road {
 	t.Helper()
-	top, err := filepath.Abs("../..")
+	w.local(t, "env", "LAB_NAME="+name, "integration/hosts/hosts.sh", "down")
+	lab, err := hosts.UpAs(t.Context(), w.top, hosts.Spec{Name: name, Hosts: make([]hosts.HostSpec, count)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &road{top: top, home: t.TempDir(), runner: filepath.Join(t.TempDir(), "sealer-run")}
-	if r.env, err = environment.Read(filepath.Join(top, "_out")); err != nil {
-		t.Fatal(err)
-	}
-	r.local(t, "go", "build", "-o", r.runner, "./cmd/sealer-run")
-	r.local(t, filepath.Join(top, "integration/lab/examples.sh"))
-	if r.lab, err = hosts.Up(t.Context(), top, count); err != nil {
-		t.Fatal(err)
-	}
-	for i := range r.lab.Hosts {
-		if err := r.lab.Fresh(t.Context(), i+1); err != nil {
-			t.Fatal(err)
-		}
-	}
+	r := &road{workshop: w, lab: lab, home: t.TempDir()}
 	r.registry = r.deliveryRegistry(t)
 	r.source = r.registry + "/" + image
 	return r
@@ -128,34 +116,11 @@ func (r *road) deliveryRegistry(t *testing.T) string {
 	return address
 }
 
-// local runs a command on this machine, in the repository, with the lab's environment.
-func (r *road) local(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, args...)
-	cmd.Dir = r.top
-	cmd.Env = append(os.Environ(), "BUILDKIT_HOST="+r.env.BuildKitHost, "DOCKER_CONFIG="+r.env.DockerConfig,
-		"KUBEFILE_MIRRORS="+r.env.Mirrors, "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
-// build makes a test's image on the base and pushes it.
-func (r *road) build(t *testing.T, tag, dir string) {
-	t.Helper()
-	base := "docker-image://" + r.env.Registry + "/kubernetes:v1.34.4"
-	r.local(t, "docker", "buildx", "build", "--builder", r.env.BuildxBuilder, "-f", filepath.Join(dir, "Kubefile"),
-		"--build-arg", "BUILDKIT_SYNTAX="+r.env.Frontend, "--build-arg", "KUBEFILE_MIRRORS",
-		"--build-context", "kubernetes:v1.34.4="+base, "--build-context", "kubernetes:v1.19.8="+base,
-		"--output", "type=image,name="+r.env.Registry+"/"+tag+",push=true,compression=zstd", dir)
-}
-
 // command is sealer-run on the delivery machine.
 func (r *road) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := r.lab.Command(ctx, r.runner, args...)
-	cmd.Env = append(os.Environ(), "HOME="+r.home, "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "SSH_AUTH_SOCK=")
+	cmd.Env = append(cmd.Env, "HOME="+r.home, "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "SSH_AUTH_SOCK=")
+	cmd.Env = append(cmd.Env, r.variables...)
 	return cmd
 }
 

@@ -14,13 +14,11 @@ import (
 	"time"
 )
 
-// TestSite applies one Clusterfile with everything in it that a site can say, and looks for each effect on the hosts and in the cluster.
-func TestSite(t *testing.T) {
-	t.Setenv("SITE_REGISTRY_PASSWORD", sitePassword)
-	r := prepare(t, 4)
+// wholeSite applies one Clusterfile with everything in it that a site can say, and looks for each effect on the hosts and in the cluster.
+func wholeSite(t *testing.T, r *road) {
+	r.variables = []string{"SITE_REGISTRY_PASSWORD=" + sitePassword}
 	before := r.snapshots(t)
 	s := &site{road: r, file: filepath.Join(t.TempDir(), "Clusterfile")}
-	s.build(t, "site:v1", "integration/e2e/testdata/site")
 	s.write(t, s.text(t))
 	t.Run("plan names every effect", s.plan)
 	if !t.Run("apply", s.apply) {

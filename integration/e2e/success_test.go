@@ -12,9 +12,8 @@ import (
 const podman = `{"cniVersion":"0.4.0","name":"podman","plugins":[{"type":"bridge","bridge":"cni-podman0","isGateway":true,"ipMasq":true,
 	"hairpinMode":true,"ipam":{"type":"host-local","routes":[{"dst":"0.0.0.0/0"}],"ranges":[[{"subnet":"10.88.0.0/16","gateway":"10.88.0.1"}]]}}]}`
 
-// TestClusterThatDoesNotWork brings up clusters of one host each, at once, on hosts on which every node gets Ready and yet nothing works.
-func TestClusterThatDoesNotWork(t *testing.T) {
-	r := prepare(t, 3)
+// clusterThatDoesNotWork brings up clusters of one host each, at once, on hosts on which every node gets Ready and yet nothing works.
+func clusterThatDoesNotWork(t *testing.T, r *road) {
 	cases := []struct {
 		name  string
 		harsh string

@@ -142,7 +142,7 @@ func (l *lab) publish(ctx context.Context) error {
 	args := []string{"--addr", env.BuildKitHost, "build", "--progress", "plain",
 		"--frontend", "dockerfile.v0", "--opt", "filename=Dockerfile.frontend", "--opt", "platform=linux/amd64,linux/arm64",
 		"--local", "context=.", "--local", "dockerfile=.",
-		"--output", "type=image,push=true,name=" + env.Frontend}
+		"--output", "type=image,push=true,compression-level=1,name=" + env.Frontend} // it does not go far
 	for line := range strings.Lines(string(version)) {
 		args = append(args, "--opt", "build-arg:"+strings.TrimSpace(line))
 	}
