@@ -13,6 +13,39 @@ export KUBEFILE_VERSION := $(VERSION)
 BIN := $(CURDIR)/_out/bin
 LAB := $(CURDIR)/_out/lab/lab
 
+# What each target uses of the lab: tools, sets of images, architectures of the frontend image. make up FOR=e2e starts what make e2e uses;
+# make up alone is enough for builds. A test of integration/tools compares the tools with what the files of a target run.
+FOR ?= $(MAKECMDGOALS)
+
+HOSTARCH = $(shell go env GOHOSTARCH)
+TOOLBOX = busybox-$(1) bash-$(1)
+SERVICES := registry buildkitd buildctl buildx runc
+CLUSTER := kubeadm kubernetes containerd cni-plugins crictl helm etcd etcdctl coredns flanneld install-conf flannel
+
+uses.lint := staticcheck actionlint
+uses.kubeadm := kubeadm
+uses.frontend = $(call TOOLBOX,amd64) $(call TOOLBOX,arm64)
+uses.up = $(SERVICES) $(call TOOLBOX,$(HOSTARCH))
+uses.demo = $(uses.up) $(CLUSTER)
+uses.bench = $(uses.demo) oras
+uses.release-test = $(SERVICES) $(uses.frontend) $(CLUSTER)
+uses.e2e = $(uses.release-test) oras
+uses.integration = $(uses.e2e) crane cosign buildkitd-v0.17 buildkitd-v0.11 buildkitd-v0.10
+uses.soak = $(uses.integration)
+uses.test = $(sort $(uses.integration) $(uses.lint))
+
+images.demo := cluster
+images.bench := cluster
+images.e2e := cluster databases
+images.integration := cluster databases
+images.release-test := cluster databases
+images.soak := cluster databases
+images.test := cluster databases
+
+arch.up = $(HOSTARCH)
+arch.demo = $(HOSTARCH)
+arch.bench = $(HOSTARCH)
+
 # Tests that need more than Go are behind these build tags. Lint reads the code of all of them.
 TAGS := cases,corpus,e2e,hosts,kubeadm,lab,release,sshd
 
@@ -66,8 +99,7 @@ unit: ## Unit tests: go test ./... (needs Go only, no root)
 	$(GOTEST) ./...
 
 .PHONY: lint
-lint: ## gofmt, go vet, staticcheck, go mod tidy, actionlint, shellcheck
-	@$(MAKE) --no-print-directory tools TOOLS="staticcheck actionlint"
+lint: tools ## gofmt, go vet, staticcheck, go mod tidy, actionlint, shellcheck
 	@integration/repository/lint.sh $(TAGS)
 
 # Installs the Debian packages that are missing.
@@ -89,7 +121,7 @@ fuzz: ## Every fuzz target for FUZZ seconds
 
 .PHONY: tools-test
 tools-test: ## Unit tests of the programs that compile the lab's tools and make releases
-	cd integration/tools && $(GOTEST) ./...
+	cd integration/tools && $(GOTEST) -count=1 ./...
 	cd release && $(GOTEST) ./...
 
 .PHONY: sshd
@@ -98,8 +130,7 @@ sshd: ## Logins through OpenSSH, PAM and sudo (Debian, root)
 	$(GOTEST) -count=1 -tags sshd ./runner/host/...
 
 .PHONY: kubeadm
-kubeadm: ## Configurations that the real kubeadm has to accept
-	@$(MAKE) --no-print-directory tools TOOLS=kubeadm
+kubeadm: tools ## Configurations that the real kubeadm has to accept
 	$(GOTEST) -count=1 -tags kubeadm ./runner/kubeadm
 
 .PHONY: integration
@@ -166,22 +197,24 @@ demo: up ## A three-host cluster with the dashboard example on it, from nothing
 	@integration/demo/demo.sh
 
 # make tools TOOLS="crane oras"
-TOOLS :=
+TOOLS = $(sort $(foreach target,$(FOR),$(uses.$(target))))
 
 .PHONY: tools
-tools: ## Compile the lab's tools, or only TOOLS="crane oras"
+tools: ## Compile the lab's tools: all, those of FOR=e2e, or TOOLS="crane oras"
 	@go -C integration/tools run . -out $(BIN) $(TOOLS)
+
+ARCH = $(sort $(foreach target,$(FOR),$(or $(arch.$(target)),amd64 arm64)))
 
 .PHONY: frontend
 frontend: tools ## The files of the frontend image, in _out/frontend
-	@frontend/image.sh
+	@frontend/image.sh $(ARCH)
 
 .PHONY: up
 up: frontend ## Start BuildKit and registries on loopback; _out/lab.env has their addresses
 	@go build -o $(LAB) ./integration/lab
-	@$(LAB) images
+	@$(LAB) images $(sort $(foreach target,$(FOR),$(images.$(target))))
 	@$(LAB) up
-	@$(LAB) publish
+	@$(LAB) publish $(ARCH)
 
 .PHONY: down
 down: ## Stop them

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# demo.sh: from the lab's services to a three-host cluster with the dashboard on it: builds the examples, ships the dashboard's image as
-# one OCI archive, and runs it on hosts without a route out. The cluster stays until make hosts-down.
+# demo.sh: from the lab's services to a three-host cluster with the dashboard on it: builds the base and the dashboard's image, writes the
+# latter to one OCI archive, and runs it on hosts without a route out. The cluster stays until make hosts-down.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 top=$PWD
@@ -20,15 +20,9 @@ for i in 1 2 3; do
   if integration/hosts/on "$i" test -e /var/lib/sealer; then integration/hosts/hosts.sh fresh "$i"; fi
 done
 
-say "Build kubernetes:v1.34.4 and dashboard:v2.2.0 with docker buildx build"
-integration/lab/examples.sh 2>&1 | tee "$out/build.log" | grep --line-buffered -E '^#[0-9]+ \[|^127\.|ERROR|error:'
-
-say "Ship the dashboard's image as one file"
+say "Build kubernetes:v1.34.4 and dashboard:v2.2.0 with docker buildx build, the latter into one file, too"
 archive=$out/dashboard.tar
-rm -rf "$archive" "$out/layout"
-_out/bin/oras cp --no-tty --from-plain-http "$REGISTRY/dashboard:v2.2.0" --to-oci-layout "$out/layout:v2.2.0" > /dev/null
-tar -C "$out/layout" -cf "$archive" .
-rm -rf "$out/layout"
+ARCHIVE=$archive integration/lab/examples.sh kubernetes dashboard 2>&1 | tee "$out/build.log" | grep --line-buffered -E '^#[0-9]+ \[|^127\.|ERROR|error:'
 ls -lh "$archive"
 
 say "sealer-run dashboard.tar -m 10.77.0.11 -n 10.77.0.12-10.77.0.13"

@@ -2,6 +2,7 @@
 # examples.sh [NAME...]: builds the example images in the lab and pushes them to its registry, all of them unless some are named:
 # kubernetes from the compiled binaries, the dashboard on top of it, and the application images. The command lines are those of the
 # examples' READMEs, with the lab's frontend and addresses. The name "binaries" makes only the directory _out/examples/binaries.
+# ARCHIVE=FILE writes the dashboard's image to an OCI archive, too.
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 [ -f "$top/_out/lab.env" ] || { echo "examples.sh: the lab is down: make up" >&2; exit 1; }
@@ -11,10 +12,13 @@ set -a
 set +a
 version=v1.34.4
 
+buildx=(docker buildx)
+command -v docker > /dev/null || buildx=("$LAB_BIN/buildx") # the same program, which a bare machine has without Docker's client
+
 build() {
   local example=$1 tag=$2
   shift 2
-  docker buildx build --builder "$BUILDX_BUILDER" --file "$top/examples/$example/Kubefile" \
+  "${buildx[@]}" build --builder "$BUILDX_BUILDER" --file "$top/examples/$example/Kubefile" \
     --build-arg BUILDKIT_SYNTAX="$FRONTEND" --build-arg KUBEFILE_MIRRORS \
     --output "type=image,name=$REGISTRY/$tag,push=true,compression=zstd" "$@" "$top/examples/$example"
   echo "$REGISTRY/$tag"
@@ -44,7 +48,8 @@ kubernetes() {
 
 dashboard() {
   build dashboard dashboard:v2.2.0 --build-context kubernetes:$version="docker-image://$REGISTRY/kubernetes:$version" \
-    --build-arg URL="http://$UPSTREAM/files/dashboard/recommended.yaml"
+    --build-arg URL="http://$UPSTREAM/files/dashboard/recommended.yaml" \
+    ${ARCHIVE:+--output "type=oci,dest=$ARCHIVE,compression=zstd"}
 }
 
 [ $# -gt 0 ] || set -- kubernetes dashboard redis mysql-cluster web

@@ -12,8 +12,13 @@ import (
 	"github.com/kubefile/kubefile/integration/upstream/images"
 )
 
-// makeImages makes the images that really run, unless the cache has them, and points OUT/images at their layout.
-func (l *lab) makeImages(ctx context.Context) error {
+// makeImages makes the images that really run, unless the cache has them, and points OUT/images at their layout. The names are those of
+// sets of images.
+func (l *lab) makeImages(ctx context.Context, names []string) error {
+	sets := make([]images.Set, len(names))
+	for i, name := range names {
+		sets[i] = images.Set(name)
+	}
 	cache, err := cacheDir()
 	if err != nil {
 		return err
@@ -30,13 +35,15 @@ func (l *lab) makeImages(ctx context.Context) error {
 	if err := l.compilePrograms(ctx, src.Programs); err != nil {
 		return err
 	}
-	if err := needPackages(ctx, "mmdebstrap"); err != nil {
-		return err
+	if len(sets) > 0 {
+		if err := needPackages(ctx, "mmdebstrap"); err != nil {
+			return err
+		}
+		if src.Debian, err = images.UnpackDebian(ctx, cache, sets); err != nil {
+			return err
+		}
 	}
-	if src.Debian, err = images.UnpackDebian(ctx, cache); err != nil {
-		return err
-	}
-	definitions, err := images.Definitions(ctx, src)
+	definitions, err := images.Definitions(ctx, src, sets)
 	if err != nil {
 		return err
 	}

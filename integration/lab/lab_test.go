@@ -99,7 +99,7 @@ func (l *testLab) build(t *testing.T, dockerfile, name string) {
 
 func TestUpBuildDown(t *testing.T) {
 	l := newTestLab(t)
-	l.do(t, "images")
+	l.do(t, "images", "cluster")
 	l.do(t, "up")
 	env, pids := l.environment(t), l.pids(t)
 
@@ -237,7 +237,7 @@ func TestRefusals(t *testing.T) {
 	if err := l.up(t.Context()); err == nil || !strings.Contains(err.Error(), "make tools") {
 		t.Errorf("up without tools: %v", err)
 	}
-	if err := l.publish(t.Context()); err == nil || !strings.Contains(err.Error(), "make up") {
+	if err := l.publish(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "make up") {
 		t.Errorf("publish without up: %v", err)
 	}
 	if err := l.down(t.Context()); err != nil {

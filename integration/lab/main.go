@@ -22,18 +22,23 @@ func main() {
 }
 
 func command() *cli.Command {
-	inLab := func(do func(*lab, context.Context) error) cli.ActionFunc {
+	withArguments := func(do func(*lab, context.Context, []string) error) cli.ActionFunc {
 		return func(ctx context.Context, cmd *cli.Command) error {
-			if cmd.Args().Present() {
-				return fmt.Errorf("unexpected argument %q", cmd.Args().First())
-			}
 			l, unlock, err := open(ctx, cmd.String("out"))
 			if err != nil {
 				return err
 			}
 			defer unlock()
-			return do(l, ctx)
+			return do(l, ctx, cmd.Args().Slice())
 		}
+	}
+	inLab := func(do func(*lab, context.Context) error) cli.ActionFunc {
+		return withArguments(func(l *lab, ctx context.Context, arguments []string) error {
+			if len(arguments) > 0 {
+				return fmt.Errorf("unexpected argument %q", arguments[0])
+			}
+			return do(l, ctx)
+		})
 	}
 	return &cli.Command{
 		Name:  "lab",
@@ -42,9 +47,11 @@ func command() *cli.Command {
 			Name: "out", Value: "_out", Usage: "directory of the tools and of everything that the lab writes",
 		}},
 		Commands: []*cli.Command{
-			{Name: "images", Usage: "make the images that really run", Action: inLab((*lab).makeImages)},
+			{Name: "images", ArgsUsage: "[SET...]", Usage: "make the images that really run: the small ones and those of the sets (cluster, databases)",
+				Action: withArguments((*lab).makeImages)},
 			{Name: "up", Usage: "start what does not run yet", Action: inLab((*lab).up)},
-			{Name: "publish", Usage: "push the frontend image to the lab's registry", Action: inLab((*lab).publish)},
+			{Name: "publish", ArgsUsage: "ARCHITECTURE...", Usage: "push the frontend image to the lab's registry",
+				Action: withArguments((*lab).publish)},
 			{Name: "down", Usage: "stop what up started", Action: inLab((*lab).down)},
 			upstreamCommand(),
 		},

@@ -20,7 +20,7 @@ func (l *lab) up(ctx context.Context) error {
 	if longest := 107; len(l.socket(oldBuildkitd)) > longest {
 		return fmt.Errorf("the socket's path %s is longer than the %d bytes that Linux allows; use a clone with a shorter path", l.socket(oldBuildkitd), longest)
 	}
-	for _, name := range []string{"registry", buildkitd, oldBuildkitd, "buildctl", "buildx", "runc"} {
+	for _, name := range []string{"registry", buildkitd, "buildctl", "buildx", "runc"} {
 		if _, err := os.Stat(l.tool(name)); err != nil {
 			return fmt.Errorf("a tool is not compiled; run: make tools: %w", err)
 		}
@@ -29,7 +29,11 @@ func (l *lab) up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, describe := range []func(*environment.Environment) (daemon.Daemon, error){l.registry, l.upstream, l.buildkit, l.oldBuildkit} {
+	services := []func(*environment.Environment) (daemon.Daemon, error){l.registry, l.upstream, l.buildkit}
+	if _, err := os.Stat(l.tool(oldBuildkitd)); err == nil { // few targets use it
+		services = append(services, l.oldBuildkit)
+	}
+	for _, describe := range services {
 		d, err := describe(env)
 		if err != nil {
 			return err
@@ -122,16 +126,21 @@ func (l *lab) dockerConfig(ctx context.Context, env *environment.Environment) er
 	return run(use)
 }
 
-// publish builds the frontend image for both platforms from what `make frontend` compiled, and pushes it.
-func (l *lab) publish(ctx context.Context) error {
+// publish builds the frontend image for the architectures from what `make frontend` compiled, and pushes it.
+func (l *lab) publish(ctx context.Context, architectures []string) error {
 	env, err := environment.Read(l.out)
 	if err != nil {
 		return err
 	}
-	for _, platform := range []string{"linux-amd64", "linux-arm64"} {
-		if _, err := os.Stat(l.path("frontend", platform)); err != nil {
+	if len(architectures) == 0 {
+		return errors.New("publish needs the architectures of the frontend image")
+	}
+	var platforms []string
+	for _, arch := range architectures {
+		if _, err := os.Stat(l.path("frontend", "linux-"+arch)); err != nil {
 			return fmt.Errorf("the frontend is not compiled; run: make frontend: %w", err)
 		}
+		platforms = append(platforms, "linux/"+arch)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
@@ -140,7 +149,7 @@ func (l *lab) publish(ctx context.Context) error {
 		return fmt.Errorf("reading the version of this clone: %w", err)
 	}
 	args := []string{"--addr", env.BuildKitHost, "build", "--progress", "plain",
-		"--frontend", "dockerfile.v0", "--opt", "filename=Dockerfile.frontend", "--opt", "platform=linux/amd64,linux/arm64",
+		"--frontend", "dockerfile.v0", "--opt", "filename=Dockerfile.frontend", "--opt", "platform=" + strings.Join(platforms, ","),
 		"--local", "context=.", "--local", "dockerfile=.",
 		"--output", "type=image,push=true,compression-level=1,name=" + env.Frontend} // it does not go far
 	for line := range strings.Lines(string(version)) {

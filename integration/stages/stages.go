@@ -22,16 +22,16 @@ var capacity = map[string]int{"cpu": 2}
 func testRun() []stage {
 	const cpu = "cpu"
 	return []stage{
-		{name: "tools", command: target("tools"), limit: time.Hour},
+		{name: "tools", command: append(target("tools"), "FOR=test"), limit: time.Hour},
 		{name: "packages", command: target("packages"), limit: 10 * time.Minute},
-		{name: "up", command: target("up", "tools"), after: []string{"tools", "packages"}, limit: 10 * time.Minute},
+		{name: "up", command: append(target("up", "tools"), "FOR=test"), after: []string{"tools", "packages"}, limit: 10 * time.Minute},
 		{name: "e2e", command: target("e2e", "up", "packages"), after: []string{"up"}, holds: []string{"hosts"}, limit: time.Hour},
 		{name: "hosts-test", command: target("hosts-test"), after: []string{"packages"}, holds: []string{cpu}, limit: 10 * time.Minute, nice: true},
 		{name: "integration", command: target("integration", "up"), after: []string{"up"}, holds: []string{cpu}, limit: 30 * time.Minute, nice: true},
 		{name: "unit", command: target("unit"), holds: []string{cpu}, limit: 20 * time.Minute, nice: true},
 		{name: "race", command: target("race"), after: []string{"packages"}, holds: []string{cpu}, limit: 20 * time.Minute, nice: true},
 		{name: "sshd", command: target("sshd"), after: []string{"packages"}, holds: []string{cpu}, limit: 10 * time.Minute, nice: true},
-		{name: "kubeadm", command: target("kubeadm"), after: []string{"tools"}, holds: []string{cpu}, limit: 10 * time.Minute, nice: true},
+		{name: "kubeadm", command: target("kubeadm", "tools"), after: []string{"tools"}, holds: []string{cpu}, limit: 10 * time.Minute, nice: true},
 		{name: "lint", command: target("lint"), holds: []string{cpu}, limit: 20 * time.Minute, nice: true},
 		{name: "fuzz", command: target("fuzz"), holds: []string{cpu}, limit: 30 * time.Minute, nice: true},
 		{name: "tools-test", command: target("tools-test"), holds: []string{cpu}, limit: 10 * time.Minute, nice: true},

@@ -26,20 +26,25 @@ func (t tool) provides(name string) bool {
 	return t.name == name || slices.Contains(t.binaries, name)
 }
 
-// ensure returns the directory that holds the tool's binaries and whether they had to be built.
+// directory is where the finished tool is in the cache.
+func (t tool) directory(cache string) string {
+	return filepath.Join(cache, t.name, t.version+"-"+t.key)
+}
+
+// ensure returns the directory that holds the tool's binaries and whether they had to be built. It calls note when it has to wait.
 //
 // A directory gets its final name only when it is complete, so an interrupted build leaves nothing that a later run would
 // take for finished; a lock per tool makes concurrent runs, of other clones too, wait for each other.
-func ensure(ctx context.Context, cache string, t tool) (dir string, built bool, err error) {
-	home := filepath.Join(cache, t.name)
-	dir = filepath.Join(home, t.version+"-"+t.key)
+func ensure(ctx context.Context, cache string, t tool, note func(string)) (dir string, built bool, err error) {
+	dir = t.directory(cache)
+	home := filepath.Dir(dir)
 	if complete(dir, t.binaries) {
 		return dir, false, nil
 	}
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		return "", false, err
 	}
-	unlock, err := lock(ctx, filepath.Join(home, ".lock"))
+	unlock, err := lock(ctx, filepath.Join(home, ".lock"), func() { note("waiting for another build") })
 	if err != nil {
 		return "", false, err
 	}
@@ -47,7 +52,7 @@ func ensure(ctx context.Context, cache string, t tool) (dir string, built bool, 
 	if complete(dir, t.binaries) { // another run built it while this one waited
 		return dir, false, nil
 	}
-	fmt.Printf("%-16s %-10s building\n", t.name, t.version)
+	note("building")
 	return dir, true, create(ctx, home, dir, t)
 }
 
@@ -95,8 +100,9 @@ func complete(dir string, binaries []string) bool {
 	return true
 }
 
-// lock takes an exclusive lock on the file at path, which it creates; it waits until the lock is free or ctx ends.
-func lock(ctx context.Context, path string) (unlock func(), err error) {
+// lock takes an exclusive lock on the file at path, which it creates. It waits until the lock is free or ctx ends, and calls waiting
+// when it begins to.
+func lock(ctx context.Context, path string, waiting func()) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
@@ -111,7 +117,7 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 			return nil, fmt.Errorf("locking %s: %w", path, err)
 		}
 		if !waited {
-			fmt.Printf("waiting for another build (%s)\n", path)
+			waiting()
 		}
 		select {
 		case <-ctx.Done():

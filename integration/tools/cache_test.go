@@ -36,7 +36,7 @@ func TestProgramIsBuiltOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		dir, built, err = ensure(t.Context(), cache, tool)
+		dir, built, err = ensure(t.Context(), cache, tool, ignore)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func TestInterruptedBuildIsRepeated(t *testing.T) {
 	tool := script(func(dir string) error {
 		return errors.Join(os.WriteFile(filepath.Join(dir, "x"), []byte("half"), 0o755), interrupted)
 	})
-	if _, _, err := ensure(t.Context(), cache, tool); !errors.Is(err, interrupted) {
+	if _, _, err := ensure(t.Context(), cache, tool, ignore); !errors.Is(err, interrupted) {
 		t.Fatalf("the failure is not reported: %v", err)
 	}
 	// A killed process leaves more: its directory, and binaries in it.
@@ -84,7 +84,7 @@ func TestInterruptedBuildIsRepeated(t *testing.T) {
 		t.Fatal(err)
 	}
 	tool = script(func(dir string) error { return os.WriteFile(filepath.Join(dir, "x"), []byte("whole"), 0o755) })
-	dir, built, err := ensure(t.Context(), cache, tool)
+	dir, built, err := ensure(t.Context(), cache, tool, ignore)
 	if err != nil || !built {
 		t.Fatalf("built %v, %v", built, err)
 	}
@@ -97,7 +97,7 @@ func TestInterruptedBuildIsRepeated(t *testing.T) {
 }
 
 func TestIncompleteBuildIsAnError(t *testing.T) {
-	_, _, err := ensure(t.Context(), t.TempDir(), script(func(string) error { return nil }))
+	_, _, err := ensure(t.Context(), t.TempDir(), script(func(string) error { return nil }), ignore)
 	if err == nil {
 		t.Fatal("a build without a binary passed")
 	}
@@ -113,7 +113,7 @@ func TestConcurrentRunsBuildOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			if _, _, err := ensure(t.Context(), cache, tool); err != nil {
+			if _, _, err := ensure(t.Context(), cache, tool, ignore); err != nil {
 				t.Error(err)
 			}
 		})
@@ -126,17 +126,20 @@ func TestConcurrentRunsBuildOnce(t *testing.T) {
 
 func TestWaitingEndsWithTheContext(t *testing.T) {
 	file := filepath.Join(t.TempDir(), ".lock")
-	unlock, err := lock(t.Context(), file)
+	unlock, err := lock(t.Context(), file, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unlock()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := lock(ctx, file); !errors.Is(err, context.Canceled) {
+	if _, err := lock(ctx, file, func() {}); !errors.Is(err, context.Canceled) {
 		t.Errorf("waiting for a held lock: %v", err)
 	}
 }
+
+// ignore is for callers whom what ensure is doing does not interest.
+func ignore(string) {}
 
 // script is a tool "x" made by a function.
 func script(build func(dir string) error) tool {

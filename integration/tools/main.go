@@ -20,7 +20,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 )
 
 func main() {
@@ -30,7 +29,7 @@ func main() {
 	defer stop()
 	err := run(ctx, *out, flag.Args())
 	if err != nil && ctx.Err() != nil {
-		err = errors.New("interrupted; the same command goes on")
+		err = errors.New("interrupted; run the same command again to resume")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "tools:", err)
@@ -54,20 +53,31 @@ func run(ctx context.Context, out string, names []string) error {
 	if err != nil {
 		return err
 	}
+	return install(ctx, cache, out, chosen, &progress{out: os.Stdout, terminal: isTerminal(os.Stdout), total: len(chosen)})
+}
+
+// install makes the tools that the cache lacks, and links the binaries of all of them into the directory out.
+func install(ctx context.Context, cache, out string, chosen []tool, report *progress) error {
+	isCached := func(t tool) bool { return complete(t.directory(cache), t.binaries) }
+	cached := 0
 	for _, t := range chosen {
-		started := time.Now()
-		dir, built, err := ensure(ctx, cache, t)
-		if err != nil {
-			return fmt.Errorf("making %s %s: %w", t.name, t.version, err)
+		if isCached(t) {
+			cached++
 		}
-		if err := link(out, dir, t.binaries); err != nil {
+	}
+	report.cached(cached)
+	for _, t := range chosen {
+		if !isCached(t) {
+			step := report.start(t)
+			_, _, err := ensure(ctx, cache, t, step.note)
+			step.finish(ctx, err)
+			if err != nil {
+				return fmt.Errorf("making %s %s: %w", t.name, t.version, err)
+			}
+		}
+		if err := link(out, t.directory(cache), t.binaries); err != nil {
 			return err
 		}
-		state := "cached"
-		if built {
-			state = fmt.Sprintf("built in %.0fs", time.Since(started).Seconds())
-		}
-		fmt.Printf("%-16s %-10s %s\n", t.name, t.version, state)
 	}
 	return nil
 }

@@ -33,6 +33,19 @@ func account(name string) []image.Entry {
 	return entries
 }
 
+// databases lists the images of databases.
+func (src Sources) databases(busybox []image.Entry) ([]Definition, error) {
+	redis, err := src.redis(busybox)
+	if err != nil {
+		return nil, err
+	}
+	mariadb, err := src.mariadb(busybox)
+	if err != nil {
+		return nil, err
+	}
+	return []Definition{redis, mariadb}, nil
+}
+
 // redis makes Debian's Redis the official image, which is of the same release.
 func (src Sources) redis(busybox []image.Entry) (Definition, error) {
 	programs, err := withLibraries(src.Debian, []string{"usr/bin/redis-server", "usr/bin/redis-cli"}, "")

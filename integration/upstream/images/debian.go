@@ -21,13 +21,26 @@ const (
 	libraries     = "usr/lib/x86_64-linux-gnu"
 )
 
-// debianPackages are the packages that images take programs from; what these depend on comes along.
-var debianPackages = []string{"conntrack", "iptables", "mariadb-client", "mariadb-server-core", "nftables", "redis-server"}
+// packagesOf lists the Debian packages that the images of a set take programs from. Their dependencies are unpacked with them.
+func packagesOf(set Set) []string {
+	switch set {
+	case Cluster:
+		return []string{"conntrack", "iptables", "nftables"}
+	case Databases:
+		return []string{"mariadb-client", "mariadb-server-core", "redis-server"}
+	}
+	return nil
+}
 
-// UnpackDebian unpacks Debian's packages into a directory of the cache, without installing them, and returns the directory.
+// UnpackDebian unpacks the Debian packages of sets into a directory of the cache, without installing them, and returns the directory.
 // It needs mmdebstrap and the machine's package sources, but only the first time. One caller at a time may use a cache.
-func UnpackDebian(ctx context.Context, cache string) (string, error) {
-	dir := filepath.Join(cache, "debian", debianRelease+"-"+strings.Join(debianPackages, "-"))
+func UnpackDebian(ctx context.Context, cache string, sets []Set) (string, error) {
+	var packages []string
+	for _, set := range sets {
+		packages = append(packages, packagesOf(set)...)
+	}
+	slices.Sort(packages)
+	dir := filepath.Join(cache, "debian", debianRelease+"-"+strings.Join(packages, "-"))
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
@@ -42,7 +55,7 @@ func UnpackDebian(ctx context.Context, cache string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, "mmdebstrap", "--variant=extract", "--mode=root", "--include="+strings.Join(debianPackages, ","),
+	cmd := exec.CommandContext(ctx, "mmdebstrap", "--variant=extract", "--mode=root", "--include="+strings.Join(packages, ","),
 		"--aptopt=Apt::Install-Recommends false", debianRelease, unfinished, sources)
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("unpacking Debian packages: %w\n%s", err, output)
