@@ -105,7 +105,9 @@ rm -rf "$out/layout"
 _out/bin/oras cp --no-tty --from-plain-http "$REGISTRY/dashboard:v2.2.0" --to-oci-layout "$out/layout:v2.2.0" >> "$log"
 integration/hosts/hosts.sh up 3 >> "$log"
 for i in 1 2 3; do integration/hosts/hosts.sh fresh $i >> "$log"; done
-run() { integration/hosts/lan _out/sealer-run "$@" --pk _out/hosts/id_lab; }
+key=_out/hosts/id_lab
+[ "${LAB_NAME:-kf}" = kf ] || key=_out/hosts-$LAB_NAME/id_lab
+run() { integration/hosts/lan _out/sealer-run "$@" --pk "$key"; }
 received() { integration/hosts/on "$1" ip -s link show eth0 | awk '/RX:/ {getline; print $1}'; }
 before1=$(received 1)
 before2=$(received 2)

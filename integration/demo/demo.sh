@@ -27,7 +27,9 @@ ls -lh "$archive"
 
 say "sealer-run dashboard.tar -m 10.77.0.11 -n 10.77.0.12-10.77.0.13"
 CGO_ENABLED=0 go build -trimpath -ldflags "$(version/version.sh flags)" -o _out/sealer-run ./cmd/sealer-run
-run() { integration/hosts/lan _out/sealer-run "$@" --pk _out/hosts/id_lab; }
+key=_out/hosts/id_lab
+[ "${LAB_NAME:-kf}" = kf ] || key=_out/hosts-$LAB_NAME/id_lab
+run() { integration/hosts/lan _out/sealer-run "$@" --pk "$key"; }
 run "$archive" -m 10.77.0.11 -n 10.77.0.12-10.77.0.13 -e CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true
 
 say "Wait for the dashboard's pods"
