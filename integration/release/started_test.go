@@ -23,10 +23,16 @@ func TestGettingStarted(t *testing.T) {
 	root, env := top(t), readLab(t)
 	succeed(t, root, nil, "integration/lab/examples.sh", "binaries")
 	source := clone(t)
-	lab, err := hosts.Up(t.Context(), root, 1)
+	// End-to-end tests may have hosts of their own at the same time.
+	lab, err := hosts.UpAs(t.Context(), root, hosts.Spec{Name: hosts.DefaultName + "3", Hosts: make([]hosts.HostSpec, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := lab.Down(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 	if err := lab.Fresh(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}

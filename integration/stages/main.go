@@ -29,7 +29,7 @@ func run(names []string) int {
 	}
 	stop, kill := interrupts()
 	lab := cmp.Or(os.Getenv("LAB_NAME"), "kf")
-	meter := &meter{out: "_out", cgroups: "/sys/fs/cgroup/cpuacct", labs: []string{lab, lab + "2"}}
+	meter := &meter{out: "_out", cgroups: "/sys/fs/cgroup/cpuacct", labs: []string{lab, lab + "2", lab + "3"}}
 	r := &runner{
 		stages: stages, capacity: capacity, dir: "_out/test", out: os.Stdout,
 		every: time.Minute, grace: 20 * time.Second, kill: kill, tick: meter.sample,
