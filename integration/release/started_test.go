@@ -18,13 +18,15 @@ import (
 	"github.com/kubefile/kubefile/integration/lab/environment"
 )
 
+// labName keeps the hosts apart from those of end-to-end tests, which may run at the same time.
+const labName = hosts.DefaultName + "3"
+
 // TestGettingStarted runs every command of docs/getting-started.md, with the names of the lab in place of those of the reader.
 func TestGettingStarted(t *testing.T) {
 	root, env := top(t), readLab(t)
 	succeed(t, root, nil, "integration/lab/examples.sh", "binaries")
 	source := clone(t)
-	// End-to-end tests may have hosts of their own at the same time.
-	lab, err := hosts.UpAs(t.Context(), root, hosts.Spec{Name: hosts.DefaultName + "3", Hosts: make([]hosts.HostSpec, 1)})
+	lab, err := hosts.UpAs(t.Context(), root, hosts.Spec{Name: labName, Hosts: make([]hosts.HostSpec, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,8 +41,9 @@ func TestGettingStarted(t *testing.T) {
 	serveRegistry(t, root, env, lab)
 
 	page := string(read(t, filepath.Join(source, "docs/getting-started.md")))
-	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```\n").FindAllStringSubmatch(page, -1)
-	if len(blocks) < 8 || strings.Contains(page, "\n    ") {
+	fenced := regexp.MustCompile("(?s)```sh\n(.*?)```\n")
+	blocks := fenced.FindAllStringSubmatch(page, -1)
+	if rest := fenced.ReplaceAllString(page, ""); len(blocks) < 8 || strings.Contains(rest, "```") || strings.Contains(rest, "\n    ") {
 		t.Fatalf("got %d blocks of commands, and maybe others: the pattern does not fit the page", len(blocks))
 	}
 	var script strings.Builder
@@ -53,7 +56,7 @@ func TestGettingStarted(t *testing.T) {
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(append(os.Environ(), env.Lines()...), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_STATE_HOME="+home,
 		"GOPATH="+goEnv(t, "GOPATH"), "GOMODCACHE="+goEnv(t, "GOMODCACHE"), "GOCACHE="+goEnv(t, "GOCACHE"), "GOENV="+goEnv(t, "GOENV"),
-		"KUBEFILE_CACHE="+cache(t))
+		"KUBEFILE_CACHE="+cache(t), "LAB_NAME="+labName)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
