@@ -24,21 +24,26 @@ build() {
   echo "$REGISTRY/$tag"
 }
 
-# The directory that stands in for the Kubefile's stage "binaries": hard links where the file system allows, for it is 500 MB.
+# The directory that stands in for the Kubefile's stage "binaries": hard links where the file system allows, for it is 500 MB. A file
+# that is there already stays as it is, since a build may be reading it.
 binaries=$top/_out/examples/binaries
 place() {
-  local to=$1 name
+  local to=$1 name from
+  mkdir -p "$binaries/$to"
   shift
   for name in "$@"; do
-    cp -lL "$top/_out/bin/$name" "$binaries/$to/$name" 2> /dev/null || cp -L "$top/_out/bin/$name" "$binaries/$to/$name"
+    from=$(readlink -f "$top/_out/bin/$name")
+    [ "$from" -ef "$binaries/$to/$name" ] || cmp -s "$from" "$binaries/$to/$name" || cp -lf "$from" "$binaries/$to/$name" 2> /dev/null ||
+      cp -f "$from" "$binaries/$to/$name"
   done
 }
 
 binaries() {
-  rm -rf "$binaries"
-  mkdir -p "$binaries/bin" "$binaries/cni"
+  exec 9> "$top/_out/examples.lock"
+  flock 9
   place bin kubeadm kubelet kubectl containerd containerd-shim-runc-v2 ctr runc crictl helm
   place cni bridge host-local loopback portmap ptp firewall
+  exec 9>&-
 }
 
 kubernetes() {

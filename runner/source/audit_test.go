@@ -135,7 +135,9 @@ func TestAuditOfWholeImages(t *testing.T) {
 	for form, image := range images {
 		audited, problems, warnings := audit(t, image)
 		if !strings.HasPrefix(form, "with a lock file") { // those of other tests have none
-			problems = slices.DeleteFunc(problems, func(p string) bool { return strings.Contains(p, "registry/images.lock.json: invalid cluster image: it is missing") })
+			problems = slices.DeleteFunc(problems, func(p string) bool {
+				return strings.Contains(p, "registry/images.lock.json: invalid cluster image: it is missing")
+			})
 		}
 		if len(problems) > 0 || len(warnings) > 0 {
 			t.Errorf("%s: got problems %q and warnings %q, want none", form, problems, warnings)
