@@ -139,7 +139,7 @@ integration: up ## Builds on real BuildKits and registries
 
 .PHONY: hosts-test
 hosts-test: ## The lab's hosts themselves: harsh properties, systems, two labs (Debian, root)
-	$(GOTEST) -count=1 -tags hosts ./integration/hosts
+	$(GOTEST) -count=1 -timeout 20m -tags hosts ./integration/hosts
 
 RUN :=
 
