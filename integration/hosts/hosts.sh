@@ -68,7 +68,7 @@ power_cut() {
   local f=$out/h$1 p
   if [ -f "$f.loop" ]; then
     p=$(cat "$f.loop")
-    if is "$p" boot-loop.sh; then kill -9 "$p"; fi
+    ! is "$p" boot-loop.sh || kill -9 "$p" 2> /dev/null || true # it may end by itself at this moment
     rm -f "$f.loop"
   fi
   [ -f "$f.pid" ] || return 0
@@ -76,7 +76,7 @@ power_cut() {
   if alive "$p" && is "$p" systemd-nspawn; then
     cat "/proc/$p/task/"*/children | xargs -r kill -9 2> /dev/null || true
     for _ in $(seq 60); do alive "$p" || break; sleep .25; done
-    if alive "$p"; then kill -9 "$p"; fi
+    ! alive "$p" || kill -9 "$p" 2> /dev/null || true
   fi
   rm -f "$f.pid"
 }
