@@ -46,5 +46,5 @@ func target(name string, made ...string) []string {
 	for _, prerequisite := range made {
 		command = append(command, "-o", prerequisite)
 	}
-	return append(command, name, "GOTEST=go test -json -vet=off") // lint vets all
+	return append(command, name, "GOTEST=go test -json -vet=off -timeout 20m") // lint vets all; 10 minutes are short on a busy machine
 }
