@@ -47,9 +47,9 @@ func TestOneHungHost(t *testing.T) {
 	hang(t, &hung, "")
 	art := artifact(t, bigLayers(t)...)
 	meter := newMeter()
-	_, err := Send(t.Context(), art, []Target{hung, second, third}, SendOptions{Progress: meter, Stall: time.Second})
+	_, err := Send(t.Context(), art, []Target{hung, second, third}, SendOptions{Progress: meter, Stall: 3 * time.Second})
 	var limit *host.LimitError
-	if !errors.As(err, &limit) || !limit.Stalled || limit.Host != "127.0.0.1" || !strings.Contains(err.Error(), "127.0.0.1: agent put-blob: the host took no data for 1s") {
+	if !errors.As(err, &limit) || !limit.Stalled || limit.Host != "127.0.0.1" || !strings.Contains(err.Error(), "127.0.0.1: agent put-blob: the host took no data for 3s") {
 		t.Errorf("error is %v", err)
 	}
 	for _, tg := range []Target{second, third} {
@@ -65,7 +65,7 @@ func TestHostThatHangsOnce(t *testing.T) {
 	hung, second := target(t, overSSH, false), target(t, local(t, "10.0.0.2"), false)
 	hang(t, &hung, "rm "+hung.path+".hangs;")
 	art := artifact(t, bigLayers(t)...)
-	if _, err := Send(t.Context(), art, []Target{hung, second}, SendOptions{Stall: time.Second}); err != nil {
+	if _, err := Send(t.Context(), art, []Target{hung, second}, SendOptions{Stall: 3 * time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	for _, tg := range []Target{hung, second} {

@@ -102,7 +102,7 @@ func TestKilledAgent(t *testing.T) {
 
 // kill waits for a receiver and kills it.
 func kill(incoming string) error {
-	for range 1000 {
+	for range 6000 {
 		entries, err := os.ReadDir(incoming)
 		if err == nil && len(entries) == 1 {
 			number, _, _ := strings.Cut(entries[0].Name(), "-")

@@ -23,6 +23,7 @@ type master struct {
 	address string
 	sick    atomic.Bool
 	status  atomic.Int32
+	checks  atomic.Int32 // that have begun
 }
 
 func newMaster(t *testing.T, name string) *master {
@@ -30,6 +31,7 @@ func newMaster(t *testing.T, name string) *master {
 	m := &master{}
 	m.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/readyz" {
+			m.checks.Add(1)
 			if m.sick.Load() {
 				<-r.Context().Done()
 				return
@@ -191,7 +193,8 @@ func TestNobodyIsReady(t *testing.T) {
 	a.status.Store(http.StatusInternalServerError)
 	address, client := start(t, a.address)
 	eventually(t, "it listens", func() bool { _, err := ask(client, address); return err == nil })
-	time.Sleep(10 * quick.every) // the moment at which it is found dead ends what is open
+	// The moment at which it is found dead ends what is open. It is over when the check after that begins.
+	eventually(t, "it is found dead", func() bool { return a.checks.Load() > tolerated+1 })
 	for range 10 {
 		if name, err := ask(client, address); err != nil || name != "a" {
 			t.Fatalf("answered by %q, %v", name, err)

@@ -239,15 +239,18 @@ func TestUnreachable(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	for says, listener := range map[string]net.Listener{
-		"does not answer as an SSH server": silent,
-		"not reachable":                    refusing,
-		"SSH handshake on port":            wrong,
+	for says, server := range map[string]struct {
+		net.Listener
+		timeout time.Duration
+	}{
+		"does not answer as an SSH server": {silent, time.Second},
+		"not reachable":                    {refusing, time.Minute},
+		"SSH handshake on port":            {wrong, time.Minute},
 	} {
 		t.Run(says, func(t *testing.T) {
-			at := listener.Addr().(*net.TCPAddr).AddrPort()
+			at := server.Addr().(*net.TCPAddr).AddrPort()
 			h := Host{Address: at.Addr(), Auth: Auth{Port: at.Port(), Password: "correct horse"}}
-			d := &Dialer{PinFile: filepath.Join(t.TempDir(), "pins"), Timeout: 300 * time.Millisecond}
+			d := &Dialer{PinFile: filepath.Join(t.TempDir(), "pins"), Timeout: server.timeout}
 			_, err := d.Dial(t.Context(), h)
 			checkProblem(t, err, h, says)
 		})
