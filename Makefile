@@ -135,7 +135,7 @@ kubeadm: tools ## Configurations that the real kubeadm has to accept
 
 .PHONY: integration
 integration: up ## Builds on real BuildKits and registries
-	$(GOTEST) -count=1 -timeout 20m -tags lab ./integration/build/... ./integration/lab/... ./integration/upstream/...
+	$(GOTEST) -count=1 -timeout 40m -tags lab ./integration/build/... ./integration/lab/... ./integration/upstream/...
 
 .PHONY: hosts-test
 hosts-test: ## The lab's hosts themselves: harsh properties, systems, two labs (Debian, root)
