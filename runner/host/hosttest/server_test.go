@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -140,6 +141,9 @@ func testOutput(t *testing.T, s *Server) {
 }
 
 func testSignals(t *testing.T, s *Server) {
+	// Under nohup the signal is ignored, in commands too; one that is caught has its default effect in them.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	t.Cleanup(func() { signal.Reset(syscall.SIGHUP) })
 	s.Start(t, Config{})
 	client := s.login(t)
 	for _, name := range []string{"TERM", "KILL", "HUP", "USR1"} {
