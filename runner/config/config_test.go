@@ -275,6 +275,7 @@ func FuzzMerge(f *testing.F) {
 		{"a:\n- 1\n- b: 2 # two\n# end\n", "a: []\n# more\nc: {}\n"},
 		{"{\"a\": \"b\"}", "a: null\n"},
 		{"kind: A\nmetadata: {name: x}\n---\nkind: B\nmetadata:\n  name: y\n", "kind: A\nmetadata: {name: x, labels: {a: b}}\n---\nkind: B\nmetadata: {name: y}\n"},
+		{"b: {9: [1, 2]}\n", "b: {c: 3}\n"},
 		{"a: >-\n  folded\n\n  text\n'b': \"c\\n\"\n", "a: ~\nb: yes\n"},
 	} {
 		f.Add(seed[0], seed[1], false)
@@ -303,11 +304,11 @@ func FuzzMerge(f *testing.F) {
 		if err := yaml.Unmarshal(result, &got); err != nil {
 			t.Fatalf("%v in\n%s", err, result)
 		}
-		want := mergeValues(base, over)
 		// Keys that are no strings may be the same in two spellings, and no two NaN are equal.
 		if text := fmt.Sprintf("%#v", []any{base, over}); strings.Contains(text, "interface {}]") || strings.Contains(text, "NaN") {
 			return
 		}
+		want := mergeValues(base, over)
 		if !reflect.DeepEqual(got, want) {
 			t.Fatalf("got %#v, want %#v in\n%s", got, want, result)
 		}
