@@ -173,6 +173,10 @@ type stream struct {
 	rest []byte        // of the piece that is being read
 	at   int64         // how much was read
 	own  io.ReadCloser // once it reads on its own
+
+	mu      sync.Mutex
+	reading bool // somebody is in Read
+	closed  bool
 }
 
 // offer hands over a piece, and reports whether the stream is in step. One that holds the others up goes
@@ -212,8 +216,12 @@ func (s *stream) patience(elapsed time.Duration) time.Duration {
 	return max(0, min(pieceLimit, max(heldUpLimit-s.heldUp, elapsed-2*s.heldUp)))
 }
 
-// Read is called by the host's connection.
+// Read is called by the host's connection, which may still be reading when its command has ended.
 func (s *stream) Read(p []byte) (int, error) {
+	if !s.begin() {
+		return 0, io.ErrClosedPipe
+	}
+	defer s.end()
 	n, err := s.read(p)
 	s.at += int64(n)
 	s.receiver.sent.Add(int64(n))
@@ -258,7 +266,34 @@ func (s *stream) read(p []byte) (int, error) {
 	return n, err
 }
 
+// begin begins a Read, unless the stream is closed.
+func (s *stream) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reading = !s.closed
+	return s.reading
+}
+
+func (s *stream) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reading = false
+	if s.closed {
+		s.release()
+	}
+}
+
+// close ends reading. It does not wait for a Read, which a source that hangs may hold.
 func (s *stream) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if !s.reading {
+		s.release()
+	}
+}
+
+func (s *stream) release() {
 	if s.own != nil {
 		s.own.Close()
 	}
