@@ -42,6 +42,12 @@ func splitOf(t *testing.T, b built) (rootfs, images []digest.Digest) {
 	return all[:n], all[n:]
 }
 
+// hasImagesOf reports whether the image layers of a derived image begin with those of its base, and end with the same layout of the store.
+func hasImagesOf(derived, base []digest.Digest) bool {
+	last, ownLast := len(base)-1, len(derived)-1
+	return ownLast >= last && slices.Equal(derived[:last], base[:last]) && derived[ownLast] == base[last]
+}
+
 // TestDerivedBuild: what a base runs and embeds is inherited, its layers stay as they are, and copies onto it read none of them.
 func TestDerivedBuild(t *testing.T) {
 	t.Parallel()
@@ -66,7 +72,7 @@ func TestDerivedBuild(t *testing.T) {
 	if len(ownRootfs) <= len(rootfs) || !slices.Equal(ownRootfs[:len(rootfs)], rootfs) {
 		t.Errorf("got the rootfs layers %v, want those of the base below: %v", ownRootfs, rootfs)
 	}
-	if len(ownImages) <= len(images) || !slices.Equal(ownImages[:len(images)], images) {
+	if len(ownImages) <= len(images) || !hasImagesOf(ownImages, images) {
 		t.Errorf("got the image layers %v, want those of the base below: %v", ownImages, images)
 	}
 	if n := len(derived.Config.History); n < len(derived.Layers) {
@@ -99,7 +105,7 @@ func TestRunReadsTheRootfsOnly(t *testing.T) {
 		t.Errorf("RUN left %q", got)
 	}
 	ownRootfs, ownImages := splitOf(t, derived)
-	if !slices.Equal(ownRootfs[:len(rootfs)], rootfs) || !slices.Equal(ownImages[:len(images)], images) {
+	if !slices.Equal(ownRootfs[:len(rootfs)], rootfs) || !hasImagesOf(ownImages, images) {
 		t.Error("the derived image does not have the layers of its base")
 	}
 }

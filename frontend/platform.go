@@ -162,7 +162,7 @@ func (p *platformBuild) prepare(ctx context.Context, st bkllb.State) (bkllb.Stat
 	if err != nil || !p.canDiff() || !p.supports(pb.CapSourceImageLayerLimit) {
 		return st, nil, err
 	}
-	return llb.WithoutImages(ctx, st, p.gateway.rootfsLayers)
+	return llb.WithoutImages(ctx, st, p.gateway.layerHeights)
 }
 
 func (p *platformBuild) withToolbox(ctx context.Context, st bkllb.State) (bkllb.State, error) {

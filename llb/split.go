@@ -15,9 +15,15 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// RootfsLayers says how many layers a cluster image has below its image layers. It is false for any other image, and for one that has
-// a rootfs layer above an image layer.
-type RootfsLayers func(image string, platform *ocispec.Platform) (int, bool)
+// Heights are numbers of layers of a cluster image, counted from the bottom.
+type Heights struct {
+	Rootfs int // up to the first image layer
+	Images int // up to the last image layer that derived images inherit
+}
+
+// LayerHeights returns the heights of a cluster image. It is false for any other image, and for one that has a rootfs layer above an image
+// layer.
+type LayerHeights func(image string, platform *ocispec.Platform) (Heights, bool)
 
 // WithoutImages returns st with every step that continues a cluster image put onto that image's rootfs layers alone, and the image layers
 // that the head is without, which belong on top of the result. BuildKit pulls and unpacks a base from the bottom up to what a step
@@ -26,12 +32,12 @@ type RootfsLayers func(image string, platform *ocispec.Platform) (int, bool)
 // Whoever reads a stage or an image (COPY --from, RUN --mount=from) below /registry, or as a whole, reads it with the image layers.
 // If a copy onto the head's own base reads it so, st stays as it is. The caller has checked that the worker can merge, diff and
 // limit layers.
-func WithoutImages(ctx context.Context, st llb.State, layers RootfsLayers) (llb.State, []Layer, error) {
+func WithoutImages(ctx context.Context, st llb.State, heights LayerHeights) (llb.State, []Layer, error) {
 	g, err := readGraph(ctx, st)
 	if err != nil || g.head == nil {
 		return st, nil, err
 	}
-	s := &split{g: g, layers: layers, rootfs: map[string]*pb.Input{}, images: map[string]*pb.Input{}}
+	s := &split{g: g, heights: heights, rootfs: map[string]*pb.Input{}, images: map[string]*pb.Input{}}
 	out, err := g.rewrite(func(out *graph, old string, v *vertex) (*pb.Input, error) {
 		return s.edit(ctx, out, old, v)
 	})
@@ -58,10 +64,10 @@ func WithoutImages(ctx context.Context, st llb.State, layers RootfsLayers) (llb.
 // split is a rewrite of a graph in which file systems that begin at a cluster image are there twice: without its image layers, and with
 // them on top.
 type split struct {
-	g      *graph
-	layers RootfsLayers
-	rootfs map[string]*pb.Input // by old digest: the file system without the image layers
-	images map[string]*pb.Input // by old digest: these
+	g       *graph
+	heights LayerHeights
+	rootfs  map[string]*pb.Input // by old digest: the file system without the image layers
+	images  map[string]*pb.Input // by old digest: these
 }
 
 func (s *split) edit(ctx context.Context, out *graph, old string, v *vertex) (*pb.Input, error) {
@@ -102,15 +108,15 @@ func (s *split) source(ctx context.Context, out *graph, old string, v *vertex, i
 		p := v.op.Platform.Spec()
 		platform = &p
 	}
-	n, ok := s.layers(image, platform)
+	heights, ok := s.heights(image, platform)
 	if !ok {
 		return nil
 	}
-	whole, err := out.add(v)
+	whole, err := out.add(limited(v, heights.Images))
 	if err != nil {
 		return err
 	}
-	rootfs, err := out.add(limited(v, n))
+	rootfs, err := out.add(limited(v, heights.Rootfs))
 	if err != nil {
 		return err
 	}

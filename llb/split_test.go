@@ -9,14 +9,14 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// twoLayers: the tests' cluster images have two layers below their image layers, all but kubernetes:old.
-func twoLayers(image string, _ *ocispec.Platform) (int, bool) {
-	return 2, isCluster(image) && !strings.Contains(image, ":old@")
+// testHeights: the tests' cluster images have two layers below three image layers that are inherited, all but kubernetes:old.
+func testHeights(image string, _ *ocispec.Platform) (Heights, bool) {
+	return Heights{Rootfs: 2, Images: 5}, isCluster(image) && !strings.Contains(image, ":old@")
 }
 
 func withoutImages(t *testing.T, dockerfile string) (llb.State, []Layer) {
 	t.Helper()
-	st, images, err := WithoutImages(t.Context(), compile(t, dockerfile), twoLayers)
+	st, images, err := WithoutImages(t.Context(), compile(t, dockerfile), testHeights)
 	if err != nil {
 		t.Fatal(err)
 	}

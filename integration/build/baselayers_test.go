@@ -1,0 +1,121 @@
+//go:build lab
+
+package build
+
+import (
+	"flag"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var baseLayersRow = flag.String("baselayers", "", "BUILDKITD,OUTPUT,COMPRESSION: the only row of TestADerivedImageHasTheLayersOfItsBase")
+
+// compressions are those that a base and an image derived from it may have.
+var compressions = []string{"gzip", "zstd"}
+
+// outputs export a build to the lab's registry, each in another of BuildKit's ways. The attributes are further ones of the exporter.
+var outputs = map[string]func(t *testing.T, builder, dir, ref, attributes string){
+	"image": func(t *testing.T, builder, dir, ref, attributes string) {
+		export(t, builder, dir, "type=image,push=true,name="+ref+attributes)
+	},
+	"archive": func(t *testing.T, builder, dir, ref, attributes string) {
+		archive := filepath.Join(t.TempDir(), "image.tar")
+		export(t, builder, dir, "type=oci,name=app:v1,dest="+archive+attributes)
+		copyLayout(t, archive+":v1", ref)
+	},
+	"directory": func(t *testing.T, builder, dir, ref, attributes string) {
+		layout := t.TempDir()
+		export(t, builder, dir, "type=oci,name=app:v1,tar=false,dest="+layout+attributes)
+		copyLayout(t, layout+":v1", ref)
+	},
+}
+
+func export(t *testing.T, builder, dir, output string) {
+	t.Helper()
+	if output, err := buildctl(t, builder, dir, "--output", output); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+}
+
+// copyLayout pushes an image of an OCI layout.
+func copyLayout(t *testing.T, layout, ref string) {
+	t.Helper()
+	if output, err := run(t, tool("oras"), "cp", "--from-oci-layout", layout, "--to-plain-http", ref); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+}
+
+// TestADerivedImageHasTheLayersOfItsBase: also on a builder that built the base itself, and built the same content in another compression,
+// before or after.
+func TestADerivedImageHasTheLayersOfItsBase(t *testing.T) {
+	t.Parallel()
+	rows := []string{"buildkitd,image,gzip", "buildkitd,directory,zstd"}
+	if *baseLayersRow != "" {
+		rows = []string{*baseLayersRow}
+	}
+	for _, row := range rows {
+		t.Run(strings.ReplaceAll(row, ",", " "), func(t *testing.T) {
+			t.Parallel()
+			columns := strings.Split(row, ",")
+			builder := lab.BuildKitHost
+			if columns[0] != "buildkitd" {
+				builder = startBuilder(t, columns[0])
+			}
+			deriveFromEach(t, builder, columns[1], columns[2])
+		})
+	}
+}
+
+// deriveFromEach builds new content in each compression on one builder, and derives from each of the two bases in each compression.
+func deriveFromEach(t *testing.T, builder, output, first string) {
+	export, ok := outputs[output]
+	if !ok || !slices.Contains(compressions, first) {
+		t.Fatalf("there is no output %q or no compression %q", output, first)
+	}
+	reference := func(name string) string { return lab.Upstream + "/" + name } // old BuildKits know no mirrors with a path
+	dir := files{
+		"Kubefile": "FROM scratch\nLABEL io.kubefile.kubernetes.version=v1.34.4\n" +
+			"COPY --from=" + reference("docker.io/library/busybox:latest") + " /bin /bin\nCOPY new /\nCOPY a.yaml manifests/\n",
+		"a.yaml": pod(reference("docker.io/library/redis:8"), reference(big)),
+		"new":    fmt.Sprint(time.Now().UnixNano()),
+	}.write(t)
+	bases := map[string]string{}
+	for _, compression := range slices.SortedFunc(slices.Values(compressions), func(a, _ string) int {
+		if a == first {
+			return -1
+		}
+		return 1
+	}) {
+		bases[compression] = newName(t)
+		// without force, the second export would use the layers of the first
+		export(t, builder, dir, bases[compression], ",force-compression=true,compression="+compression)
+	}
+	for _, of := range compressions {
+		for _, compression := range compressions {
+			ref := newName(t)
+			derived := files{
+				"Kubefile": "FROM " + bases[of] + "\nRUN rm new && echo new > other\nCOPY b.yaml manifests/\n",
+				"b.yaml":   pod(reference("quay.io/lab/app:v1")),
+			}.write(t)
+			export(t, builder, derived, ref, ",compression="+compression)
+			pull(t, ref, "linux/amd64").describe(t)
+			t.Run(compression+" on "+of, func(t *testing.T) { hasLayersOf(t, ref, bases[of], "linux/amd64") })
+		}
+	}
+}
+
+// hasLayersOf expects an image to have the layers of its base, byte for byte: those of the rootfs at the bottom, and the image layers right
+// above its own rootfs layers. The layout of the store, which is the topmost layer of every cluster image, may be compressed in another way.
+func hasLayersOf(t *testing.T, ref, base, platform string) {
+	t.Helper()
+	rootfs, images := pull(t, base, platform).split(t)
+	ownRootfs, ownImages := pull(t, ref, platform).split(t)
+	last, ownLast := len(images)-1, len(ownImages)-1
+	if !isPrefix(rootfs, ownRootfs) || !isPrefix(images[:last], ownImages[:ownLast]) || images[last].DiffID != ownImages[ownLast].DiffID {
+		t.Errorf("for %s the base has the layers %v and %v, the derived image has %v and %v", platform, rootfs, images, ownRootfs, ownImages)
+	}
+}
