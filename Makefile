@@ -167,14 +167,14 @@ packages: ## Install the Debian packages that tests need: a C compiler, sshd, su
 
 ## Long tests
 
-# Random COPY and ADD lines against Docker's own frontend, for a long time. It prints its seeds; a seed makes the same lines again:
-#   make soak SOAK=1s SEED=17
-SOAK := 1h
+# make soak SOAK=2h MATRIX=copy,fuzz SEED=17; see integration/soak
+SOAK := 10m
+MATRIX :=
 SEED := 0
 
 .PHONY: soak
-soak: up ## Random builds against Docker's own frontend for SOAK
-	go test -count=1 -timeout 0 -v -tags lab -run '^TestCopyIsDockers$$' ./integration/build -args -soak $(SOAK) -seed $(SEED)
+soak: up packages ## Long matrices of cases, each for SOAK, with a report; or only MATRIX=copy,fuzz
+	@go run ./integration/soak -time $(SOAK) -matrix "$(MATRIX)" -seed $(SEED)
 
 .PHONY: bench
 bench: up ## The figures of the README, as ratios within one run (needs the hosts for itself)

@@ -25,17 +25,24 @@ one() {
   fi
 }
 
-if [ "${1:-}" = one ]; then
-  shift
-  one "$@"
-  exit
-fi
+# compile DIR: makes the binaries in DIR and prints BINARY PACKAGE TARGET for each target.
+compile() {
+  local packages package binary
+  mapfile -t packages < <(git grep -l '^func Fuzz' -- '*_test.go' ':!integration/tools' | xargs -n1 dirname | sort -u)
+  GOGC=400 go test -c -vet=off -gcflags='github.com/kubefile/kubefile/...=-d=libfuzzer' -ldflags='-s -w' -o "$1/" "${packages[@]/#/./}"
+  for package in "${packages[@]}"; do
+    binary=$1/$(basename "$package").test
+    (cd "$package" && "$binary" -test.list '^Fuzz') | sed "s|.*|$binary $package &|"
+  done
+}
+
+case ${1:-} in
+  one | compile)
+    "$@"
+    exit
+    ;;
+esac
 
 binaries=$(mktemp -d)
 trap 'rm -rf "$binaries"' EXIT
-mapfile -t packages < <(git grep -l '^func Fuzz' -- '*_test.go' ':!integration/tools' | xargs -n1 dirname | sort -u)
-GOGC=400 go test -c -vet=off -gcflags='github.com/kubefile/kubefile/...=-d=libfuzzer' -ldflags='-s -w' -o "$binaries/" "${packages[@]/#/./}"
-for package in "${packages[@]}"; do
-  binary=$binaries/$(basename "$package").test
-  (cd "$package" && "$binary" -test.list '^Fuzz') | sed "s|.*|$binary $package & ${1:-3}|"
-done | xargs -P "$(nproc)" -L 1 "$PWD/integration/repository/fuzz.sh" one
+compile "$binaries" | sed "s|$| ${1:-3}|" | xargs -P "$(nproc)" -L 1 "$PWD/integration/repository/fuzz.sh" one

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 )
+
+var firstSeed = flag.Uint64("seed", 0, "the first of the seeds of TestEditsOfAnAdministratorStay")
 
 // administrator edits files of a host at random, and remembers what has to be found in the end.
 type administrator struct {
@@ -84,7 +87,7 @@ func (a *administrator) everything(path string) (text string) {
 // An administrator edits files at random between applies that change. After the removal all of the edits are there; of ours nothing is in
 // the shared file, and our own file is only there when it was edited, which the removal says.
 func TestEditsOfAnAdministratorStay(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := *firstSeed; seed < *firstSeed+60; seed++ {
 		root, cluster := machine(t)
 		hosts, own, replaced := filepath.Join(root, "etc/hosts"), filepath.Join(root, "etc/own/hosts.toml"), filepath.Join(root, "etc/replaced")
 		write(t, replaced, "original\n")
