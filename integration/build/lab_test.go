@@ -96,7 +96,7 @@ func tool(name string) string { return filepath.Join(lab.Bin, name) }
 
 func run(t *testing.T, program string, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(lab.Lines(), append(os.Environ(), "OTEL_TRACES_EXPORTER=none")...) // a test's own variables come last
