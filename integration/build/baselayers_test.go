@@ -50,7 +50,7 @@ func copyLayout(t *testing.T, layout, ref string) {
 }
 
 // TestADerivedImageHasTheLayersOfItsBase: also on a builder that built the base itself, and built the same content in another compression,
-// before or after.
+// before or after. An older BuildKit does not tell images of the same content apart, and may take the layers of the other one, but then all.
 func TestADerivedImageHasTheLayersOfItsBase(t *testing.T) {
 	t.Parallel()
 	rows := []string{"buildkitd,image,gzip", "buildkitd,directory,zstd"}
@@ -65,13 +65,14 @@ func TestADerivedImageHasTheLayersOfItsBase(t *testing.T) {
 			if columns[0] != "buildkitd" {
 				builder = startBuilder(t, columns[0])
 			}
-			deriveFromEach(t, builder, columns[1], columns[2])
+			deriveFromEach(t, builder, columns[1], columns[2], columns[0] == "buildkitd")
 		})
 	}
 }
 
-// deriveFromEach builds new content in each compression on one builder, and derives from each of the two bases in each compression.
-func deriveFromEach(t *testing.T, builder, output, first string) {
+// deriveFromEach builds new content in each compression on one builder, and derives from each of the two bases in each compression. If the
+// builder is exact, it takes the layers of the base that is asked for.
+func deriveFromEach(t *testing.T, builder, output, first string, exact bool) {
 	export, ok := outputs[output]
 	if !ok || !slices.Contains(compressions, first) {
 		t.Fatalf("there is no output %q or no compression %q", output, first)
@@ -103,9 +104,28 @@ func deriveFromEach(t *testing.T, builder, output, first string) {
 			}.write(t)
 			export(t, builder, derived, ref, ",compression="+compression)
 			pull(t, ref, "linux/amd64").describe(t)
-			t.Run(compression+" on "+of, func(t *testing.T) { hasLayersOf(t, ref, bases[of], "linux/amd64") })
+			t.Run(compression+" on "+of, func(t *testing.T) {
+				base := bases[of]
+				if !exact {
+					base = belowOf(t, ref, bases)
+				}
+				hasLayersOf(t, ref, base, "linux/amd64")
+			})
 		}
 	}
+}
+
+// belowOf returns the base that has the lowest layer of a derived image.
+func belowOf(t *testing.T, ref string, bases map[string]string) string {
+	t.Helper()
+	lowest := pull(t, ref, "linux/amd64").manifest.Layers[0].Digest
+	for _, base := range bases {
+		if pull(t, base, "linux/amd64").manifest.Layers[0].Digest == lowest {
+			return base
+		}
+	}
+	t.Fatalf("no base has the lowest layer %s of the derived image", lowest)
+	return ""
 }
 
 // hasLayersOf expects an image to have the layers of its base, byte for byte: those of the rootfs at the bottom, and the image layers right
