@@ -123,6 +123,7 @@ fuzz: ## Every fuzz target for FUZZ seconds
 tools-test: ## Unit tests of the programs that compile the lab's tools and make releases
 	cd integration/tools && $(GOTEST) -count=1 ./...
 	cd release && $(GOTEST) ./...
+	cd integration/tools/cluster && $(GOTEST) -tags notest,grpcnotrace ./cni-flannel ./flanneld
 
 .PHONY: sshd
 sshd: ## Logins through OpenSSH, PAM and sudo (Debian, root)

@@ -35,7 +35,7 @@ func testRun() []stage {
 		{name: "kubeadm", command: target("kubeadm", "tools"), after: []string{"tools"}, holds: []string{cpu}, limit: 10 * time.Minute, nice: true},
 		{name: "lint", command: target("lint"), holds: []string{cpu}, limit: 40 * time.Minute, nice: true},
 		{name: "fuzz", command: target("fuzz"), holds: []string{cpu}, limit: 30 * time.Minute, nice: true},
-		{name: "tools-test", command: target("tools-test"), holds: []string{cpu}, limit: 10 * time.Minute, nice: true},
+		{name: "tools-test", command: target("tools-test"), after: []string{"tools"}, holds: []string{cpu}, limit: 10 * time.Minute, nice: true},
 		{name: "down", command: []string{"make", "--no-print-directory", "hosts-down", "down"}, limit: 5 * time.Minute, last: true},
 	}
 }

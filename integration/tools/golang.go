@@ -112,15 +112,20 @@ func (p program) environment() []string {
 	return []string{"GOOS=linux", "GOARCH=" + runtime.GOARCH, "CGO_ENABLED=" + cgo, "GOFLAGS=", "GOWORK=off"}
 }
 
-// pinned returns the version of a module that the go.mod file requires.
+// pinned returns the version of a module that the go.mod file requires, or replaces the required one by.
 func pinned(file, module string) (string, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return "", err
 	}
-	mod, err := modfile.ParseLax(file, data, nil)
+	mod, err := modfile.Parse(file, data, nil)
 	if err != nil {
 		return "", err
+	}
+	for _, r := range mod.Replace {
+		if r.Old.Path == module && r.New.Path == module {
+			return r.New.Version, nil
+		}
 	}
 	for _, r := range mod.Require {
 		if r.Mod.Path == module {

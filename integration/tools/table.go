@@ -5,6 +5,9 @@ import "fmt"
 // cgoPackages are the Debian packages that compile and statically link a cgo program: runc, with seccomp.
 var cgoPackages = []string{"gcc", "libc6-dev", "libseccomp-dev", "pkg-config"}
 
+// clusterTags are those of Kubernetes. Everything in its module has them, so that the packages that they change are compiled once.
+const clusterTags = "notest,grpcnotrace"
+
 // programs lists everything that is compiled. Versions stand in the go.mod files only; README.md says why there are several.
 // The order is that of the builds: what the other parts of the lab wait for comes first.
 var programs = []program{
@@ -18,7 +21,7 @@ var programs = []program{
 		packages: []string{"github.com/opencontainers/runc"},
 		tags:     "seccomp,netgo,osusergo,urfave_cli_no_docs", cgo: true},
 	{name: "registry", dir: "build", module: "github.com/distribution/distribution/v3",
-		packages: []string{"github.com/distribution/distribution/v3/cmd/registry"},
+		packages: []string{"./registry"},
 		set:      []string{"github.com/distribution/distribution/v3/version.version={version}"}},
 	{name: "crane", dir: "build", module: "github.com/google/go-containerregistry",
 		packages: []string{"github.com/google/go-containerregistry/cmd/crane"},
@@ -67,49 +70,60 @@ var programs = []program{
 			"github.com/containernetworking/plugins/plugins/meta/firewall",
 			"github.com/containernetworking/plugins/plugins/meta/portmap"},
 		set: []string{"github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion={version}"}},
-	{name: "crictl", dir: "crictl", module: "sigs.k8s.io/cri-tools",
+	{name: "crictl", dir: "cluster", module: "sigs.k8s.io/cri-tools",
 		packages: []string{"sigs.k8s.io/cri-tools/cmd/crictl"},
-		set:      []string{"sigs.k8s.io/cri-tools/pkg/version.Version={version}"}},
-	{name: "kubernetes", dir: "kubernetes", module: "k8s.io/kubernetes",
+		set:      []string{"sigs.k8s.io/cri-tools/pkg/version.Version={version}"},
+		tags:     clusterTags},
+	{name: "kubeadm", dir: "cluster", module: "k8s.io/kubernetes", // apart, for tests that need nothing else
+		packages: []string{"k8s.io/kubernetes/cmd/kubeadm"},
+		set:      kubernetesVersion(),
+		tags:     clusterTags},
+	{name: "kubernetes", dir: "cluster", module: "k8s.io/kubernetes",
 		packages: []string{
-			"k8s.io/kubernetes/cmd/kubeadm",
 			"k8s.io/kubernetes/cmd/kubelet",
 			"k8s.io/kubernetes/cmd/kubectl",
 			"k8s.io/kubernetes/cmd/kube-apiserver",
 			"k8s.io/kubernetes/cmd/kube-controller-manager",
 			"k8s.io/kubernetes/cmd/kube-scheduler",
 			"k8s.io/kubernetes/cmd/kube-proxy"},
-		set: append(
-			kubernetesVersion("k8s.io/component-base/version"),
-			kubernetesVersion("k8s.io/client-go/pkg/version")...),
-		tags: "notest,grpcnotrace"},
+		set:  kubernetesVersion(),
+		tags: clusterTags},
 	// etcd and CoreDNS stay at the versions whose images this Kubernetes' kubeadm asks for: a tag names what is in it.
 	{name: "etcd", dir: "cluster", module: "go.etcd.io/etcd/server/v3",
-		packages: []string{"go.etcd.io/etcd/server/v3"}},
+		packages: []string{"go.etcd.io/etcd/server/v3"},
+		tags:     clusterTags},
 	{name: "etcdctl", dir: "cluster", module: "go.etcd.io/etcd/etcdctl/v3",
-		packages: []string{"go.etcd.io/etcd/etcdctl/v3"}},
-	{name: "coredns", dir: "cluster", module: "github.com/coredns/coredns",
-		packages: []string{"github.com/coredns/coredns"}},
-	{name: "flanneld", dir: ".", module: "github.com/flannel-io/flannel",
+		packages: []string{"go.etcd.io/etcd/etcdctl/v3"},
+		tags:     clusterTags},
+	{name: "coredns", dir: "coredns", module: "github.com/coredns/coredns",
+		packages: []string{"./"},
+		tags:     clusterTags},
+	{name: "flanneld", dir: "cluster", module: "github.com/flannel-io/flannel",
 		packages: []string{"./flanneld"},
-		set:      []string{"github.com/flannel-io/flannel/pkg/version.Version={version}"}},
-	{name: "install-conf", dir: ".", module: "github.com/flannel-io/flannel", // what the manifest's init container runs
-		packages: []string{"github.com/flannel-io/flannel/cmd/install_conf"}},
-	{name: "flannel", dir: ".", module: "github.com/containernetworking/plugins",
+		set:      []string{"github.com/flannel-io/flannel/pkg/version.Version={version}"},
+		tags:     clusterTags},
+	{name: "install-conf", dir: "cluster", module: "github.com/flannel-io/flannel", // what the manifest's init container runs
+		packages: []string{"github.com/flannel-io/flannel/cmd/install_conf"},
+		tags:     clusterTags},
+	{name: "flannel", dir: "cluster", module: "github.com/containernetworking/plugins",
 		packages: []string{"./cni-flannel"},
-		set:      []string{"github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion={version}"}},
+		set:      []string{"github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion={version}"},
+		tags:     clusterTags},
 }
 
 // kubernetesVersion sets what `kubectl version` and the API server's /version report. Without it they say v0.0.0-master, which
 // kubeadm refuses. The commit is not known to a module build and stays empty.
-func kubernetesVersion(pkg string) []string {
-	return []string{
-		pkg + ".gitVersion={version}",
-		pkg + ".gitMajor={major}",
-		pkg + ".gitMinor={minor}",
-		pkg + ".gitTreeState=clean",
-		pkg + ".gitCommit=",
+func kubernetesVersion() []string {
+	var set []string
+	for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
+		set = append(set,
+			pkg+".gitVersion={version}",
+			pkg+".gitMajor={major}",
+			pkg+".gitMinor={minor}",
+			pkg+".gitTreeState=clean",
+			pkg+".gitCommit=")
 	}
+	return set
 }
 
 // tools returns all tools in the order of the table; root is the directory with the go.mod files.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -50,9 +51,15 @@ func TestVersions(t *testing.T) {
 	}
 	for i, p := range programs {
 		var want string
-		for _, r := range readModule(t, p.dir).Require {
+		mod := readModule(t, p.dir)
+		for _, r := range mod.Require {
 			if r.Mod.Path == p.module {
 				want = r.Mod.Version
+			}
+		}
+		for _, r := range mod.Replace {
+			if r.Old.Path == p.module {
+				want = r.New.Version
 			}
 		}
 		if got := all[i].version; want == "" || got != want {
@@ -77,6 +84,42 @@ func TestBinaryNamesAreUnique(t *testing.T) {
 				t.Errorf("%s and %s both make %s", other, tool.name, name)
 			}
 			seen[name] = tool.name
+		}
+	}
+}
+
+// TestDependenciesOfKubernetes: the modules of Kubernetes' release have the versions of that release, whatever the other programs of
+// the module require.
+func TestDependenciesOfKubernetes(t *testing.T) {
+	list := func(args ...string) []string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-mod=readonly", "-m"}, args...)...)
+		cmd.Dir, cmd.Env = "cluster", append(os.Environ(), "GOWORK=off", "GOFLAGS=")
+		output, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%s: %v", cmd, err)
+		}
+		return strings.Fields(string(output))
+	}
+	file := list("-f", "{{.GoMod}}", "k8s.io/kubernetes")[0]
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, err := modfile.Parse(file, data, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := map[string]string{}
+	for _, selected := range list("-f", "{{.Path}}@{{with .Replace}}{{.Version}}{{else}}{{.Version}}{{end}}", "all") {
+		name, version, _ := strings.Cut(selected, "@")
+		ours[name] = version
+	}
+	for _, r := range release.Require {
+		staged := r.Mod.Version == "v0.0.0"                  // published as v0.X.Y with Kubernetes v1.X.Y
+		etcd := strings.HasPrefix(r.Mod.Path, "go.etcd.io/") // kubeadm asks for another patch release
+		if got := ours[r.Mod.Path]; got != "" && got != r.Mod.Version && !staged && !etcd {
+			t.Errorf("%s is %s; run: go -C integration/tools/cluster mod edit -replace=%[1]s=%[1]s@%[3]s", r.Mod.Path, got, r.Mod.Version)
 		}
 	}
 }

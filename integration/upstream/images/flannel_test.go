@@ -13,7 +13,7 @@ import (
 // TestFlannelIsThatOfTheManifest compares with the manifest that comes with the pinned version of flannel.
 func TestFlannelIsThatOfTheManifest(t *testing.T) {
 	download := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", "github.com/flannel-io/flannel")
-	download.Dir = "../../tools"
+	download.Dir = "../../tools/cluster"
 	output, err := download.Output()
 	if err != nil {
 		t.Fatalf("%s: %v", download, err)
