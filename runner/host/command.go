@@ -29,7 +29,26 @@ const enterScript = `cd -- "$1" || exit 127
 shift
 while IFS= read -r line && [ "$line" != . ]; do value=$(printf '%b_' "$line"); export "${value%_}"; done
 while IFS= read -r line && [ "$line" != . ]; do value=$(printf '%b_' "$line"); set -- "${value%_}" "$@"; done
+` + extendPath + `
 exec env "$@"`
+
+// extendPath adds the directories of programs that PATH lacks. sudo replaces PATH
+// by its secure_path, which on some distributions has no /usr/local/bin; a login
+// that is not root may have no sbin. The host's own order is kept.
+//
+// It uses no variable that a command could be given.
+const extendPath = `PATH=${PATH:-/usr/bin}
+case :$PATH: in *:/usr/local/sbin:*) ;; *) PATH=$PATH:/usr/local/sbin ;; esac
+case :$PATH: in *:/usr/local/bin:*) ;; *) PATH=$PATH:/usr/local/bin ;; esac
+case :$PATH: in *:/usr/sbin:*) ;; *) PATH=$PATH:/usr/sbin ;; esac
+case :$PATH: in *:/usr/bin:*) ;; *) PATH=$PATH:/usr/bin ;; esac
+case :$PATH: in *:/sbin:*) ;; *) PATH=$PATH:/sbin ;; esac
+case :$PATH: in *:/bin:*) ;; *) PATH=$PATH:/bin ;; esac
+export PATH`
+
+// pathScript becomes the command in its arguments.
+const pathScript = extendPath + `
+exec "$@"`
 
 // privilege says how a login becomes root.
 type privilege struct {
@@ -77,8 +96,9 @@ func endCommand(id string, root bool) Command {
 	return Command{Argv: []string{"sh", "-c", endScript, "sh", id}, Root: root}
 }
 
-// wrap turns cmd into the argv and the input to start on the host. The id, if
-// there is one, marks its processes.
+// wrap turns cmd into the argv and the input to start on the host. The command
+// finds programs in all of the usual directories, whatever the login's PATH is.
+// The id, if there is one, marks its processes.
 func wrap(cmd Command, root privilege, id string) (argv []string, stdin io.Reader, err error) {
 	if len(cmd.Argv) == 0 {
 		return nil, nil, errors.New("empty command")
@@ -110,6 +130,8 @@ func wrap(cmd Command, root privilege, id string) (argv []string, stdin io.Reade
 			dir = "."
 		}
 		argv = append(argv, "sh", "-c", enterScript, "sh", dir)
+	} else {
+		argv = append(argv, "sh", "-c", pathScript, "sh")
 	}
 	stdin = cmd.Stdin
 	if head.Len() > 0 {

@@ -39,6 +39,42 @@ func testQuote(t *testing.T, shell string) {
 	}
 }
 
+// Programs of the cluster are in /usr/local/bin, which the PATH of many logins and sudo's secure_path lack.
+func TestCommandsFindProgramsWhateverThePath(t *testing.T) {
+	usual := []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
+	for _, test := range []struct{ login, given, first string }{
+		{"PATH=/sbin:/bin:/usr/sbin:/usr/bin", "", "/sbin:/bin:/usr/sbin:/usr/bin:"},
+		{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/games", "", "/usr/local/bin:/usr/bin:/bin:/usr/games:"},
+		{"NONE=", "", "/"},
+		{"PATH=/bin", "/opt/own:/bin", "/opt/own:/bin:"},
+	} {
+		t.Run(test.login+" "+test.given, func(t *testing.T) {
+			cmd := Command{Argv: []string{"/bin/sh", "-c", `printf %s "$PATH"`}}
+			if test.given != "" {
+				cmd.Env = map[string]string{"PATH": test.given}
+			}
+			argv, stdin, err := wrap(cmd, privilege{}, "x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			process := exec.Command("/usr/bin/env", argv[1:]...)
+			process.Env, process.Stdin = []string{test.login}, stdin
+			out, err := process.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(string(out), test.first) {
+				t.Errorf("PATH is %s, want %s first", out, test.first)
+			}
+			for _, dir := range usual {
+				if got := strings.Count(":"+string(out)+":", ":"+dir+":"); got != 1 {
+					t.Errorf("PATH %s has %s %d times, want once", out, dir, got)
+				}
+			}
+		})
+	}
+}
+
 func local(t *testing.T) Conn {
 	t.Helper()
 	hosttest.Sudo(t)

@@ -34,7 +34,8 @@ func startPasswordSSHD(t *testing.T, options ...string) *sshServer {
 		passwd.WriteString(name + ":x:" + uid + ":" + uid + "::/:" + shell + "\n")
 		shadow.WriteString(name + ":" + secret + ":19000:0:99999:7:::\n")
 	}
-	sudoers := "Defaults lecture=always\nDefaults use_pty\nDefaults env_reset\nroot ALL=(ALL) ALL\nadmin ALL=(ALL) ALL\ntrusted ALL=(ALL) NOPASSWD: ALL\n"
+	sudoers := "Defaults lecture=always\nDefaults use_pty\nDefaults env_reset\nroot ALL=(ALL) ALL\nadmin ALL=(ALL) ALL\ntrusted ALL=(ALL) NOPASSWD: ALL\n" +
+		"Defaults secure_path=/sbin:/bin:/usr/sbin:/usr/bin\n" // as on RHEL
 	dir := t.TempDir()
 	script := ""
 	for name, content := range map[string]string{"passwd": passwd.String(), "shadow": shadow.String(), "sudoers": sudoers} {
@@ -94,6 +95,12 @@ func checkRoot(t *testing.T, conn Conn) {
 		})
 		if err != nil || !bytes.Equal(out, append([]byte("0\nb c\n"), in...)) {
 			t.Fatalf("%.60q, %v", out, err)
+		}
+	}
+	for _, env := range []map[string]string{nil, {"A": "1"}} {
+		out, err := Output(t.Context(), conn, Command{Argv: []string{"sh", "-c", `echo "$PATH"`}, Env: env, Root: true})
+		if err != nil || !strings.Contains(":"+strings.TrimSpace(string(out))+":", ":/usr/local/bin:") {
+			t.Fatalf("PATH of root is %q, %v, want /usr/local/bin in it", out, err)
 		}
 	}
 	out, err := Output(t.Context(), conn, Command{Argv: []string{"id", "-un"}})
