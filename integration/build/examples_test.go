@@ -64,21 +64,32 @@ func TestNetworkFollowsPodSubnet(t *testing.T) {
 	const manifest = "applications/flannel/kube-flannel.yml"
 	image := pull(t, kubernetes(t), "linux/amd64")
 	template := image.file(t, manifest+".tmpl")
-	for subnet, want := range map[string]map[string]any{
-		"":                           {"Network": "10.244.0.0/16"},
-		"10.200.0.0/16":              {"Network": "10.200.0.0/16"},
-		"10.200.0.0/16,fd00:10::/56": {"Network": "10.200.0.0/16", "EnableIPv6": true, "IPv6Network": "fd00:10::/56"},
-		"fd00:10::/56":               {"EnableIPv4": false, "EnableIPv6": true, "IPv6Network": "fd00:10::/56"},
+	const iface = "'--iface=$(HOST_IP)'"
+	for _, tt := range []struct {
+		subnet, host string
+		want         map[string]any
+		iface        bool
+	}{
+		{"", "10.0.0.1", map[string]any{"Network": "10.244.0.0/16"}, true},
+		{"10.200.0.0/16", "10.0.0.1", map[string]any{"Network": "10.200.0.0/16"}, true},
+		{"10.200.0.0/16", "fd77::1", map[string]any{"Network": "10.200.0.0/16"}, false},
+		{"10.200.0.0/16,fd00:10::/56", "10.0.0.1", map[string]any{"Network": "10.200.0.0/16", "EnableIPv6": true, "IPv6Network": "fd00:10::/56"}, true},
+		{"10.200.0.0/16,fd00:10::/56", "fd77::1", map[string]any{"Network": "10.200.0.0/16", "EnableIPv6": true, "IPv6Network": "fd00:10::/56"}, false},
+		{"fd00:10::/56", "fd77::1", map[string]any{"EnableIPv4": false, "EnableIPv6": true, "IPv6Network": "fd00:10::/56"}, true},
 	} {
-		rendered, err := environment.Set{"POD_SUBNET": {subnet}}.Render(map[string][]byte{manifest + ".tmpl": []byte(template)})
+		set := environment.Set{"POD_SUBNET": {tt.subnet}, "HOST_IP": {tt.host}}
+		rendered, err := set.Render(map[string][]byte{manifest + ".tmpl": []byte(template)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := netConf(t, string(rendered[manifest]))
+		if got := strings.Contains(string(rendered[manifest]), iface); got != tt.iface {
+			t.Errorf("podSubnet %q on host %s: %s is there: %t, want %t", tt.subnet, tt.host, iface, got, tt.iface)
+		}
+		got, want := netConf(t, string(rendered[manifest])), tt.want
 		want = maps.Clone(want)
 		want["EnableNFTables"], want["Backend"] = false, map[string]any{"Type": "vxlan"}
 		if !reflect.DeepEqual(got, want) {
-			t.Errorf("podSubnet %q gives %v, want %v", subnet, got, want)
+			t.Errorf("podSubnet %q gives %v, want %v", tt.subnet, got, want)
 		}
 	}
 	for _, locked := range image.describe(t).Lock.Images {

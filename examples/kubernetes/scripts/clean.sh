@@ -2,6 +2,7 @@
 # clean.sh: undoes init.sh and everything that ran because of it, by what init.sh noted. It goes on after failures, and can be run
 # again and on a host on which init.sh stopped anywhere.
 set -u
+umask 022
 # shellcheck source-path=SCRIPTDIR/..
 . scripts/record.sh
 [ -f "$record" ] || exit 0
@@ -51,6 +52,20 @@ remove_interfaces() {
   for link in $made_links; do
     grep -q -x -F "link $link" "$record" || ip link delete "$link" 2> /dev/null
   done
+  noted "began links" || return
+  for link in $(links); do
+    if made_by_plugin "$link" && ! grep -q -x -F "link $link" "$record"; then ip link delete "$link" 2> /dev/null; fi
+  done
+}
+
+# kube-proxy in mode ipvs makes virtual services, and sets of addresses for its rules.
+clean_ipvs() {
+  if command -v ipset > /dev/null; then
+    ipset list -n 2> /dev/null | grep '^KUBE-' | while read -r name; do ipset destroy "$name"; done
+  fi
+  if ! noted "began links" || noted "ipvs services" || ! has_virtual_services; then return; fi
+  if command -v ipvsadm > /dev/null && ipvsadm --clear; then return; fi
+  echo "left: virtual services of kube-proxy in the kernel (/proc/net/ip_vs): they end with the next boot; without it, run ipvsadm --clear"
 }
 
 # Only chains of Kubernetes and of the network plugins go; rules of others stay where they are.
@@ -65,6 +80,7 @@ clean_rules() {
   command -v nft > /dev/null || return
   nft list tables | while read -r _ family name; do
     grep -q -x -F "table $family $name" "$record" && continue
+    case $name in kube-proxy | flannel-ipv4 | flannel-ipv6) nft delete table "$family" "$name"; continue ;; esac
     # A table that the cluster made goes when no rule is left in it.
     if ! nft list table "$family" "$name" | grep -q -v -E '^table |^[[:space:]]*(chain .*\{|type .*hook .*|\})?$'; then
       nft delete table "$family" "$name"
@@ -91,9 +107,11 @@ stop_everything
 unmount_all
 remove_interfaces
 clean_rules
+clean_ipvs
 restore_files
 restore_sysctls
 systemctl daemon-reload
+if noted /etc/NetworkManager/conf.d/kubernetes.conf; then reload_network_manager; fi
 restore_units
 systemctl reset-failed kubelet containerd 'cri-containerd-*' 'kubepods*' 2> /dev/null
 rm -f "$record"

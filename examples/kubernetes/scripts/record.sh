@@ -13,6 +13,7 @@
 #   sysctl NAME VALUE had this value
 #   table FAMILY NAME the nftables table was there
 #   link NAME         the network interface was there
+#   ipvs services     there were virtual services of IPVS
 #   netns NAME        the network namespace was there
 #   began WHAT        this part of the record is complete
 record_in=$(cd .. && pwd)
@@ -97,21 +98,77 @@ record_sysctls() {
   note "began sysctls"
 }
 
+# The cluster raises these limits, and leaves those that are higher.
+limits="fs.inotify.max_user_instances=8192 fs.inotify.max_user_watches=524288"
+
+# record_settings: what else the cluster changes, which earlier versions did not.
+record_settings() {
+  noted "began settings" && return
+  for limit in $limits; do
+    value=$(sysctl -n "${limit%=*}" 2> /dev/null) && note "sysctl ${limit%=*} $value"
+  done
+  # A kernel that forwards IPv6 takes no routes from router advertisements, unless it is told to.
+  for link in $(ip -6 -o route show default proto ra 2> /dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | sort -u); do
+    value=$(sysctl -n "net/ipv6/conf/$link/accept_ra" 2> /dev/null) && note "sysctl net/ipv6/conf/$link/accept_ra $value"
+  done
+  note "began settings"
+}
+
+# wanted_sysctls: the settings of this host, as in sysctl.conf(5), by what they were before the cluster.
+wanted_sysctls() {
+  cat etc/sysctl.conf
+  for limit in $limits; do
+    was=$(sed -n "s/^sysctl ${limit%=*} \([0-9]*\)\$/\1/p" "$record")
+    if [ -n "$was" ] && [ "$was" -lt "${limit#*=}" ]; then echo "${limit%=*} = ${limit#*=}"; fi
+  done
+  case "${HOST_IP:-},${POD_SUBNET:-},${SERVICE_SUBNET:-}" in
+    *:*)
+      cat etc/sysctl-ipv6.conf
+      sed -n 's|^sysctl \(net/ipv6/conf/.*/accept_ra\) 1$|\1 = 2|p' "$record"
+      ;;
+  esac
+}
+
 # record_names: what the cluster makes more of, by name.
 record_names() {
-  noted "began names" && return
-  if command -v nft > /dev/null; then
-    nft list tables | while read -r _ family name; do note "table $family $name"; done
+  if ! noted "began names"; then
+    if command -v nft > /dev/null; then
+      nft list tables | while read -r _ family name; do note "table $family $name"; done
+    fi
+    for link in $made_links; do
+      if ip link show "$link" > /dev/null 2>&1; then note "link $link"; fi
+    done
+    for ns in /run/netns/cni-*; do [ ! -e "$ns" ] || note "netns $ns"; done
+    note "began names"
   fi
-  for link in $made_links; do
-    if ip link show "$link" > /dev/null 2>&1; then note "link $link"; fi
-  done
-  for ns in /run/netns/cni-*; do [ ! -e "$ns" ] || note "netns $ns"; done
-  note "began names"
+  # Earlier versions did not note these. By now they may be the cluster's.
+  if noted "began links" || [ -e /etc/kubernetes/kubelet.conf ]; then return; fi
+  for link in $(links); do note "link $link"; done
+  if has_virtual_services; then note "ipvs services"; fi
+  note "began links"
 }
 
 # The interfaces that network plugins and kube-proxy make.
 made_links="cni0 flannel.1 flannel-v6.1 kube-ipvs0 nodelocaldns"
+
+# made_by_plugin LINK: other network plugins give interfaces such names.
+made_by_plugin() {
+  case $1 in
+    cali*[0-9a-f] | vxlan.calico | vxlan-v6.calico | wireguard.cali | wg-v6.cali) ;;
+    cilium_host | cilium_net | cilium_vxlan | cilium_geneve | lxc_health) ;;
+    antrea-gw0 | antrea-egress0 | kube-bridge | kube-dummy-if | ovn0 | weave) ;;
+    *) return 1 ;;
+  esac
+}
+
+links() { ip -o link show 2> /dev/null | sed -n 's/^[0-9]*: \([^:@]*\)[:@].*/\1/p'; }
+
+has_virtual_services() { grep -q -E '^(TCP|UDP|SCTP|FWM) ' /proc/net/ip_vs 2> /dev/null; }
+
+# NetworkManager reads its files when it is told to.
+reload_network_manager() {
+  if systemctl is-active --quiet NetworkManager 2> /dev/null; then systemctl reload NetworkManager || echo "NetworkManager does not reload"; fi
+}
 
 # put SOURCE TARGET MODE: one file in its place, at once. It sets changed when it was not there.
 put() {
