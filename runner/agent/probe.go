@@ -161,6 +161,9 @@ func hasDefaultRoute(root string, v6 bool) bool {
 	return false
 }
 
+// resolvArgument matches the argument that replaces resolvConf of the kubelet's configuration, as kubeadm writes it.
+var resolvArgument = regexp.MustCompile(`--resolv-conf=([^\s"]+)`)
+
 // nameservers are those that the kubelet gives to pods with the host's DNS policy, such as CoreDNS.
 func nameservers(root string) (file string, servers []string) {
 	var kubelet struct {
@@ -169,6 +172,9 @@ func nameservers(root string) (file string, servers []string) {
 	file = "/etc/resolv.conf"
 	if err := yaml.Unmarshal(readProbed(root, "/var/lib/kubelet/config.yaml"), &kubelet); err == nil && kubelet.ResolvConf != nil {
 		file = *kubelet.ResolvConf
+	}
+	if given := resolvArgument.FindSubmatch(readProbed(root, "/var/lib/kubelet/kubeadm-flags.env")); given != nil {
+		file = string(given[1])
 	}
 	for line := range strings.Lines(string(readProbed(root, file))) {
 		if f := strings.Fields(line); len(f) > 1 && f[0] == "nameserver" {

@@ -16,6 +16,7 @@ type Init struct {
 	Endpoint          string   // host:port by which every host reaches the API
 	AdvertiseAddress  string   // of this control plane
 	NodeName          string   // of this host
+	Kubelet           Kubelet  // of this host
 	CertSANs          []string // united with the documents'
 	CertificateKey    string   // a secret: encrypts the certificates that are uploaded; may be empty
 }
@@ -38,7 +39,7 @@ func InitConfig(d Documents, site Init) ([]byte, error) {
 	apiServer["certSANs"] = unite(below, site.CertSANs)
 
 	initial := d.get(initKind)
-	register(initial, site.NodeName)
+	register(d, initial, site.NodeName, site.Kubelet)
 	// Whole: the endpoint's port is kubeadm's default.
 	initial["localAPIEndpoint"] = map[string]any{"advertiseAddress": site.AdvertiseAddress}
 	setOrDelete(initial, "certificateKey", site.CertificateKey)
@@ -62,6 +63,7 @@ type Join struct {
 	KubernetesVersion string // "v1.34.4"
 	Endpoint          string // host:port of the API
 	NodeName          string
+	Kubelet           Kubelet
 	Token             string        // a bootstrap token: a secret
 	CAHash            string        // "sha256:…" of the cluster CA's public key
 	ControlPlane      *ControlPlane // nil for a worker
@@ -94,7 +96,7 @@ func JoinConfig(d Documents, site Join) ([]byte, error) {
 			"certificateKey":   c.CertificateKey,
 		}
 	}
-	register(join, site.NodeName)
+	register(d, join, site.NodeName, site.Kubelet)
 	// Whole: nothing that the documents say here may weaken it.
 	join["discovery"] = map[string]any{"bootstrapToken": map[string]any{
 		"apiServerEndpoint": site.Endpoint,
@@ -127,14 +129,31 @@ func (d Documents) Masked(placeholder string) Documents {
 	return masked
 }
 
-// register writes the site's values into nodeRegistration. The kubelet gets its name as an argument, too, so that the host may be renamed.
-func register(document map[string]any, nodeName string) {
-	const override = "hostname-override"
+// Kubelet is what the site decides about the kubelet of one host, where the documents do not.
+type Kubelet struct {
+	NodeIP     string // the addresses of the node: one, or one of each family
+	ResolvConf string // the file from which pods have nameservers; empty: kubeadm's choice
+}
+
+// register writes the site's values into nodeRegistration of one of the documents. The kubelet gets its name as an argument, too, so that the
+// host may be renamed.
+func register(d Documents, document map[string]any, nodeName string, kubelet Kubelet) {
 	registration := child(document, "nodeRegistration")
 	registration["name"], registration["criSocket"] = nodeName, CRISocket
+	if d.SetsResolvConf() {
+		kubelet.ResolvConf = ""
+	}
 	arguments, _ := registration["kubeletExtraArgs"].([]any)
-	if !slices.ContainsFunc(arguments, func(a any) bool { return nameOf(a) == override }) {
-		registration["kubeletExtraArgs"] = append(arguments, map[string]any{"name": override, "value": nodeName})
+	for _, own := range []struct{ name, value string }{
+		{"hostname-override", nodeName}, {"node-ip", kubelet.NodeIP}, {"resolv-conf", kubelet.ResolvConf},
+	} {
+		set := slices.ContainsFunc(arguments, func(a any) bool { return nameOf(a) == own.name })
+		if own.value != "" && !set {
+			arguments = append(arguments, map[string]any{"name": own.name, "value": own.value})
+		}
+	}
+	if len(arguments) > 0 {
+		registration["kubeletExtraArgs"] = arguments
 	}
 }
 

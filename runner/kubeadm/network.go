@@ -37,6 +37,9 @@ func (d Documents) ClusterDNS() string {
 	return d.DNSAddress()
 }
 
+// SetsResolvConf reports whether the documents specify the file from which pods have their nameservers, for the kubelets of all hosts.
+func (d Documents) SetsResolvConf() bool { return d.at(kubeletKind, "resolvConf") != nil }
+
 // SkipsDNS reports whether kubeadm installs no DNS.
 func (d Documents) SkipsDNS() bool {
 	if d.at(clusterKind, "dns", "disabled") == true {

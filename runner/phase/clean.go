@@ -76,7 +76,7 @@ func (p *clean) host(ctx context.Context, m *member) error {
 	if err := p.script(ctx, m); err != nil {
 		return err
 	}
-	for _, unit := range []string{registryproxy.Unit, balancer.Unit} {
+	for _, unit := range []string{registryproxy.Unit, balancer.Unit, routeUnit} {
 		if err := p.stop(ctx, m, unit); err != nil {
 			return err
 		}

@@ -142,7 +142,7 @@ func (p *joinNodes) reregister(ctx context.Context) error {
 
 // kubeadmJoin makes one host join.
 func (c *Cluster) kubeadmJoin(ctx context.Context, m *member, join kubeadm.Join) error {
-	join.NodeName = m.name
+	join.NodeName, join.Kubelet = m.name, c.kubelet(m)
 	config, err := kubeadm.JoinConfig(c.kubeadm, join)
 	if err != nil {
 		return err

@@ -90,6 +90,7 @@ func (c *Cluster) initSite(m *member) kubeadm.Init {
 		Endpoint:          endpoint,
 		AdvertiseAddress:  m.String(),
 		NodeName:          m.name,
+		Kubelet:           c.kubelet(m),
 		CertSANs:          sans,
 	}
 }

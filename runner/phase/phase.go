@@ -41,6 +41,7 @@ func Bringup(c *Cluster) []Phase {
 		&hostsFile{c},
 		&scripts{c},
 		&registry{c},
+		&hostNetwork{c},
 		&kubeadmInit{c},
 		&plugins{c, plugin.PreJoin},
 		&joinMasters{c},

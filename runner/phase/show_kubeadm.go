@@ -48,7 +48,7 @@ func ShowKubeadm(ctx context.Context, c *Cluster, w io.Writer) error {
 		if m == c.first() {
 			continue
 		}
-		join := kubeadm.Join{KubernetesVersion: c.kubernetesVersion(), Endpoint: endpoint, NodeName: m.name, Token: unknownToken, CAHash: unknownToken}
+		join := kubeadm.Join{KubernetesVersion: c.kubernetesVersion(), Endpoint: endpoint, NodeName: m.name, Kubelet: c.kubelet(m), Token: unknownToken, CAHash: unknownToken}
 		if m.isMaster() {
 			join.ControlPlane = &kubeadm.ControlPlane{AdvertiseAddress: m.String(), CertificateKey: unknownToken}
 		}

@@ -1,0 +1,191 @@
+package phase
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kubeadm"
+)
+
+// hostNetwork gives hosts what Kubernetes takes for granted and an isolated network lacks: a route to the services where there is no default
+// route, and nameservers for pods where there is none that they can ask. It chooses the addresses of nodes, too.
+type hostNetwork struct{ *Cluster }
+
+func (*hostNetwork) Title() string { return "Adapt to the hosts' network" }
+
+const (
+	// resolvFile is the kubelet's resolv.conf, in the cluster's directory.
+	resolvFile = "resolv.conf"
+	// routeUnit sets the route to the services, now and after every boot.
+	routeUnit   = "kubefile-service-route.service"
+	routeScript = "service-route.sh"
+)
+
+func (p *hostNetwork) Run(ctx context.Context) error {
+	return p.each(ctx, p.members, func(ctx context.Context, m *member) (err error) {
+		if m.network, err = host.GatherNetwork(ctx, m.Conn); err != nil {
+			return err
+		}
+		if err := p.route(ctx, m); err != nil {
+			return err
+		}
+		if m.joined {
+			return nil // its kubelet has what it was given
+		}
+		return p.nameservers(ctx, m)
+	})
+}
+
+// kubelet is what the kubelet of a host is given beside the documents.
+func (c *Cluster) kubelet(m *member) kubeadm.Kubelet {
+	address := m.host.Address
+	if address.IsLoopback() || address.IsUnspecified() {
+		return kubeadm.Kubelet{ResolvConf: m.resolvConf} // the machine that this program runs on
+	}
+	addresses := address.String()
+	if m.network != nil && c.dualStack() {
+		if peer := m.network.Peer(address); peer.IsValid() {
+			addresses += "," + peer.String()
+		}
+	}
+	return kubeadm.Kubelet{NodeIP: addresses, ResolvConf: m.resolvConf}
+}
+
+// dualStack reports whether pods or services have networks of both families.
+func (c *Cluster) dualStack() bool {
+	return strings.Contains(c.kubeadm.PodSubnet(), ",") || strings.Contains(c.kubeadm.ServiceSubnet(), ",")
+}
+
+// nameservers writes a file for the kubelet where the host has no nameserver that pods can ask: without one the cluster's DNS does not start,
+// and with a loopback address it would ask itself.
+func (p *hostNetwork) nameservers(ctx context.Context, m *member) error {
+	n := m.network
+	if p.kubeadm.SetsResolvConf() || len(n.Nameservers()) > 0 && !n.HasUnusableNameserver() {
+		return nil
+	}
+	m.resolvConf = m.path(resolvFile)
+	f := file{path: m.resolvConf, mode: 0o644, content: p.resolv(m)}
+	if !m.isNew {
+		if same, err := m.same(ctx, f); err != nil || same {
+			return err
+		}
+	}
+	what := fmt.Sprintf("write %s for the kubelet (%s has no nameserver that pods can ask)", f.path, n.ResolvConf)
+	if len(n.Nameservers()) > 0 {
+		what = fmt.Sprintf("write %s for the kubelet (%s has a nameserver that pods cannot ask)", f.path, n.ResolvConf)
+	}
+	return p.Do(ctx, m, what, func(ctx context.Context) error {
+		_, err := m.WriteFile(ctx, f.path, f.mode, f.content)
+		return err
+	})
+}
+
+// resolv is the host's file with the nameservers that pods can ask. Where there is none, it is the host's own address: what listens there
+// answers, such as a local dnsmasq, and if nothing does, questions are refused at once.
+func (p *hostNetwork) resolv(m *member) []byte {
+	servers := m.network.Nameservers()
+	if len(servers) == 0 {
+		servers = []string{m.host.Address.String()}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "# For the pods of cluster %s, because %s has a nameserver that they cannot ask, or none.\n", p.Name, m.network.ResolvConf)
+	for _, line := range m.network.Resolv {
+		if !strings.HasPrefix(line, "nameserver") {
+			b.WriteString(line + "\n")
+		}
+	}
+	for _, server := range servers {
+		b.WriteString("nameserver " + server + "\n")
+	}
+	return []byte(b.String())
+}
+
+//go:embed service-route.sh
+var serviceRouteScript []byte
+
+// routeUnitText takes the script's path and its arguments, twice.
+const routeUnitText = `[Unit]
+Description=Route to the services of the cluster, on a host without a default route
+After=network-online.target
+Wants=network-online.target
+Before=kubelet.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh %[1]s replace %[2]s
+ExecStop=/bin/sh %[1]s delete %[2]s
+
+[Install]
+WantedBy=multi-user.target
+`
+
+// missingRoutes are the services' networks that a host has no route to, each after its address of their family.
+func (p *hostNetwork) missingRoutes(m *member) (missing []string) {
+	for _, text := range strings.Split(p.kubeadm.ServiceSubnet(), ",") {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			continue // refused before
+		}
+		family, address := 4, m.host.Address
+		if network.Addr().Is6() {
+			family = 6
+		}
+		if address.Is4() != network.Addr().Is4() {
+			address = m.network.Peer(address)
+		}
+		if !m.network.DefaultRoute[family] && address.IsValid() && m.network.Interface(address) != "" {
+			missing = append(missing, address.String(), network.Masked().String())
+		}
+	}
+	return missing
+}
+
+// route installs the unit where a route is missing. Where the site has a default route by now, one that is there stays.
+func (p *hostNetwork) route(ctx context.Context, m *member) error {
+	missing := p.missingRoutes(m)
+	if missing == nil {
+		return nil
+	}
+	files := []file{
+		{path: m.path(routeScript), mode: 0o644, content: serviceRouteScript},
+		{path: unitDir + routeUnit, mode: 0o644, content: fmt.Appendf(nil, routeUnitText, m.path(routeScript), strings.Join(missing, " "))},
+	}
+	changed := false
+	for _, f := range files {
+		same, err := m.same(ctx, f)
+		if err != nil {
+			return err
+		}
+		if same {
+			continue
+		}
+		changed = true
+		err = p.Do(ctx, m, "write "+f.path, func(ctx context.Context) error {
+			_, err := m.WriteFile(ctx, f.path, f.mode, f.content)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	active, err := m.holds(ctx, "systemctl", "is-active", "--quiet", routeUnit)
+	if err != nil || active && !changed {
+		return err
+	}
+	what := fmt.Sprintf("start %s (no default route: a route to services %s through %s)", routeUnit, missing[1], m.network.Interface(m.host.Address))
+	return p.Do(ctx, m, what, func(ctx context.Context) error {
+		for _, argv := range [][]string{
+			{"systemctl", "daemon-reload"}, {"systemctl", "enable", "--quiet", routeUnit}, {"systemctl", "restart", routeUnit},
+		} {
+			if _, err := m.ask(ctx, argv...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,144 @@
+package phase
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kubeadm"
+)
+
+// isNetworkQuestion reports whether a command is the question of [host.GatherNetwork].
+func isNetworkQuestion(argv []string) bool {
+	return argv[0] == "sh" && strings.HasPrefix(argv[2], "# Prints how the host reaches others")
+}
+
+// usualNetwork is the answer of a host with a default route and a nameserver.
+func usualNetwork(address netip.Addr) string {
+	return "network\t1\naddress\teth0 " + address.String() + "/24\ndefault-route\t4\ndefault-route\t6\nresolv-conf\t/etc/resolv.conf\nresolv\tnameserver 10.9.9.9\n"
+}
+
+// isolatedHost is the phase on one host, which answers so to the question of its network.
+func isolatedHost(t *testing.T, subnets, answer string, active bool) (*hostNetwork, *[]string) {
+	t.Helper()
+	var called []string
+	c := site(t, 1, func(cmd host.Command) (string, int) {
+		if isNetworkQuestion(cmd.Argv) {
+			return answer, 0
+		}
+		called = append(called, strings.Join(cmd.Argv, " "))
+		if cmd.Argv[0] == "systemctl" && cmd.Argv[1] == "is-active" {
+			return "", map[bool]int{true: 0, false: 3}[active]
+		}
+		return "", 1 // no file is there
+	})
+	c.DryRun, c.members = true, c.members[:1]
+	var err error
+	c.kubeadm, err = kubeadm.Parse([]byte("apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: " + subnets + "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &hostNetwork{c}, &called
+}
+
+const (
+	fourSubnets = "{podSubnet: 10.244.0.0/16, serviceSubnet: 10.96.0.0/16}"
+	dualSubnets = "{podSubnet: '10.244.0.0/16,fd00:10::/56', serviceSubnet: '10.96.0.0/16,fd00:20::/112'}"
+	eth0        = "network\t1\naddress\teth0 10.0.0.1/24\naddress\teth0 fd77::1/64\nresolv-conf\t/etc/resolv.conf\n"
+	routes      = "default-route\t4\ndefault-route\t6\n"
+)
+
+func TestHostNetworkOfIsolatedHosts(t *testing.T) {
+	const write, start = "write " + unitDir + routeUnit, "start " + routeUnit
+	for _, tt := range []struct {
+		name, subnets, answer string
+		plan                  []string // beginnings
+		nodeIP, resolv        string   // resolv: what the kubelet's file ends with
+	}{
+		{"usual", fourSubnets, eth0 + routes + "resolv\tnameserver 10.0.0.9\n", nil, "10.0.0.1", ""},
+		{"usual, dual stack", dualSubnets, eth0 + routes + "resolv\tnameserver 10.0.0.9\n", nil, "10.0.0.1,fd77::1", ""},
+		{"no default route", fourSubnets, eth0 + "default-route\t6\nresolv\tnameserver 10.0.0.9\n", []string{"write ", write, start}, "10.0.0.1", ""},
+		{"no default route of IPv6, which is not used", fourSubnets, eth0 + "default-route\t4\nresolv\tnameserver 10.0.0.9\n", nil, "10.0.0.1", ""},
+		{"no default route of the second family", dualSubnets, eth0 + "default-route\t4\nresolv\tnameserver 10.0.0.9\n", []string{"write ", write, start}, "10.0.0.1,fd77::1", ""},
+		{"no nameserver", fourSubnets, eth0 + routes, []string{"write "}, "10.0.0.1", "or none.\nnameserver 10.0.0.1\n"},
+		{"loopback only", fourSubnets, eth0 + routes + "resolv\tsearch a b\nresolv\tnameserver 127.0.0.53\n", []string{"write "}, "10.0.0.1", "search a b\nnameserver 10.0.0.1\n"},
+		{"loopback, and one that pods can ask", fourSubnets, eth0 + routes + "resolv\tnameserver ::1\nresolv\tnameserver 10.0.0.9\n", []string{"write "}, "10.0.0.1", "\nnameserver 10.0.0.9\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p, _ := isolatedHost(t, tt.subnets, tt.answer, false)
+			if err := p.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			m := p.first()
+			if got := p.kubelet(m).NodeIP; got != tt.nodeIP {
+				t.Errorf("node-ip %q, want %q", got, tt.nodeIP)
+			}
+			var plan []string
+			for _, a := range p.Report.actions {
+				plan = append(plan, a.What)
+			}
+			if len(plan) != len(tt.plan) || slices.ContainsFunc(tt.plan, func(want string) bool {
+				return !slices.ContainsFunc(plan, func(what string) bool { return strings.HasPrefix(what, want) })
+			}) {
+				t.Errorf("plan %q, want %q", plan, tt.plan)
+			}
+			if (m.resolvConf != "") != (tt.resolv != "") {
+				t.Errorf("the kubelet's file is %q", m.resolvConf)
+			}
+			if got := string(p.resolv(m)); tt.resolv != "" && !strings.HasSuffix(got, tt.resolv) {
+				t.Errorf("%q, want %q at its end", got, tt.resolv)
+			}
+		})
+	}
+}
+
+// Both families without a default route get a route each.
+func TestRoutesOfBothFamilies(t *testing.T) {
+	p, _ := isolatedHost(t, dualSubnets, eth0, false)
+	if err := p.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := p.missingRoutes(p.first()), []string{"10.0.0.1", "10.96.0.0/16", "fd77::1", "fd00:20::/112"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A host that is in the cluster keeps its kubelet's file, and one whose documents name a file has that.
+func TestNameserversThatAreDecided(t *testing.T) {
+	for _, joined := range []bool{true, false} {
+		p, _ := isolatedHost(t, fourSubnets, eth0+routes, false)
+		p.first().joined = joined
+		if !joined {
+			own, err := kubeadm.Parse([]byte("apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nresolvConf: /own\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.kubeadm = own.Over(p.kubeadm)
+		}
+		if err := p.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(p.Report.actions) > 0 || p.first().resolvConf != "" {
+			t.Errorf("joined %t: plan %v, file %q, want none", joined, p.Report.actions, p.first().resolvConf)
+		}
+	}
+}
+
+// The machine that the program runs on may be reached by its loopback address, which is no node's.
+func TestNoNodeIPOnLoopback(t *testing.T) {
+	p, _ := isolatedHost(t, fourSubnets, eth0+routes, false)
+	p.first().host.Address = netip.MustParseAddr("127.0.0.1")
+	if got := p.kubelet(p.first()); got != (kubeadm.Kubelet{}) {
+		t.Errorf("got %v, want nothing", got)
+	}
+}
+
+func TestHostNetworkThatIsNotUnderstood(t *testing.T) {
+	p, _ := isolatedHost(t, fourSubnets, "who are you?", false)
+	if err := p.Run(context.Background()); err == nil || !strings.Contains(err.Error(), "10.0.0.1") {
+		t.Errorf("got %v, want an error that names the host", err)
+	}
+}
