@@ -37,7 +37,7 @@ func (p *balance) Run(ctx context.Context) error {
 	return p.each(ctx, p.nodes(), func(ctx context.Context, m *member) error {
 		return p.installUnit(ctx, m, balancer.Unit, []file{
 			{path: m.path(balancerConfig), mode: 0o644, content: encoded, restart: true},
-			{path: unitDir + balancer.Unit, mode: 0o644, content: fmt.Appendf(nil, balancerUnit, agent.Path, m.path(balancerConfig)), restart: true},
+			{path: unitDir + balancer.Unit, mode: 0o644, content: fmt.Appendf(nil, balancerUnit, agent.Path, m.path(balancerConfig), protectHome(m.Dir)), restart: true},
 		})
 	})
 }
@@ -53,7 +53,7 @@ func (p *balance) warn() {
 	}
 }
 
-// balancerUnit takes the agent's path and the configuration's.
+// balancerUnit takes the agent's path, the configuration's, and the value of ProtectHome.
 const balancerUnit = `[Unit]
 Description=The API of the cluster on this node, from whichever master answers
 After=network-online.target
@@ -65,7 +65,7 @@ ExecStart=%s apiserver-proxy serve --config %s
 Restart=always
 RestartSec=2
 NoNewPrivileges=true
-ProtectHome=true
+ProtectHome=%s
 PrivateTmp=true
 
 [Install]

@@ -142,3 +142,24 @@ func TestHostNetworkThatIsNotUnderstood(t *testing.T) {
 		t.Errorf("got %v, want an error that names the host", err)
 	}
 }
+
+// Units of ours see their files wherever the data root is.
+func TestUnitsSeeTheDataRoot(t *testing.T) {
+	for root, want := range map[string]string{
+		"/var/lib/sealer/data": "ProtectHome=true", "/home/sealer": "ProtectHome=false", "/root/x": "ProtectHome=false", "/homes/x": "ProtectHome=true",
+	} {
+		c := site(t, 1, nil)
+		m := c.first()
+		m.Dir = root + "/default"
+		c.Artifact = artifact(t)
+		files, err := (&registry{c}).files(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if strings.HasPrefix(f.path, unitDir) && !strings.Contains(string(f.content), want+"\n") {
+				t.Errorf("%s: %s has no %s:\n%s", root, f.path, want, f.content)
+			}
+		}
+	}
+}

@@ -178,7 +178,7 @@ func (p *registry) files(m *member) ([]file, error) {
 	configFile := m.path("registry.json")
 	files := []file{
 		{path: configFile, mode: 0o644, content: append(encoded, '\n'), restart: true},
-		{path: unitDir + registryproxy.Unit, mode: 0o644, content: fmt.Appendf(nil, unit, agent.Path, configFile), restart: true},
+		{path: unitDir + registryproxy.Unit, mode: 0o644, content: fmt.Appendf(nil, unit, agent.Path, configFile, protectHome(m.Dir)), restart: true},
 	}
 	mirrors, err := registryproxy.HostsFiles(p.Artifact.Description.Lock, p.Registry.name(), p.mirrors(m))
 	if err != nil {
@@ -239,7 +239,7 @@ func (p *registry) mirrors(m *member) []registryproxy.Mirror {
 	return mirrors
 }
 
-// unit takes the agent's path and the configuration's.
+// unit takes the agent's path, the configuration's, and the value of ProtectHome.
 const unit = `[Unit]
 Description=Images of the cluster, from its cluster image
 After=network-online.target
@@ -251,7 +251,7 @@ ExecStart=%s registry serve --config %s
 Restart=always
 RestartSec=2
 NoNewPrivileges=true
-ProtectHome=true
+ProtectHome=%s
 PrivateTmp=true
 
 [Install]
