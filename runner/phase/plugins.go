@@ -222,10 +222,13 @@ func (p *plugins) hostname(ctx context.Context, m *member, name string) error {
 }
 
 // shellScript runs the script on its standard input, in bash where there is one or in what its first line says. It is in a file
-// meanwhile, because what a script reads must not be its own text, and no process list shows it.
+// meanwhile, because what a script reads must not be its own text, and no process list shows it. That file is not executed itself, since
+// hardened hosts forbid that in /tmp.
 const shellScript = `umask 077
 script=$(mktemp) && trap 'rm -f "$script"' EXIT && cat > "$script" || exit 1
-if [ "$(head -c 2 "$script")" = '#!' ]; then chmod 700 "$script"; "$script" < /dev/null
+umask 022
+read -r first < "$script" || :
+if [ "$(head -c 2 "$script")" = '#!' ]; then set -f; ${first#??} "$script" < /dev/null
 elif command -v bash > /dev/null; then bash "$script" < /dev/null
 else sh "$script" < /dev/null; fi`
 

@@ -77,8 +77,10 @@ func (p *scripts) has(m *member, name string) bool {
 	return ofImage || ofSite
 }
 
-// byItself runs the script $1 as its first line says, for files lose their mode on some ways, or by sh.
-const byItself = `read -r first < "$1" || :
+// byItself runs the script $1 as its first line says, for files lose their mode on some ways, or by sh. What it writes others can read,
+// whatever the umask of a hardened host is.
+const byItself = `umask 022
+read -r first < "$1" || :
 case $first in "#!"*) exec ${first#??} "$1" ;; *) exec sh "$1" ;; esac`
 
 // hooks runs those of the scripts that are there, in order.
