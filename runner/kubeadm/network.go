@@ -40,6 +40,12 @@ func (d Documents) ClusterDNS() string {
 // SetsResolvConf reports whether the documents specify the file from which pods have their nameservers, for the kubelets of all hosts.
 func (d Documents) SetsResolvConf() bool { return d.at(kubeletKind, "resolvConf") != nil }
 
+// ProxyMode is the mode of kube-proxy; empty if the documents do not say.
+func (d Documents) ProxyMode() string {
+	mode, _ := d.at(proxyKind, "mode").(string)
+	return mode
+}
+
 // SkipsDNS reports whether kubeadm installs no DNS.
 func (d Documents) SkipsDNS() bool {
 	if d.at(clusterKind, "dns", "disabled") == true {

@@ -68,6 +68,11 @@ func TestJoin(t *testing.T) {
 	if n := len(p.machines[0].calls(p.members[0].program("kubeadm") + " token create")); n != 2 {
 		t.Errorf("%d tokens, want one for the masters and one for the nodes", n)
 	}
+	for _, call := range p.machines[0].calls(p.members[0].program("kubeadm") + " token create") {
+		if !strings.Contains(call, "--ttl 1h10m0s") && !strings.Contains(call, "--ttl 30m0s") {
+			t.Errorf("%s: want 30 minutes for nodes that join together, and 70 for three masters", call)
+		}
+	}
 	for i, f := range p.machines[1:] {
 		joins := f.calls(p.members[0].program("kubeadm") + " join")
 		if len(joins) != 1 || !strings.HasSuffix(joins[0], "--config /dev/stdin") {
@@ -352,5 +357,17 @@ func TestPreflightKnowsNamesOfPlugins(t *testing.T) {
 	}
 	if reports[0].Facts.Hostname != "m0" || p.members[0].facts.Hostname != "debian" {
 		t.Errorf("they are called %s and %s", reports[0].Facts.Hostname, p.members[0].facts.Hostname)
+	}
+}
+
+// A token outlives the joins of all hosts, which wait for each other.
+func TestTokenLife(t *testing.T) {
+	for _, tt := range []struct {
+		hosts, together int
+		want            time.Duration
+	}{{0, 1, 30 * time.Minute}, {1, 32, 30 * time.Minute}, {32, 32, 30 * time.Minute}, {33, 32, 50 * time.Minute}, {500, 32, 330 * time.Minute}, {3, 1, 70 * time.Minute}} {
+		if got := tokenLife(tt.hosts, tt.together); got != tt.want {
+			t.Errorf("%d hosts, %d together: got %s, want %s", tt.hosts, tt.together, got, tt.want)
+		}
 	}
 }

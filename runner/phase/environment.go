@@ -19,7 +19,7 @@ func (c *Cluster) environment(m *member) environment.Set {
 func (c *Cluster) clusterEnvironment() environment.Set {
 	own := c.own(&member{})
 	for name := range own {
-		if strings.HasPrefix(name, "HOST_") || name == "HostIP" || name == "KUBEFILE_ROOTFS" {
+		if strings.HasPrefix(name, "HOST_") || name == "HostIP" || name == "KUBEFILE_ROOTFS" || name == "KUBE_PROXY_MODE" {
 			delete(own, name)
 		}
 	}
@@ -54,6 +54,9 @@ func (c *Cluster) own(m *member) environment.Set {
 		"POD_SUBNET":          {c.kubeadm.PodSubnet()},
 		"SERVICE_SUBNET":      {c.kubeadm.ServiceSubnet()},
 		"CLUSTER_DNS_ADDRESS": {c.kubeadm.DNSAddress()},
+	}
+	if mode := c.kubeadm.ProxyMode(); mode == "ipvs" { // which needs modules of the kernel
+		own["KUBE_PROXY_MODE"] = environment.Value{mode}
 	}
 	// Scripts and templates of older images know some of them by other names.
 	for old, name := range map[string]string{

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/host"
@@ -25,7 +26,7 @@ func (*joinMasters) Title() string { return "Join the masters" }
 
 func (p *joinMasters) Run(ctx context.Context) error {
 	invite := sync.OnceValues(func() (kubeadm.Join, error) {
-		join, err := p.invite(ctx)
+		join, err := p.invite(ctx, len(p.masters()), 1)
 		if err != nil {
 			return join, err
 		}
@@ -100,7 +101,7 @@ type joinNodes struct{ *Cluster }
 func (*joinNodes) Title() string { return "Join the nodes" }
 
 func (p *joinNodes) Run(ctx context.Context) error {
-	invite := sync.OnceValues(func() (kubeadm.Join, error) { return p.invite(ctx) })
+	invite := sync.OnceValues(func() (kubeadm.Join, error) { return p.invite(ctx, len(p.nodes()), maxHosts) })
 	if err := p.reregister(ctx); err != nil {
 		return err
 	}
@@ -175,10 +176,16 @@ func (c *Cluster) kubeadmJoin(ctx context.Context, m *member, join kubeadm.Join)
 	return m.mark(ctx, joinMarker, finished)
 }
 
-// invite makes a token with which hosts may join for half an hour.
-func (c *Cluster) invite(ctx context.Context) (kubeadm.Join, error) {
+// tokenLife is how long the token for some hosts is valid, of which so many join together: as long as the last of them may wait, and join.
+func tokenLife(hosts, together int) time.Duration {
+	waves := (max(hosts, 1) + together - 1) / together
+	return 10*time.Minute + time.Duration(waves)*kubeadmLimit
+}
+
+// invite makes a token with which hosts may join, so many at a time.
+func (c *Cluster) invite(ctx context.Context, hosts, together int) (kubeadm.Join, error) {
 	m := c.first()
-	token, err := m.ask(ctx, m.program("kubeadm"), "token", "create", "--ttl", "30m", "--kubeconfig", adminConfig)
+	token, err := m.ask(ctx, m.program("kubeadm"), "token", "create", "--ttl", tokenLife(hosts, together).String(), "--kubeconfig", adminConfig)
 	if err != nil {
 		return kubeadm.Join{}, fmt.Errorf("making a token: %w", err)
 	}
