@@ -32,7 +32,7 @@ var scenarios = []scenario{
 	{"road", 3, wholeRoad},
 	{"guards", 3, guards},
 	{"clusterfiles", 4, clusterfileCases},
-	{"cluster that does not work", 3, clusterThatDoesNotWork},
+	{"isolated hosts", 3, isolatedHosts},
 }
 
 // TestClusters runs the scenarios in two labs side by side, since most of the time of each is waiting. One alone:
