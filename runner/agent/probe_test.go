@@ -62,6 +62,11 @@ func TestNameserversOfPods(t *testing.T) {
 			"/etc/resolv.conf": "nameserver 127.0.0.53\n", "/run/systemd/resolve/resolv.conf": "nameserver 10.0.0.2\n",
 			"/var/lib/kubelet/config.yaml": "kind: KubeletConfiguration\nresolvConf: /run/systemd/resolve/resolv.conf\n",
 		}, "/run/systemd/resolve/resolv.conf", []string{"10.0.0.2"}},
+		{map[string]string{
+			"/etc/resolv.conf": "nameserver 127.0.0.53\n", "/var/lib/sealer/data/default/resolv.conf": "nameserver 10.0.0.3\n",
+			"/var/lib/kubelet/config.yaml":       "kind: KubeletConfiguration\nresolvConf: /run/systemd/resolve/resolv.conf\n",
+			"/var/lib/kubelet/kubeadm-flags.env": `KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.1 --resolv-conf=/var/lib/sealer/data/default/resolv.conf"` + "\n",
+		}, "/var/lib/sealer/data/default/resolv.conf", []string{"10.0.0.3"}},
 	} {
 		if file, got := nameservers(hostFiles(t, test.files)); file != test.file || !slices.Equal(got, test.want) {
 			t.Errorf("%s has %q, want %s with %q", file, got, test.file, test.want)

@@ -1,3 +1,4 @@
+#!/bin/sh
 # Prints how the host reaches others, one "key<TAB>value" a line, and changes nothing. $1 is put before the paths of files, for tests.
 top=${1:-}
 say() { printf '%s\t%s\n' "$1" "$2"; }

@@ -13,7 +13,7 @@ import (
 
 // isNetworkQuestion reports whether a command is the question of [host.GatherNetwork].
 func isNetworkQuestion(argv []string) bool {
-	return argv[0] == "sh" && strings.HasPrefix(argv[2], "# Prints how the host reaches others")
+	return argv[0] == "sh" && strings.Contains(argv[2], "# Prints how the host reaches others")
 }
 
 // usualNetwork is the answer of a host with a default route and a nameserver.

@@ -1,3 +1,4 @@
+#!/bin/sh
 # service-route.sh replace|delete [ADDRESS NETWORK]...: routes to the services' networks, through the interface that has the address.
 # Packets to services are rewritten after they have been routed, so on a host without a default route they would go nowhere.
 set -eu
