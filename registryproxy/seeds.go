@@ -17,11 +17,11 @@ import (
 	"time"
 )
 
-// forwardedHeader marks a request that came from another proxy: it is answered from the own store or not at all, or two masters
+// ForwardedHeader marks a request that came from another proxy: it is answered from the own store or not at all, or two masters
 // would ask each other without end.
-const forwardedHeader = "Kubefile-Forwarded"
+const ForwardedHeader = "Kubefile-Forwarded"
 
-func forwarded(r *http.Request) bool { return r.Header.Get(forwardedHeader) != "" }
+func forwarded(r *http.Request) bool { return r.Header.Get(ForwardedHeader) != "" }
 
 const (
 	dialTimeout   = 3 * time.Second
@@ -148,7 +148,7 @@ func (s *seeds) ask(ctx context.Context, address string, r *http.Request, t targ
 	if s.authorization != "" {
 		request.Header.Set("Authorization", s.authorization)
 	}
-	request.Header.Set(forwardedHeader, "1")
+	request.Header.Set(ForwardedHeader, "1")
 	return s.client.Do(request)
 }
 

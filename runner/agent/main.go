@@ -18,7 +18,7 @@ import (
 const Path = "/usr/local/bin/sealer-run"
 
 // Protocol is the version of requests and answers. Both ends must have the same.
-const Protocol = 3
+const Protocol = 4
 
 var (
 	// ErrDamaged says that bytes are not those of their digest.
@@ -44,6 +44,7 @@ const (
 	verbProtocol = "protocol"
 	verbBegin    = "begin"
 	verbProbe    = "probe"
+	verbUnit     = "watch-unit"
 	verbRemove   = "remove-created"
 	maxRequest   = 1 << 20
 	requestUsage = "usage: sealer-run agent VERB REQUEST"
@@ -91,6 +92,8 @@ func do(ctx context.Context, verb string, request []byte, stdin io.Reader, stdou
 		return serve(stdout, request, begin)
 	case verbProbe:
 		return serve(stdout, request, func(p Probe) (Probed, error) { return probe(ctx, p, "/") })
+	case verbUnit:
+		return serve(stdout, request, func(u Unit) (UnitState, error) { return watchUnit(ctx, hostSystemd{}, u) })
 	case verbRemove:
 		return serve(stdout, request, removeCreated)
 	}

@@ -35,10 +35,11 @@ func (p *balance) Run(ctx context.Context) error {
 	}
 	encoded = append(encoded, '\n') // here: the hosts share it
 	return p.each(ctx, p.nodes(), func(ctx context.Context, m *member) error {
-		return p.installUnit(ctx, m, balancer.Unit, []file{
+		files := []file{
 			{path: m.path(balancerConfig), mode: 0o644, content: encoded, restart: true},
 			{path: unitDir + balancer.Unit, mode: 0o644, content: fmt.Appendf(nil, balancerUnit, agent.Path, m.path(balancerConfig), protectHome(m.Dir)), restart: true},
-		})
+		}
+		return p.installUnit(ctx, m, service{balancer.Unit, files, []agent.Question{{URL: "tcp://" + config.Listen[0]}}})
 	})
 }
 

@@ -107,7 +107,9 @@ type member struct {
 	name         string // of the node
 	// isNew says that the host has no agent and none of the cluster's files yet, so that there is nothing to ask it.
 	isNew bool
-	// absent says the same of the image's directory.
+	// newAgent says that this run copies, or would copy, another agent to the host than it had.
+	newAgent bool
+	// absent says the same as isNew of the image's directory.
 	absent bool
 	// dirty says that a removal could not clean the host.
 	dirty bool

@@ -28,6 +28,7 @@ func (p *installAgent) Run(ctx context.Context) error {
 		if err != nil || (there && !m.isNew) {
 			return errors.Join(err, p.claimHost(ctx, m))
 		}
+		m.newAgent = true
 		return p.Do(ctx, m, "copy the runner to "+agent.Path, func(ctx context.Context) error {
 			if _, err := m.Ensure(ctx, agent.Binary{File: file, Digest: sum, Size: size}); err != nil {
 				return err

@@ -135,8 +135,7 @@ func (p *joinNodes) reregister(ctx context.Context) error {
 			return nil
 		}
 		return p.Do(ctx, m, "restart the kubelet, whose node "+m.name+" is no longer in the cluster", func(ctx context.Context) error {
-			_, err := m.ask(ctx, "systemctl", "restart", "kubelet")
-			return err
+			return m.restartKubelet(ctx)
 		})
 	})
 }

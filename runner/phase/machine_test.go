@@ -28,7 +28,8 @@ type machine struct {
 	answer func(cmd host.Command, stdin string) (stdout string, code int)
 	world  *world
 
-	noAgent bool // or one that is too old
+	noAgent    bool // or one that is too old
+	oldDaemons bool // which run the agent that was there before, until they are started again
 
 	mu    sync.Mutex
 	files map[string]string
@@ -115,10 +116,10 @@ func (f *machine) file(argv []string, stdin string) (stdout string, code int, kn
 			there = there || name == argv[2] || strings.HasPrefix(name, argv[2]+"/")
 		}
 		return "", says[there], true
-	case argv[0] == "systemctl" && argv[1] == "is-active":
-		return "", says[f.units[argv[3]]], true
+	case argv[0] == agent.Path && argv[1] == "agent" && argv[2] == "watch-unit":
+		return f.watchUnit(argv[3]), 0, true
 	case argv[0] == "systemctl" && argv[1] == "restart":
-		f.units[argv[2]] = true
+		f.units[argv[2]], f.oldDaemons = true, false
 		return "", 0, false
 	case argv[0] == agent.Path && argv[1] == "agent" && argv[2] == "protocol":
 		if f.noAgent {
@@ -151,6 +152,27 @@ func (f *machine) file(argv []string, stdin string) (stdout string, code int, kn
 		return fmt.Sprintf(`{"changed":%t}`, changed), 0, true
 	}
 	return "", 0, false
+}
+
+// watchUnit is what the agent says of a unit.
+func (f *machine) watchUnit(raw string) string {
+	var request agent.Unit
+	if err := json.Unmarshal([]byte(raw), &request); err != nil {
+		f.t.Error(err)
+	}
+	state := agent.UnitState{Works: f.units[request.Name], Active: "active", Sub: "running"}
+	if f.oldDaemons && state.Works {
+		state.Works, state.Stale, state.Why = false, true, "it runs another program"
+	}
+	if !state.Works && !state.Stale {
+		state = agent.UnitState{Why: "it does not run", Active: "activating", Sub: "auto-restart", Result: "exit-code", Status: "1",
+			Journal: []string{"listen tcp 127.0.0.1:5000: bind: \x1b[31maddress already in use"}}
+	}
+	text, err := json.Marshal(state)
+	if err != nil {
+		f.t.Error(err)
+	}
+	return string(text)
 }
 
 // calls are the commands that begin so.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"net"
+	"net/http"
 	"path"
 	"slices"
 
@@ -47,7 +48,31 @@ func (p *registry) host(ctx context.Context, m *member, authority *registryproxy
 	if err != nil {
 		return err
 	}
-	return p.installUnit(ctx, m, registryproxy.Unit, slices.Concat(files, logins, others))
+	return p.installUnit(ctx, m, service{registryproxy.Unit, slices.Concat(files, logins, others), p.questions(m)})
+}
+
+// questions are what the registry of a host has to answer. A master's has to serve others, and to have an image in its own store.
+func (p *registry) questions(m *member) []agent.Question {
+	local := "http://" + p.Registry.loopback() + "/v2/"
+	questions := []agent.Question{{URL: local}}
+	if !m.isMaster() {
+		return questions
+	}
+	served := agent.Question{URL: "https://" + p.Registry.at(m.host.Address) + "/v2/", Authority: p.trusted(m)}
+	if p.Registry.NoTLS {
+		served.URL, served.Authority = "http://"+p.Registry.at(m.host.Address)+"/v2/", ""
+	}
+	if p.Registry.Username != "" {
+		served.Status = []int{http.StatusUnauthorized}
+	}
+	questions = append(questions, served)
+	if images := p.Artifact.Description.Lock.Images; len(images) > 0 {
+		questions = append(questions, agent.Question{
+			URL:    local + "store/blobs/" + images[0].Digest.String(), // every blob of a store is in every repository
+			Header: map[string]string{registryproxy.ForwardedHeader: "1"},
+		})
+	}
+	return questions
 }
 
 // authority reads the cluster's certificate authority from the first master, or makes it there.

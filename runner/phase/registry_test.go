@@ -83,8 +83,8 @@ func (d *disk) answer(t *testing.T, cmd host.Command) (string, int) {
 			}
 		}
 		return `{"changed":true}`, 0
-	case argv[0] == "systemctl" && argv[1] == "is-active":
-		return "", code[d.restarts > 0]
+	case argv[0] == agent.Path && argv[2] == "watch-unit":
+		return fmt.Sprintf(`{"works":%t}`, d.restarts > 0), 0
 	case argv[0] == "systemctl":
 		if argv[1] != "restart" {
 			return "", 0
