@@ -3,13 +3,10 @@ package balancer
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -26,7 +23,7 @@ type timing struct {
 
 var usual = timing{every: 2 * time.Second, check: 2 * time.Second, dial: 2 * time.Second}
 
-// tolerated is how many checks in a row may fail before a backend counts as dead.
+// tolerated is how many checks in a row may fail before that counts.
 const tolerated = 1
 
 // Serve passes connections on until ctx ends, then ends those that are left. It returns nil when ctx ended, whatever the cause, and an error
@@ -65,31 +62,31 @@ func serve(ctx context.Context, config Config, patience timing, log *slog.Logger
 type pool struct {
 	backends []*backend
 	patience timing
-	client   *http.Client
 	log      *slog.Logger
 	mu       sync.Mutex // guards what is in the backends
 }
 
+// health is what the checks of a backend say of it.
+type health int
+
+const (
+	ready       health = iota
+	unready            // it accepts connections, and does not say that it is ready
+	unreachable        // nobody can speak TLS with it
+)
+
 type backend struct {
 	address string
-	dead    bool
+	checker checker
+	health  health
 	failed  int // checks in a row
 	open    map[net.Conn]bool
 }
 
 func newPool(addresses []string, patience timing, log *slog.Logger) *pool {
-	p := &pool{patience: patience, log: log, client: &http.Client{
-		Timeout: patience.check,
-		Transport: &http.Transport{
-			// Nothing secret is sent, and what comes back decides only which backend is asked first: the TLS of those who
-			// connect goes end to end, and they do verify.
-			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
-			DisableKeepAlives: true, // a check on an old connection says nothing of new ones
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	p := &pool{patience: patience, log: log}
 	for _, address := range addresses {
-		p.backends = append(p.backends, &backend{address: address, open: map[net.Conn]bool{}})
+		p.backends = append(p.backends, &backend{address: address, checker: newChecker(address, patience), open: map[net.Conn]bool{}})
 	}
 	return p
 }
@@ -134,18 +131,13 @@ func (p *pool) dial(ctx context.Context, network string) (*backend, net.Conn, er
 	return nil, nil, errors.Join(failed...)
 }
 
-// order is the living before the dead, who may have come back a moment ago, and those with few connections before those with many.
+// order sorts by health, and then by how many connections a backend has, the fewest first. Those that cannot be reached are asked last: they may
+// have come back a moment ago.
 func (p *pool) order() []*backend {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	last := func(b *backend) int {
-		if b.dead {
-			return 1
-		}
-		return 0
-	}
 	return slices.SortedStableFunc(slices.Values(p.backends), func(a, b *backend) int {
-		return cmp.Or(last(a)-last(b), len(a.open)-len(b.open))
+		return cmp.Or(cmp.Compare(a.health, b.health), cmp.Compare(len(a.open), len(b.open)))
 	})
 }
 
@@ -153,12 +145,13 @@ func (p *pool) order() []*backend {
 func (p *pool) watch(ctx context.Context, b *backend) {
 	ticker := time.NewTicker(p.patience.every)
 	defer ticker.Stop()
+	defer b.checker.close()
 	for {
-		err := p.check(ctx, b)
+		result := b.checker.check(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		p.note(b, err)
+		p.note(b, result)
 		select {
 		case <-ctx.Done():
 			return
@@ -167,44 +160,51 @@ func (p *pool) watch(ctx context.Context, b *backend) {
 	}
 }
 
-// check asks whether an API server is ready. Every cluster answers that to everybody (ClusterRole system:public-info-viewer), and who
-// says that it is forbidden is alive, too.
-func (p *pool) check(ctx context.Context, b *backend) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+b.address+"/readyz", nil)
-	if err != nil {
-		return err
+// note takes in the result of a check. Connections to a backend that cannot be reached are ended: the client, who may wait for an answer of a
+// machine without power for many minutes, connects again. They are left alone as long as no other backend can be reached, and those to a
+// backend that only says that it is not ready are left alone, too: it still serves them, and all masters say so at once when etcd elects a
+// leader.
+func (p *pool) note(b *backend, result checkResult) {
+	p.mu.Lock()
+	was := b.health
+	b.failed += result.failed
+	switch {
+	case result.health == ready:
+		b.failed, b.health = 0, ready
+	case b.failed > tolerated:
+		b.health = result.health
 	}
-	response, err := p.client.Do(request)
-	if err != nil {
-		return err
+	now := b.health
+	var lost []*backend
+	if was != now && (was == unreachable || now == unreachable) {
+		lost = p.replaceable()
 	}
-	defer response.Body.Close()
-	io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
-	switch response.StatusCode {
-	case http.StatusOK, http.StatusUnauthorized, http.StatusForbidden:
-		return nil
+	p.mu.Unlock()
+	if was == now {
+		return
 	}
-	return fmt.Errorf("it answers %s", response.Status)
+	p.cut(lost...)
+	switch now {
+	case ready:
+		p.log.Info("a backend is ready", "backend", b.address)
+	case unready:
+		p.log.Warn("a backend is not ready", "backend", b.address, "error", result.err)
+	case unreachable:
+		p.log.Warn("a backend cannot be reached", "backend", b.address, "error", result.err)
+	}
 }
 
-// note takes in the result of a check. Connections to a backend that died are ended: the client, who may wait for an answer of a machine
-// without power for many minutes, connects anew.
-func (p *pool) note(b *backend, err error) {
-	p.mu.Lock()
-	was := b.dead
-	if b.failed++; err == nil {
-		b.failed = 0
+// replaceable are the backends that cannot be reached, if another one can.
+func (p *pool) replaceable() (lost []*backend) {
+	for _, b := range p.backends {
+		if b.health == unreachable {
+			lost = append(lost, b)
+		}
 	}
-	b.dead = b.failed > tolerated
-	now := b.dead
-	p.mu.Unlock()
-	switch {
-	case now && !was:
-		p.log.Warn("a backend died", "backend", b.address, "error", err)
-		p.cut(b)
-	case was && !now:
-		p.log.Info("a backend is back", "backend", b.address)
+	if len(lost) == len(p.backends) {
+		return nil
 	}
+	return lost
 }
 
 // cut ends the connections to backends.

@@ -5,34 +5,68 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 )
 
-var quick = timing{every: 20 * time.Millisecond, check: 3 * time.Second, dial: 3 * time.Second}
+var quick = timing{every: 20 * time.Millisecond, check: time.Second, dial: 3 * time.Second}
 
 // master is a TLS server as an API server is one. It says its name, and holds what waits.
 type master struct {
 	*httptest.Server
 	address string
-	sick    atomic.Bool
+	frozen  atomic.Bool // as without power: what is connected stays connected, and nothing answers
+	silent  atomic.Bool // it speaks TLS, and does not answer checks
 	status  atomic.Int32
 	checks  atomic.Int32 // that have begun
+	handed  atomic.Int32 // connections that it accepted for checks
+	thaw    chan struct{}
+}
+
+// freezer is a listener whose connections nobody takes while the master is frozen. The kernel accepts them all the same.
+type freezer struct {
+	net.Listener
+	m *master
+}
+
+func (f freezer) Accept() (net.Conn, error) {
+	conn, err := f.Listener.Accept()
+	if err == nil && f.m.frozen.Load() {
+		return icy{conn, f.m}, nil
+	}
+	return conn, err
+}
+
+// icy is a connection that came when its master was frozen.
+type icy struct {
+	net.Conn
+	m *master
+}
+
+func (c icy) Read(b []byte) (int, error) {
+	<-c.m.thaw
+	return 0, io.EOF
 }
 
 func newMaster(t *testing.T, name string) *master {
 	t.Helper()
-	m := &master{}
-	m.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	m := &master{thaw: make(chan struct{})}
+	seen := sync.Map{}
+	m.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/readyz" {
 			m.checks.Add(1)
-			if m.sick.Load() {
+			if _, old := seen.LoadOrStore(r.RemoteAddr, true); !old {
+				m.handed.Add(1)
+			}
+			if m.frozen.Load() || m.silent.Load() {
 				<-r.Context().Done()
 				return
 			}
@@ -47,8 +81,12 @@ func newMaster(t *testing.T, name string) *master {
 			<-r.Context().Done()
 		}
 	}))
+	m.Config.ErrorLog = log.New(io.Discard, "", 0)
+	m.Listener = freezer{m.Listener, m}
+	m.StartTLS()
 	m.address = m.Listener.Addr().String()
 	t.Cleanup(func() {
+		close(m.thaw)
 		m.CloseClientConnections()
 		m.Close()
 	})
@@ -157,61 +195,170 @@ func TestConnectionsToADeadMasterEnd(t *testing.T) {
 	a, b := newMaster(t, "a"), newMaster(t, "b")
 	address, client := start(t, a.address, b.address)
 	eventually(t, "it listens", func() bool { _, err := ask(client, address); return err == nil })
-	first, firstEnded := watch(t, client, address)
-	second, secondEnded := watch(t, client, address)
-	if first == second {
-		t.Fatalf("both watches are at %s", first)
-	}
-	dead, living, deadEnded, livingEnded := a, "b", firstEnded, secondEnded
-	if first == "b" {
-		deadEnded, livingEnded = secondEnded, firstEnded
-	}
-	dead.sick.Store(true)
+	dead, living, deadEnded, livingEnded := watches(t, client, address, a, b)
+	dead.frozen.Store(true)
 	if err := <-deadEnded; err == nil {
 		t.Error("the watch went on")
 	}
-	select {
-	case err := <-livingEnded:
-		t.Errorf("the watch at the living master ended: %v", err)
-	default:
-	}
+	goesOn(t, livingEnded)
 	for range 3 {
 		if name, err := ask(client, address); err != nil || name != living {
 			t.Errorf("answered by %q, %v", name, err)
 		}
 	}
-	dead.sick.Store(false)
+	dead.frozen.Store(false)
 	eventually(t, "the master that came back is asked again", func() bool {
 		name, err := ask(client, address)
-		return err == nil && name == "a"
+		return err == nil && name != living
 	})
 }
 
-// All checks fail, and yet somebody accepts connections: that is better than nothing.
-func TestNobodyIsReady(t *testing.T) {
-	a := newMaster(t, "a")
-	a.status.Store(http.StatusInternalServerError)
-	address, client := start(t, a.address)
-	eventually(t, "it listens", func() bool { _, err := ask(client, address); return err == nil })
-	// The moment at which it is found dead ends what is open. It is over when the check after that begins.
-	eventually(t, "it is found dead", func() bool { return a.checks.Load() > tolerated+1 })
-	for range 10 {
-		if name, err := ask(client, address); err != nil || name != "a" {
-			t.Fatalf("answered by %q, %v", name, err)
+// watches opens one at each master, and returns the first master with its watch.
+func watches(t *testing.T, client *http.Client, address string, a, b *master) (one *master, other string, oneEnded, otherEnded chan error) {
+	t.Helper()
+	first, firstEnded := watch(t, client, address)
+	second, secondEnded := watch(t, client, address)
+	if first == second {
+		t.Fatalf("both watches are at %s", first)
+	}
+	if first == "b" {
+		return b, second, firstEnded, secondEnded
+	}
+	return a, second, firstEnded, secondEnded
+}
+
+// goesOn fails when a watch has ended.
+func goesOn(t *testing.T, ended ...chan error) {
+	t.Helper()
+	for _, one := range ended {
+		select {
+		case err := <-one:
+			t.Errorf("a watch that worked was ended: %v", err)
+		default:
 		}
 	}
 }
 
-func TestForbiddenIsAlive(t *testing.T) {
+// checked waits until every master was asked so often again that the balancer has taken in what it says now.
+func checked(t *testing.T, masters ...*master) {
+	t.Helper()
+	for _, m := range masters {
+		before := m.checks.Load()
+		eventually(t, "it is checked", func() bool { return m.checks.Load() > before+2*(tolerated+2) })
+	}
+}
+
+// All API servers answer /readyz with 500 for a few seconds, as they do together when etcd has no leader or its disk stalls. They go on serving
+// watches, and there is no better one to go to.
+func TestUnreadyMastersKeepTheirConnections(t *testing.T) {
 	a, b := newMaster(t, "a"), newMaster(t, "b")
-	a.status.Store(http.StatusForbidden)
-	p := newPool([]string{a.address, b.address}, quick, slog.New(slog.NewTextHandler(io.Discard, nil)))
-	if err := p.check(t.Context(), p.backends[0]); err != nil {
-		t.Error(err)
+	address, client := start(t, a.address, b.address)
+	eventually(t, "it listens", func() bool { _, err := ask(client, address); return err == nil })
+	one, other, oneEnded, otherEnded := watches(t, client, address, a, b)
+	one.status.Store(http.StatusInternalServerError)
+	checked(t, one)
+	goesOn(t, oneEnded, otherEnded)
+	for range 5 { // new connections go to the one that is ready
+		if name, err := ask(client, address); err != nil || name != other {
+			t.Errorf("answered by %q, %v", name, err)
+		}
 	}
 	a.status.Store(http.StatusInternalServerError)
-	if err := p.check(t.Context(), p.backends[0]); err == nil {
-		t.Error("a server that is not ready counts as alive")
+	b.status.Store(http.StatusInternalServerError)
+	checked(t, a, b)
+	goesOn(t, oneEnded, otherEnded)
+	if _, err := ask(client, address); err != nil {
+		t.Errorf("no master is asked: %v", err)
+	}
+	// One that does not answer checks, and speaks TLS, is not dead either.
+	one.silent.Store(true)
+	checked(t, one)
+	goesOn(t, oneEnded, otherEnded)
+}
+
+// When no master can be reached, as when this node's own network is gone, connections stay: they may go on when it is back. As soon as one can
+// be reached again, those to the others are ended.
+func TestConnectionsStayWhenNoMasterIsReached(t *testing.T) {
+	a, b := newMaster(t, "a"), newMaster(t, "b")
+	p := newPool([]string{a.address, b.address}, quick, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	for _, backend := range p.backends {
+		for range 5 {
+			p.note(backend, checkResult{unreachable, 1, io.EOF})
+		}
+	}
+	if p.replaceable() != nil {
+		t.Error("connections are ended without another master to go to")
+	}
+	p.note(p.backends[1], checkResult{})
+	if lost := p.replaceable(); len(lost) != 1 || lost[0] != p.backends[0] {
+		t.Errorf("%d backends are given up, want the first", len(lost))
+	}
+}
+
+// A check costs a handshake only when there is no connection: 500 nodes would cost their masters much of a processor.
+func TestChecksKeepTheirConnection(t *testing.T) {
+	a := newMaster(t, "a")
+	start(t, a.address)
+	eventually(t, "it is checked", func() bool { return a.checks.Load() >= 10 })
+	if n := a.handed.Load(); n != 1 {
+		t.Errorf("%d connections for %d checks", n, a.checks.Load())
+	}
+}
+
+// A connection that ends says nothing of the master.
+func TestConnectionOfChecksEnds(t *testing.T) {
+	a := newMaster(t, "a")
+	c := newChecker(a.address, quick)
+	defer c.close()
+	for range 5 {
+		if result := c.check(t.Context()); result.err != nil || result.health != ready {
+			t.Errorf("a master that is ready is taken for %+v", result)
+		}
+		a.CloseClientConnections()
+	}
+}
+
+func TestCheck(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	plain := httptest.NewServer(http.NotFoundHandler()) // an address that another program took
+	defer plain.Close()
+	short := timing{check: 300 * time.Millisecond}
+	cases := []struct {
+		name string
+		set  func(m *master) string // the address to check
+		want health
+	}{
+		{"ready", func(m *master) string { return m.address }, ready},
+		{"forbidden", func(m *master) string { m.status.Store(http.StatusForbidden); return m.address }, ready},
+		{"not allowed", func(m *master) string { m.status.Store(http.StatusUnauthorized); return m.address }, ready},
+		{"not ready", func(m *master) string { m.status.Store(http.StatusInternalServerError); return m.address }, unready},
+		{"elsewhere", func(m *master) string { m.status.Store(http.StatusFound); return m.address }, unready},
+		{"silent", func(m *master) string { m.silent.Store(true); return m.address }, unready},
+		{"frozen", func(m *master) string { m.frozen.Store(true); return m.address }, unreachable},
+		{"refused", func(*master) string { return closed.Addr().String() }, unreachable},
+		{"no TLS", func(*master) string { return plain.Listener.Addr().String() }, unreachable},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			checker := newChecker(c.set(newMaster(t, "a")), short)
+			defer checker.close()
+			if result := checker.check(t.Context()); result.health != c.want {
+				t.Errorf("health is %d (%v), want %d", result.health, result.err, c.want)
+			}
+		})
+	}
+	// A master that freezes is found by its kept connection, and by a new one.
+	m := newMaster(t, "a")
+	checker := newChecker(m.address, short)
+	defer checker.close()
+	first := checker.check(t.Context())
+	m.frozen.Store(true)
+	if second := checker.check(t.Context()); first.health != ready || second.health != unreachable || second.failed != 2 {
+		t.Errorf("health is %+v, then %+v", first, second)
 	}
 }
 
