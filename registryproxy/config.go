@@ -17,6 +17,9 @@ const Unit = "kubefile-registry.service"
 
 // Config is what the proxy of one host does. File and directory names are absolute.
 type Config struct {
+	// Version is the form of the configuration. It is raised when an older program would do something wrong with it, as letting in whom it must
+	// not; fields that such a program may ignore do not raise it.
+	Version int `json:"version,omitempty"`
 	// Stores are the directories with embedded images, asked in this order; none on hosts that hold no images. One may appear later. A part
 	// of the path that is * stands for every directory there, in sorted order: /apps/*/registry.
 	Stores []string `json:"stores,omitempty"`
@@ -46,7 +49,10 @@ type Listener struct {
 	Users string `json:"users,omitempty"`
 }
 
-// ParseConfig reads and checks a configuration; unknown fields are errors.
+// version is the newest form of a configuration that this program knows.
+const version = 1
+
+// ParseConfig reads and checks a configuration. It ignores fields that it does not know: the program that writes it may be newer.
 func ParseConfig(data []byte) (Config, error) {
 	var config Config
 	document := struct {
@@ -54,7 +60,6 @@ func ParseConfig(data []byte) (Config, error) {
 		Store string `json:"store"` // the only one, in configurations of older runners
 	}{Config: &config}
 	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&document); err != nil {
 		return config, fmt.Errorf("registry configuration: %w", err)
 	}
@@ -76,6 +81,9 @@ func (c Config) Validate() error {
 }
 
 func (c Config) check() error {
+	if c.Version > version {
+		return fmt.Errorf("version %d is newer than what this program knows (%d): apply the cluster's image again with the sealer-run that came with it", c.Version, version)
+	}
 	if len(c.Listen) == 0 {
 		return errors.New("listen: no address")
 	}
@@ -111,6 +119,17 @@ func (c Config) check() error {
 		if file != "" && !filepath.IsAbs(file) {
 			return fmt.Errorf("%s: not an absolute path", file)
 		}
+	}
+	return nil
+}
+
+// UnmarshalJSON refuses fields that are not known: each may restrict who is let in.
+func (l *Listener) UnmarshalJSON(data []byte) error {
+	type fields Listener
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode((*fields)(l)); err != nil {
+		return fmt.Errorf("listen: %w (if a newer program wrote it, apply the cluster's image again with the sealer-run that came with it)", err)
 	}
 	return nil
 }

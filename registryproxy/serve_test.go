@@ -50,14 +50,14 @@ func TestConfig(t *testing.T) {
 func TestConfigsThatAreRefused(t *testing.T) {
 	const plain = `"listen":[{"address":"127.0.0.1:5000"}]`
 	for data, want := range map[string]string{
-		``:                                      "EOF",
-		`{`:                                     "unexpected EOF",
-		`{"store":"/s",` + plain + `} {}`:       "more than one JSON value",
-		`{"shop":"/s",` + plain + `}`:           `unknown field "shop"`,
-		`{"store":"/s"}`:                        "no address",
-		`{` + plain + `}`:                       "neither stores nor seeds",
-		`{"store":"s",` + plain + `}`:           "s: not an absolute path",
-		`{"stores":["/s","*/r"],` + plain + `}`: "*/r: not an absolute path",
+		``:                                "EOF",
+		`{`:                               "unexpected EOF",
+		`{"store":"/s",` + plain + `} {}`: "more than one JSON value",
+		`{"version":2,"store":"/s",` + plain + `}`: "apply the cluster's image again",
+		`{"store":"/s"}`:                                                                      "no address",
+		`{` + plain + `}`:                                                                     "neither stores nor seeds",
+		`{"store":"s",` + plain + `}`:                                                         "s: not an absolute path",
+		`{"stores":["/s","*/r"],` + plain + `}`:                                               "*/r: not an absolute path",
 		`{"seeds":["10.0.0.1:5000"],` + plain + `}`:                                           "seeds without ca",
 		`{"seeds":["10.0.0.1"],"ca":"/ca",` + plain + `}`:                                     "missing port",
 		`{"seeds":["10.0.0.1:5000/x"],"ca":"/ca",` + plain + `}`:                              "not host:port",
@@ -78,6 +78,14 @@ func TestConfigsThatAreRefused(t *testing.T) {
 		if config, err := registryproxy.ParseConfig([]byte(data)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %+v, %v, want %q", data, config, err, want)
 		}
+	}
+}
+
+// A newer runner writes what this program does not need.
+func TestConfigOfANewerProgram(t *testing.T) {
+	got, err := registryproxy.ParseConfig([]byte(`{"version":1,"colour":"red","stores":["/s"],"listen":[{"address":"127.0.0.1:5000"}]}`))
+	if err != nil || len(got.Stores) != 1 {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 

@@ -384,7 +384,9 @@ func TestParseConfig(t *testing.T) {
 		{`{"listen":["127.0.0.1:0"],"backends":["10.0.0.1:6443"]}`, "no address"},
 		{`{"listen":["a:6443"],"backends":["10.0.0.1:6443"]}`, `"a:6443"`},
 		{`{"listen":["127.0.0.1:6443"],"backends":["127.0.0.1:6443"]}`, "twice"},
-		{`{"listen":["127.0.0.1:6443"],"backends":["10.0.0.1:6443"],"x":1}`, "unknown field"},
+		{`{"listen":["127.0.0.1:6443"],"backends":["10.0.0.1:6443"],"x":1}`, ""}, // of a newer program
+		{`{"version":1,"listen":["127.0.0.1:6443"],"backends":["10.0.0.1:6443"]}`, ""},
+		{`{"version":2,"listen":["127.0.0.1:6443"],"backends":["10.0.0.1:6443"]}`, "apply the cluster's image again"},
 		{`{"listen":["127.0.0.1:6443"],"backends":["10.0.0.1:6443"]}{}`, "follows"},
 		{``, "EOF"},
 	}

@@ -15,20 +15,29 @@ const Unit = "kubefile-apiserver.service"
 
 // Config says where to listen and where to pass on to, both as ADDRESS:PORT.
 type Config struct {
+	// Version is the form of the configuration. It is raised when an older program would do something wrong with it; fields that such a program
+	// may ignore do not raise it.
+	Version  int      `json:"version,omitempty"`
 	Listen   []string `json:"listen"`
 	Backends []string `json:"backends"`
 }
 
-// ParseConfig reads and checks a configuration.
+// version is the newest form that this program knows.
+const version = 1
+
+// ParseConfig reads and checks a configuration. It ignores fields that it does not know: the program that writes it may be newer.
 func ParseConfig(data []byte) (Config, error) {
 	var c Config
 	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&c); err != nil {
 		return Config{}, fmt.Errorf("reading the balancer's configuration: %w", err)
 	}
 	if decoder.More() {
 		return Config{}, errors.New("reading the balancer's configuration: something follows it")
+	}
+	if c.Version > version {
+		return Config{}, fmt.Errorf("the balancer's configuration has version %d, and this program knows %d: apply the cluster's image again with the sealer-run that came with it",
+			c.Version, version)
 	}
 	if len(c.Listen) == 0 || len(c.Backends) == 0 {
 		return Config{}, errors.New("the balancer's configuration needs an address to listen on and a backend")

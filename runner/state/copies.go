@@ -135,6 +135,7 @@ func (f *Found) add(newest, other parsed) {
 // merge takes over what only another state has, and returns the hosts among that.
 func (s *State) merge(other *State) (gained []string) {
 	s.ID = cmp.Or(s.ID, other.ID)
+	s.unknown.merge(other.unknown)
 	for _, h := range other.Hosts {
 		old := s.Host(h.Address)
 		switch {

@@ -3,7 +3,6 @@
 package state
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -44,6 +43,8 @@ type State struct {
 	Commands []string `json:"commands"`
 	// Wanted is what the cluster was configured with; nil when an earlier version made it.
 	Wanted *Wanted `json:"wanted,omitempty"`
+
+	unknown unknown
 }
 
 // Wanted is the part of a site that a run does not apply to a cluster that is running.
@@ -95,12 +96,14 @@ func New(cluster string) *State {
 // NewID returns an ID for a cluster.
 func NewID() string { return uuid.NewString() }
 
-// Parse reads a state of either version.
+// Parse reads a state of either version. Fields that a newer program wrote are kept for [State.Encode].
 func Parse(data []byte) (*State, error) {
 	var s State
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&s); err != nil {
+	if err := json.Unmarshal(data, &s); err != nil {
+		return nil, fmt.Errorf("reading the cluster's state: %w", err)
+	}
+	var err error
+	if s.unknown, err = readUnknown(data); err != nil {
 		return nil, fmt.Errorf("reading the cluster's state: %w", err)
 	}
 	switch {
@@ -109,7 +112,7 @@ func Parse(data []byte) (*State, error) {
 			s.Hosts[i].Phase = cmp.Or(s.Hosts[i].Phase, Complete)
 		}
 	case s.Version != version:
-		return nil, fmt.Errorf("reading the cluster's state: version %d is not supported (supported are %d and %d); use the sealer-run that created the cluster",
+		return nil, fmt.Errorf("reading the cluster's state: version %d is not supported (supported are %d and %d); use the sealer-run that came with the newest image of the cluster",
 			s.Version, withoutID, version)
 	case s.ID == "":
 		return nil, fmt.Errorf("reading the cluster's state: version %d without the ID of a cluster", s.Version)
@@ -123,6 +126,9 @@ func (s *State) Encode() ([]byte, error) {
 		s.Version = version
 	}
 	data, err := json.MarshalIndent(s, "", "  ")
+	if err == nil {
+		data, err = s.unknown.encode(s, data)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("writing the cluster's state: %w", err)
 	}

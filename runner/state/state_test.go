@@ -31,12 +31,12 @@ func TestEncodeAndParse(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	for name, data := range map[string]string{
-		"empty":         ``,
-		"cut off":       `{"version":1,"clus`,
-		"newer":         `{"version":3,"id":"x"}`,
-		"without ID":    `{"version":2}`,
-		"unknown field": `{"version":1,"colour":"red"}`,
-		"bad address":   `{"version":1,"hosts":[{"address":"nowhere"}]}`,
+		"empty":       ``,
+		"cut off":     `{"version":1,"clus`,
+		"newer":       `{"version":3,"id":"x"}`,
+		"without ID":  `{"version":2}`,
+		"two":         `{"version":1}{}`,
+		"bad address": `{"version":1,"hosts":[{"address":"nowhere"}]}`,
 	} {
 		if s, err := Parse([]byte(data)); err == nil || !strings.Contains(err.Error(), "state") {
 			t.Errorf("%s: got %+v, %v", name, s, err)
@@ -44,7 +44,40 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// A program that is older than the one that wrote a state keeps what it does not know, also in a state that it merges.
+func TestUnknownFieldsAreKept(t *testing.T) {
+	const newer = `{"version":2,"id":"x","cluster":"default","revision":3,"colour":{"a":[1]},
+		"hosts":[{"address":"10.0.0.1","name":"a","role":"master","phase":"complete","rack":"r1"},{"address":"10.0.0.2","name":"b","role":"node","phase":"joining","rack":"r2"}]}`
+	s, err := Parse([]byte(newer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Put(Host{Address: netip.MustParseAddr("10.0.0.2"), Name: "b", Role: "node", Phase: Complete})
+	s.Put(Host{Address: netip.MustParseAddr("10.0.0.3"), Name: "c", Role: "node", Phase: Joining})
+	keeps := func(s *State) {
+		t.Helper()
+		data, err := s.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Parse(data)
+		if err != nil || len(again.Hosts) != 3 || again.Hosts[1].Phase != Complete {
+			t.Errorf("it became %+v, %v", again, err)
+		}
+		for _, want := range []string{`"colour"`, `"rack": "r1"`, `"rack": "r2"`} {
+			if strings.Count(string(data), want) != 1 {
+				t.Errorf("%s is not once in %s", want, data)
+			}
+		}
+	}
+	keeps(s)
+	other := New("default")
+	other.merge(s)
+	keeps(other)
+}
+
 func FuzzParse(f *testing.F) {
+	f.Add([]byte(`{"version":2,"id":"x","later":{"a":1},"hosts":[{"address":"10.0.0.1","rack":"r"}]}`))
 	f.Add([]byte(`{"version":1,"cluster":"default","hosts":[{"address":"10.0.0.1","name":"a","role":"master"}],"commands":["x"]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := Parse(data)
