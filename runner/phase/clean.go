@@ -37,12 +37,11 @@ func (*leftovers) Title() string { return "Look at what is left" }
 
 func (p *leftovers) Run(ctx context.Context) error {
 	failed := []error{p.unproven, p.uncleaned}
-	for _, m := range p.members {
-		if p.DryRun {
-			break
-		}
-		_, err := m.ask(ctx, "rm", "-f", p.lockFile())
-		failed = append(failed, err)
+	if !p.DryRun {
+		failed = append(failed, p.each(ctx, p.members, func(ctx context.Context, m *member) error {
+			_, err := m.ask(ctx, "rm", "-f", p.lockFile())
+			return err
+		}))
 	}
 	return errors.Join(slices.Concat(failed, p.unknown, []error{p.Unreached(), p.again()})...)
 }

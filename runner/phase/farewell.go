@@ -77,13 +77,13 @@ type recallFarewell struct{ *Cluster }
 func (*recallFarewell) Title() string { return "Read what is to be done before and after" }
 
 func (p *recallFarewell) Run(ctx context.Context) error {
-	var failed []error
-	for _, m := range p.members {
-		noted, err := readFarewell(ctx, m)
-		if err != nil {
-			failed = append(failed, err)
-			continue
-		}
+	all := make([]farewell, len(p.members))
+	failed := p.each(ctx, p.members, func(ctx context.Context, m *member) (err error) {
+		all[m.index], err = readFarewell(ctx, m)
+		return err
+	})
+	for i, m := range p.members {
+		noted := all[i]
 		m.site.Env = environment.Merge(m.site.Env, noted.Env)
 		m.site.Roles = slices.Concat(m.site.Roles, noted.Roles)
 		for _, one := range noted.Plugins {
@@ -100,5 +100,5 @@ func (p *recallFarewell) Run(ctx context.Context) error {
 	}
 	var err error
 	p.kubeadm, err = p.configured(ctx) // a check of the cluster asks its DNS
-	return errors.Join(append(failed, err)...)
+	return errors.Join(failed, err)
 }

@@ -22,31 +22,36 @@ func (p *labelNodes) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, m := range p.members {
-		labels := p.labelChanges(m)
-		n := nodes[m.name]
-		var words []string
-		for _, label := range labels {
-			if !maps.Equal(n.withLabels([]plugin.LabelChange{label}), n.Metadata.Labels) {
-				words = append(words, label.String())
-			}
+	return p.each(ctx, p.members, func(ctx context.Context, m *member) error {
+		var known *node
+		n, there := nodes[m.name]
+		if there {
+			known = &n
 		}
-		for _, taint := range m.site.Taints {
-			if !slices.Equal(n.withTaints([]plugin.TaintChange{taint}), n.Spec.Taints) {
-				words = append(words, taint.String())
-			}
-		}
-		if len(words) == 0 {
-			continue
-		}
-		err := p.Do(ctx, m, "mark the node with "+strings.Join(words, ", "), func(ctx context.Context) error {
-			return p.changeNode(ctx, m, labels, m.site.Taints)
-		})
-		if err != nil {
-			return err
+		return p.mark(ctx, m, n, known)
+	})
+}
+
+// mark gives one node what it lacks. known is nil when the list does not have the node, which may have come since.
+func (p *labelNodes) mark(ctx context.Context, m *member, n node, known *node) error {
+	labels := p.labelChanges(m)
+	var words []string
+	for _, label := range labels {
+		if !maps.Equal(n.withLabels([]plugin.LabelChange{label}), n.Metadata.Labels) {
+			words = append(words, label.String())
 		}
 	}
-	return nil
+	for _, taint := range m.site.Taints {
+		if !slices.Equal(n.withTaints([]plugin.TaintChange{taint}), n.Spec.Taints) {
+			words = append(words, taint.String())
+		}
+	}
+	if len(words) == 0 {
+		return nil
+	}
+	return p.Do(ctx, m, "mark the node with "+strings.Join(words, ", "), func(ctx context.Context) error {
+		return p.changeNode(ctx, m, known, labels, m.site.Taints)
+	})
 }
 
 // labelChanges are the labels that are the site's to give.

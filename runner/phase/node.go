@@ -48,21 +48,36 @@ type condition struct {
 
 func (n node) ready() bool { return slices.Contains(n.Status.Conditions, condition{"Ready", "True"}) }
 
-// nodesByName are the nodes of the cluster.
+// nodesQuery prints of each node what is decided by. The whole object of one has tens of KB, most of it names of images that its kubelet has.
+// kubectl prints maps and lists as JSON.
+const nodesQuery = `jsonpath={range .items[*]}{.metadata.resourceVersion}{"\t"}{.metadata.name}{"\t"}{.metadata.labels}{"\t"}{.spec.taints}{"\t"}` +
+	`{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}`
+
+// nodesByName are the nodes of the cluster, with labels, taints and whether they are ready.
 func (c *Cluster) nodesByName(ctx context.Context) (map[string]node, error) {
-	out, err := c.kubectl(ctx, "get", "nodes", "-o", "json")
+	rows, err := c.rows(ctx, 5, "get", "nodes", "-o", nodesQuery)
 	if err != nil {
 		return nil, err
 	}
-	var list struct{ Items []node }
-	if err := json.Unmarshal(out, &list); err != nil {
-		return nil, fmt.Errorf("reading the list of nodes: %w", err)
-	}
 	nodes := map[string]node{}
-	for _, n := range list.Items {
+	for _, row := range rows {
+		var n node
+		n.Metadata.ResourceVersion, n.Metadata.Name = row[0], row[1]
+		if err := errors.Join(decodeColumn(row[2], &n.Metadata.Labels), decodeColumn(row[3], &n.Spec.Taints)); err != nil {
+			return nil, fmt.Errorf("reading the list of nodes: %s: %w", n.Metadata.Name, err)
+		}
+		n.Status.Conditions = []condition{{"Ready", strings.TrimSpace(row[4])}}
 		nodes[n.Metadata.Name] = n
 	}
 	return nodes, nil
+}
+
+// decodeColumn reads what kubectl prints of a map or a list; nothing when there is none.
+func decodeColumn(text string, into any) error {
+	if text == "" {
+		return nil
+	}
+	return json.Unmarshal([]byte(text), into)
 }
 
 // withLabels returns the labels after the changes.
@@ -102,22 +117,25 @@ func (n node) withTaints(changes []plugin.TaintChange) []taint {
 // changeTries is how often a node is read and changed again when somebody else, as its kubelet, changes it at the same time.
 const changeTries = 5
 
-// changeNode changes the labels and taints of a host's node, if they are not so already.
-func (c *Cluster) changeNode(ctx context.Context, m *member, labels []plugin.LabelChange, taints []plugin.TaintChange) error {
+// changeNode changes the labels and taints of a host's node, if they are not so already. known is the node as it was read a moment ago, or
+// nil.
+func (c *Cluster) changeNode(ctx context.Context, m *member, known *node, labels []plugin.LabelChange, taints []plugin.TaintChange) error {
 	for try := 1; ; try++ {
-		nodes, err := c.nodesByName(ctx)
-		if err != nil {
-			return err
+		if known == nil {
+			var err error
+			if known, err = c.nodeNamed(ctx, m.name); err != nil {
+				return err
+			}
 		}
-		n, ok := nodes[m.name]
-		if !ok {
+		if known == nil {
 			return fmt.Errorf("the cluster has no node %s", m.name)
 		}
-		err = c.patchNode(ctx, n, labels, taints)
+		err := c.patchNode(ctx, *known, labels, taints)
 		var exit *host.ExitError
 		if !errors.As(err, &exit) || !strings.Contains(exit.Stderr, conflict) || try == changeTries {
 			return err
 		}
+		known = nil
 	}
 }
 

@@ -49,21 +49,17 @@ func (p *plugins) selected(ctx context.Context, one plugin.Plugin) ([]*member, e
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", one, err)
 	}
-	var members []*member
-	for _, m := range candidates {
+	left := make([]bool, len(p.members))
+	err = p.each(ctx, candidates, func(ctx context.Context, m *member) error {
 		due, err := p.due(ctx, one, m)
-		if err != nil {
-			return nil, err
+		if err != nil || !due {
+			return err
 		}
 		done, err := m.ofImage().marked(ctx, p.marker(one), p.doneFor(one))
-		if err != nil {
-			return nil, err
-		}
-		if due && !done {
-			members = append(members, m)
-		}
-	}
-	return members, nil
+		left[m.index] = !done
+		return err
+	})
+	return slices.DeleteFunc(candidates, func(m *member) bool { return !left[m.index] }), err
 }
 
 // due reports whether a plugin concerns a host, and the moment of the action is not over for it.
@@ -190,7 +186,7 @@ func (p *plugins) work(one plugin.Plugin) (func(*member) (string, func(context.C
 				return "", nil
 			}
 			return fmt.Sprintf("label the node %v", changes[m.host.Address]),
-				func(ctx context.Context) error { return p.changeNode(ctx, m, changes[m.host.Address], nil) }
+				func(ctx context.Context) error { return p.changeNode(ctx, m, nil, changes[m.host.Address], nil) }
 		}, err
 	case plugin.Taint:
 		changes, err := one.Taints()
@@ -199,7 +195,7 @@ func (p *plugins) work(one plugin.Plugin) (func(*member) (string, func(context.C
 				return "", nil
 			}
 			return fmt.Sprintf("taint the node %v", changes[m.host.Address]),
-				func(ctx context.Context) error { return p.changeNode(ctx, m, nil, changes[m.host.Address]) }
+				func(ctx context.Context) error { return p.changeNode(ctx, m, nil, nil, changes[m.host.Address]) }
 		}, err
 	case plugin.ClusterCheck:
 		timeout, err := one.Timeout()

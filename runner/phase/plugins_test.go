@@ -66,7 +66,7 @@ func TestWhenPluginsRun(t *testing.T) {
 			p.members[3].site.Roles, p.members[3].site.Labels = []string{"storage"}, map[string]string{"disk": "ssd"}
 			for _, f := range p.machines {
 				f.answer = func(cmd host.Command, _ string) (string, int) {
-					if slices.Contains(cmd.Argv, "nodes") {
+					if slices.Contains(cmd.Argv, "nodes") || slices.Contains(cmd.Argv, "node") {
 						return list, 0
 					}
 					if slices.Contains(cmd.Argv, "probe") {

@@ -25,6 +25,10 @@ const (
 	certainAfter = 20 * time.Second
 	// certainGap is how long it may be out of sight: a container that crashes runs for a moment.
 	certainGap = 10 * time.Second
+	// firstInterval is how long after the first question the second one is asked, and lastInterval between later ones: a question is about
+	// all nodes, and all hosts probe the cluster for it. It is shorter than certainGap.
+	firstInterval = time.Second
+	lastInterval  = 5 * time.Second
 	// noticeEvery is how often a person is told what is waited for.
 	noticeEvery = 30 * time.Second
 	// shownProblems is how many of them are in a notice.
@@ -73,6 +77,7 @@ func (c *Cluster) wait(ctx context.Context, patience time.Duration, ask func(con
 	problems = []problem{{text: "the cluster does not answer"}}
 	begin := time.Now()
 	var certain, seen time.Time
+	interval := firstInterval
 	for told := begin; ; {
 		found, err := ask(limited)
 		switch {
@@ -97,11 +102,15 @@ func (c *Cluster) wait(ctx context.Context, patience time.Duration, ask func(con
 			told = time.Now()
 			c.tell(time.Since(begin), problems)
 		}
-		if pause(limited, time.Second) != nil {
+		if pause(limited, interval) != nil {
 			return problems, context.Cause(ctx)
 		}
+		interval = longer(interval)
 	}
 }
+
+// longer is the interval that follows one.
+func longer(interval time.Duration) time.Duration { return min(interval+interval/5, lastInterval) }
 
 // tell says what is waited for.
 func (c *Cluster) tell(waited time.Duration, problems []problem) {

@@ -259,11 +259,11 @@ func TestNodesOfAnotherMaster(t *testing.T) {
 }
 
 func TestNotReady(t *testing.T) {
-	c := site(t, 3, func(host.Command) (string, int) {
-		return `{"items":[
+	c := site(t, 3, func(cmd host.Command) (string, int) {
+		return formatted(t, cmd.Argv, `{"items":[
 			{"metadata":{"name":"h1"},"status":{"conditions":[{"type":"MemoryPressure","status":"False"},{"type":"Ready","status":"True"}]}},
 			{"metadata":{"name":"h2"},"spec":{"unschedulable":true},"status":{"conditions":[{"type":"Ready","status":"True"}]}},
-			{"metadata":{"name":"h3"},"status":{"conditions":[{"type":"Ready","status":"Unknown"}]}}]}`, 0
+			{"metadata":{"name":"h3"},"status":{"conditions":[{"type":"Ready","status":"Unknown"}]}}]}`), 0
 	})
 	nodes, err := c.nodesByName(t.Context())
 	d := diagnosis{Cluster: c, nodes: nodes}

@@ -34,23 +34,34 @@ func Look(ctx context.Context, c *Cluster) (*Status, error) {
 		return nil, err
 	}
 	status := &Status{Nodes: string(nodes)}
-	for _, m := range c.members {
-		for name, into := range map[string]*[]string{registryproxy.ServedFile: &status.Served, registryproxy.MissedFile: &status.Missed} {
-			out, err := m.ask(ctx, "sh", "-c", `cat "$1" 2>/dev/null || :`, "sh", m.path("records", name))
-			if err != nil {
-				return nil, err
-			}
-			records, err := registryproxy.ReadRecords(bytes.NewReader(out))
-			if err != nil {
-				return nil, fmt.Errorf("%s: reading %s: %w", m, name, err)
-			}
-			for _, record := range records {
-				*into = append(*into, record.Reference)
-			}
-		}
+	if status.Served, err = c.recorded(ctx, registryproxy.ServedFile); err != nil {
+		return nil, err
 	}
-	status.Served, status.Missed = distinct(status.Served), distinct(status.Missed)
-	return status, nil
+	status.Missed, err = c.recorded(ctx, registryproxy.MissedFile)
+	return status, err
+}
+
+// recorded are the references that the registries of all hosts noted in a file, sorted.
+func (c *Cluster) recorded(ctx context.Context, name string) ([]string, error) {
+	noted := make([][]registryproxy.Record, len(c.members))
+	err := c.each(ctx, c.members, func(ctx context.Context, m *member) error {
+		out, err := m.ask(ctx, "sh", "-c", `cat "$1" 2>/dev/null || :`, "sh", m.path("records", name))
+		if err != nil {
+			return err
+		}
+		if noted[m.index], err = registryproxy.ReadRecords(bytes.NewReader(out)); err != nil {
+			return fmt.Errorf("%s: reading %s: %w", m, name, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var references []string
+	for _, record := range slices.Concat(noted...) {
+		references = append(references, record.Reference)
+	}
+	return distinct(references), nil
 }
 
 // Use is an image that pods of a running cluster name.

@@ -26,10 +26,10 @@ const unpackedMarker = "unpacked.done"
 func (p *transfer) Run(ctx context.Context) error {
 	var targets []agent.Target
 	var sending []change
+	if err := p.each(ctx, p.members, p.makeDir); err != nil {
+		return err
+	}
 	for _, m := range p.members {
-		if err := p.makeDir(ctx, m); err != nil {
-			return err
-		}
 		if p.DryRun && m.absent { // nothing is there, not even an agent that could say so
 			sending = append(sending, change{m, "send " + bytesText(p.all(m))})
 			continue

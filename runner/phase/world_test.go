@@ -73,7 +73,8 @@ func (w *world) api(f *machine, argv []string, stdin string) (string, int, bool)
 		w.starts--
 		return "connection refused", 1, true
 	case strings.HasPrefix(line, "get node "):
-		return w.single(f, args[2], args[4]), 0, true
+		one := w.single(f, args[2], args[4])
+		return one, 0, one != "" || f.answer == nil
 	case strings.HasPrefix(line, "get nodes -o jsonpath={range .items[*]}{.metadata.name}"):
 		return strings.Join(w.nodes(f), "\n"), 0, true
 	case strings.HasPrefix(line, "delete node "):

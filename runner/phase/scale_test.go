@@ -1,0 +1,230 @@
+package phase
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kubefile/kubefile/registryproxy"
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/plugin"
+)
+
+// largeCluster is as large as what the API has of n nodes: a kubelet reports up to 50 images, each with its names.
+func largeCluster(n int) string {
+	var items []any
+	for i := range n {
+		var images []any
+		for k := range 50 {
+			images = append(images, map[string]any{"sizeBytes": 123456789, "names": []string{
+				fmt.Sprintf("registry.example.com/some/project/component-%d@sha256:%064d", k, i),
+				fmt.Sprintf("registry.example.com/some/project/component-%d:v1.34.%d", k, k),
+			}})
+		}
+		var conditions []any
+		for _, typ := range []string{"MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable", "Ready"} {
+			conditions = append(conditions, map[string]string{"type": typ, "status": "True", "message": "kubelet has sufficient memory available"})
+		}
+		items = append(items, map[string]any{
+			"metadata": map[string]any{
+				"name": fmt.Sprintf("h%d", i+1), "resourceVersion": "7", "uid": "11111111-1111-1111-1111-111111111111",
+				"labels": map[string]string{"kubernetes.io/hostname": fmt.Sprintf("h%d", i+1), "kubernetes.io/os": "linux", "note": `quoted "and" \`},
+			},
+			"spec": map[string]any{"podCIDR": "10.244.0.0/24", "taints": []any{
+				map[string]string{"key": "a", "value": "b", "effect": "NoSchedule"}, map[string]string{"key": "c", "effect": "NoExecute"},
+			}},
+			"status": map[string]any{"conditions": conditions, "images": images},
+		})
+	}
+	return `{"items":` + encode(items) + `}`
+}
+
+// What one command prints is limited; whole objects of 200 nodes are more.
+func TestNodeListOfLargeCluster(t *testing.T) {
+	const n = 500
+	p := newPark(t, 1, 0).joined(1)
+	text, printed := largeCluster(n), 0
+	p.machines[0].answer = func(cmd host.Command, _ string) (string, int) {
+		printed = len(formatted(t, cmd.Argv, text))
+		return text, 0
+	}
+	nodes, err := p.nodesByName(t.Context())
+	if err != nil || len(nodes) != n || printed > n*500 {
+		t.Fatalf("%d nodes in %d bytes, %v", len(nodes), printed, err)
+	}
+	one := nodes["h7"]
+	want := node{}
+	want.Metadata.Name, want.Metadata.ResourceVersion = "h7", "7"
+	want.Metadata.Labels = map[string]string{"kubernetes.io/hostname": "h7", "kubernetes.io/os": "linux", "note": `quoted "and" \`}
+	want.Spec.Taints = []taint{{Key: "a", Value: "b", Effect: "NoSchedule"}, {Key: "c", Effect: "NoExecute"}}
+	if !maps.Equal(one.Metadata.Labels, want.Metadata.Labels) || !slices.Equal(one.Spec.Taints, want.Spec.Taints) || !one.ready() ||
+		one.Metadata.Name != want.Metadata.Name || one.Metadata.ResourceVersion != want.Metadata.ResourceVersion {
+		t.Errorf("a node is %+v, want %+v", one, want)
+	}
+}
+
+func TestNodeListThatIsNone(t *testing.T) {
+	for _, text := range []string{"7\th1\t{\t\tTrue\n", "7\th1\t\t[{]\tTrue\n", "h1\n"} {
+		p := newPark(t, 1, 0).joined(1)
+		p.machines[0].answer = func(host.Command, string) (string, int) { return text, 0 }
+		if nodes, err := p.nodesByName(t.Context()); err == nil {
+			t.Errorf("%q is taken for %v", text, nodes)
+		}
+	}
+}
+
+// Labels for each of many nodes take one list, and one patch a node.
+func TestLabelingAsksOnce(t *testing.T) {
+	const n = 40
+	p := newPark(t, 1, n-1).joined(n)
+	text := largeCluster(n)
+	p.machines[0].answer = func(host.Command, string) (string, int) { return text, 0 }
+	for _, m := range p.members {
+		m.site.Labels = map[string]string{"disk": "ssd"}
+		m.site.Taints = []plugin.TaintChange{{Key: "x", Effect: "NoSchedule"}}
+	}
+	if err := (&labelNodes{p.Cluster}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lists, patches := 0, 0
+	for _, line := range p.machines[0].ran {
+		if strings.Contains(line, " get ") {
+			lists++
+		}
+		if strings.Contains(line, " patch node ") {
+			patches++
+		}
+	}
+	if lists != 1 || patches != n {
+		t.Errorf("%d questions and %d patches, want 1 and %d", lists, patches, n)
+	}
+}
+
+// gaugePatience is how long a host waits for others.
+const gaugePatience = 5 * time.Second
+
+// gauge counts how many hosts are asked at the same time. A host that is asked waits for others, up to the number that is hoped for.
+type gauge struct {
+	mu      sync.Mutex
+	want    int
+	now     int
+	most    int
+	reached chan struct{}
+}
+
+// enter waits until as many as are hoped for are in it, once, or until the test ends.
+func (g *gauge) enter(ctx context.Context) {
+	g.mu.Lock()
+	g.now++
+	if g.now > g.most {
+		g.most = g.now
+		if g.most == g.want {
+			close(g.reached)
+		}
+	}
+	g.mu.Unlock()
+	select {
+	case <-g.reached:
+	case <-ctx.Done():
+	case <-time.After(gaugePatience): // there are too few, and the test says so
+	}
+	g.mu.Lock()
+	g.now--
+	g.mu.Unlock()
+}
+
+type gauged struct {
+	host.Conn
+	gauge *gauge
+}
+
+func (g gauged) Run(ctx context.Context, cmd host.Command) error {
+	g.gauge.enter(ctx)
+	return g.Conn.Run(ctx, cmd)
+}
+
+// Steps ask their hosts side by side, as many as are worked on at once.
+func TestHostsAreAskedSideBySide(t *testing.T) {
+	for name, step := range map[string]func(p *park) error{
+		"plugins": func(p *park) error {
+			p.plugins = []plugin.Plugin{newPlugin(t, "p", "SHELL", "PostInstall", "", "x")}
+			p.DryRun = true
+			return (&plugins{p.Cluster, plugin.PostInstall}).Run(t.Context())
+		},
+		"records": func(p *park) error {
+			_, err := p.recorded(t.Context(), registryproxy.ServedFile)
+			return err
+		},
+		"removal":   func(p *park) error { return (&recallFarewell{p.Cluster}).Run(t.Context()) },
+		"leftovers": func(p *park) error { return (&leftovers{p.Cluster}).Run(t.Context()) },
+		"kubelets":  func(p *park) error { return (&joinNodes{p.Cluster}).Run(t.Context()) },
+		"balancer":  func(p *park) error { return (&balance{p.Cluster}).Run(t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPark(t, 1, 40).joined(41)
+			g := &gauge{want: maxHosts, reached: make(chan struct{})}
+			for _, m := range p.members[1:] {
+				m.Conn = gauged{m.Conn, g}
+				m.image.Conn = m.Conn
+			}
+			if err := step(p); err != nil {
+				t.Fatal(err)
+			}
+			if g.most < maxHosts {
+				t.Errorf("%d hosts are asked at a time, want %d", g.most, maxHosts)
+			}
+		})
+	}
+}
+
+// A large cluster is not asked every second for minutes; and not so seldom that a crash is taken for two.
+func TestWaitingAsksLessOften(t *testing.T) {
+	interval, all, times := firstInterval, time.Duration(0), 0
+	for ; all < readyPatience; times++ {
+		next := longer(interval)
+		if next < interval || next > lastInterval {
+			t.Fatalf("%s follows %s", next, interval)
+		}
+		all, interval = all+interval, next
+	}
+	if interval != lastInterval || times > 80 || lastInterval >= certainGap {
+		t.Errorf("%d questions, at last every %s", times, interval)
+	}
+}
+
+// What a run that changes nothing asks of a host does not grow with the number of hosts.
+func TestCommandsOfANoOp(t *testing.T) {
+	image, certificate := artifact(t), authority(t)
+	count := func(nodes int) (master, node int) {
+		site := untouched(t, image, certificate, 1, nodes)
+		for range 2 { // labels are not kept by these machines' API, so that only the questions count
+			p, _ := site.again(t, 1<<40, func() {})
+			for _, f := range site.machines {
+				f.argvs = nil
+			}
+			if err := p.perform(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		patches := 0
+		for _, line := range site.machines[0].argvs {
+			if strings.Contains(line, " patch node ") {
+				patches++
+			}
+		}
+		for _, f := range site.machines[1:] {
+			node = max(node, len(f.argvs))
+		}
+		return len(site.machines[0].argvs) - patches, node
+	}
+	master, node := count(2)
+	moreMaster, moreNode := count(20)
+	if moreMaster != master || moreNode != node || node > 25 {
+		t.Errorf("a master is asked %d times in a cluster of 3, %d in one of 21; a node %d and %d times", master, moreMaster, node, moreNode)
+	}
+}
