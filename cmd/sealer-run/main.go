@@ -39,6 +39,7 @@ func application() *cli.Command {
 			{Name: "run", Usage: "bring images up: one with Kubernetes in it, and applications on it (the default)", ArgsUsage: "[IMAGE…]", Flags: runFlags(), Action: runImage},
 			{Name: "apply", Usage: "bring up what a Clusterfile says", ArgsUsage: "[IMAGE…]", Flags: runFlags(), Action: apply},
 			{Name: "plan", Usage: "say what run or apply would do", ArgsUsage: "[IMAGE…]", Flags: runFlags(), Action: plan},
+			checkCommand(),
 			{Name: "gen", Usage: "print the Clusterfile that says the same as flags, what kubeadm is given, or the schema of Clusterfiles", ArgsUsage: "[IMAGE]", Flags: genFlags(), Action: gen},
 			{Name: "delete", Usage: "leave the hosts as they were before", Flags: deleteFlags(), Action: deleteCluster},
 			{Name: "status", Usage: "show nodes, and the images that were asked for", Flags: statusFlags(), Action: status},

@@ -266,21 +266,30 @@ func plan(ctx context.Context, cmd *cli.Command) error {
 }
 
 func perform(ctx context.Context, cmd *cli.Command, opts runner.Options) error {
+	images, s, err := imagesAndSite(ctx, cmd)
+	if err != nil {
+		return err
+	}
+	return runner.Run(ctx, images, source.Options{PlainHTTP: cmd.Bool("plain-http")}, s, opts, cmd.Root().Writer)
+}
+
+// imagesAndSite are the images that are named, with that of the Clusterfile first, and the site that they are for.
+func imagesAndSite(ctx context.Context, cmd *cli.Command) ([]string, runner.Site, error) {
 	if cmd.Args().Len() == 0 && len(cmd.StringSlice("Clusterfile")) == 0 {
-		return commandline.Usagef("no IMAGE, and no Clusterfile that names one")
+		return nil, runner.Site{}, commandline.Usagef("no IMAGE, and no Clusterfile that names one")
 	}
 	s, err := site(ctx, cmd)
 	if err != nil {
-		return err
+		return nil, runner.Site{}, err
 	}
 	images := cmd.Args().Slice()
 	if named := s.Clusterfile.Cluster.Image; len(cmd.StringSlice("Clusterfile")) > 0 && named != "" {
 		images = append([]string{named}, images...)
 	}
 	if len(images) == 0 {
-		return commandline.Usagef("no IMAGE: write it into the Clusterfile (spec.image), or name it")
+		return nil, runner.Site{}, commandline.Usagef("no IMAGE: write it into the Clusterfile (spec.image), or name it")
 	}
-	return runner.Run(ctx, images, source.Options{PlainHTTP: cmd.Bool("plain-http")}, s, opts, cmd.Root().Writer)
+	return images, s, nil
 }
 
 // apply is a run by a Clusterfile.

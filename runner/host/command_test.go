@@ -211,7 +211,7 @@ func testCommands(t *testing.T, conn Conn) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if facts.Hostname == "" || facts.Architecture == "" || facts.CPUs == 0 || facts.MemoryBytes == 0 || facts.FreeBytes == 0 ||
+		if facts.Hostname == "" || facts.Architecture == "" || facts.CPUs == 0 || facts.MemoryBytes == 0 || len(facts.FileSystems) == 0 ||
 			facts.Time.IsZero() || facts.OSID == "" || facts.BootID == "" || len(facts.Addresses) == 0 && hasNetwork(t) || len(facts.Commands) == 0 {
 			t.Errorf("%+v", facts)
 		}

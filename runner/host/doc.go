@@ -1,6 +1,6 @@
 // Package host reaches the machines a cluster is made of: who they are
 // ([Host], [Inventory]), how a command runs on them ([Conn], [Command]), what
-// they are like ([Facts]) and whether they will do ([Preflight]).
+// they are like ([Facts]).
 //
 // A remote host is reached over one SSH connection, the local machine without
 // any; both run the same commands by the same wrapping. No value ever becomes

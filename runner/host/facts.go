@@ -1,20 +1,13 @@
 package host
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	_ "embed"
-	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/kubefile/kubefile/imagespec"
 )
 
 // Facts is what a host is like. Everything in it was said by the host: it is
@@ -33,12 +26,15 @@ type Facts struct {
 	CPUs         int
 	MemoryBytes  uint64
 	SwapBytes    uint64
-	FreeBytes    uint64        // on the file system of the data root
 	Time         time.Time     // the host's clock, to the second
 	ClockSkew    time.Duration // how far it is ahead of ours; within the duration of the question, zero
+	Path         string        // PATH of root's commands in this login
 	Addresses    []netip.Addr
+	Networks     []Network // those of the addresses
+	Routes       []Route
+	KnowsRoutes  bool
 	Listening    []Listener        // TCP
-	Units        map[string]string // kubelet, containerd, docker: state of those installed
+	Units        map[string]string // container runtimes, firewalls, clocks: state of those installed
 	Commands     []string          // of those that the phases ask for
 	Cluster      []string          // files of a Kubernetes that is or was here
 	Kubelet      Kubelet           // what kubelet.conf says
@@ -46,6 +42,70 @@ type Facts struct {
 	Data         []string          // directories of etcd and containerd that hold something
 	EtcdGrown    bool              // its etcd has taken a snapshot: it has been in use for a while
 	Processes    []string          // those of Kubernetes, etcd and container runtimes that run
+
+	FileSystems  []FileSystem
+	Symlinks     []string          // directories for data that are symbolic links
+	Controllers  []string          // of control groups
+	TimeSync     string            // yes or no; empty when the host did not say
+	CNI          []string          // configurations of pod networks
+	Sockets      []string          // of container runtimes
+	ResolvConf   string            // what the kubelet is given; empty when it cannot be read
+	Nameservers  []string          // in it
+	HostsFile    []netip.Addr      // what /etc/hosts has for the host's own name
+	Sysctls      map[string]string // by name
+	NoForwarding []string          // settings, with file, that turn forwarding off
+	Modules      map[string]string // loaded, builtin, loadable or missing; what is not in it is unknown
+	SELinux      string            // 1 when it is enforcing
+	Firewalls    []string          // ufw, input-drop, forward-drop
+	CloudHosts   []string          // files of cloud-init that have it write /etc/hosts
+	NMUnmanaged  bool              // NetworkManager leaves the interfaces of pods alone
+	Proxies      []string          // names of variables
+
+	items int // of lists, that were taken in
+}
+
+// FileSystem is what a directory, or the nearest one above it that exists, is on.
+type FileSystem struct {
+	Purpose    string // the directory, or data-root
+	FreeBytes  uint64
+	FreeInodes uint64
+	HasInodes  bool
+	Type       string
+	Options    []string
+	Device     string
+	Mount      string
+}
+
+// ID tells file systems apart.
+func (f FileSystem) ID() string {
+	if strings.HasPrefix(f.Device, "/") {
+		return f.Device
+	}
+	return f.Mount
+}
+
+// DataRoot is the purpose of the file system of the data root.
+const DataRoot = "data-root"
+
+// FileSystem returns the file system for a purpose.
+func (f *Facts) FileSystem(purpose string) (FileSystem, bool) {
+	i := slices.IndexFunc(f.FileSystems, func(s FileSystem) bool { return s.Purpose == purpose })
+	if i < 0 {
+		return FileSystem{}, false
+	}
+	return f.FileSystems[i], true
+}
+
+// Network is an address of the host with its network.
+type Network struct {
+	Prefix    netip.Prefix // with the address
+	Interface string
+}
+
+// Route is one entry of the main routing table.
+type Route struct {
+	Destination netip.Prefix
+	Interface   string // or blackhole, unreachable, prohibit
 }
 
 // Kubelet is what the kubelet's credentials say about its cluster.
@@ -108,171 +168,11 @@ func skew(read, before, after time.Time) time.Duration {
 	return 0
 }
 
-const (
-	maxFactLine  = 4096
-	maxFactItems = 2000 // of each list
-)
-
-// parseFacts reads what facts.sh prints. Unknown keys are passed over; what is
-// there must be well-formed.
-func parseFacts(out []byte) (*Facts, error) {
-	f := &Facts{Units: make(map[string]string)}
-	said := false
-	scanner := bufio.NewScanner(bytes.NewReader(out))
-	scanner.Buffer(nil, maxFactLine)
-	for scanner.Scan() {
-		key, value, ok := strings.Cut(scanner.Text(), "\t")
-		if !ok {
-			continue // a login's greeting
-		}
-		said = said || key == "facts"
-		value = printable(strings.TrimSpace(value))
-		if value == "" {
-			continue // the host could not say
-		}
-		if err := f.set(key, value); err != nil {
-			return nil, fmt.Errorf("the host's answer is not understood: %s: %w", key, err)
-		}
-	}
-	if err := scanner.Err(); err != nil {
-		return nil, fmt.Errorf("the host's answer is not understood: %w", err)
-	}
-	if !said {
-		return nil, errors.New("the host's answer is not understood: the login's shell must run commands")
-	}
-	return f, nil
-}
-
-// set takes in one line of the answer.
-func (f *Facts) set(key, value string) (err error) {
-	switch key {
-	case "hostname":
-		f.Hostname = value
-	case "machine-id":
-		f.MachineID = value
-	case "boot-id":
-		f.BootID = value
-	case "os-PRETTY_NAME":
-		f.OS = strings.Trim(value, `"'`)
-	case "os-ID":
-		f.OSID = strings.Trim(value, `"'`)
-	case "os-VERSION_ID":
-		f.OSVersion = strings.Trim(value, `"'`)
-	case "arch":
-		f.Architecture = ociArchitecture(value)
-		err = imagespec.CheckArchitecture(f.Architecture)
-	case "kernel":
-		f.Kernel = value
-	case "init":
-		f.Init = value
-	case "cgroup":
-		f.Cgroup, err = strconv.Atoi(value)
-	case "cpus":
-		f.CPUs, err = strconv.Atoi(value)
-	case "time":
-		var seconds int64
-		seconds, err = strconv.ParseInt(value, 10, 64)
-		f.Time = time.Unix(seconds, 0)
-	case "MemTotal":
-		f.MemoryBytes, err = kibibytes(value)
-	case "SwapTotal":
-		f.SwapBytes, err = kibibytes(value)
-	case "free-kib":
-		f.FreeBytes, err = kibibytes(value)
-	case "kubelet-ca":
-		f.Kubelet.Authority, _ = base64.StdEncoding.DecodeString(value) // what is none is nobody's we know
-	case "kubelet-server":
-		f.Kubelet.Server = value
-	case "cluster-dir":
-		f.ClusterDir = value
-	case "etcd-grown":
-		f.EtcdGrown = true
-	case "address", "listen", "owner", "command", "cluster", "data", "process":
-		return f.add(key, value)
-	default:
-		if unit, ok := strings.CutPrefix(key, "unit-"); ok && len(f.Units) < maxFactItems {
-			f.Units[unit] = value
-		}
-	}
-	return err
-}
-
-// add takes in one line of those that may come many times.
-func (f *Facts) add(key, value string) error {
-	if max(len(f.Addresses), len(f.Listening), len(f.Commands), len(f.Cluster), len(f.Data), len(f.Processes)) >= maxFactItems {
-		return fmt.Errorf("more than %d", maxFactItems)
-	}
-	switch key {
-	case "address":
-		text, _, _ := strings.Cut(value, "/")
-		address, err := netip.ParseAddr(text)
-		if err != nil {
-			return err
-		}
-		f.Addresses = append(f.Addresses, address.WithZone("").Unmap())
-	case "listen":
-		port, err := strconv.ParseUint(value, 16, 16)
-		if err != nil {
-			return err
-		}
-		if f.listener(uint16(port)) == nil {
-			f.Listening = append(f.Listening, Listener{Port: uint16(port)})
-		}
-	case "owner":
-		number, name, _ := strings.Cut(value, " ")
-		port, err := strconv.ParseUint(number, 10, 16)
-		if err != nil {
-			return err
-		}
-		if l := f.listener(uint16(port)); l != nil {
-			l.Process = name
-		}
-	case "command":
-		f.Commands = append(f.Commands, value)
-	case "cluster":
-		f.Cluster = append(f.Cluster, value)
-	case "data":
-		f.Data = append(f.Data, value)
-	case "process":
-		f.Processes = append(f.Processes, value)
-	}
-	return nil
-}
-
-// listener returns the entry of a port, or nil.
-func (f *Facts) listener(port uint16) *Listener {
+// Listener returns the entry of a port, or nil.
+func (f *Facts) Listener(port uint16) *Listener {
 	i := slices.IndexFunc(f.Listening, func(l Listener) bool { return l.Port == port })
 	if i < 0 {
 		return nil
 	}
 	return &f.Listening[i]
-}
-
-func kibibytes(s string) (uint64, error) {
-	n, err := strconv.ParseUint(s, 10, 53) // 53+10 bits: no overflow
-	return n << 10, err
-}
-
-// ociArchitecture translates uname -m to the names of an OCI platform (Go's
-// GOARCH); unknown ones stay as they are.
-func ociArchitecture(machine string) string {
-	switch machine {
-	case "x86_64":
-		return "amd64"
-	case "aarch64":
-		return "arm64"
-	case "armv7l", "armv6l":
-		return "arm"
-	}
-	return machine
-}
-
-// printable drops what must not reach a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, s)
 }

@@ -1,20 +1,25 @@
 # Prints what the host is like, one "key<TAB>value" a line, and changes nothing.
-# $1 is the data root; $2 is put before the paths of Kubernetes, for tests. Every program beyond sh may be missing.
+# $1 is the data root; $2 is put before the paths of files, for tests. Every program beyond sh may be missing.
 top=${2:-}
 say() { printf '%s\t%s\n' "$1" "$2"; }
 first() { IFS= read -r line 2>/dev/null <"$1" && printf '%s' "$line"; }
 have() { command -v "$1" >/dev/null 2>&1; }
+# What may hang on a broken host does not hold up the rest.
+briefly() { if have timeout; then timeout 5 "$@" 2>/dev/null; else "$@" 2>/dev/null; fi; }
 
+hostname=$(first /proc/sys/kernel/hostname)
+kernel=$(uname -r)
 say facts 1
-say hostname "$(first /proc/sys/kernel/hostname)"
-say machine-id "$(first /etc/machine-id)"
+say hostname "$hostname"
+say machine-id "$(first "$top/etc/machine-id")"
 say boot-id "$(first /proc/sys/kernel/random/boot_id)"
 say arch "$(uname -m)"
-say kernel "$(uname -r)"
+say kernel "$kernel"
 say time "$(date +%s)"
 say init "$(first /proc/1/comm)"
+say path "$PATH"
 
-for file in /etc/os-release /usr/lib/os-release; do
+for file in "$top/etc/os-release" "$top/usr/lib/os-release"; do
   [ -r "$file" ] || continue
   sed -n 's/^\(ID\|VERSION_ID\|PRETTY_NAME\)=\(.*\)$/os-\1\t\2/p' "$file" | head -n 10
   break
@@ -23,14 +28,38 @@ done
 say cpus "$(grep -c '^processor' /proc/cpuinfo)"
 sed -n "s/^\(MemTotal\|SwapTotal\): *\([0-9]*\) kB\$/\1\t\2/p" /proc/meminfo
 
-root=$1
-while [ ! -d "$root" ] && [ "$root" != / ]; do root=$(dirname -- "$root"); done
-say free-kib "$(df -Pk -- "$root" 2>/dev/null | awk 'NR == 2 { print $4 }')"
+# file-system PURPOSE|FREE KIB|FREE INODES|TYPE|OPTIONS|DEVICE|MOUNTED ON, of the nearest directory that exists.
+file_system() {
+  dir=$2
+  while [ -n "$dir" ] && [ ! -d "$dir" ]; do dir=${dir%/*}; done
+  dir=${dir:-/}
+  inodes=$(df -Pi -- "$dir" 2>/dev/null | awk 'NR == 2 { print ($2 > 0) ? $4 : "" }')
+  briefly df -Pk -- "$dir" | awk -v purpose="$1" -v inodes="$inodes" '
+    NR == FNR && FNR == 2 { device = $1; free = $4; mount = $6; for (i = 7; i <= NF; i++) mount = mount " " $i; next }
+    NR != FNR { where = $2; gsub(/\\040/, " ", where); if (where == mount) { type = $3; options = $4 } }
+    END { if (mount != "") print "file-system\t" purpose "|" free "|" inodes "|" type "|" options "|" device "|" mount }' - /proc/mounts
+}
+file_system data-root "$1"
+for dir in /var/lib/containerd /var/lib/kubelet /var/lib/etcd /usr/local/bin /opt/cni/bin /etc /tmp; do file_system "$dir" "$dir"; done
+for dir in "$1" /var/lib/containerd /var/lib/kubelet /var/lib/etcd; do [ -L "$top$dir" ] && say symlink "$dir"; done
 
-if [ -f /sys/fs/cgroup/cgroup.controllers ]; then say cgroup 2; else say cgroup 1; fi
+if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
+  say cgroup 2
+  say controllers "$(first /sys/fs/cgroup/cgroup.controllers)"
+else
+  say cgroup 1
+  say controllers "$(awk '$4 == 1 { print $1 }' /proc/cgroups 2>/dev/null | tr '\n' ' ')"
+fi
 
 if have ip; then
-  ip -o addr show 2>/dev/null | head -n 500 | awk '{ print "address\t" $4 }'
+  ip -o addr show 2>/dev/null | head -n 500 | awk '{ print "address\t" $4 " " $2 }'
+  { ip -4 -o route show; ip -6 -o route show; } 2>/dev/null | head -n 1000 | awk '{
+    type = ""; dst = $1
+    if ($1 == "blackhole" || $1 == "unreachable" || $1 == "prohibit") { type = $1; dst = $2 }
+    if (type == "") for (i = 2; i < NF; i++) if ($i == "dev") type = $(i + 1)
+    family = index($0, ":") ? 6 : 4
+    print "route\t" family " " dst " " type }'
+  say routes known
 else
   for address in $(hostname -I 2>/dev/null); do say address "$address"; done
 fi
@@ -41,12 +70,22 @@ if have ss; then
   ss -Hltnp 2>/dev/null | head -n 1000 | sed -n 's/^[^ ]* *[^ ]* *[^ ]* *[^ ]*:\([0-9]*\) .*users:(("\([^"]*\)".*$/owner\t\1 \2/p'
 fi
 
-if have systemctl; then
-  for unit in kubelet containerd docker; do
-    [ "$(systemctl show -p LoadState --value "$unit.service" 2>/dev/null)" = loaded ] &&
-      say "unit-$unit" "$(systemctl is-active "$unit.service" 2>/dev/null)"
-  done
+# Units that are installed, and whether they run.
+booted=
+[ -d /run/systemd/system ] && have systemctl && booted=1
+if [ -n "$booted" ]; then
+  set -- "$1"
+  for unit in kubelet containerd docker crio cri-docker k3s k3s-agent rke2-server rke2-agent k0scontroller k0sworker snap.microk8s.daemon-kubelite \
+    firewalld ufw chronyd chrony systemd-timesyncd ntpd ntp ntpsec NetworkManager systemd-resolved; do set -- "$@" "$unit.service"; done
+  root=$1
+  shift
+  briefly systemctl show -p Id -p LoadState -p ActiveState "$@" | awk -F= '
+    function flush() { if (load == "loaded") { sub(/\.service$/, "", id); print "unit-" id "\t" active } id = load = active = "" }
+    $1 == "Id" { id = $2 } $1 == "LoadState" { load = $2 } $1 == "ActiveState" { active = $2 } $0 == "" { flush() } END { flush() }'
+  set -- "$root"
 fi
+[ -n "$booted" ] && have timedatectl && say time-sync "$(briefly timedatectl show -p NTPSynchronized --value)"
+
 for file in kubelet.conf bootstrap-kubelet.conf admin.conf controller-manager.conf scheduler.conf manifests/etcd.yaml \
   manifests/kube-apiserver.yaml manifests/kube-controller-manager.yaml manifests/kube-scheduler.yaml; do
   [ -e "$top/etc/kubernetes/$file" ] && say cluster "/etc/kubernetes/$file"
@@ -78,7 +117,64 @@ etcd=$(sed -n 's|^ *- --data-dir=\(/.*\)$|\1|p' "$top/etc/kubernetes/manifests/e
 cat /proc/[0-9]*/comm 2>/dev/null | grep -x -e etcd -e kubelet -e kube-apiserver -e containerd -e dockerd -e crio -e k3s-server -e k3s-agent -e kubelite |
   sort -u | while read -r name; do say process "$name"; done
 
-for name in awk conntrack crictl curl df ebtables ethtool flock ip iptables modprobe mount nft sha256sum socat ss systemctl tar umount; do
+for file in "$top"/etc/cni/net.d/*.conf "$top"/etc/cni/net.d/*.conflist "$top"/etc/cni/net.d/*.json; do
+  [ -f "$file" ] && say cni "${file#"$top"}"
+done | head -n 20
+for socket in /run/containerd/containerd.sock /run/crio/crio.sock /run/cri-dockerd.sock; do [ -S "$top$socket" ] && say socket "$socket"; done
+
+# kubeadm has the kubelet use the file of systemd-resolved while that runs.
+resolv=/etc/resolv.conf
+[ -z "$top" ] && [ -r /run/systemd/resolve/resolv.conf ] && [ -n "$booted" ] && systemctl is-active --quiet systemd-resolved.service 2>/dev/null &&
+  resolv=/run/systemd/resolve/resolv.conf
+if [ -r "$top$resolv" ]; then
+  say resolv-conf "$resolv"
+  awk '$1 == "nameserver" { print "nameserver\t" $2 }' "$top$resolv" 2>/dev/null | head -n 10
+fi
+# Addresses that the hosts file gives for the host's own name.
+awk -v name="$hostname" '{ sub(/#.*/, "") } { for (i = 2; i <= NF; i++) if ($i == name) { print "hosts-file\t" $1; next } }' "$top/etc/hosts" 2>/dev/null | head -n 20
+
+for name in net.ipv4.ip_forward net.ipv6.conf.default.forwarding net.ipv6.conf.all.disable_ipv6 net.ipv4.conf.all.rp_filter net.ipv4.conf.default.rp_filter \
+  fs.inotify.max_user_instances fs.inotify.max_user_watches fs.nr_open kernel.pid_max; do
+  value=$(first "/proc/sys/$(printf '%s' "$name" | tr . /)")
+  [ -n "$value" ] && say sysctl "$name $value"
+done
+# Files that turn forwarding off at the next boot.
+grep -sHE '^[[:space:]]*-?net[./]ipv[46][./](ip_forward|conf[./](all|default)[./]forwarding)[[:space:]]*=[[:space:]]*0' \
+  "$top/etc/sysctl.conf" "$top"/etc/sysctl.d/*.conf "$top"/run/sysctl.d/*.conf "$top"/usr/lib/sysctl.d/*.conf |
+  head -n 20 | while IFS= read -r line; do say no-forwarding "${line#"$top"}"; done
+
+modules=/lib/modules/$kernel
+for name in overlay br_netfilter nf_conntrack vxlan ip_vs ip_vs_rr nf_tables ip_tables xt_comment; do
+  if [ -e "/sys/module/$name" ] || grep -qs "^$name " /proc/modules; then
+    say module "$name loaded"
+  elif grep -qs "/$name\.ko" "$modules/modules.builtin"; then
+    say module "$name builtin"
+  elif [ -r "$modules/modules.dep" ] && [ -r "$modules/modules.builtin" ]; then
+    if grep -q "/$name\.ko" "$modules/modules.dep"; then say module "$name loadable"; else say module "$name missing"; fi
+  fi
+done
+
+[ -r /sys/fs/selinux/enforce ] && say selinux "$(first /sys/fs/selinux/enforce)"
+grep -qs '^ENABLED=yes' "$top/etc/ufw/ufw.conf" && say firewall ufw
+# Asking for rules would load the modules of a packet filter that is not in use.
+if have nft && { [ -e /sys/module/nf_tables ] || grep -qs '/nf_tables\.ko' "$modules/modules.builtin"; }; then
+  briefly nft list chains | head -n 2000 | sed -n 's/^.*type filter hook \(input\|forward\) .*policy drop.*$/firewall\t\1-drop/p' | sort -u
+fi
+if have iptables && [ -s /proc/net/ip_tables_names ]; then
+  briefly iptables -S | head -n 2000 | sed -n 's/^-P INPUT DROP$/firewall\tinput-drop/p; s/^-P FORWARD DROP$/firewall\tforward-drop/p'
+fi
+
+if [ ! -e "$top/etc/cloud/cloud-init.disabled" ]; then
+  grep -slE "^[[:space:]]*manage_etc_hosts:[[:space:]]*[\"']?(true|True|template|yes)" "$top/etc/cloud/cloud.cfg" "$top"/etc/cloud/cloud.cfg.d/*.cfg \
+    "$top/var/lib/cloud/instance/cloud-config.txt" | head -n 3 | while IFS= read -r file; do say cloud-hosts "${file#"$top"}"; done
+fi
+grep -qsE '^[[:space:]]*unmanaged-devices.*(flannel|cni|cali)' "$top"/etc/NetworkManager/conf.d/*.conf "$top"/usr/lib/NetworkManager/conf.d/*.conf && say nm-unmanaged 1
+# Names only: a proxy's address may have a password in it.
+{ env | sed -n 's/^\([Hh][Tt][Tt][Pp][Ss]\{0,1\}_[Pp][Rr][Oo][Xx][Yy]\)=..*/\1/p'
+  sed -n 's/^ *\(export \)\{0,1\}\([Hh][Tt][Tt][Pp][Ss]\{0,1\}_[Pp][Rr][Oo][Xx][Yy]\)=..*/\2/p' "$top/etc/environment" 2>/dev/null; } |
+  sort -u | head -n 10 | while read -r name; do say proxy "$name"; done
+
+for name in awk bash conntrack cp crictl curl df ebtables ethtool flock ip iptables losetup modprobe mount nft sha256sum socat ss systemctl tar timeout umount; do
   have "$name" && say command "$name"
 done
 exit 0

@@ -1,9 +1,9 @@
 package host
 
 import (
-	"errors"
-	"net/netip"
+	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,9 +12,12 @@ import (
 )
 
 const someFacts = "Welcome to this host\nfacts\t1\nhostname\tnode1\nmachine-id\tabc\nboot-id\tdef\narch\taarch64\nkernel\t6.1.0\ntime\t1700000000\ninit\tsystemd\n" +
-	"os-ID\tdebian\nos-VERSION_ID\t\"12\"\nos-PRETTY_NAME\t\"Debian GNU/Linux 12 (bookworm)\"\ncpus\t4\nMemTotal\t4096\nSwapTotal\t0\nfree-kib\t1048576\ncgroup\t2\n" +
-	"address\t10.0.0.1/24\naddress\tfe80::1/64\nlisten\t192B\nlisten\t192B\nowner\t6443 kube-apiserver\nowner\t22 sshd\nunit-kubelet\tactive\n" +
-	"command\ttar\ncluster\t/etc/kubernetes/admin.conf\nnews\tfrom a later version\nmachine-id\t\n"
+	"os-ID\tdebian\nos-VERSION_ID\t\"12\"\nos-PRETTY_NAME\t\"Debian GNU/Linux 12 (bookworm)\"\ncpus\t4\nMemTotal\t4096\nSwapTotal\t0\ncgroup\t2\n" +
+	"address\t10.0.0.1/24 eth0\naddress\tfe80::1/64\nlisten\t192B\nlisten\t192B\nowner\t6443 kube-apiserver\nowner\t22 sshd\nunit-kubelet\tactive\n" +
+	"command\ttar\ncluster\t/etc/kubernetes/admin.conf\nnews\tfrom a later version\nmachine-id\t\n" +
+	"file-system\tdata-root|1048576|77|nfs4|rw,noexec|server:/x|/srv/a b\nfile-system\t/var/lib/etcd|1||tmpfs|rw|tmpfs|/run\nroute\t4 default eth0\nroute\t6 default eth0\n" +
+	"route\t4 10.96.0.0/12 blackhole\nroute\t4 10.9.9.9 eth1\nroute\t4 odd eth1\nroutes\tknown\nsysctl\tfs.nr_open 1048576\nmodule\toverlay loaded\n" +
+	"hosts-file\t10.0.0.9\nhosts-file\todd\nnameserver\t10.0.0.53\nresolv-conf\t/etc/resolv.conf\ncontrollers\tcpu memory\nselinux\t1\nproxy\tHTTP_PROXY\n"
 
 func TestParseFacts(t *testing.T) {
 	f, err := parseFacts([]byte(someFacts))
@@ -23,20 +26,35 @@ func TestParseFacts(t *testing.T) {
 	}
 	if f.Hostname != "node1" || f.MachineID != "abc" || f.BootID != "def" || f.Architecture != "arm64" || f.Kernel != "6.1.0" || f.Init != "systemd" ||
 		f.OSID != "debian" || f.OSVersion != "12" || f.OS != "Debian GNU/Linux 12 (bookworm)" || f.CPUs != 4 || f.Cgroup != 2 ||
-		f.MemoryBytes != 4<<20 || f.SwapBytes != 0 || f.FreeBytes != 1<<30 || f.Time.Unix() != 1700000000 {
+		f.MemoryBytes != 4<<20 || f.SwapBytes != 0 || f.Time.Unix() != 1700000000 {
 		t.Errorf("%+v", f)
+	}
+	root, _ := f.FileSystem(DataRoot)
+	if root.FreeBytes != 1<<30 || root.FreeInodes != 77 || root.Type != "nfs4" || !slices.Contains(root.Options, "noexec") || root.ID() != "/srv/a b" || f.FileSystems[1].HasInodes {
+		t.Errorf("file systems are %+v", f.FileSystems)
+	}
+	if got := fmt.Sprint(f.Networks, f.Routes, f.KnowsRoutes, f.HostsFile); got !=
+		"[{10.0.0.1/24 eth0} {fe80::1/64 }] [{0.0.0.0/0 eth0} {::/0 eth0} {10.96.0.0/12 blackhole} {10.9.9.9/32 eth1}] true [10.0.0.9]" {
+		t.Errorf("networks are %s", got)
+	}
+	if got := fmt.Sprint(f.Sysctls, f.Modules, f.Nameservers, f.ResolvConf, f.Controllers, f.SELinux, f.Proxies); got !=
+		"map[fs.nr_open:1048576] map[overlay:loaded] [10.0.0.53]/etc/resolv.conf[cpu memory]1[HTTP_PROXY]" &&
+		got != "map[fs.nr_open:1048576] map[overlay:loaded] [10.0.0.53] /etc/resolv.conf [cpu memory] 1 [HTTP_PROXY]" {
+		t.Errorf("facts are %s", got)
 	}
 	if join(f.Addresses) != "10.0.0.1, fe80::1" || len(f.Listening) != 1 || f.Listening[0] != (Listener{6443, "kube-apiserver"}) ||
 		f.Units["kubelet"] != "active" || strings.Join(f.Commands, " ") != "tar" || len(f.Cluster) != 1 {
 		t.Errorf("%+v", f)
 	}
 	for answer, says := range map[string]string{
-		"":                       "must run commands",
-		"-bash: sh: no\n":        "must run commands",
-		"facts\t1\ncpus\tmany\n": "cpus: ",
-		"facts\t1\naddress\tx\n": "address: ",
-		"facts\t1\nlisten\tZZ\n": "listen: ",
-		"facts\t1\nMemTotal\t-1": "MemTotal: ",
+		"":                                   "must run commands",
+		"-bash: sh: no\n":                    "must run commands",
+		"facts\t1\ncpus\tmany\n":             "cpus: ",
+		"facts\t1\naddress\tx\n":             "address: ",
+		"facts\t1\nlisten\tZZ\n":             "listen: ",
+		"facts\t1\nMemTotal\t-1":             "MemTotal: ",
+		"facts\t1\nfile-system\tdata-root|1": "file-system: ",
+		"facts\t1\nfile-system\tdata-root|-1||||||x\n":                "file-system: ",
 		"facts\t1\nx\t" + strings.Repeat("y", maxFactLine):            "too long",
 		"facts\t1\n" + strings.Repeat("command\tx\n", maxFactItems+1): "more than",
 	} {
@@ -48,18 +66,26 @@ func TestParseFacts(t *testing.T) {
 
 func FuzzParseFacts(f *testing.F) {
 	f.Add([]byte(someFacts))
+	f.Add([]byte("facts\t1\nroute\t\nroute\t4 default\nfile-system\t||||||\nsysctl\t\nhosts-file\tfe80::1%x\naddress\t1.1.1.1/99 x\n"))
 	f.Add([]byte("facts\t1\naddress\tfe80::1%eth0/64\nlisten\tFFFFF\nowner\t\nunit-\t\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		facts, err := parseFacts(data)
 		if err != nil {
 			return
 		}
-		for _, text := range append(facts.Commands, facts.Hostname, facts.OS, facts.Kernel, facts.MachineID) {
+		texts := slices.Concat(facts.Commands, facts.Nameservers, facts.CNI, facts.NoForwarding, facts.Symlinks, facts.CloudHosts, facts.Proxies)
+		for _, s := range facts.FileSystems {
+			texts = append(texts, s.Mount, s.Type, s.Device)
+		}
+		for _, r := range facts.Routes {
+			texts = append(texts, r.Interface)
+		}
+		for _, text := range append(texts, facts.Hostname, facts.OS, facts.Kernel, facts.MachineID, facts.Path, facts.ResolvConf) {
 			if printable(text) != text {
 				t.Fatalf("%q would reach a terminal", text)
 			}
 		}
-		if len(facts.Addresses)+len(facts.Listening)+len(facts.Commands)+len(facts.Units) > 5*maxFactItems {
+		if len(texts)+len(facts.Addresses)+len(facts.Listening)+len(facts.Units)+len(facts.Routes)+len(facts.Sysctls) > 5*maxFactItems {
 			t.Fatal("too much is kept")
 		}
 	})
@@ -70,7 +96,7 @@ func testFactsScript(t *testing.T, shell ...string) {
 	if err != nil {
 		t.Fatal(shell, err)
 	}
-	if f, err := parseFacts(out); err != nil || f.FreeBytes == 0 || f.Hostname == "" {
+	if f, err := parseFacts(out); err != nil || len(f.FileSystems) != 8 || f.FileSystems[0].FreeBytes == 0 || f.Hostname == "" || f.Path == "" || !f.KnowsRoutes || len(f.Controllers) == 0 {
 		t.Fatalf("%v: %+v, %v", shell, f, err)
 	}
 }
@@ -101,91 +127,6 @@ func TestSkew(t *testing.T) {
 		if got := skew(at(test.read), at(test.before), at(test.after)); got.Seconds() != test.want && -got.Seconds() != test.want {
 			t.Errorf("%+v: %v", test, got)
 		}
-	}
-}
-
-func report(address, name string) Report {
-	a := netip.MustParseAddr(address)
-	return Report{Host: Host{Address: a, Role: RoleNode}, Facts: &Facts{
-		Hostname: name, MachineID: name, BootID: name, Architecture: "amd64", Init: "systemd", CPUs: 4,
-		MemoryBytes: 4 << 30, FreeBytes: 50 << 30, Addresses: []netip.Addr{a}, Commands: []string{"tar"},
-	}}
-}
-
-var needs = Needs{
-	Architecture: "amd64", FreeBytes: 10 << 30, MemoryBytes: 2 << 30, CPUs: 2, Ports: []uint16{6443, 10250}, Commands: []string{"tar"},
-	NoSwap: true, NoCluster: true, Systemd: true, MaxClockSkew: time.Minute,
-}
-
-func TestPreflightFindsEverythingAtOnce(t *testing.T) {
-	good, bad := report("10.0.0.1", "one"), report("10.0.0.2", "ONE")
-	*bad.Facts = Facts{
-		Hostname: "ONE", Architecture: "arm64", Init: "init", CPUs: 1, MemoryBytes: 1 << 30, SwapBytes: 1 << 30, FreeBytes: 1 << 20,
-		Addresses: []netip.Addr{netip.MustParseAddr("172.16.0.2")}, Listening: []Listener{{6443, "nginx"}, {10250, ""}},
-		ClockSkew: -2 * time.Hour, Cluster: []string{"/etc/kubernetes/admin.conf"},
-	}
-	down := Report{Host: Host{Address: netip.MustParseAddr("10.0.0.3")}, Err: unreachable(Host{Address: netip.MustParseAddr("10.0.0.3")}, errors.New("no route"))}
-	odd := Report{Host: Host{Address: netip.MustParseAddr("10.0.0.4")}, Err: errors.New("something else")}
-	var lines []string
-	problems := Preflight([]Report{good, bad, down, odd}, func(Host) Needs { return needs })
-	for _, p := range problems {
-		lines = append(lines, p.Error())
-		if p.Mend == "" && !p.Warning && p.Host != "10.0.0.4" {
-			t.Errorf("no mend: %s", p.Error())
-		}
-	}
-	for _, want := range []string{
-		"10.0.0.2: its architecture is arm64, the image is for amd64",
-		"10.0.0.2: the machine that answers has no interface with this address (it has 172.16.0.2)",
-		"10.0.0.2: 1.0 MiB free where 10.0 GiB are needed",
-		`10.0.0.2: process 1 is "init", not systemd`,
-		"10.0.0.2: its clock is 2h0m0s behind this machine's",
-		"10.0.0.2: a Kubernetes is or was on it: /etc/kubernetes/admin.conf",
-		"10.0.0.2: the command tar is missing",
-		"10.0.0.2: port 6443 is in use by nginx",
-		"10.0.0.2: port 10250 is in use;",
-		"10.0.0.2: 1 CPU where 2 are recommended",
-		"10.0.0.2: 1.0 GiB of memory where 2.0 GiB are recommended",
-		"10.0.0.2: 1.0 GiB of swap are on",
-		"10.0.0.3: not reachable: no route",
-		"10.0.0.4: something else",
-		`10.0.0.2: its host name "ONE" is also that of 10.0.0.1`,
-	} {
-		found := 0
-		for _, line := range lines {
-			if strings.HasPrefix(line, want) {
-				found++
-			}
-		}
-		if found != 1 {
-			t.Errorf("%d times %q in:\n%s", found, want, strings.Join(lines, "\n"))
-		}
-	}
-	if len(lines) != 15 {
-		t.Errorf("%d problems:\n%s", len(lines), strings.Join(lines, "\n"))
-	}
-	err := problems.Err()
-	if err == nil || strings.Count(err.Error(), "\n") != 11 || strings.Contains(err.Error(), "swap") {
-		t.Errorf("%v", err)
-	}
-}
-
-func TestPreflightOfGoodHosts(t *testing.T) {
-	one, two := report("10.0.0.1", "one"), report("10.0.0.2", "two")
-	two.Facts.SwapBytes = 1 // a warning alone is no error
-	problems := Preflight([]Report{one, two}, func(Host) Needs { return needs })
-	if len(problems) != 1 || problems.Err() != nil {
-		t.Fatal(problems)
-	}
-}
-
-func TestOneMachineUnderTwoAddresses(t *testing.T) {
-	one, two := report("10.0.0.1", "one"), report("10.0.0.2", "one")
-	one.Facts.Addresses = append(one.Facts.Addresses, two.Host.Address)
-	two.Facts.Addresses = one.Facts.Addresses
-	problems := Preflight([]Report{one, two}, func(Host) Needs { return Needs{} })
-	if len(problems) != 1 || !strings.Contains(problems[0].What, "the same machine as 10.0.0.1") {
-		t.Fatal(problems)
 	}
 }
 
@@ -220,4 +161,12 @@ func TestAnArchitectureIsAWord(t *testing.T) {
 			t.Errorf("%q was taken: %+v", machine, f)
 		}
 	}
+}
+
+func join[T fmt.Stringer](items []T) string {
+	texts := make([]string, len(items))
+	for i, item := range items {
+		texts[i] = item.String()
+	}
+	return strings.Join(texts, ", ")
 }

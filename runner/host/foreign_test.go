@@ -2,7 +2,7 @@ package host
 
 import (
 	"encoding/base64"
-	"net/netip"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,40 +82,33 @@ func TestFactsOfKubernetes(t *testing.T) {
 	}
 }
 
-// What is not the cluster's is named before anything is changed, with what to do.
-func TestForeignThingsAreProblems(t *testing.T) {
-	all := Needs{NoCluster: true, NoEtcd: true, NoContainerd: true, ClusterDir: "/var/lib/sealer/data/default"}
-	cases := []struct {
-		name  string
-		facts Facts
-		needs Needs
-		want  []string
-	}{
-		{"nothing", Facts{}, all, nil},
-		{"an etcd that is stopped", Facts{Data: []string{EtcdDir}}, all, []string{"etcd data in /var/lib/etcd", "move its data away"}},
-		{"an etcd that runs elsewhere", Facts{Processes: []string{"etcd"}}, all, []string{"an etcd runs on it"}},
-		{"a containerd", Facts{Data: []string{ContainerdDir}}, all, []string{"containerd data in /var/lib/containerd"}},
-		{"a kubelet that runs", Facts{Processes: []string{"kubelet"}}, all, []string{"a kubelet runs"}},
-		{"a kubelet that is stopped", Facts{Cluster: []string{"/var/lib/kubelet/config.yaml"}}, all, []string{"/var/lib/kubelet/config.yaml"}},
-		{"a node of another cluster", Facts{Cluster: []string{kubeletConf}, Kubelet: Kubelet{Server: "https://10.9.9.9:6443"}}, all,
-			[]string{"https://10.9.9.9:6443", "use another host"}},
-		{"a cluster of another name", Facts{ClusterDir: "/var/lib/sealer/data/prod", Cluster: []string{kubeletConf}}, all,
-			[]string{"a host of the cluster in /var/lib/sealer/data/prod", "--data-root"}},
-		{"its own", Facts{ClusterDir: "/var/lib/sealer/data/default", Cluster: []string{kubeletConf}, Data: []string{EtcdDir, ContainerdDir}, Processes: []string{"etcd", "kubelet"}},
-			Needs{ClusterDir: "/var/lib/sealer/data/default"}, nil},
+// TestFactsOfASite finds what other software of a host has set.
+func TestFactsOfASite(t *testing.T) {
+	hostname, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			h := Host{Address: netip.MustParseAddr("10.0.0.1"), Local: true}
-			err := Preflight([]Report{{Host: h, Facts: &c.facts}}, func(Host) Needs { return c.needs }).Err()
-			if (err == nil) != (c.want == nil) {
-				t.Fatalf("problems are %v", err)
-			}
-			for _, want := range c.want {
-				if !strings.Contains(err.Error(), "10.0.0.1: ") || !strings.Contains(err.Error(), want) {
-					t.Errorf("problems are %v, want %q", err, want)
-				}
-			}
-		})
+	f := look(t, map[string]string{
+		"/etc/machine-id": "abc\n", "/etc/cni/net.d/87-podman.conflist": "{}", "/etc/cni/net.d/README": "", "/etc/resolv.conf": "search x\n nameserver 127.0.0.1\n#nameserver 1.1.1.1\n",
+		"/etc/hosts":                   "127.0.0.1 localhost\n10.9.9.9 a " + hostname + " # x\n10.8.8.8 b # " + hostname + "\n",
+		"/etc/sysctl.d/99-zz.conf":     "net.ipv4.ip_forward=1\nnet.ipv4.ip_forward = 0\n#net.ipv4.ip_forward=0\n",
+		"/etc/sysctl.conf":             "net.ipv6.conf.all.forwarding=0\n",
+		"/etc/cloud/cloud.cfg.d/x.cfg": "manage_etc_hosts: true\n", "/etc/ufw/ufw.conf": "ENABLED=yes\n",
+		"/etc/NetworkManager/conf.d/k.conf": "[keyfile]\nunmanaged-devices=interface-name:cni*;interface-name:flannel*\n",
+		"/etc/environment":                  "https_proxy=http://user:s3cret@proxy\nexport HTTP_PROXY=x\nno_proxy=y\n", "/etc/os-release": "ID=\"rocky\"\nVERSION_ID=\"9.4\"\n",
+	})
+	if f.MachineID != "abc" || strings.Join(f.CNI, " ") != "/etc/cni/net.d/87-podman.conflist" || f.ResolvConf != "/etc/resolv.conf" || strings.Join(f.Nameservers, " ") != "127.0.0.1" ||
+		join(f.HostsFile) != "10.9.9.9" || !f.NMUnmanaged || f.OSID != "rocky" || !slices.Contains(f.Firewalls, "ufw") || strings.Join(f.CloudHosts, " ") != "/etc/cloud/cloud.cfg.d/x.cfg" {
+		t.Errorf("%+v", f)
+	}
+	if want := []string{"/etc/sysctl.conf:net.ipv6.conf.all.forwarding=0", "/etc/sysctl.d/99-zz.conf:net.ipv4.ip_forward = 0"}; !slices.Equal(f.NoForwarding, want) {
+		t.Errorf("forwarding is turned off by %q, want %q", f.NoForwarding, want)
+	}
+	if !slices.Contains(f.Proxies, "https_proxy") || !slices.Contains(f.Proxies, "HTTP_PROXY") || strings.Contains(fmt.Sprintf("%+v", f), "s3cret") {
+		t.Errorf("proxies are %q", f.Proxies)
+	}
+	off := look(t, map[string]string{"/etc/cloud/cloud.cfg": "manage_etc_hosts: localhost\n", "/etc/ufw/ufw.conf": "ENABLED=no\n"})
+	if len(off.CloudHosts)+len(off.CNI)+len(off.HostsFile)+len(off.NoForwarding) > 0 || off.ResolvConf != "" || slices.Contains(off.Firewalls, "ufw") || off.NMUnmanaged {
+		t.Errorf("on a bare host: %+v", off)
 	}
 }

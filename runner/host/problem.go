@@ -1,13 +1,10 @@
 package host
 
-import "errors"
-
-// Problem is one thing that is wrong with one host, and how to mend it.
+// Problem says why a host cannot be reached, and how to fix it.
 type Problem struct {
-	Host    string `json:"host"`
-	What    string `json:"what"`
-	Mend    string `json:"mend,omitempty"`
-	Warning bool   `json:"warning,omitempty"` // the cluster comes up all the same
+	Host string
+	What string
+	Mend string
 
 	cause error
 }
@@ -23,18 +20,3 @@ func (p *Problem) Error() string {
 
 // Unwrap returns what caused the problem.
 func (p *Problem) Unwrap() error { return p.cause }
-
-// Problems is everything that is wrong with all hosts.
-type Problems []Problem
-
-// Err returns the problems that are not warnings as one error, a line each, or
-// nil when there is none.
-func (ps Problems) Err() error {
-	var errs []error
-	for _, p := range ps {
-		if !p.Warning {
-			errs = append(errs, &p)
-		}
-	}
-	return errors.Join(errs...)
-}

@@ -38,8 +38,10 @@ const (
 var pluginDirs = []string{"plugins", "plugin"}
 
 func (p *adapt) Run(ctx context.Context) (err error) {
-	if p.files, err = p.Artifact.Files(ctx, p.wants); err != nil {
-		return err
+	if p.files == nil { // the checks of the hosts have read them
+		if p.files, err = p.Artifact.Files(ctx, p.wants); err != nil {
+			return err
+		}
 	}
 	// What templates may ask of the network is in the configuration, which may itself come from a template.
 	if err := p.configuration(); err != nil {

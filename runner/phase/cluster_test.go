@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/balancer"
+	"github.com/kubefile/kubefile/runner/check"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/source"
@@ -338,25 +339,19 @@ func TestLockIsOnEveryMaster(t *testing.T) {
 }
 
 // Machines that were cloned have one name until a plugin names them.
-func TestPreflightKnowsNamesOfPlugins(t *testing.T) {
+func TestChecksKnowNamesOfPlugins(t *testing.T) {
 	p := newPark(t, 2, 0)
+	p.Artifact = artifact(t)
 	p.Site.Plugins = []plugin.Plugin{newPlugin(t, "names", "HOSTNAME", "", "", "10.0.0.1 m0\n10.0.0.2 m1")}
 	var reports []host.Report
 	for _, m := range p.members {
 		m.facts.Hostname = "debian"
 		reports = append(reports, host.Report{Host: m.host, Facts: m.facts})
 	}
-	f := &preflight{p.Cluster}
-	for i := range reports {
-		f.rename(&reports[i])
-	}
-	for _, problem := range host.Preflight(reports, func(host.Host) host.Needs { return host.Needs{} }) {
-		if strings.Contains(problem.What, "debian") {
-			t.Error(problem.What)
+	for _, f := range check.Run(p.checked(t.Context(), reports, make([]error, 2))) {
+		if strings.HasPrefix(f.Check, "hostname-") {
+			t.Error(f.Text())
 		}
-	}
-	if reports[0].Facts.Hostname != "m0" || p.members[0].facts.Hostname != "debian" {
-		t.Errorf("they are called %s and %s", reports[0].Facts.Hostname, p.members[0].facts.Hostname)
 	}
 }
 

@@ -2,11 +2,13 @@ package phase
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/check"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
@@ -99,33 +101,67 @@ func TestControlPlaneThatStarts(t *testing.T) {
 	}
 }
 
-// Preflight of a node looks for what others have on it, as that of a master does, until kubeadm was begun there.
-func TestPreflightLooksForOthers(t *testing.T) {
-	p := newPark(t, 1, 2)
+// The checks of a node look for what others have on it, as those of a master do, until kubeadm was begun there.
+func TestChecksLookForOthers(t *testing.T) {
+	p := newPark(t, 1, 3)
 	p.Artifact = artifact(t)
 	p.machines[1].files[p.members[1].path("notes")] = "precious"
-	p.machines[2].files[p.members[2].path(agent.JournalFile)] = "x"
-	p.machines[2].files[p.members[2].path(agent.RecordFile)] = record
+	for i, begun := range []string{agent.BegunInstall, agent.BegunKubeadmJoin} {
+		m := p.members[2+i]
+		p.machines[2+i].files[m.path(agent.JournalFile)] = "x"
+		p.machines[2+i].files[m.path(agent.RecordFile)] = strings.Replace(record, agent.BegunInstall, begun, 1)
+	}
+	var reports []host.Report
+	failed := make([]error, 4)
 	for _, m := range p.members {
-		if err := m.look(t.Context()); err != nil {
-			t.Fatal(err)
+		failed[m.index] = m.look(t.Context())
+		m.facts.Data = []string{host.EtcdDir, host.ContainerdDir}
+		reports = append(reports, host.Report{Host: m.host, Conn: m.Conn, Facts: m.facts})
+	}
+	var got []string
+	for _, f := range check.Run(p.checked(t.Context(), reports, failed)) {
+		if slices.Contains([]string{"foreign-directory", "foreign-etcd", "foreign-containerd"}, f.Check) {
+			got = append(got, f.Host+" "+f.Check)
 		}
 	}
-	look := &preflight{p.Cluster}
-	for _, m := range p.members[:2] {
-		if n := look.needs(m); !n.NoCluster || !n.NoEtcd || !n.NoContainerd || !slices.Contains(n.Ports, 2379) {
-			t.Errorf("%s: it needs %+v", m, n)
+	want := []string{"10.0.0.1 foreign-etcd", "10.0.0.1 foreign-containerd", "10.0.0.2 foreign-directory", "10.0.0.2 foreign-etcd", "10.0.0.2 foreign-containerd", "10.0.0.3 foreign-etcd"}
+	if !slices.Equal(got, want) {
+		t.Errorf("findings are %q, want %q", got, want)
+	}
+}
+
+// What cannot be asked of one host is a finding, next to those of the others.
+func TestChecksOfAHostThatFails(t *testing.T) {
+	p := newPark(t, 1, 1)
+	p.Artifact = artifact(t)
+	p.members[0].facts.SwapBytes = 1 << 30
+	reports := []host.Report{{Host: p.members[0].host, Facts: p.members[0].facts}, {Host: p.members[1].host, Facts: p.members[1].facts}}
+	findings := check.Run(p.checked(t.Context(), reports, []error{nil, errors.New("took too long")}))
+	for _, want := range []string{"10.0.0.1 swap", "10.0.0.2 host-reachable"} {
+		if !slices.ContainsFunc(findings, func(f check.Finding) bool { return f.Host+" "+f.Check == want }) {
+			t.Errorf("no finding %q in %+v", want, findings)
 		}
 	}
-	if n := look.needs(p.members[2]); !n.NoEtcd || n.NoContainerd {
-		t.Errorf("on a host that is only prepared, it needs %+v", n)
+}
+
+// The checks know what documents of kubeadm in the Clusterfile say, and leave the cluster as it was.
+func TestChecksReadKubeadm(t *testing.T) {
+	p := sited(t, highlyAvailable+`---
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: nftables
+---
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+failSwapOn: false
+failCgroupV1: false
+`)
+	before := p.state
+	s := p.checked(t.Context(), nil, nil)
+	if fmt.Sprint(s.PodNetworks, s.ServiceNetworks) != "[100.64.0.0/10] [10.96.0.0/12]" || s.ProxyMode != "nftables" || !s.SwapAllowed || !s.CgroupV1Allowed {
+		t.Errorf("the site is %+v", s)
 	}
-	p.members[2].record.Begun = append(p.members[2].record.Begun, agent.BegunKubeadmJoin)
-	if n := look.needs(p.members[2]); n.NoEtcd {
-		t.Errorf("after kubeadm began, it needs %+v", n)
-	}
-	problems := look.strange()
-	if len(problems) != 1 || problems[0].Host != "10.0.0.2" || problems[0].Warning || !strings.Contains(problems[0].What, p.members[1].Dir) {
-		t.Errorf("problems are %+v", problems)
+	if p.state != before || p.kubeadm != nil {
+		t.Error("the cluster was changed")
 	}
 }

@@ -2,12 +2,16 @@ package phase
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
-	"time"
+	"strings"
 
+	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/check"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/state"
 )
 
 // preflight reaches all hosts at once, and reports everything that is wrong with any of them before one is changed.
@@ -15,52 +19,121 @@ type preflight struct{ *Cluster }
 
 func (*preflight) Title() string { return "Look at the hosts" }
 
-// Ports that Kubernetes listens on (its documentation, "Ports and Protocols").
-var (
-	nodePorts   = []uint16{10250, 6443, 2379, 2380} // an etcd on a node is somebody else's
-	masterPorts = []uint16{10257, 10259}
-)
-
-// hostCommands are what scripts, kubeadm, the kubelet and the phases call.
-var hostCommands = []string{"iptables", "mount", "conntrack", "flock", "sha256sum"}
-
 func (p *preflight) Run(ctx context.Context) error {
-	reports := host.Connect(ctx, p.Dialer, p.logins(), p.DataRoot)
-	for _, r := range reports {
-		if r.Err == nil {
-			p.join(r)
-		}
-	}
-	if err := p.each(ctx, p.members, func(ctx context.Context, m *member) error { return m.look(ctx) }); err != nil {
+	findings, err := CheckHosts(ctx, p.Cluster)
+	if err != nil {
 		return err
 	}
-	for i := range reports {
-		p.rename(&reports[i])
-	}
-	problems := host.Preflight(reports, func(h host.Host) host.Needs { return p.needs(p.member(h.String())) })
-	problems = append(problems, p.strange()...)
-	for _, problem := range problems {
-		if problem.Warning {
-			p.Report.Line(problem.Host, "warning: "+problem.What)
+	var failed []error
+	for _, f := range findings {
+		switch f.Severity {
+		case check.Error:
+			failed = append(failed, errors.New(f.Text()))
+		default:
+			p.Report.printf("  warning: %s\n", f.Text())
 		}
 	}
-	if err := problems.Err(); err != nil {
-		return fmt.Errorf("nothing has been changed yet:\n%w", err)
+	if err := errors.Join(failed...); err != nil {
+		return fmt.Errorf("nothing has been changed yet:\n%w\nthe names in parentheses are checks, each with a page below %s", err, check.Pages)
 	}
 	return nil
 }
 
-// rename gives a report the name that a plugin gives the host: machines that were cloned have one name until then.
-func (p *preflight) rename(r *host.Report) {
-	m := p.member(r.Host.String())
-	if r.Err != nil || m == nil {
+// CheckHosts reaches all hosts at once and returns what is wrong with any of them, and with all of them together. It changes nothing.
+func CheckHosts(ctx context.Context, c *Cluster) ([]check.Finding, error) {
+	reports := host.Connect(ctx, c.Dialer, c.logins(), c.DataRoot)
+	for _, r := range reports {
+		if r.Err == nil {
+			c.join(r)
+		}
+	}
+	failed := make([]error, len(c.members))
+	c.each(ctx, c.members, func(ctx context.Context, m *member) error {
+		failed[m.index] = m.look(ctx)
+		return nil
+	})
+	site := c.checked(ctx, reports, failed)
+	c.tryPaths(ctx, site)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return check.Run(site), nil
+}
+
+// checked is the site as the checks see it.
+func (c *Cluster) checked(ctx context.Context, reports []host.Report, failed []error) *check.Site {
+	s := &check.Site{
+		Architecture: c.Artifact.Description.Platform.Architecture, Kubernetes: c.Artifact.Description.KubernetesVersion,
+		DataRoot: c.DataRoot, ClusterDir: c.dir(), RegistryPort: c.Registry.port(),
+	}
+	for _, layer := range c.Artifact.RootfsLayers {
+		s.RootfsBytes += uint64(layer.Descriptor.Size)
+	}
+	for _, layer := range c.Artifact.ImageLayers {
+		s.ImageBytes += uint64(layer.Descriptor.Size)
+	}
+	for _, r := range reports {
+		h := check.Host{Report: r}
+		if m := c.member(r.Host.String()); r.Err == nil && m != nil && failed[m.index] != nil {
+			h.Err, h.Facts = failed[m.index], nil
+		} else if r.Err == nil && m != nil {
+			// What kubeadm makes is ours only once it has begun.
+			h.Name, h.Ours, h.Begun = c.given(m), !m.isNew, m.begun() || m.marker != ""
+			if m.strange {
+				h.Foreign = m.Dir
+			}
+		}
+		s.Hosts = append(s.Hosts, h)
+	}
+	c.readConfiguration(ctx, s)
+	return s
+}
+
+// readConfiguration adds what the documents of kubeadm say, as far as they can be read this early: what is wrong with them is an error of adapt.
+func (c *Cluster) readConfiguration(ctx context.Context, s *check.Site) {
+	docs := c.Site.Kubeadm
+	if len(c.members) > 0 && c.Artifact.Description.Kind == imagespec.KindCluster && len(c.masters()) > 0 {
+		draft := *c
+		draft.state = state.New(c.Name)
+		draft.settleNames()
+		a := &adapt{&draft}
+		var err error
+		if draft.files, err = c.Artifact.Files(ctx, a.wants); err == nil {
+			c.files = draft.files
+			if a.configuration() == nil {
+				docs = draft.kubeadm
+			}
+		}
+	}
+	if docs == nil {
 		return
 	}
-	if name := p.given(m); name != "" {
-		facts := *r.Facts
-		facts.Hostname = name
-		r.Facts = &facts
+	s.PodNetworks = prefixes(strings.Split(docs.PodSubnet(), ","))
+	s.ServiceNetworks = prefixes(strings.Split(docs.ServiceSubnet(), ","))
+	s.ProxyMode, _ = docs["KubeProxyConfiguration"]["mode"].(string)
+	failSwapOn, set := docs["KubeletConfiguration"]["failSwapOn"].(bool)
+	s.SwapAllowed = set && !failSwapOn
+	failCgroupV1, set := docs["KubeletConfiguration"]["failCgroupV1"].(bool)
+	s.CgroupV1Allowed = set && !failCgroupV1
+}
+
+// tryPaths has all hosts connect to those that they need.
+func (c *Cluster) tryPaths(ctx context.Context, s *check.Site) {
+	index, targets := map[netip.Addr]int{}, make([][]netip.AddrPort, len(s.Hosts))
+	for i, h := range s.Hosts {
+		if h.Facts != nil {
+			index[h.Host.Address], targets[i] = i, check.Targets(s, i)
+		}
 	}
+	c.each(ctx, c.members, func(ctx context.Context, m *member) error {
+		i, there := index[m.host.Address]
+		if !there {
+			return nil
+		}
+		h := &s.Hosts[i]
+		h.Paths, h.Err = host.TryPaths(ctx, m.Conn, targets[i])
+		return nil
+	})
 }
 
 // join takes a host that was reached among the members.
@@ -96,56 +169,4 @@ func (c *Cluster) addresses() []netip.Addr {
 		all = append(all, other.Address)
 	}
 	return all
-}
-
-// strange are hosts on which the cluster's directory is, and is not ours: everything in it would be lost one day.
-func (p *preflight) strange() (problems host.Problems) {
-	for _, m := range p.members {
-		if m.strange {
-			problems = append(problems, host.Problem{
-				Host: m.String(), What: m.Dir + " is not empty and was not created by sealer-run",
-				Mend: "move it, or choose another directory (--data-root, or spec.dataRoot in a Clusterfile)",
-			})
-		}
-	}
-	return problems
-}
-
-// needs is what a host has to offer. On one of the cluster's own hosts the ports are in use by the cluster itself.
-func (p *preflight) needs(m *member) host.Needs {
-	needs := host.Needs{
-		Architecture: p.Artifact.Description.Platform.Architecture,
-		MaxClockSkew: 5 * time.Minute,
-		Systemd:      true,
-		NoSwap:       true,
-		Commands:     hostCommands,
-		CPUs:         1,
-		MemoryBytes:  1 << 30,
-		ClusterDir:   p.dir(),
-	}
-	if m == nil { // was not reached
-		return needs
-	}
-	if m.isMaster() {
-		needs.CPUs, needs.MemoryBytes = 2, 1700<<20 // kubeadm's own minimum for a control plane
-	}
-	// What kubeadm makes is ours only once it has begun.
-	begun := m.begun() || m.marker != ""
-	needs.NoCluster, needs.NoEtcd, needs.NoContainerd = !begun && m.isNew, !begun, m.isNew
-	if !m.isNew {
-		return needs
-	}
-	needs.Ports = append([]uint16{p.Registry.port()}, nodePorts...)
-	// Layers as shipped, unpacked about three times as large, and 2 GiB for what runs.
-	for _, layer := range p.Artifact.RootfsLayers {
-		needs.FreeBytes += 4 * uint64(layer.Descriptor.Size)
-	}
-	if m.isMaster() {
-		needs.Ports = append(needs.Ports, masterPorts...)
-		for _, layer := range p.Artifact.ImageLayers {
-			needs.FreeBytes += 2 * uint64(layer.Descriptor.Size)
-		}
-	}
-	needs.FreeBytes += 2 << 30
-	return needs
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/kubefile/kubefile/registryproxy"
+	"github.com/kubefile/kubefile/runner/check"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
@@ -58,7 +59,7 @@ func (s RegistrySettings) Check(masters []netip.Addr) error {
 	if p := validation.IsDNS1123Subdomain(s.domain()); len(p) > 0 || isAddress(s.domain()) {
 		problems = append(problems, fmt.Errorf("domain %q is no DNS name in lower case", s.Domain))
 	}
-	if slices.Contains(nodePorts, s.port()) || slices.Contains(masterPorts, s.port()) {
+	if slices.Contains(check.KubernetesPorts(), s.port()) {
 		problems = append(problems, fmt.Errorf("port %d is one of Kubernetes' own: choose another", s.port()))
 	}
 	for _, name := range s.DNSNames {

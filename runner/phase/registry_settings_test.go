@@ -18,8 +18,8 @@ func TestSettingsInTheEnvironmentAndTheHostsFile(t *testing.T) {
 	if lines := c.names(c.first()); !slices.Contains(lines, "127.0.0.1 hub.site") {
 		t.Errorf("the hosts file is %q", lines)
 	}
-	if needs := (&preflight{c}).needs(c.first()); !slices.Contains(needs.Ports, 5001) || slices.Contains(needs.Ports, 5000) {
-		t.Errorf("needs the ports %v", needs.Ports)
+	if s := c.checked(t.Context(), nil, nil); s.RegistryPort != 5001 {
+		t.Errorf("checked for the port %d, want 5001", s.RegistryPort)
 	}
 }
 

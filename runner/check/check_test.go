@@ -1,0 +1,480 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubefile/kubefile/runner/host"
+)
+
+// goodHost is a host on which no check finds anything. Its number is its address and its name.
+func goodHost(n int, role host.Role) Host {
+	address := netip.AddrFrom4([4]byte{10, 0, 0, byte(n)})
+	name := fmt.Sprintf("h%d", n)
+	f := &host.Facts{
+		Hostname: name, MachineID: name, BootID: name, Architecture: "amd64", Kernel: "6.1.0-13-amd64", Init: "systemd", Cgroup: 2, CPUs: 4, MemoryBytes: 8 << 30,
+		Path: "/usr/local/bin:/usr/bin:/bin", Addresses: []netip.Addr{address}, Networks: []host.Network{{Prefix: netip.PrefixFrom(address, 24), Interface: "eth0"}},
+		Routes:      []host.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), Interface: "eth0"}, {Destination: netip.MustParsePrefix("10.0.0.0/24"), Interface: "eth0"}},
+		KnowsRoutes: true, Units: map[string]string{"chronyd": "active"}, TimeSync: "yes", Controllers: []string{"cpuset", "cpu", "io", "memory", "pids"},
+		Commands:   []string{"cp", "flock", "ip", "iptables", "losetup", "modprobe", "mount", "sha256sum", "tar"},
+		ResolvConf: "/etc/resolv.conf", Nameservers: []string{"10.0.0.53"}, HostsFile: []netip.Addr{netip.MustParseAddr("127.0.1.1")},
+		Sysctls: map[string]string{"fs.nr_open": "1048576", "fs.inotify.max_user_instances": "128", "net.ipv4.conf.all.rp_filter": "1"},
+		Modules: map[string]string{"overlay": "loadable", "br_netfilter": "loadable", "nf_conntrack": "loaded", "vxlan": "builtin"},
+	}
+	for _, purpose := range []string{host.DataRoot, host.ContainerdDir, "/var/lib/kubelet", host.EtcdDir, "/usr/local/bin", "/opt/cni/bin", "/etc", "/tmp"} {
+		f.FileSystems = append(f.FileSystems, host.FileSystem{Purpose: purpose, FreeBytes: 50 << 30, FreeInodes: 1 << 20, HasInodes: true, Type: "ext4",
+			Options: []string{"rw"}, Device: "/dev/vda1", Mount: "/"})
+	}
+	return Host{Report: host.Report{Host: host.Host{Address: address, Role: role}, Facts: f}}
+}
+
+// goodSite has a master, 10.0.0.1, and a node, 10.0.0.2.
+func goodSite() *Site {
+	return &Site{
+		Hosts: []Host{goodHost(1, host.RoleMaster), goodHost(2, host.RoleNode)}, Architecture: "amd64", Kubernetes: "v1.34.4", RootfsBytes: 100 << 20, ImageBytes: 200 << 20,
+		DataRoot: "/var/lib/sealer/data", ClusterDir: "/var/lib/sealer/data/default", RegistryPort: 5000,
+		PodNetworks: prefixes("10.244.0.0/16"), ServiceNetworks: prefixes("10.96.0.0/12"),
+	}
+}
+
+func prefixes(texts ...string) (all []netip.Prefix) {
+	for _, text := range texts {
+		all = append(all, netip.MustParsePrefix(text))
+	}
+	return all
+}
+
+func TestGoodSite(t *testing.T) {
+	s := goodSite()
+	for i := range s.Hosts {
+		for _, to := range Targets(s, i) {
+			s.Hosts[i].Paths = append(s.Hosts[i].Paths, host.Path{To: to, State: host.Refused})
+		}
+	}
+	if findings := Run(s); len(findings) > 0 {
+		t.Errorf("findings are %+v", findings)
+	}
+}
+
+// fault breaks a good site; the check named has to find it, and at 10.0.0.1 unless another host is given.
+type fault struct {
+	check  string
+	broken func(s *Site, master, node *host.Facts)
+	want   string
+}
+
+// TestEveryCheck breaks a good site in one way, and wants the one check to say so. A check that has no case fails the test.
+func TestEveryCheck(t *testing.T) {
+	tested := map[string]bool{}
+	for _, c := range slices.Concat(identityFaults(), clockFaults(), resourceFaults(), kernelFaults(), foreignFaults(), softwareFaults(), networkFaults(), pathFaults()) {
+		tested[c.check] = true
+		t.Run(c.check+"/"+c.want, func(t *testing.T) {
+			s := goodSite()
+			c.broken(s, s.Hosts[0].Facts, s.Hosts[1].Facts)
+			found := ""
+			for _, f := range Run(s) {
+				if f.Check == c.check {
+					found += f.Text() + "\n"
+				}
+				if f.Severity == Error && f.Check != c.check || f.What == "" || f.Fix == "" {
+					t.Errorf("it also finds %+v", f)
+				}
+			}
+			if !strings.Contains(found, c.want) || found == "" {
+				t.Errorf("found %q, want %q", found, c.want)
+			}
+		})
+	}
+	for _, c := range All() {
+		if !tested[c.ID] {
+			t.Errorf("no case for %s", c.ID)
+		}
+	}
+}
+
+func identityFaults() []fault {
+	name := func(name string) func(*Site, *host.Facts, *host.Facts) {
+		return func(_ *Site, m, _ *host.Facts) { m.Hostname = name }
+	}
+	return []fault{
+		{"host-reachable", func(s *Site, _, _ *host.Facts) { s.Hosts[1].Err, s.Hosts[1].Facts = errors.New("no route"), nil }, "10.0.0.2: no route"},
+		{"host-reachable", func(s *Site, _, _ *host.Facts) {
+			s.Hosts[1].Err, s.Hosts[1].Facts = fmt.Errorf("x: %w", &host.Problem{What: "not reachable", Mend: "check it"}), nil
+		}, "10.0.0.2: not reachable; check it"},
+		{"address-is-own", func(_ *Site, m, _ *host.Facts) { m.Addresses = []netip.Addr{netip.MustParseAddr("172.16.0.2")} }, "(it has 172.16.0.2)"},
+		{"address-not-loopback", func(s *Site, m, _ *host.Facts) {
+			s.Hosts[0].Host.Address = netip.MustParseAddr("127.0.0.1")
+			m.Addresses = append(m.Addresses, s.Hosts[0].Host.Address)
+		}, "127.0.0.1: its address is a loopback"},
+		{"host-named-once", func(s *Site, m, n *host.Facts) {
+			m.Addresses = append(m.Addresses, s.Hosts[1].Host.Address)
+			*n = *m
+		}, "10.0.0.2: is the same machine as 10.0.0.1"},
+		{"hostname-valid", name("localhost"), `"localhost"`},
+		{"hostname-valid", name("localhost.localdomain"), `"localhost.localdomain"`},
+		{"hostname-valid", name("web_01"), `"web_01" is not a DNS name`},
+		{"hostname-valid", name(strings.Repeat("x", 64)), "64 characters"},
+		{"hostname-valid", name(""), "no host name"},
+		{"hostname-unique", name("H2"), `10.0.0.2: its host name "h2" is also that of 10.0.0.1`},
+		{"machine-id", func(_ *Site, m, _ *host.Facts) { m.MachineID = "h2" }, "10.0.0.2: it has the machine ID of 10.0.0.1"},
+		{"machine-id", func(_ *Site, m, _ *host.Facts) { m.MachineID = "" }, "is empty"},
+		{"architecture", func(_ *Site, m, _ *host.Facts) { m.Architecture = "arm64" }, "its architecture is arm64, the image is for amd64"},
+		{"systemd", func(_ *Site, m, _ *host.Facts) { m.Init = "init" }, `process 1 is "init"`},
+		{"even-masters", func(s *Site, _, _ *host.Facts) { s.Hosts[1].Host.Role = host.RoleMaster }, "2 masters"},
+	}
+}
+
+func clockFaults() []fault {
+	return []fault{
+		{"clock-between-hosts", func(_ *Site, m, n *host.Facts) { n.ClockSkew = -2 * time.Hour; m.ClockSkew = -time.Second }, "1h59m59s"},
+		{"clock-drift", func(_ *Site, m, n *host.Facts) { m.ClockSkew, n.ClockSkew = time.Hour, time.Hour+time.Minute }, "10.0.0.2: its clock is 1m0s ahead of that of 10.0.0.1"},
+		{"clock-delivery-machine", func(_ *Site, m, n *host.Facts) { m.ClockSkew, n.ClockSkew = time.Hour, time.Hour }, "1h0m0s ahead of this machine's"},
+		{"time-synchronized", func(_ *Site, m, _ *host.Facts) { m.TimeSync = "no" }, "not synchronized"},
+		{"time-synchronized", func(_ *Site, m, _ *host.Facts) { m.TimeSync, m.Units = "", nil }, "not synchronized"},
+	}
+}
+
+func resourceFaults() []fault {
+	on := func(purpose string, change func(*host.FileSystem)) func(*Site, *host.Facts, *host.Facts) {
+		return func(_ *Site, m, _ *host.Facts) {
+			for i := range m.FileSystems {
+				if m.FileSystems[i].Purpose == purpose || purpose == "" {
+					change(&m.FileSystems[i])
+				}
+			}
+		}
+	}
+	sysctl := func(name, value string) func(*Site, *host.Facts, *host.Facts) {
+		return func(_ *Site, m, _ *host.Facts) { m.Sysctls[name] = value }
+	}
+	return []fault{
+		{"master-cpus", func(_ *Site, m, _ *host.Facts) { m.CPUs = 1 }, "1 CPU"},
+		{"master-memory", func(_ *Site, m, _ *host.Facts) { m.MemoryBytes = 1699 << 20 }, "1.78GB of memory"},
+		{"node-memory", func(_ *Site, _, n *host.Facts) { n.MemoryBytes = 512 << 20 }, "10.0.0.2: 537MB of memory"},
+		{"swap", func(_ *Site, m, _ *host.Facts) { m.SwapBytes = 1 << 30 }, "1.07GB of swap are on, and the kubelet does not start"},
+		{"swap-allowed", func(s *Site, m, _ *host.Facts) { s.SwapAllowed, m.SwapBytes = true, 1<<30 }, "of swap are on"},
+		{"open-files", sysctl("fs.nr_open", "65536"), "fs.nr_open is 65536"},
+		{"inotify-limits", sysctl("fs.inotify.max_user_watches", "100"), "max_user_watches is 100"},
+		{"pid-limit", sysctl("kernel.pid_max", "4096"), "4096"},
+		// All directories are on one file system, whose free space has to be enough for the sum: 4*100+200 + 3*100 + 200+256 + 128 + 256 MiB.
+		{"disk-space", on("", func(s *host.FileSystem) { s.FreeBytes = 1700 << 20 }), "1.78GB free where 1.82GB are needed: /, for /var/lib/sealer/data, /usr/local/bin, /var/lib/containerd, /var/lib/kubelet, /var/lib/etcd"},
+		{"disk-space", on(host.EtcdDir, func(s *host.FileSystem) { s.Device, s.Mount, s.FreeBytes = "/dev/vdb", "/var/lib/etcd", 1<<20 }), "1.05MB free where 268MB are needed: /var/lib/etcd, for /var/lib/etcd"},
+		{"disk-space-margin", on("", func(s *host.FileSystem) { s.FreeBytes = 2 << 30 }), "2.15GB free where 3.97GB are recommended"},
+		{"disk-inodes", on("", func(s *host.FileSystem) { s.FreeInodes = 5 }), "5 inodes are free in /"},
+		{"read-only-directory", on("/usr/local/bin", func(s *host.FileSystem) { s.Options = []string{"ro"} }), "/usr/local/bin is read-only"},
+		{"noexec-directory", on(host.DataRoot, func(s *host.FileSystem) { s.Options = []string{"rw", "noexec"} }), "/var/lib/sealer/data is mounted noexec"},
+		{"noexec-tmp", on("/tmp", func(s *host.FileSystem) { s.Options = []string{"rw", "noexec"} }), "/tmp is mounted noexec"},
+		{"network-file-system", on(host.EtcdDir, func(s *host.FileSystem) { s.Type = "nfs4" }), "/var/lib/etcd is on nfs4"},
+		{"nested-overlay", on(host.ContainerdDir, func(s *host.FileSystem) { s.Type = "overlay" }), "on an overlay"},
+		{"data-symlink", func(_ *Site, m, _ *host.Facts) { m.Symlinks = []string{"/var/lib/kubelet"} }, "/var/lib/kubelet is a symbolic link"},
+	}
+}
+
+func kernelFaults() []fault {
+	release := func(release string) func(*Site, *host.Facts, *host.Facts) {
+		return func(_ *Site, m, _ *host.Facts) { m.Kernel = release }
+	}
+	mode := func(mode, module string) func(*Site, *host.Facts, *host.Facts) {
+		return func(s *Site, m, _ *host.Facts) {
+			s.ProxyMode = mode
+			for _, name := range strings.Fields(module) {
+				m.Modules[name] = "missing"
+			}
+		}
+	}
+	six := func(s *Site) { s.ServiceNetworks = append(s.ServiceNetworks, prefixes("fd00::/108")...) }
+	return []fault{
+		{"kernel-version", release("2.6.32-754.el6"), "2.6.32"},
+		{"kernel-validated", release("3.10.0-1160.el7"), "3.10.0"},
+		{"kernel-validated", release("5.4.0-100"), "control groups of version 2 are complete from 5.8 on"},
+		{"kernel-proxy-mode", func(s *Site, m, _ *host.Facts) { s.ProxyMode, m.Kernel = "nftables", "5.10.0" }, "needs 5.13"},
+		{"kernel-proxy-mode", mode("nftables", "nf_tables"), "no module nf_tables"},
+		{"kernel-proxy-mode", mode("ipvs", "ip_vs"), "no module ip_vs"},
+		{"kernel-proxy-mode", mode("", "xt_comment ip_tables"), "no modules of iptables"},
+		{"kernel-modules", mode("nftables", "overlay"), "no module overlay"},
+		{"kernel-network-modules", mode("", "br_netfilter"), "br_netfilter"},
+		{"kernel-network-modules", mode("", "vxlan"), "vxlan"},
+		{"cgroup-version", func(s *Site, m, _ *host.Facts) { s.Kubernetes, m.Cgroup, m.Controllers = "v1.35.0", 1, nil }, "does not start on them"},
+		{"cgroup-v1", func(_ *Site, m, _ *host.Facts) { m.Cgroup, m.Controllers = 1, nil }, "version 1"},
+		{"cgroup-v1", func(s *Site, m, _ *host.Facts) {
+			s.Kubernetes, s.CgroupV1Allowed, m.Cgroup, m.Controllers = "v1.35.0", true, 1, nil
+		}, "version 1"},
+		{"cgroup-controllers", func(_ *Site, m, _ *host.Facts) { m.Controllers = []string{"cpu", "cpuset", "pids"} }, "lack memory"},
+		{"cgroup-controllers", func(_ *Site, m, _ *host.Facts) { m.Cgroup = 1 }, "cpuacct, devices, freezer"},
+		{"forwarding-at-boot", func(_ *Site, m, _ *host.Facts) {
+			m.NoForwarding = []string{"/etc/sysctl.d/99-sysctl.conf:net.ipv4.ip_forward = 0"}
+		}, "/etc/sysctl.d/99-sysctl.conf has net.ipv4.ip_forward = 0"},
+		{"forwarding-at-boot", func(_ *Site, m, _ *host.Facts) { m.NoForwarding = []string{"/etc/sysctl.conf:net.ipv4.ip_forward=0"} }, "/etc/sysctl.conf"},
+		{"ipv6-forwarding", func(s *Site, m, _ *host.Facts) { six(s); m.Sysctls["net.ipv6.conf.default.forwarding"] = "0" }, "forwarding is 0"},
+		{"ipv6-enabled", func(s *Site, m, _ *host.Facts) { six(s); m.Sysctls["net.ipv6.conf.all.disable_ipv6"] = "1" }, "IPv6 is off"},
+		{"rp-filter", func(_ *Site, m, _ *host.Facts) {
+			m.Networks = append(m.Networks, host.Network{Prefix: netip.MustParsePrefix("10.1.0.1/24"), Interface: "eth1"})
+		}, "set it to 2"},
+	}
+}
+
+func foreignFaults() []fault {
+	unit := func(name, state string) func(*Site, *host.Facts, *host.Facts) {
+		return func(_ *Site, m, _ *host.Facts) { m.Units[name] = state }
+	}
+	listens := func(port uint16, process string) func(*Site, *host.Facts, *host.Facts) {
+		return func(_ *Site, m, _ *host.Facts) { m.Listening = []host.Listener{{Port: port, Process: process}} }
+	}
+	return []fault{
+		{"foreign-directory", func(s *Site, _, _ *host.Facts) { s.Hosts[0].Foreign = s.ClusterDir }, "/var/lib/sealer/data/default is not empty"},
+		{"other-cluster", func(_ *Site, m, _ *host.Facts) {
+			m.ClusterDir, m.Cluster = "/var/lib/sealer/data/prod", []string{"/etc/kubernetes/kubelet.conf"}
+		}, "in /var/lib/sealer/data/prod, but"},
+		{"foreign-kubernetes", func(_ *Site, m, _ *host.Facts) {
+			m.Cluster, m.Kubelet.Server = []string{"/etc/kubernetes/kubelet.conf"}, "https://10.9.9.9:6443"
+		}, "/etc/kubernetes/kubelet.conf (its API is at https://10.9.9.9:6443)"},
+		{"foreign-kubernetes", func(_ *Site, m, _ *host.Facts) { m.Processes = []string{"kubelet"} }, "a kubelet runs on it"},
+		{"foreign-distribution", unit("k3s", "active"), "k3s runs"},
+		{"foreign-distribution", unit("rke2-agent", "activating"), "rke2-agent runs"},
+		{"foreign-etcd", func(_ *Site, m, _ *host.Facts) { m.Data = []string{host.EtcdDir} }, "etcd data in /var/lib/etcd"},
+		{"foreign-etcd", func(_ *Site, m, _ *host.Facts) { m.Processes = []string{"etcd"} }, "an etcd runs on it"},
+		{"foreign-containerd", func(_ *Site, m, _ *host.Facts) { m.Data = []string{host.ContainerdDir} }, "containerd data in /var/lib/containerd"},
+		{"foreign-runtime", unit("docker", "active"), "docker.service runs"},
+		{"foreign-runtime", unit("containerd", "inactive"), "containerd.service is installed"},
+		{"foreign-cni", func(_ *Site, m, _ *host.Facts) { m.CNI = []string{"/etc/cni/net.d/87-podman.conflist"} }, "87-podman.conflist"},
+		{"container-sockets", func(_ *Site, m, _ *host.Facts) {
+			m.Sockets = []string{"/run/containerd/containerd.sock", "/run/cri-dockerd.sock"}
+		}, "runtimes, /run/cri-dockerd.sock"},
+		{"ports-in-use", listens(6443, "nginx"), "port 6443 is in use by nginx"},
+		{"ports-in-use", listens(5000, ""), "port 5000 is in use;"},
+		{"ports-in-use", listens(10257, ""), "10257"},
+		{"proxy-ports-in-use", listens(10256, ""), "10256"},
+	}
+}
+
+func softwareFaults() []fault {
+	without := func(name, kubernetes string) func(*Site, *host.Facts, *host.Facts) {
+		return func(s *Site, m, n *host.Facts) {
+			s.Kubernetes = kubernetes
+			n.Commands = append(n.Commands, "conntrack")
+			m.Commands = slices.DeleteFunc(slices.Clone(n.Commands), func(other string) bool { return other == name })
+		}
+	}
+	return []fault{
+		{"commands", without("flock", "v1.34.4"), "the command flock is missing"},
+		{"commands", without("conntrack", "v1.31.9"), "the command conntrack is missing"},
+		{"commands", without("iptables", "v1.32.0"), "the command iptables is missing"},
+		{"commands", without("losetup", "v1.34.0"), "the command losetup is missing"},
+		{"iptables-command", without("iptables", "v1.33.0"), "hostPort"},
+		{"login-path", func(_ *Site, m, _ *host.Facts) { m.Path = "/sbin:/bin:/usr/sbin:/usr/bin" }, "no /usr/local/bin"},
+		{"proxy-variables", func(_ *Site, m, _ *host.Facts) { m.Proxies = []string{"HTTPS_PROXY"} }, "HTTPS_PROXY is set"},
+		{"cloud-init-hosts", func(_ *Site, m, _ *host.Facts) { m.CloudHosts = []string{"/etc/cloud/cloud.cfg"} }, "(/etc/cloud/cloud.cfg)"},
+		{"network-manager", func(_ *Site, m, _ *host.Facts) { m.Units["NetworkManager"] = "active" }, "unmanaged-devices"},
+		{"selinux", func(_ *Site, m, _ *host.Facts) { m.SELinux = "1" }, "enforcing"},
+		{"firewalld", func(_ *Site, m, _ *host.Facts) { m.Units["firewalld"] = "active" }, "firewalld runs"},
+		{"ufw", func(_ *Site, m, _ *host.Facts) { m.Firewalls = []string{"ufw"} }, "ufw disable"},
+		{"firewall-input", func(_ *Site, m, _ *host.Facts) { m.Firewalls = []string{"input-drop"} }, "drops what no rule accepts"},
+		{"firewall-forward", func(_ *Site, m, _ *host.Facts) { m.Firewalls = []string{"forward-drop"} }, "is forwarded"},
+	}
+}
+
+func networkFaults() []fault {
+	route := func(destination, name string) func(*Site, *host.Facts, *host.Facts) {
+		return func(_ *Site, m, _ *host.Facts) {
+			m.Routes = append(m.Routes, host.Route{Destination: netip.MustParsePrefix(destination), Interface: name})
+		}
+	}
+	servers := func(servers ...string) func(*Site, *host.Facts, *host.Facts) {
+		return func(_ *Site, m, _ *host.Facts) { m.Nameservers = servers }
+	}
+	return []fault{
+		{"default-route", func(_ *Site, m, _ *host.Facts) { m.Routes = nil }, "no default route"},
+		{"default-route", func(_ *Site, m, _ *host.Facts) { m.Routes[0].Interface = "blackhole" }, "no default route"},
+		{"resolv-conf", func(_ *Site, m, _ *host.Facts) { m.ResolvConf, m.Nameservers = "", nil }, "the kubelet starts no pod"},
+		{"nameserver", servers(), "/etc/resolv.conf has no nameserver"},
+		{"nameserver", servers("127.0.0.53", "10.0.0.53"), "on loopback"},
+		{"nameserver", servers("::1"), "on loopback"},
+		{"nameserver-in-cluster-network", servers("10.100.0.2"), "its nameserver 10.100.0.2 is in 10.96.0.0/12"},
+		{"host-in-cluster-network", func(s *Site, _, _ *host.Facts) { s.PodNetworks = prefixes("10.0.0.0/16") }, "its address is in 10.0.0.0/16"},
+		{"network-overlap", route("10.100.0.0/16", "eth1"), "its route to 10.100.0.0/16 (eth1) overlaps with 10.96.0.0/12"},
+		{"network-overlap", route("10.244.1.0/24", "cni0"), "10.244.1.0/24 (cni0)"},
+		{"address-family", func(s *Site, _, _ *host.Facts) { s.PodNetworks = append(s.PodNetworks, prefixes("fd00::/56")...) }, "it has no IPv6 address"},
+		{"interface-choice", func(_ *Site, m, _ *host.Facts) { m.Routes[0].Interface = "eth1" }, "its address is on eth0 and its default route on eth1"},
+		{"hosts-file-address", func(_ *Site, m, _ *host.Facts) { m.HostsFile = []netip.Addr{netip.MustParseAddr("10.9.9.9")} }, "/etc/hosts has 10.9.9.9 for its name"},
+	}
+}
+
+func pathFaults() []fault {
+	path := func(from int, to string, state host.PathState) func(*Site, *host.Facts, *host.Facts) {
+		return func(s *Site, _, _ *host.Facts) {
+			s.Hosts[from].Paths = append(s.Hosts[from].Paths, host.Path{To: netip.MustParseAddrPort(to), State: state})
+		}
+	}
+	return []fault{
+		{"path-between-hosts", path(1, "10.0.0.1:6443", host.Timeout), "10.0.0.1: TCP 6443 of it cannot be reached from 10.0.0.2 (no answer)"},
+		{"path-between-hosts", path(1, "10.0.0.1:5000", host.Unreachable), "(rejected, or no route)"},
+		{"path-to-kubelet", path(0, "10.0.0.2:10250", host.Timeout), "10.0.0.2: TCP 10250 of it cannot be reached from 10.0.0.1"},
+		{"path-untested", path(1, "10.0.0.1:6443", host.Unknown), "10.0.0.2: it has neither"},
+	}
+}
+
+// TestOwnHosts: what a cluster of ours occupies is no problem on its hosts.
+func TestOwnHosts(t *testing.T) {
+	s := goodSite()
+	for i := range s.Hosts {
+		h := &s.Hosts[i]
+		h.Ours, h.Begun, h.Facts.ClusterDir = true, true, s.ClusterDir
+		h.Facts.Cluster, h.Facts.Data, h.Facts.Processes = []string{"/etc/kubernetes/kubelet.conf"}, []string{host.EtcdDir, host.ContainerdDir}, []string{"etcd", "kubelet"}
+		h.Facts.CNI, h.Facts.Sockets = []string{"/etc/cni/net.d/10-flannel.conflist"}, []string{"/run/containerd/containerd.sock"}
+		h.Facts.Units["containerd"], h.Facts.Units["kubelet"] = "active", "active"
+		for _, port := range append(KubernetesPorts(), 5000) {
+			h.Facts.Listening = append(h.Facts.Listening, host.Listener{Port: port})
+		}
+		h.Facts.Routes = append(h.Facts.Routes, host.Route{Destination: netip.MustParsePrefix("10.244.0.0/24"), Interface: "cni0"})
+		for j := range h.Facts.FileSystems {
+			h.Facts.FileSystems[j].FreeBytes = 1 << 20
+		}
+		h.Paths = []host.Path{{To: netip.AddrPortFrom(s.Hosts[0].Host.Address, 6443), State: host.Open}}
+	}
+	if findings := Run(s); len(findings) > 0 {
+		t.Errorf("findings are %+v", findings)
+	}
+	// Nothing of kubeadm is the cluster's before kubeadm began.
+	s.Hosts[1].Begun = false
+	if findings := Run(s); len(findings) != 1 || findings[0].Check != "foreign-etcd" {
+		t.Errorf("where kubeadm did not begin, findings are %+v", findings)
+	}
+}
+
+// TestVersions: an image's Kubernetes decides what is demanded.
+func TestVersions(t *testing.T) {
+	for version, want := range map[string]string{"v1.31.14": "conntrack ip iptables", "v1.32.0": "ip iptables", "v1.33.1": "", "v1.34.4": "losetup cp", "": "", "odd": ""} {
+		s := goodSite()
+		s.Kubernetes = version
+		s.Hosts[0].Facts.Commands = []string{"mount", "flock", "sha256sum", "tar", "modprobe"}
+		var missing []string
+		for _, f := range Run(s) {
+			if f.Check == "commands" && f.Host == "10.0.0.1" {
+				missing = append(missing, strings.Fields(f.What)[2])
+			}
+		}
+		if version == "odd" {
+			want = "losetup cp" // as of the newest
+		}
+		if got := strings.Join(missing, " "); got != want {
+			t.Errorf("%s wants %q, want %q", version, got, want)
+		}
+	}
+}
+
+// TestOrder: findings are by host, in the order of numbers, with errors before warnings.
+func TestOrder(t *testing.T) {
+	s := goodSite()
+	s.Hosts = append(s.Hosts, goodHost(10, host.RoleMaster))
+	for _, i := range []int{0, 1, 2} {
+		s.Hosts[i].Facts.CNI, s.Hosts[i].Facts.SwapBytes = []string{"x"}, 1<<20
+	}
+	var got []string
+	for _, f := range Run(s) {
+		got = append(got, f.Host+" "+string(f.Severity))
+	}
+	want := []string{" warning", "10.0.0.1 error", "10.0.0.1 warning", "10.0.0.2 error", "10.0.0.2 warning", "10.0.0.10 error", "10.0.0.10 warning"}
+	if !slices.Equal(got, want) {
+		t.Errorf("order is %q, want %q", got, want)
+	}
+}
+
+// TestTargets: each host tests a bounded number of ports, and each node is tested by a master.
+func TestTargets(t *testing.T) {
+	s := &Site{RegistryPort: 5000}
+	for i := range 3 {
+		s.Hosts = append(s.Hosts, goodHost(i+1, host.RoleMaster))
+	}
+	for i := range 200 {
+		s.Hosts = append(s.Hosts, goodHost(i+4, host.RoleNode))
+	}
+	asked := map[netip.AddrPort]int{}
+	for i, h := range s.Hosts {
+		targets := Targets(s, i)
+		if limit := 3*5 + 67; len(targets) > limit || !h.master() && len(targets) != 6 {
+			t.Errorf("%s tests %d ports", h.Host, len(targets))
+		}
+		for _, to := range targets {
+			if to.Addr() == h.Host.Address {
+				t.Errorf("%s tests itself", h.Host)
+			}
+			asked[to]++
+		}
+	}
+	for to, want := range map[string]int{"10.0.0.1:6443": 202, "10.0.0.1:2379": 2, "10.0.0.3:5000": 202, "10.0.0.4:10250": 1, "10.0.0.203:10250": 1, "10.0.0.4:6443": 0} {
+		if got := asked[netip.MustParseAddrPort(to)]; got != want {
+			t.Errorf("%s is tested by %d hosts, want %d", to, got, want)
+		}
+	}
+	s.Hosts = s.Hosts[:5]
+	if got := Targets(s, 1); !slices.Contains(got, netip.MustParseAddrPort("10.0.0.4:10250")) || !slices.Contains(got, netip.MustParseAddrPort("10.0.0.5:10250")) {
+		t.Errorf("of a few nodes a master tests %v", got)
+	}
+}
+
+// TestClosedPathsAreGrouped: a firewall on a master is one finding, and not one of each node.
+func TestClosedPathsAreGrouped(t *testing.T) {
+	s := goodSite()
+	for i := range 20 {
+		h := goodHost(i+3, host.RoleNode)
+		h.Paths = []host.Path{{To: netip.MustParseAddrPort("10.0.0.1:6443"), State: host.Timeout}, {To: netip.MustParseAddrPort("10.0.0.1:5000"), State: host.Timeout}}
+		s.Hosts = append(s.Hosts, h)
+	}
+	findings := Run(s)
+	want := "TCP 6443, 5000 of it cannot be reached from 10.0.0.3, 10.0.0.4, 10.0.0.5, 10.0.0.6, 10.0.0.7 and 15 more (no answer)"
+	if len(findings) != 1 || findings[0].What != want {
+		t.Errorf("findings are %+v, want %q", findings, want)
+	}
+}
+
+// TestPages: each check has a page and a line in the index, and each page a check.
+func TestPages(t *testing.T) {
+	const dir = "../../docs/checks/"
+	index, err := os.ReadFile(dir + "README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"README.md"}
+	id := regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+	for _, c := range All() {
+		want = append(want, c.Page())
+		text, err := os.ReadFile(dir + c.Page())
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if !id.MatchString(c.ID) || (c.host == nil) == (c.site == nil) {
+			t.Errorf("%s: its ID is not in kebab-case, or it has not one function", c.ID)
+		}
+		for _, part := range []string{"# " + c.ID + "\n", "**" + string(c.Severity) + "**", c.Title + ".", "## Why", "## How to fix"} {
+			if !strings.Contains(string(text), part) {
+				t.Errorf("%s has no %q", c.Page(), part)
+			}
+		}
+		if line := fmt.Sprintf("| [%s](%s) | %s | %s |", c.ID, c.Page(), c.Severity, c.Title); !strings.Contains(string(index), line) {
+			t.Errorf("the index has no line %q", line)
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pages []string
+	for _, e := range entries {
+		pages = append(pages, e.Name())
+	}
+	slices.Sort(want)
+	if !slices.Equal(pages, want) {
+		t.Errorf("pages are %q, want %q", pages, want)
+	}
+	if len(want) < 41 {
+		t.Errorf("%d checks", len(want)-1)
+	}
+}

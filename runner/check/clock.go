@@ -1,0 +1,75 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	// maxSkew is by how much certificates of kubeadm are dated back.
+	maxSkew = 5 * time.Minute
+	// bearableSkew is what may be an effect of the measurement.
+	bearableSkew = 10 * time.Second
+)
+
+func clocks() []Check {
+	return []Check{
+		{ID: "clock-between-hosts", Severity: Error, Title: "The clocks of the hosts differ by less than five minutes", site: clockBetween(maxSkew, 1<<62)},
+		{ID: "clock-drift", Severity: Warning, Title: "The clocks of the hosts differ by less than ten seconds", site: clockBetween(bearableSkew, maxSkew)},
+		{ID: "clock-delivery-machine", Severity: Warning, Title: "The clocks of the hosts agree with that of the delivery machine", site: ownClock},
+		{ID: "time-synchronized", Severity: Warning, Title: "The host synchronizes its clock", host: synchronized},
+	}
+}
+
+// middle is the host with the clock in the middle.
+func middle(s *Site) *Host {
+	hosts := s.reached()
+	slices.SortStableFunc(hosts, func(a, b *Host) int { return cmp.Compare(a.Facts.ClockSkew, b.Facts.ClockSkew) })
+	if len(hosts) == 0 {
+		return nil
+	}
+	return hosts[(len(hosts)-1)/2]
+}
+
+// clockBetween compares each clock with the one in the middle: that of the delivery machine may be the wrong one.
+func clockBetween(above, upTo time.Duration) func(s *Site, report func(h *Host, what, fix string)) {
+	return func(s *Site, report func(h *Host, what, fix string)) {
+		reference := middle(s)
+		for _, h := range s.reached() {
+			if by := h.Facts.ClockSkew - reference.Facts.ClockSkew; by.Abs() > above && by.Abs() <= upTo {
+				report(h, fmt.Sprintf("its clock is %s that of %s: certificates of one are not valid on the other, and etcd elects leaders again and again",
+					difference(by), reference.Host), "set the clocks right (chrony, systemd-timesyncd)")
+			}
+		}
+	}
+}
+
+func ownClock(s *Site, report func(h *Host, what, fix string)) {
+	if m := middle(s); m != nil && m.Facts.ClockSkew.Abs() > maxSkew {
+		report(nil, fmt.Sprintf("the clock of %s is %s this machine's: a kubeconfig may not be valid here yet, or no longer", m.Host, difference(m.Facts.ClockSkew)),
+			"find out which is right, and correct the other")
+	}
+}
+
+func difference(by time.Duration) string {
+	direction := "ahead of"
+	if by < 0 {
+		direction = "behind"
+	}
+	return fmt.Sprint(by.Abs().Round(time.Second), " ", direction)
+}
+
+func synchronized(h Host, _ *Site, report func(what, fix string)) {
+	for _, unit := range []string{"chronyd", "chrony", "systemd-timesyncd", "ntpd", "ntp", "ntpsec"} {
+		if h.Facts.Units[unit] == "active" && h.Facts.TimeSync != "no" {
+			return
+		}
+	}
+	if h.Facts.TimeSync == "yes" {
+		return
+	}
+	report("its clock is not synchronized, and drifts until certificates and etcd fail",
+		"point chrony or systemd-timesyncd at a time server of the site; a host of the site can be one")
+}

@@ -1,0 +1,161 @@
+package check
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/kubefile/kubefile/runner/host"
+)
+
+func networks() []Check {
+	return []Check{
+		{ID: "default-route", Severity: Warning, Title: "The host has a default route", host: defaultRoute},
+		{ID: "resolv-conf", Severity: Warning, Title: "The host has a resolv.conf", host: resolvConf},
+		{ID: "nameserver", Severity: Warning, Title: "The host has a nameserver that pods can ask", host: nameserver},
+		{ID: "host-in-cluster-network", Severity: Error, Title: "No host has its address in the networks of pods or services", host: hostInNetwork},
+		{ID: "network-overlap", Severity: Warning, Title: "No route of a host overlaps with the networks of pods or services", host: overlap},
+		{ID: "nameserver-in-cluster-network", Severity: Warning, Title: "No nameserver is in the networks of pods or services", host: nameserverInNetwork},
+		{ID: "address-family", Severity: Warning, Title: "Every host has an address of each family of the cluster", host: family},
+		{ID: "interface-choice", Severity: Warning, Title: "The default route is on the interface with the host's address", host: interfaceChoice},
+		{ID: "hosts-file-address", Severity: Warning, Title: "/etc/hosts has no other address for the host's name", host: hostsFile},
+	}
+}
+
+// defaultRoute wants a route with an interface: a black hole does not make service addresses reachable.
+func defaultRoute(h Host, _ *Site, report func(what, fix string)) {
+	four := h.Host.Address.Is4()
+	if h.Facts.KnowsRoutes && len(defaults(h, four)) == 0 {
+		report("it has no default route: service addresses are not reached from the host, and flannel does not start",
+			"add one: ip route add default via GATEWAY; without a gateway: ip route add default dev INTERFACE; and make it permanent")
+	}
+}
+
+// defaults are the interfaces of default routes.
+func defaults(h Host, four bool) (interfaces []string) {
+	for _, r := range h.Facts.Routes {
+		blocked := slices.Contains([]string{"blackhole", "unreachable", "prohibit", "lo"}, r.Interface)
+		if r.Destination.Bits() == 0 && r.Destination.Addr().Is4() == four && !blocked {
+			interfaces = append(interfaces, r.Interface)
+		}
+	}
+	return interfaces
+}
+
+func resolvConf(h Host, _ *Site, report func(what, fix string)) {
+	if h.Facts.ResolvConf == "" {
+		report("it has no /etc/resolv.conf: the kubelet starts no pod", "write one with a nameserver, even if that never answers")
+	}
+}
+
+func nameserver(h Host, _ *Site, report func(what, fix string)) {
+	const fix = "add one that is not on loopback, even if it never answers"
+	loopback := 0
+	for _, text := range h.Facts.Nameservers {
+		if address, err := netip.ParseAddr(text); err == nil && address.IsLoopback() {
+			loopback++
+		}
+	}
+	switch {
+	case h.Facts.ResolvConf == "":
+	case len(h.Facts.Nameservers) == 0:
+		report(h.Facts.ResolvConf+" has no nameserver: CoreDNS does not start", fix)
+	case loopback > 0:
+		report(h.Facts.ResolvConf+" has a nameserver on loopback: CoreDNS asks itself, and ends", fix)
+	}
+}
+
+func (s *Site) clusterNetworks() []netip.Prefix {
+	return slices.Concat(s.PodNetworks, s.ServiceNetworks)
+}
+
+func hostInNetwork(h Host, s *Site, report func(what, fix string)) {
+	for _, n := range s.clusterNetworks() {
+		if n.Contains(h.Host.Address) {
+			report(fmt.Sprintf("its address is in %s, a network of the cluster", n), "choose another podSubnet or serviceSubnet (ClusterConfiguration.networking)")
+		}
+	}
+}
+
+// isOwn reports whether an interface is one that network plugins and kube-proxy make.
+func isOwn(name string) bool {
+	ownInterfaces := []string{"lo", "cni", "flannel", "cali", "veth", "kube-ipvs", "cilium", "lxc", "tunl", "vxlan.calico", "nodelocaldns"}
+	return slices.ContainsFunc(ownInterfaces, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
+func overlap(h Host, s *Site, report func(what, fix string)) {
+	var seen []string
+	for _, r := range h.Facts.Routes {
+		for _, n := range s.clusterNetworks() {
+			text := fmt.Sprintf("its route to %s (%s) overlaps with %s, a network of the cluster: what is behind it is no longer reached, or pods and services are not",
+				r.Destination, r.Interface, n)
+			if r.Destination.Bits() > 0 && n.Overlaps(r.Destination) && !(h.Ours && isOwn(r.Interface)) && !slices.Contains(seen, text) && len(seen) < listed {
+				seen = append(seen, text)
+				report(text, "choose another podSubnet or serviceSubnet (ClusterConfiguration.networking), or remove the route")
+			}
+		}
+	}
+}
+
+func nameserverInNetwork(h Host, s *Site, report func(what, fix string)) {
+	for _, text := range h.Facts.Nameservers {
+		address, err := netip.ParseAddr(text)
+		for _, n := range s.clusterNetworks() {
+			if err == nil && n.Contains(address) {
+				report(fmt.Sprintf("its nameserver %s is in %s, a network of the cluster, and is no longer reached", address, n),
+					"choose another podSubnet or serviceSubnet (ClusterConfiguration.networking)")
+			}
+		}
+	}
+}
+
+func family(h Host, s *Site, report func(what, fix string)) {
+	for _, four := range []bool{true, false} {
+		wanted := slices.ContainsFunc(s.clusterNetworks(), func(n netip.Prefix) bool { return n.Addr().Is4() == four })
+		if wanted && len(h.Facts.Networks) > 0 && len(nics(h, four)) == 0 {
+			report(fmt.Sprintf("it has no %s address, and the cluster has networks of that family: pods on it get none, and the network plugin may not start", familyName(four)),
+				"give it one, or remove those networks from podSubnet and serviceSubnet")
+		}
+	}
+}
+
+func familyName(four bool) string {
+	if four {
+		return "IPv4"
+	}
+	return "IPv6"
+}
+
+// nics are the interfaces with an address of a family that other hosts may reach.
+func nics(h Host, four bool) (names []string) {
+	for _, n := range h.Facts.Networks {
+		address := n.Prefix.Addr()
+		if address.Is4() == four && address.IsGlobalUnicast() && !isOwn(n.Interface) && !strings.HasPrefix(n.Interface, "docker") && !slices.Contains(names, n.Interface) {
+			names = append(names, n.Interface)
+		}
+	}
+	return names
+}
+
+// interfaceChoice: flannel and other plugins take the interface of the default route for what pods send to other hosts.
+func interfaceChoice(h Host, _ *Site, report func(what, fix string)) {
+	address := h.Host.Address
+	i := slices.IndexFunc(h.Facts.Networks, func(n host.Network) bool { return n.Prefix.Addr() == address })
+	routes := defaults(h, address.Is4())
+	if i < 0 || len(routes) == 0 || slices.Contains(routes, h.Facts.Networks[i].Interface) {
+		return
+	}
+	report(fmt.Sprintf("its address is on %s and its default route on %s: flannel and other network plugins send packets of pods by the latter, and other hosts may not be there",
+		h.Facts.Networks[i].Interface, list(routes)), "give the addresses of the network with the default route, or configure the network plugin's interface (flannel: --iface)")
+}
+
+func hostsFile(h Host, _ *Site, report func(what, fix string)) {
+	for _, address := range h.Facts.HostsFile {
+		if address != h.Host.Address && !address.IsLoopback() && address.Is4() == h.Host.Address.Is4() {
+			report(fmt.Sprintf("/etc/hosts has %s for its name: a kubelet without a node-ip registers with that address", address),
+				"write "+h.Host.Address.String()+" there")
+			return
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package check
+
+import (
+	"slices"
+	"strings"
+)
+
+func software() []Check {
+	return []Check{
+		{ID: "commands", Severity: Error, Title: "The programs that the image needs of the host are installed", host: commands},
+		{ID: "iptables-command", Severity: Warning, Title: "The command iptables is installed", host: iptables},
+		{ID: "login-path", Severity: Warning, Title: "PATH of root has /usr/local/bin", host: loginPath},
+		{ID: "proxy-variables", Severity: Warning, Title: "No proxy is set for HTTP", host: proxies},
+		{ID: "cloud-init-hosts", Severity: Warning, Title: "cloud-init leaves /etc/hosts alone", host: cloudInit},
+		{ID: "network-manager", Severity: Warning, Title: "NetworkManager leaves the interfaces of pods alone", host: networkManager},
+		{ID: "selinux", Severity: Warning, Title: "SELinux is not enforcing", host: selinux},
+	}
+}
+
+// commands are what phases, kubeadm and the kubelet call. What kubeadm demands depends on its version: not conntrack since 1.32, not ip and
+// iptables since 1.33, and losetup in 1.34.
+func commands(h Host, s *Site, report func(what, fix string)) {
+	wanted := []string{"mount", "flock", "sha256sum", "tar", "modprobe"}
+	if !s.since(32) {
+		wanted = append(wanted, "conntrack")
+	}
+	if !s.since(33) {
+		wanted = append(wanted, "ip", "iptables")
+	}
+	if s.since(34) && s.Kubernetes != "" {
+		wanted = append(wanted, "losetup", "cp")
+	}
+	for _, name := range wanted {
+		if !slices.Contains(h.Facts.Commands, name) {
+			report("the command "+name+" is missing", "install the package that has it")
+		}
+	}
+}
+
+func iptables(h Host, s *Site, report func(what, fix string)) {
+	if s.since(33) && !slices.Contains(h.Facts.Commands, "iptables") {
+		report("the command iptables is missing: pods with a hostPort are not reached, and the pre-check.sh of an image may refuse the host", "install the package iptables")
+	}
+}
+
+func loginPath(h Host, _ *Site, report func(what, fix string)) {
+	const dir = "/usr/local/bin"
+	if h.Facts.Path != "" && !slices.Contains(strings.Split(h.Facts.Path, ":"), dir) {
+		report("PATH of this login has no "+dir+": sealer-run adds it to what it runs, but kubectl is not found when you log in",
+			"add it to secure_path in /etc/sudoers, or to PATH of the login")
+	}
+}
+
+func proxies(h Host, _ *Site, report func(what, fix string)) {
+	if len(h.Facts.Proxies) > 0 {
+		report(list(h.Facts.Proxies)+" is set: programs on the host ask the proxy for the API and for services of the cluster",
+			"unset it, or put the addresses of all hosts and the networks of pods and services into no_proxy")
+	}
+}
+
+func cloudInit(h Host, _ *Site, report func(what, fix string)) {
+	if len(h.Facts.CloudHosts) > 0 {
+		report("cloud-init writes /etc/hosts anew at every boot ("+list(h.Facts.CloudHosts)+"): the name of the API is gone after the next one, and so is the node",
+			"set manage_etc_hosts: false there")
+	}
+}
+
+func networkManager(h Host, _ *Site, report func(what, fix string)) {
+	if running(h, "NetworkManager") && !h.Facts.NMUnmanaged {
+		report("NetworkManager manages the interfaces of pods, too, and may take routes of the network plugin away",
+			"list them as unmanaged-devices (interface-name:cni*;interface-name:flannel*;interface-name:cali*) in /etc/NetworkManager/conf.d, and reload it")
+	}
+}
+
+func selinux(h Host, _ *Site, report func(what, fix string)) {
+	if h.Facts.SELinux == "1" {
+		report("SELinux is enforcing: without the policy container-selinux pods may be denied their volumes",
+			"install container-selinux from the system's media, or set SELINUX=permissive in /etc/selinux/config")
+	}
+}

@@ -1,0 +1,47 @@
+package host
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Report is what came of reaching one host.
+type Report struct {
+	Host  Host
+	Conn  Conn   // nil when Err is set
+	Facts *Facts // nil when Err is set
+	Err   error
+}
+
+// maxDials is how many hosts are reached at once.
+const maxDials = 32
+
+// Connect reaches all hosts in parallel and asks each what it is like. The
+// reports are in the order of hosts; the caller closes their connections.
+func Connect(ctx context.Context, d *Dialer, hosts []Host, dataRoot string) []Report {
+	reports := make([]Report, len(hosts))
+	var group errgroup.Group
+	group.SetLimit(maxDials)
+	for i, h := range hosts {
+		group.Go(func() error {
+			reports[i] = reach(ctx, d, h, dataRoot)
+			return nil
+		})
+	}
+	group.Wait()
+	return reports
+}
+
+func reach(ctx context.Context, d *Dialer, h Host, dataRoot string) Report {
+	conn, err := d.Dial(ctx, h)
+	if err != nil {
+		return Report{Host: h, Err: err}
+	}
+	facts, err := Gather(ctx, conn, dataRoot)
+	if err != nil {
+		conn.Close()
+		return Report{Host: h, Err: err}
+	}
+	return Report{Host: h, Conn: conn, Facts: facts}
+}
