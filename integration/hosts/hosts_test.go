@@ -45,6 +45,7 @@ func TestHosts(t *testing.T) {
 	})
 	t.Run("systems", func(t *testing.T) { systems(t, lab) })
 	t.Run("properties", func(t *testing.T) { properties(t, lab) })
+	t.Run("checks", func(t *testing.T) { checks(t, lab, expected()) })
 	t.Run("firewall", func(t *testing.T) { firewall(t, lab) })
 	t.Run("two families", func(t *testing.T) { families(t, lab) })
 	t.Run("slow link", func(t *testing.T) {

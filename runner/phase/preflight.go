@@ -26,17 +26,46 @@ func (p *preflight) Run(ctx context.Context) error {
 	}
 	var failed []error
 	for _, f := range findings {
-		switch f.Severity {
-		case check.Error:
+		if f.Severity == check.Error {
 			failed = append(failed, errors.New(f.Text()))
-		default:
-			p.Report.printf("  warning: %s\n", f.Text())
 		}
+	}
+	for _, warning := range warnings(findings) {
+		p.Report.printf("  %s\n", warning)
 	}
 	if err := errors.Join(failed...); err != nil {
 		return fmt.Errorf("nothing has been changed yet:\n%w\nthe names in parentheses are checks, each with a page below %s", err, check.Pages)
 	}
 	return nil
+}
+
+// warnings are lines for a person. What is the same on many hosts is one line.
+func warnings(findings []check.Finding) (lines []string) {
+	hosts := map[string][]string{}
+	var texts []string
+	for _, f := range findings {
+		if f.Severity != check.Warning {
+			continue
+		}
+		host := f.Host
+		f.Host = ""
+		if len(hosts[f.Text()]) == 0 {
+			texts = append(texts, f.Text())
+		}
+		hosts[f.Text()] = append(hosts[f.Text()], host)
+	}
+	for _, text := range texts {
+		names := hosts[text][:min(len(hosts[text]), noticeHosts)]
+		on := strings.Join(names, ", ")
+		if more := len(hosts[text]) - len(names); more > 0 {
+			on += fmt.Sprintf(" and %d more", more)
+		}
+		if on != "" {
+			on += ": "
+		}
+		lines = append(lines, on+"warning: "+text)
+	}
+	return lines
 }
 
 // CheckHosts reaches all hosts at once and returns what is wrong with any of them, and with all of them together. It changes nothing.
