@@ -20,7 +20,7 @@ func goodHost(n int, role host.Role) Host {
 	name := fmt.Sprintf("h%d", n)
 	f := &host.Facts{
 		Hostname: name, MachineID: name, BootID: name, Architecture: "amd64", Kernel: "6.1.0-13-amd64", Init: "systemd", Cgroup: 2, CPUs: 4, MemoryBytes: 8 << 30,
-		Path: "/usr/local/bin:/usr/bin:/bin", Addresses: []netip.Addr{address}, Networks: []host.Network{{Prefix: netip.PrefixFrom(address, 24), Interface: "eth0"}},
+		Path: "/usr/local/bin:/usr/bin:/bin", Addresses: []netip.Addr{address}, Networks: []host.NetworkAddress{{Prefix: netip.PrefixFrom(address, 24), Interface: "eth0"}},
 		Routes:      []host.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), Interface: "eth0"}, {Destination: netip.MustParsePrefix("10.0.0.0/24"), Interface: "eth0"}},
 		KnowsRoutes: true, Units: map[string]string{"chronyd": "active"}, TimeSync: "yes", Controllers: []string{"cpuset", "cpu", "io", "memory", "pids"},
 		Commands:   []string{"cp", "flock", "ip", "iptables", "losetup", "modprobe", "mount", "sha256sum", "tar"},
@@ -215,7 +215,7 @@ func kernelFaults() []fault {
 		{"ipv6-forwarding", func(s *Site, m, _ *host.Facts) { six(s); m.Sysctls["net.ipv6.conf.default.forwarding"] = "0" }, "forwarding is 0"},
 		{"ipv6-enabled", func(s *Site, m, _ *host.Facts) { six(s); m.Sysctls["net.ipv6.conf.all.disable_ipv6"] = "1" }, "IPv6 is off"},
 		{"rp-filter", func(_ *Site, m, _ *host.Facts) {
-			m.Networks = append(m.Networks, host.Network{Prefix: netip.MustParsePrefix("10.1.0.1/24"), Interface: "eth1"})
+			m.Networks = append(m.Networks, host.NetworkAddress{Prefix: netip.MustParsePrefix("10.1.0.1/24"), Interface: "eth1"})
 		}, "set it to 2"},
 	}
 }

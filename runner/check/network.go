@@ -27,7 +27,7 @@ func networks() []Check {
 func defaultRoute(h Host, _ *Site, report func(what, fix string)) {
 	four := h.Host.Address.Is4()
 	if h.Facts.KnowsRoutes && len(defaults(h, four)) == 0 {
-		report("it has no default route: service addresses are not reached from the host, and flannel does not start",
+		report("it has no default route: network plugins that look for one do not start, and services are reached only by a route to their network",
 			"add one: ip route add default via GATEWAY; without a gateway: ip route add default dev INTERFACE; and make it permanent")
 	}
 }
@@ -45,7 +45,7 @@ func defaults(h Host, four bool) (interfaces []string) {
 
 func resolvConf(h Host, _ *Site, report func(what, fix string)) {
 	if h.Facts.ResolvConf == "" {
-		report("it has no /etc/resolv.conf: the kubelet starts no pod", "write one with a nameserver, even if that never answers")
+		report("it has no /etc/resolv.conf: the kubelet starts no pod unless it is given another file", "write one with a nameserver, even if that never answers")
 	}
 }
 
@@ -60,9 +60,9 @@ func nameserver(h Host, _ *Site, report func(what, fix string)) {
 	switch {
 	case h.Facts.ResolvConf == "":
 	case len(h.Facts.Nameservers) == 0:
-		report(h.Facts.ResolvConf+" has no nameserver: CoreDNS does not start", fix)
+		report(h.Facts.ResolvConf+" has no nameserver: CoreDNS does not start unless the kubelet is given another file", fix)
 	case loopback > 0:
-		report(h.Facts.ResolvConf+" has a nameserver on loopback: CoreDNS asks itself, and ends", fix)
+		report(h.Facts.ResolvConf+" has a nameserver on loopback: CoreDNS asks itself, and ends, unless the kubelet is given another file", fix)
 	}
 }
 
@@ -141,7 +141,7 @@ func nics(h Host, four bool) (names []string) {
 // interfaceChoice: flannel and other plugins take the interface of the default route for what pods send to other hosts.
 func interfaceChoice(h Host, _ *Site, report func(what, fix string)) {
 	address := h.Host.Address
-	i := slices.IndexFunc(h.Facts.Networks, func(n host.Network) bool { return n.Prefix.Addr() == address })
+	i := slices.IndexFunc(h.Facts.Networks, func(n host.NetworkAddress) bool { return n.Prefix.Addr() == address })
 	routes := defaults(h, address.Is4())
 	if i < 0 || len(routes) == 0 || slices.Contains(routes, h.Facts.Networks[i].Interface) {
 		return

@@ -46,7 +46,7 @@ func iptables(h Host, s *Site, report func(what, fix string)) {
 func loginPath(h Host, _ *Site, report func(what, fix string)) {
 	const dir = "/usr/local/bin"
 	if h.Facts.Path != "" && !slices.Contains(strings.Split(h.Facts.Path, ":"), dir) {
-		report("PATH of this login has no "+dir+": sealer-run adds it to what it runs, but kubectl is not found when you log in",
+		report("PATH of this login has no "+dir+": kubelet and kubectl are not found by what you run with it yourself",
 			"add it to secure_path in /etc/sudoers, or to PATH of the login")
 	}
 }

@@ -30,7 +30,7 @@ type Facts struct {
 	ClockSkew    time.Duration // how far it is ahead of ours; within the duration of the question, zero
 	Path         string        // PATH of root's commands in this login
 	Addresses    []netip.Addr
-	Networks     []Network // those of the addresses
+	Networks     []NetworkAddress // those of the addresses
 	Routes       []Route
 	KnowsRoutes  bool
 	Listening    []Listener        // TCP
@@ -96,8 +96,8 @@ func (f *Facts) FileSystem(purpose string) (FileSystem, bool) {
 	return f.FileSystems[i], true
 }
 
-// Network is an address of the host with its network.
-type Network struct {
+// NetworkAddress is an address of the host with its network.
+type NetworkAddress struct {
 	Prefix    netip.Prefix // with the address
 	Interface string
 }

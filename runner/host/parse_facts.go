@@ -169,7 +169,7 @@ func (f *Facts) addAddress(value string) error {
 	address = address.WithZone("").Unmap()
 	f.Addresses = append(f.Addresses, address)
 	if n, err := strconv.Atoi(bits); err == nil && n >= 0 && n <= address.BitLen() {
-		f.Networks = append(f.Networks, Network{Prefix: netip.PrefixFrom(address, n), Interface: name})
+		f.Networks = append(f.Networks, NetworkAddress{Prefix: netip.PrefixFrom(address, n), Interface: name})
 	}
 	return nil
 }

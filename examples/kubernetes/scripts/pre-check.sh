@@ -8,7 +8,8 @@ complain() {
 }
 
 [ "$(id -u)" = 0 ] || complain "not root"
-for name in iptables mount umount ip modprobe sysctl systemctl conntrack; do
+# iptables and conntrack are in the images that use them, since Kubernetes 1.33 and 1.32.
+for name in mount umount ip modprobe sysctl systemctl; do
   command -v "$name" > /dev/null || complain "the command $name is missing: install the package that has it"
 done
 if [ "$(wc -l < /proc/swaps)" -gt 1 ]; then
