@@ -348,6 +348,20 @@ func TestOwnHosts(t *testing.T) {
 	}
 }
 
+// TestHostOfAnotherCluster: what another cluster of ours occupies is one finding.
+func TestHostOfAnotherCluster(t *testing.T) {
+	s := goodSite()
+	f := s.Hosts[1].Facts
+	f.ClusterDir, f.Cluster, f.Data, f.Processes = "/var/lib/sealer/data/prod", []string{"/etc/kubernetes/kubelet.conf"}, []string{host.EtcdDir, host.ContainerdDir}, []string{"etcd", "kubelet"}
+	f.Units["containerd"], f.Units["kubelet"] = "active", "active"
+	for _, port := range append(KubernetesPorts(), 5000) {
+		f.Listening = append(f.Listening, host.Listener{Port: port})
+	}
+	if findings := Run(s); len(findings) != 1 || findings[0].Check != "other-cluster" {
+		t.Errorf("findings are %+v", findings)
+	}
+}
+
 // TestVersions: an image's Kubernetes decides what is demanded.
 func TestVersions(t *testing.T) {
 	for version, want := range map[string]string{"v1.31.14": "conntrack ip iptables", "v1.32.0": "ip iptables", "v1.33.1": "", "v1.34.4": "losetup cp", "": "", "odd": ""} {

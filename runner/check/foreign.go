@@ -31,6 +31,7 @@ func foreignDirectory(h Host, _ *Site, report func(what, fix string)) {
 	}
 }
 
+// elsewhere reports whether the host is of another cluster of ours. What that cluster has there is not named one by one.
 func elsewhere(h Host, s *Site) bool {
 	return s.ClusterDir != "" && h.Facts.ClusterDir != "" && h.Facts.ClusterDir != s.ClusterDir
 }
@@ -73,10 +74,10 @@ func running(h Host, unit string) bool {
 	return slices.Contains([]string{"active", "activating", "reloading"}, h.Facts.Units[unit])
 }
 
-func foreignEtcd(h Host, _ *Site, report func(what, fix string)) {
+func foreignEtcd(h Host, s *Site, report func(what, fix string)) {
 	const fix = "use another host, or stop that etcd and move its data away"
 	switch {
-	case h.Begun:
+	case h.Begun || elsewhere(h, s):
 	case h.Facts.HasData(host.EtcdDir):
 		report("etcd data in "+host.EtcdDir+", which this cluster did not create", fix)
 	case h.Facts.Runs("etcd"):
@@ -84,22 +85,22 @@ func foreignEtcd(h Host, _ *Site, report func(what, fix string)) {
 	}
 }
 
-func foreignContainerd(h Host, _ *Site, report func(what, fix string)) {
-	if !h.Ours && h.Facts.HasData(host.ContainerdDir) {
+func foreignContainerd(h Host, s *Site, report func(what, fix string)) {
+	if !h.Ours && !elsewhere(h, s) && h.Facts.HasData(host.ContainerdDir) {
 		report("containerd data in "+host.ContainerdDir+", which this cluster did not create",
 			"use another host, or remove containerd and that directory if you do not need them")
 	}
 }
 
 // foreignRuntime is what the pre-check.sh of a base image refuses, before anything was sent.
-func foreignRuntime(h Host, _ *Site, report func(what, fix string)) {
+func foreignRuntime(h Host, s *Site, report func(what, fix string)) {
 	for _, unit := range []string{"docker", "crio"} {
 		if running(h, unit) {
 			report(unit+".service runs on it, and its network rules mix with the cluster's", "stop and disable it, or use another host")
 		}
 	}
 	for _, unit := range []string{"containerd", "kubelet"} {
-		if _, installed := h.Facts.Units[unit]; installed && !h.Ours {
+		if _, installed := h.Facts.Units[unit]; installed && !h.Ours && !elsewhere(h, s) {
 			report(unit+".service is installed on it, and the image brings its own", "remove the package that has it, or use another host")
 		}
 	}
@@ -135,15 +136,15 @@ func ports(h Host, s *Site, report func(what, fix string)) {
 	if h.master() {
 		wanted = append(wanted, masterPorts()...)
 	}
-	occupied(h, wanted, "", report)
+	occupied(h, s, wanted, "", report)
 }
 
-func proxyPorts(h Host, _ *Site, report func(what, fix string)) {
-	occupied(h, kubeProxyPorts(), ": kube-proxy starts, but its metrics or health cannot be asked for", report)
+func proxyPorts(h Host, s *Site, report func(what, fix string)) {
+	occupied(h, s, kubeProxyPorts(), ": kube-proxy starts, but its metrics or health cannot be asked for", report)
 }
 
-func occupied(h Host, ports []uint16, consequence string, report func(what, fix string)) {
-	if h.Ours {
+func occupied(h Host, s *Site, ports []uint16, consequence string, report func(what, fix string)) {
+	if h.Ours || elsewhere(h, s) {
 		return
 	}
 	for _, port := range ports {
