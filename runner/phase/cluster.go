@@ -117,6 +117,8 @@ type member struct {
 	survey *agent.Survey
 	// joined says that kubeadm has made it a node of the cluster.
 	joined bool
+	// again says that the host was a node before, and becomes a new one in this run.
+	again bool
 	// marker names the marker that says so; empty when it is lost.
 	marker string
 	// network is how the host reaches others.

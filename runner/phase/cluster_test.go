@@ -37,7 +37,10 @@ func authority(t *testing.T) string {
 func TestJoin(t *testing.T) {
 	p := newPark(t, 3, 2).joined(1)
 	p.Artifact = artifact(t)
-	p.machines[0].files["/etc/kubernetes/pki/ca.crt"] = authority(t)
+	certificate := authority(t)
+	for _, name := range []string{authorityFile, kubeletConfig, adminConfig} {
+		p.machines[0].files[name] = certificate
+	}
 	p.machines[0].files[p.members[0].path(initConfig)] = "kind: ClusterConfiguration\n"
 	joining := make(chan string, 1)
 	for _, f := range p.machines {

@@ -327,22 +327,3 @@ func TestMastersOfTwoClusters(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
-
-// A host that somebody took out of the cluster comes back: reset by hand it joins again, with the plugins of those that join; and a kubelet
-// whose node was removed registers it.
-func TestHostsThatWereTakenOut(t *testing.T) {
-	p := brought(t, 1, 2)
-	p.forget()
-	p.machines[1].remove("kubelet.conf")
-	p.world.gone = map[string]bool{"h3": true}
-	p, err := p.rerun(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := len(p.machines[1].calls(p.members[1].program("kubeadm") + " join")); n != 1 {
-		t.Errorf("10.0.0.2 joined %d times", n)
-	}
-	if n := len(p.machines[2].calls("systemctl restart kubelet")); n != 1 || len(p.machines[2].destroyed()) > 0 {
-		t.Errorf("10.0.0.3 ran %q", p.machines[2].ran)
-	}
-}

@@ -15,6 +15,7 @@ import (
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/plugin"
 )
 
 const joinMarker = "kubeadm-join.done"
@@ -39,41 +40,56 @@ func (p *joinMasters) Run(ctx context.Context) error {
 			continue
 		}
 		if m.joined {
-			if err := errors.Join(p.remark(ctx, m, joinMarker), p.settle(ctx, m)); err != nil {
+			if err := p.remark(ctx, m, joinMarker); err != nil {
 				return err
 			}
 			continue
 		}
+		m.again = p.DryRun && !m.isNew
 		err := p.Do(ctx, m, "kubeadm join as a control plane", func(ctx context.Context) error {
 			join, err := invite()
 			if err != nil {
 				return err
 			}
 			join.ControlPlane = &kubeadm.ControlPlane{CertificateKey: join.ControlPlane.CertificateKey, AdvertiseAddress: m.String()}
-			if err := p.kubeadmJoin(ctx, m, join); err != nil {
-				return err
-			}
-			return p.settle(ctx, m)
+			return p.kubeadmJoin(ctx, m, join)
 		})
 		if err = errors.Join(err, p.recordJoined(ctx)); err != nil {
 			return err
 		}
 	}
-	return nil
+	return p.shareConfiguration(ctx)
 }
 
-// settle gives a master that has joined what the first has: it may be the first one day.
-func (p *joinMasters) settle(ctx context.Context, m *member) error {
-	there, err := m.fetch(ctx, m.path(initConfig))
-	if err != nil || len(there) > 0 || p.DryRun {
+// shareConfiguration gives every master that lacks it the configuration of kubeadm: any of them may be the first one day. What is on the
+// masters decides, and not when they joined: a run may have been killed in between.
+func (p *joinMasters) shareConfiguration(ctx context.Context) error {
+	configs := make([][]byte, len(p.members))
+	err := p.each(ctx, p.masters(), func(ctx context.Context, m *member) (err error) {
+		configs[m.index], err = m.read(ctx, m.path(initConfig))
+		if err == nil && m.isNew && !p.DryRun { // this run wrote it
+			configs[m.index], err = m.fetch(ctx, m.path(initConfig))
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	config, err := p.first().fetch(ctx, p.first().path(initConfig))
-	if err != nil || len(config) == 0 {
-		return err
+	var config []byte
+	for _, m := range p.masters() {
+		if config == nil && len(configs[m.index]) > 0 {
+			config = configs[m.index]
+		}
 	}
-	_, err = m.WriteFile(ctx, m.path(initConfig), secretMode, config)
-	return err
+	return p.each(ctx, p.masters(), func(ctx context.Context, m *member) error {
+		if len(configs[m.index]) > 0 || config == nil && !p.DryRun || p.DryRun && m == p.first() && !m.joined {
+			return nil
+		}
+		return p.Do(ctx, m, "write "+m.path(initConfig), func(ctx context.Context) error {
+			_, err := m.WriteFile(ctx, m.path(initConfig), secretMode, config)
+			return err
+		})
+	})
 }
 
 // uploadCertificates puts the cluster's certificates, encrypted with a key that is returned, where kubeadm join finds them for two
@@ -109,6 +125,7 @@ func (p *joinNodes) Run(ctx context.Context) error {
 		if m.joined {
 			return p.remark(ctx, m, joinMarker)
 		}
+		m.again = p.DryRun && !m.isNew
 		return p.Do(ctx, m, "kubeadm join", func(ctx context.Context) error {
 			join, err := invite()
 			if err != nil {
@@ -134,10 +151,59 @@ func (p *joinNodes) reregister(ctx context.Context) error {
 		if !m.joined || slices.Contains(names, m.name) {
 			return nil
 		}
+		m.again = true
 		return p.Do(ctx, m, "restart the kubelet, whose node "+m.name+" is no longer in the cluster", func(ctx context.Context) error {
-			return m.restartKubelet(ctx)
+			if err := p.noteAgain(ctx, m); err != nil {
+				return err
+			}
+			if err := m.restartKubelet(ctx); err != nil {
+				return err
+			}
+			return p.registered(ctx, m)
 		})
 	})
+}
+
+// registerPatience is how long a kubelet may take to register its node.
+const registerPatience = time.Minute
+
+// registered waits until the node of a host is in the cluster.
+func (c *Cluster) registered(ctx context.Context, m *member) error {
+	limited, cancel := context.WithTimeout(ctx, registerPatience)
+	defer cancel()
+	for {
+		out, err := c.kubectl(limited, "get", "node", m.name, "-o", "name", "--ignore-not-found", "--request-timeout=10s")
+		if err == nil && len(strings.TrimSpace(string(out))) > 0 {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if limited.Err() != nil || pause(limited, 2*time.Second) != nil {
+			return fmt.Errorf("%s: its kubelet runs, and node %s did not come back within %s: journalctl -u kubelet there says why. "+
+				"To have it join again as a new node, run kubeadm reset on it, then the same command again", m, m.name, registerPatience)
+		}
+	}
+}
+
+// joinsAgain is what the marker of a plugin says whose host is about to become a new node: labels, taints and the like are gone with the old
+// one.
+const joinsAgain = "the host joins again"
+
+// noteAgain has the plugins of PostJoin run again on a host that was a node before. It is noted on the host before its node is made: this run may be
+// killed in between.
+func (c *Cluster) noteAgain(ctx context.Context, m *member) error {
+	if m.isNew {
+		return nil
+	}
+	m.again = true
+	step := &plugins{c, plugin.PostJoin}
+	for _, one := range plugin.Order(c.plugins, plugin.PostJoin) {
+		if err := m.mark(ctx, step.marker(one), joinsAgain); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // kubeadmJoin makes one host join.
@@ -164,6 +230,9 @@ func (c *Cluster) kubeadmJoin(ctx context.Context, m *member, join kubeadm.Join)
 		return err
 	}
 	if err := c.claim(ctx, m, agent.BegunKubeadmJoin); err != nil {
+		return err
+	}
+	if err := c.noteAgain(ctx, m); err != nil {
 		return err
 	}
 	// The token is on the standard input: in no argument, in no file.

@@ -51,19 +51,30 @@ func (p *plugins) selected(ctx context.Context, one plugin.Plugin) ([]*member, e
 	}
 	left := make([]bool, len(p.members))
 	err = p.each(ctx, candidates, func(ctx context.Context, m *member) error {
-		due, err := p.due(ctx, one, m)
-		if err != nil || !due {
-			return err
-		}
-		done, err := m.ofImage().marked(ctx, p.marker(one), p.doneFor(one))
-		left[m.index] = !done
+		due, done, err := p.dueAndDone(ctx, one, m)
+		left[m.index] = due && !done
 		return err
 	})
 	return slices.DeleteFunc(candidates, func(m *member) bool { return !left[m.index] }), err
 }
 
-// due reports whether a plugin concerns a host, and the moment of the action is not over for it.
-func (p *plugins) due(ctx context.Context, one plugin.Plugin, m *member) (bool, error) {
+// dueAndDone reports whether a plugin is to run on a host at all, and whether it has.
+func (p *plugins) dueAndDone(ctx context.Context, one plugin.Plugin, m *member) (due, done bool, err error) {
+	image := m.ofImage()
+	marker, err := image.read(ctx, image.path(p.marker(one)))
+	if err != nil {
+		return false, false, err
+	}
+	says := strings.TrimSpace(string(marker))
+	if m.again && p.action == plugin.PostJoin && p.DryRun { // a run has written that
+		says = joinsAgain
+	}
+	due, err = p.due(ctx, one, m, says)
+	return due, says == p.doneFor(one), err
+}
+
+// due reports whether a plugin concerns a host, and the moment of the action is not over for it. says is what the host's marker of it says.
+func (p *plugins) due(ctx context.Context, one plugin.Plugin, m *member, says string) (bool, error) {
 	if p.cleaning() && (m.isNew || m.dirty) {
 		return false, nil // one that was interrupted has cleaned it before, or this one could not
 	}
@@ -78,7 +89,7 @@ func (p *plugins) due(ctx context.Context, one plugin.Plugin, m *member) (bool, 
 		return !m.joined && m != p.first(), nil
 	case plugin.PostJoin:
 		// The first master does not join; but its node is new, and a plugin for nodes says itself which it means.
-		return !p.known(m.host.Address) && (m != p.first() || one.Type != plugin.Shell), nil
+		return (!p.known(m.host.Address) || says == joinsAgain) && (m != p.first() || one.Type != plugin.Shell), nil
 	}
 	return true, nil
 }

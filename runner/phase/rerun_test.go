@@ -77,6 +77,9 @@ type installed struct{ *Cluster }
 func (*installed) Title() string { return "Install the agent" }
 
 func (p *installed) Run(ctx context.Context) error {
+	if p.DryRun {
+		return p.enroll(ctx)
+	}
 	install := func(ctx context.Context, m *member) error {
 		for _, name := range []string{m.path(agent.JournalFile), agent.Path} {
 			if _, err := m.WriteFile(ctx, name, 0o600, []byte("x")); err != nil {

@@ -155,12 +155,8 @@ func (p *adapt) missedPlugins(ctx context.Context) error {
 				if !m.joined || !one.On.Selects(p.pluginHost(m)) || m == p.first() && action != plugin.PreInit {
 					return nil
 				}
-				due, err := moment.due(ctx, one, m)
-				if err != nil || due {
-					return err
-				}
-				done, err := m.ofImage().marked(ctx, moment.marker(one), moment.doneFor(one))
-				missed[m.index] = !done
+				due, done, err := moment.dueAndDone(ctx, one, m)
+				missed[m.index] = err == nil && !due && !done
 				return err
 			})
 			if err != nil {

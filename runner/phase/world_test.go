@@ -161,8 +161,18 @@ func (f *machine) effect(argv []string) {
 	if at := slices.IndexFunc(argv, func(arg string) bool { return strings.HasSuffix(arg, "/"+agent.WorkLock) }); at >= 0 {
 		argv = argv[at+1:]
 	}
+	if f.world != nil && strings.Join(argv, " ") == "systemctl restart kubelet" {
+		f.world.mu.Lock()
+		delete(f.world.gone, f.node()) // the kubelet registers it
+		f.world.mu.Unlock()
+	}
 	if f.world == nil || len(argv) < 2 || !strings.HasSuffix(argv[0], "/bin/kubeadm") || argv[1] == "init" && argv[2] == "phase" {
 		return
+	}
+	if argv[1] == "join" {
+		f.world.mu.Lock()
+		delete(f.world.gone, f.node())
+		f.world.mu.Unlock()
 	}
 	authority := f.world.machines[0].get(authorityFile)
 	f.mu.Lock()
