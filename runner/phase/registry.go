@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"maps"
 	"net"
@@ -223,7 +224,7 @@ func (p *registry) config(m *member) registryproxy.Config {
 	config := registryproxy.Config{
 		Domain:    p.Registry.name(),
 		Listen:    []registryproxy.Listener{{Address: p.Registry.loopback()}},
-		Seeds:     p.seeds(m),
+		Seeds:     m.rotated(p.seeds(m)),
 		Authority: p.trusted(m),
 		PlainHTTP: p.Registry.NoTLS,
 		Records:   m.path("records"),
@@ -251,7 +252,7 @@ func (p *registry) config(m *member) registryproxy.Config {
 // mirrors are what containerd on a host asks, in this order.
 func (p *registry) mirrors(m *member) []registryproxy.Mirror {
 	mirrors := []registryproxy.Mirror{{URL: "http://" + p.Registry.loopback()}}
-	for _, seed := range p.seeds(nil) {
+	for _, seed := range m.rotated(p.seeds(nil)) {
 		mirror := registryproxy.Mirror{URL: "https://" + seed, Authority: p.trusted(m), Credentials: p.Registry.credentials()}
 		if p.Registry.NoTLS {
 			mirror.URL, mirror.Authority = "http://"+seed, ""
@@ -282,6 +283,18 @@ PrivateTmp=true
 [Install]
 WantedBy=multi-user.target
 `
+
+// rotated is the order in which a node asks the masters: each begins with another one, by its address, or the first master would serve all pulls
+// of a large cluster. Order and set of the masters decide alone, so that the files of a host change only with them.
+func (m *member) rotated(seeds []string) []string {
+	if len(seeds) < 2 || m.isMaster() { // which has the images itself
+		return seeds
+	}
+	hash := fnv.New32a()
+	hash.Write([]byte(m.host.Address.String()))
+	at := int(hash.Sum32() % uint32(len(seeds)))
+	return slices.Concat(seeds[at:], seeds[:at])
+}
 
 // seeds are the registries of all masters of the cluster but the given host.
 func (c *Cluster) seeds(except *member) []string {

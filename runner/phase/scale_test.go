@@ -227,3 +227,23 @@ func TestCommandsOfANoOp(t *testing.T) {
 		t.Errorf("a master is asked %d times in a cluster of 3, %d in one of 21; a node %d and %d times", master, moreMaster, node, moreNode)
 	}
 }
+
+// Every master is the first that about as many hosts ask, and no master is left out; the order of a host is always the same.
+func TestHostsAskDifferentMastersFirst(t *testing.T) {
+	p := newPark(t, 3, 90).joined(93)
+	first := map[string]int{}
+	for _, m := range p.nodes() {
+		order := (&registry{p.Cluster}).config(m).Seeds
+		again := (&registry{p.Cluster}).config(m).Seeds
+		first[order[0]]++
+		sorted := slices.Sorted(slices.Values(order))
+		if !slices.Equal(sorted, p.seeds(nil)) || !slices.Equal(order, again) {
+			t.Errorf("%s asks %q", m, order)
+		}
+	}
+	for seed, n := range first {
+		if len(first) != 3 || n < 15 || n > 45 {
+			t.Errorf("%s is the first for %d of 90 hosts", seed, n)
+		}
+	}
+}
