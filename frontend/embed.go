@@ -19,14 +19,8 @@ import (
 	"github.com/kubefile/kubefile/version"
 )
 
-const (
-	// createdBy begins the history entries that stand for no instruction.
-	createdBy = "KUBEFILE "
-	// layoutLayer is the name of the topmost layer, which no derived image inherits. BuildKit knows the layers of an image that it assembled
-	// itself only as a whole: asked for those below the topmost one, and not for all, it takes them as they are in the registry. Of all layers
-	// it would compute anew what is above the rootfs, into one layer, compressed as the derived image is.
-	layoutLayer = "layout of the embedded images"
-)
+// createdBy begins the history entries that stand for no instruction.
+const createdBy = "KUBEFILE "
 
 // lock lists what the result has embedded: the base's images and this build's.
 func (p *platformBuild) lock(known []imagespec.LockedImage, images []embedded) (*imagespec.Lock, error) {
@@ -87,47 +81,7 @@ func (p *platformBuild) layers(ctx context.Context, images []embedded, lock *ima
 		return nil, err
 	}
 	layers = append(layers, llb.Content(llb.File{Path: imagespec.LockPath, Data: lockFile}, "lock file"))
-	own, err := storeLayers(p.images, blobs, files, budget)
-	return append(layers, own...), err
-}
-
-// storeLayers are the image layers: the inherited ones, at most budget new ones, and of these the layout on top. If there can be one only, the
-// layout is in it.
-func storeLayers(inherited []llb.Layer, blobs []llb.Blob, files []llb.File, budget int) ([]llb.Layer, error) {
-	if len(files)+len(inherited) == 0 {
-		return nil, nil
-	}
-	dt, err := json.Marshal(ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion})
-	if err != nil {
-		return nil, err
-	}
-	layout := llb.File{Path: path.Join(imagespec.RegistryDir, ocispec.ImageLayoutFile), Data: dt}
-	if budget == 1 {
-		return slices.Concat(inherited, llb.Layers(blobs, append(files, layout), budget)), nil
-	}
-	top := llb.Content(layout, layoutLayer)
-	top.Images = true
-	return append(slices.Concat(inherited, llb.Layers(blobs, files, budget-1)), top), nil
-}
-
-// layerHeights reads the heights of an image's layers from its history, and is false as [imagespec.RootfsFirst] is.
-func layerHeights(config ocispec.Image) (llb.Heights, bool) {
-	rootfs, ok := imagespec.RootfsFirst(config)
-	if !ok {
-		return llb.Heights{}, false
-	}
-	images := slices.DeleteFunc(slices.Clone(config.History), func(entry ocispec.History) bool {
-		return entry.EmptyLayer || entry.Comment != imagespec.HistoryImages
-	})
-	return llb.Heights{Rootfs: rootfs, Images: rootfs + len(inheritedImages(images))}, true
-}
-
-// inheritedImages returns those of the entries of a base's image layers whose layers a derived image has too.
-func inheritedImages(images []ocispec.History) []ocispec.History {
-	if last := len(images) - 1; last > 0 && images[last].CreatedBy == createdBy+layoutLayer {
-		return images[:last]
-	}
-	return images
+	return append(layers, llb.Layers(blobs, files, budget)...), nil
 }
 
 // runner is the layer with the runner of the platform, or none if the base has the same one.
@@ -178,6 +132,13 @@ func (p *platformBuild) store(images []embedded) ([]llb.Blob, []llb.File, error)
 			return nil, nil, err
 		}
 		files = append(files, refs...)
+	}
+	if len(files) > 0 {
+		layout, err := json.Marshal(ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion})
+		if err != nil {
+			return nil, nil, err
+		}
+		files = append(files, llb.File{Path: path.Join(imagespec.RegistryDir, ocispec.ImageLayoutFile), Data: layout})
 	}
 	return blobs, files, nil
 }
@@ -239,22 +200,10 @@ func (p *platformBuild) configure(df *dockerfile2llb.Result, lock *imagespec.Loc
 	return p.checkConfig()
 }
 
-// history is the given one with an entry for each new layer. The base's image layers keep the entries that they have, and take these along.
+// history is the given one with an entry for each new layer.
 func history(below []ocispec.History, layers []llb.Layer, created *time.Time) []ocispec.History {
-	var images, all []ocispec.History
-	moved := slices.ContainsFunc(layers, func(l llb.Layer) bool { return l.Inherited })
-	for _, entry := range below {
-		if moved && entry.Comment == imagespec.HistoryImages && !entry.EmptyLayer {
-			images = append(images, entry)
-		} else {
-			all = append(all, entry)
-		}
-	}
+	all := slices.Clone(below)
 	for _, l := range layers {
-		if l.Inherited {
-			all = append(all, inheritedImages(images)...)
-			continue
-		}
 		entry := ocispec.History{CreatedBy: createdBy + l.Name, Created: created}
 		if l.Images {
 			entry.Comment = imagespec.HistoryImages

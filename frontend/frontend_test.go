@@ -44,7 +44,7 @@ func TestAlign(t *testing.T) {
 	}
 }
 
-func TestLayerHeightsOfAPlatform(t *testing.T) {
+func TestRootfsLayersOfAPlatform(t *testing.T) {
 	r := newResolver(nil)
 	config := func(labels string, rootfs int) []byte {
 		var history, ids []string
@@ -77,7 +77,7 @@ func TestLayerHeightsOfAPlatform(t *testing.T) {
 		{"example.com/context:v1", on("amd64"), 1},
 		{"example.com/other:v1", on("amd64"), 0},
 	} {
-		if got, ok := r.layerHeights(tt.image, tt.platform); got.Rootfs != tt.want || ok != (tt.want > 0) {
+		if got, ok := r.rootfsLayers(tt.image, tt.platform); got != tt.want || ok != (tt.want > 0) {
 			t.Errorf("%s on %s: %d %v, want %d", tt.image, tt.platform.Architecture, got, ok, tt.want)
 		}
 	}
@@ -201,8 +201,8 @@ func TestStoreLeavesOutWhatTheBaseHas(t *testing.T) {
 		}
 		p.base = &imagespec.Description{Lock: lock}
 		blobs, files, err := p.store([]embedded{e})
-		if err != nil || len(blobs) != want || len(files) != 1 {
-			t.Errorf("base with %q: %d blobs, %d files (%v), want %d, 1", base, len(blobs), len(files), err, want)
+		if err != nil || len(blobs) != want || len(files) != 2 {
+			t.Errorf("base with %q: %d blobs, %d files (%v), want %d, 2", base, len(blobs), len(files), err, want)
 		}
 	}
 }

@@ -32,7 +32,7 @@ type platformBuild struct {
 	uninstalled []string                   // charts that nothing installs
 	ignored     []imagespec.IgnoredImage   // found, and not to be embedded
 	depth       int                        // layers that the Kubefile's instructions make
-	images      []llb.Layer                // of the base, which the instructions do without
+	clusterBase *llb.ClusterBase           // nil, or the base that the instructions see without its image layers
 	tree        *bkllb.State               // has the files of the rootfs, as far as names and kinds go; nil: only the base has
 	lint        *lint.Linter
 	warn        bool // warnings are printed for one platform only
@@ -109,7 +109,11 @@ func (b *build) platform(ctx context.Context, platform *ocispec.Platform, idx in
 	if err := p.labelRootfs(files); err != nil {
 		return nil, nil, err
 	}
-	ref, err := b.solve(ctx, llb.Assemble(rootfs, layers, b.canMerge()), p.platform)
+	below, err := p.clusterBase.With(ctx, rootfs)
+	if err != nil {
+		return nil, nil, err
+	}
+	ref, err := b.solve(ctx, llb.Assemble(below, layers, b.canMerge()), p.platform)
 	if err != nil {
 		return nil, nil, blobFailure(err, embedded)
 	}
@@ -137,7 +141,7 @@ func (p *platformBuild) rootfs(ctx context.Context, st bkllb.State) (bkllb.State
 	if err != nil {
 		return st, err
 	}
-	if st, p.images, err = p.prepare(ctx, st); err != nil {
+	if st, p.clusterBase, err = p.prepare(ctx, st); err != nil {
 		return st, err
 	}
 	if p.canDiff() {
@@ -152,8 +156,8 @@ func (p *platformBuild) rootfs(ctx context.Context, st bkllb.State) (bkllb.State
 }
 
 // prepare makes a stage's RUN steps run: those that fetch charts apart from the base, the others with the toolbox, and on the rootfs layers of
-// a cluster image alone. The image layers are returned.
-func (p *platformBuild) prepare(ctx context.Context, st bkllb.State) (bkllb.State, []llb.Layer, error) {
+// a cluster image alone. That image is returned.
+func (p *platformBuild) prepare(ctx context.Context, st bkllb.State) (bkllb.State, *llb.ClusterBase, error) {
 	st, err := llb.WithCharts(ctx, st, p.self.state)
 	if err != nil {
 		return st, nil, err
@@ -162,7 +166,7 @@ func (p *platformBuild) prepare(ctx context.Context, st bkllb.State) (bkllb.Stat
 	if err != nil || !p.canDiff() || !p.supports(pb.CapSourceImageLayerLimit) {
 		return st, nil, err
 	}
-	return llb.WithoutImages(ctx, st, p.gateway.layerHeights)
+	return llb.WithoutImages(ctx, st, p.gateway.rootfsLayers)
 }
 
 func (p *platformBuild) withToolbox(ctx context.Context, st bkllb.State) (bkllb.State, error) {

@@ -16,7 +16,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/kubefile/kubefile/imagespec"
-	"github.com/kubefile/kubefile/llb"
 )
 
 // resolver asks the gateway for each image once per build, however many stages and platforms name it, and remembers which
@@ -27,8 +26,8 @@ type resolver struct {
 	pause time.Duration // before the second attempt
 
 	mu      sync.Mutex
-	cluster map[string]bool        // by digest and by reference
-	heights map[string]llb.Heights // by those and the platform
+	cluster map[string]bool // by digest and by reference
+	rootfs  map[string]int  // by those and the platform
 	trees   map[string][]byte
 }
 
@@ -44,7 +43,7 @@ func newResolver(c client.Client) *resolver {
 		group:   flightcontrol.CachedGroup[*resolved]{CacheError: true},
 		pause:   500 * time.Millisecond,
 		cluster: map[string]bool{},
-		heights: map[string]llb.Heights{},
+		rootfs:  map[string]int{},
 		trees:   map[string][]byte{},
 	}
 }
@@ -91,8 +90,8 @@ func (r *resolver) remember(ref string, dgst digest.Digest, config []byte, opt s
 	if opt.ImageOpt != nil && opt.ImageOpt.Platform != nil {
 		on = onPlatform(opt.ImageOpt.Platform)
 	}
-	if heights, ok := layerHeights(image); ok {
-		r.heights[ref+on], r.heights[dgst.String()+on] = heights, heights
+	if n, ok := imagespec.RootfsFirst(image); ok {
+		r.rootfs[ref+on], r.rootfs[dgst.String()+on] = n, n
 	}
 	if tree, ok := imagespec.RootfsTree(image); ok {
 		r.trees[ref+on], r.trees[dgst.String()+on] = tree, tree
@@ -107,9 +106,9 @@ func (r *resolver) isCluster(ref string) bool {
 	return r.cluster[ref] || r.cluster[dgst]
 }
 
-// layerHeights is an [llb.LayerHeights] of the images that this build has seen.
-func (r *resolver) layerHeights(ref string, platform *ocispec.Platform) (llb.Heights, bool) {
-	return remembered(r, r.heights, ref, platform)
+// rootfsLayers is an [llb.RootfsLayers] of the images that this build has seen.
+func (r *resolver) rootfsLayers(ref string, platform *ocispec.Platform) (int, bool) {
+	return remembered(r, r.rootfs, ref, platform)
 }
 
 // rootfsTree is an [llb.RootfsTree] of the images that this build has seen.

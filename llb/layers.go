@@ -57,10 +57,9 @@ type File struct {
 
 // Layer is one layer on top of the rootfs.
 type Layer struct {
-	State     llb.State
-	Images    bool   // holds nothing but embedded images
-	Inherited bool   // all image layers of the base, as they are
-	Name      string // what is in it, for progress and history
+	State  llb.State
+	Images bool   // holds nothing but embedded images
+	Name   string // what is in it, for progress and history
 }
 
 // Layers distributes the embedded images over at most budget layers: the biggest blobs get one each, biggest first; all others and the files

@@ -15,29 +15,53 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// Heights are numbers of layers of a cluster image, counted from the bottom.
-type Heights struct {
-	Rootfs int // up to the first image layer
-	Images int // up to the last image layer that derived images inherit
+// RootfsLayers says how many layers a cluster image has below its image layers. It is false for any other image, and for one that has
+// a rootfs layer above an image layer.
+type RootfsLayers func(image string, platform *ocispec.Platform) (int, bool)
+
+// ClusterBase is the cluster image that the steps of a Kubefile stand on.
+type ClusterBase struct {
+	Whole  llb.State // with its image layers
+	Rootfs llb.State // without
 }
 
-// LayerHeights returns the heights of a cluster image. It is false for any other image, and for one that has a rootfs layer above an image
-// layer.
-type LayerHeights func(image string, platform *ocispec.Platform) (Heights, bool)
+// With returns the whole base with what st changed of its rootfs on top. Without a base it returns st.
+//
+// The result begins with the whole base, and not with its rootfs layers and what st changed. That would take the difference between
+// the whole base and its rootfs, and BuildKit records each layer of an exported difference under the chain of layers that ends with
+// it in the base. Whatever pulls that chain afterwards, here or by another frontend, may be given the one layer in place of the chain.
+func (b *ClusterBase) With(ctx context.Context, st llb.State) (llb.State, error) {
+	if b == nil {
+		return st, nil
+	}
+	rootfs, err := readGraph(ctx, b.Rootfs)
+	if err != nil {
+		return st, err
+	}
+	own, err := readGraph(ctx, st)
+	if err != nil {
+		return st, err
+	}
+	if own.head != nil && rootfs.head != nil && own.head.Digest == rootfs.head.Digest && own.head.Index == rootfs.head.Index {
+		return b.Whole, nil // an empty difference would be a layer
+	}
+	changes := llb.Diff(b.Rootfs, st, internal("take what is above the base"))
+	return llb.Merge([]llb.State{b.Whole, changes}, internal("put it onto the whole base")), nil
+}
 
-// WithoutImages returns st with every step that continues a cluster image put onto that image's rootfs layers alone, and the image layers
-// that the head is without, which belong on top of the result. BuildKit pulls and unpacks a base from the bottom up to what a step
-// stands on, and so no RUN needs the embedded images.
+// WithoutImages returns st with every step that continues a cluster image put onto that image's rootfs layers alone, and the base that the
+// head is without the image layers of, or nil. BuildKit pulls and unpacks a base from the bottom up to what a step stands on, and so no RUN
+// needs the embedded images.
 //
 // Whoever reads a stage or an image (COPY --from, RUN --mount=from) below /registry, or as a whole, reads it with the image layers.
 // If a copy onto the head's own base reads it so, st stays as it is. The caller has checked that the worker can merge, diff and
 // limit layers.
-func WithoutImages(ctx context.Context, st llb.State, heights LayerHeights) (llb.State, []Layer, error) {
+func WithoutImages(ctx context.Context, st llb.State, layers RootfsLayers) (llb.State, *ClusterBase, error) {
 	g, err := readGraph(ctx, st)
 	if err != nil || g.head == nil {
 		return st, nil, err
 	}
-	s := &split{g: g, heights: heights, rootfs: map[string]*pb.Input{}, images: map[string]*pb.Input{}}
+	s := &split{g: g, layers: layers, rootfs: map[string]*pb.Input{}, images: map[string]*pb.Input{}}
 	out, err := g.rewrite(func(out *graph, old string, v *vertex) (*pb.Input, error) {
 		return s.edit(ctx, out, old, v)
 	})
@@ -53,21 +77,32 @@ func WithoutImages(ctx context.Context, st llb.State, heights LayerHeights) (llb
 		st, err = out.state()
 		return st, nil, err
 	}
-	images, err := out.at(s.images[head]).state()
-	if err != nil {
-		return st, nil, err
+	return s.onRootfs(out, head)
+}
+
+// onRootfs returns the head on the rootfs layers of its base, and the base.
+func (s *split) onRootfs(out *graph, head string) (st llb.State, base *ClusterBase, err error) {
+	chain := s.g.chain()
+	bottom := chain[len(chain)-1]
+	base = &ClusterBase{}
+	for _, part := range []struct {
+		of *pb.Input
+		to *llb.State
+	}{{&pb.Input{Digest: bottom}, &base.Whole}, {s.rootfs[bottom], &base.Rootfs}, {s.rootfs[head], &st}} {
+		if *part.to, err = out.at(part.of).state(); err != nil {
+			return st, nil, err
+		}
 	}
-	st, err = out.at(s.rootfs[head]).state()
-	return st, []Layer{{State: images, Images: true, Inherited: true, Name: "images of the base"}}, err
+	return st, base, nil
 }
 
 // split is a rewrite of a graph in which file systems that begin at a cluster image are there twice: without its image layers, and with
 // them on top.
 type split struct {
-	g       *graph
-	heights LayerHeights
-	rootfs  map[string]*pb.Input // by old digest: the file system without the image layers
-	images  map[string]*pb.Input // by old digest: these
+	g      *graph
+	layers RootfsLayers
+	rootfs map[string]*pb.Input // by old digest: the file system without the image layers
+	images map[string]*pb.Input // by old digest: these
 }
 
 func (s *split) edit(ctx context.Context, out *graph, old string, v *vertex) (*pb.Input, error) {
@@ -108,15 +143,15 @@ func (s *split) source(ctx context.Context, out *graph, old string, v *vertex, i
 		p := v.op.Platform.Spec()
 		platform = &p
 	}
-	heights, ok := s.heights(image, platform)
+	n, ok := s.layers(image, platform)
 	if !ok {
 		return nil
 	}
-	whole, err := out.add(limited(v, heights.Images))
+	whole, err := out.add(v)
 	if err != nil {
 		return err
 	}
-	rootfs, err := out.add(limited(v, heights.Rootfs))
+	rootfs, err := out.add(limited(v, n))
 	if err != nil {
 		return err
 	}

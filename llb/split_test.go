@@ -9,18 +9,18 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// testHeights: the tests' cluster images have two layers below three image layers that are inherited, all but kubernetes:old.
-func testHeights(image string, _ *ocispec.Platform) (Heights, bool) {
-	return Heights{Rootfs: 2, Images: 5}, isCluster(image) && !strings.Contains(image, ":old@")
+// twoLayers: the tests' cluster images have two layers below their image layers, all but kubernetes:old.
+func twoLayers(image string, _ *ocispec.Platform) (int, bool) {
+	return 2, isCluster(image) && !strings.Contains(image, ":old@")
 }
 
-func withoutImages(t *testing.T, dockerfile string) (llb.State, []Layer) {
+func withoutImages(t *testing.T, dockerfile string) (llb.State, *ClusterBase) {
 	t.Helper()
-	st, images, err := WithoutImages(t.Context(), compile(t, dockerfile), testHeights)
+	st, base, err := WithoutImages(t.Context(), compile(t, dockerfile), twoLayers)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return st, images
+	return st, base
 }
 
 func TestStepsStandOnTheRootfsLayers(t *testing.T) {
@@ -45,8 +45,12 @@ RUN --mount=from=tools,target=/x --mount=from=kubernetes:v1,target=/y true
 `,
 	} {
 		t.Run(name, func(t *testing.T) {
-			st, images := withoutImages(t, dockerfile)
-			golden(t, name, Assemble(st, images, true))
+			st, base := withoutImages(t, dockerfile)
+			whole, err := base.With(t.Context(), st)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name, whole)
 		})
 	}
 }
@@ -61,8 +65,8 @@ func TestStepsStandOnTheWholeBase(t *testing.T) {
 		"reads what a pattern allows": "FROM kubernetes:v1 AS base\nFROM base\nCOPY --from=base /re*/refs /copy\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			st, images := withoutImages(t, dockerfile)
-			if len(images) > 0 || !bytes.Equal(dump(t, compile(t, dockerfile)), dump(t, st)) {
+			st, base := withoutImages(t, dockerfile)
+			if base != nil || !bytes.Equal(dump(t, compile(t, dockerfile)), dump(t, st)) {
 				t.Error("the build graph has changed")
 			}
 		})
