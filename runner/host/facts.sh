@@ -84,7 +84,17 @@ if [ -n "$booted" ]; then
     $1 == "Id" { id = $2 } $1 == "LoadState" { load = $2 } $1 == "ActiveState" { active = $2 } $0 == "" { flush() } END { flush() }'
   set -- "$root"
 fi
-[ -n "$booted" ] && have timedatectl && say time-sync "$(briefly timedatectl show -p NTPSynchronized --value)"
+# Not by timedatectl, which starts a service to answer.
+if [ -e "$top/run/systemd/timesync/synchronized" ]; then
+  say time-sync yes
+elif have chronyc; then
+  case $(briefly chronyc -n tracking) in
+    *'Leap status'*'Not synchronised'*) say time-sync no ;;
+    *'Leap status'*) say time-sync yes ;;
+  esac
+elif [ -d "$top/run/systemd/timesync" ]; then
+  say time-sync no
+fi
 
 for file in kubelet.conf bootstrap-kubelet.conf admin.conf controller-manager.conf scheduler.conf manifests/etcd.yaml \
   manifests/kube-apiserver.yaml manifests/kube-controller-manager.yaml manifests/kube-scheduler.yaml; do
