@@ -27,9 +27,9 @@ type ClusterBase struct {
 
 // With returns the whole base with what st changed of its rootfs on top. Without a base it returns st.
 //
-// The result begins with the whole base, and not with its rootfs layers and what st changed. That would take the difference between
-// the whole base and its rootfs, and BuildKit records each layer of an exported difference under the chain of layers that ends with
-// it in the base. Whatever pulls that chain afterwards, here or by another frontend, may be given the one layer in place of the chain.
+// The base's image layers stay below what st changed. To put them on top, the difference between the whole base and its rootfs would have
+// to be exported, and BuildKit records each layer of an exported difference under the chain of layers that ends with it in the base.
+// Whatever pulls that chain afterwards, here or by another frontend, may be given the one layer in place of the chain.
 func (b *ClusterBase) With(ctx context.Context, st llb.State) (llb.State, error) {
 	if b == nil {
 		return st, nil
@@ -49,8 +49,8 @@ func (b *ClusterBase) With(ctx context.Context, st llb.State) (llb.State, error)
 	return llb.Merge([]llb.State{b.Whole, changes}, internal("put it onto the whole base")), nil
 }
 
-// WithoutImages returns st with every step that continues a cluster image put onto that image's rootfs layers alone, and the base that the
-// head is without the image layers of, or nil. BuildKit pulls and unpacks a base from the bottom up to what a step stands on, and so no RUN
+// WithoutImages returns st with every step that continues a cluster image put onto that image's rootfs layers alone, and the cluster image
+// that the head begins with, or nil. BuildKit pulls and unpacks a base from the bottom up to what a step stands on, and so no RUN
 // needs the embedded images.
 //
 // Whoever reads a stage or an image (COPY --from, RUN --mount=from) below /registry, or as a whole, reads it with the image layers.

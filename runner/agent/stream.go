@@ -175,7 +175,7 @@ type stream struct {
 	own  io.ReadCloser // once it reads on its own
 
 	mu      sync.Mutex
-	reading bool // somebody is in Read
+	reading bool // a Read is in progress
 	closed  bool
 }
 

@@ -90,7 +90,7 @@ func inodes(h Host, _ *Site, report func(what, fix string)) {
 		if grows(system.Purpose) && system.HasInodes && system.FreeInodes < fewInodes && !slices.Contains(seen, system.ID()) {
 			seen = append(seen, system.ID())
 			report(fmt.Sprintf("%d inodes are free in %s: images of many small files do not fit, although there is space", system.FreeInodes, system.Mount),
-				"remove files there, or make the file system anew with more inodes")
+				"remove files there, or create the file system again with more inodes")
 		}
 	}
 }

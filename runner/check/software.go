@@ -60,7 +60,7 @@ func proxies(h Host, _ *Site, report func(what, fix string)) {
 
 func cloudInit(h Host, _ *Site, report func(what, fix string)) {
 	if len(h.Facts.CloudHosts) > 0 {
-		report("cloud-init writes /etc/hosts anew at every boot ("+list(h.Facts.CloudHosts)+"): the name of the API is gone after the next one, and so is the node",
+		report("cloud-init rewrites /etc/hosts at every boot ("+list(h.Facts.CloudHosts)+"): the name of the API is gone after the next one, and so is the node",
 			"set manage_etc_hosts: false there")
 	}
 }
