@@ -5,7 +5,6 @@ package host
 import (
 	"bytes"
 	"errors"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -19,6 +18,13 @@ import (
 // password, trusted without, and guest may not. All have the password "correct
 // horse".
 func startPasswordSSHD(t *testing.T, options ...string) *sshServer {
+	t.Helper()
+	return startPasswordSSHDAfter(t, "", options...)
+}
+
+// startPasswordSSHDAfter does so after the shell commands in change have run in
+// that namespace.
+func startPasswordSSHDAfter(t *testing.T, change string, options ...string) *sshServer {
 	t.Helper()
 	hash, err := exec.Command("openssl", "passwd", "-6", "correct horse").Output()
 	if err != nil {
@@ -37,7 +43,7 @@ func startPasswordSSHD(t *testing.T, options ...string) *sshServer {
 	sudoers := "Defaults lecture=always\nDefaults use_pty\nDefaults env_reset\nroot ALL=(ALL) ALL\nadmin ALL=(ALL) ALL\ntrusted ALL=(ALL) NOPASSWD: ALL\n" +
 		"Defaults secure_path=/sbin:/bin:/usr/sbin:/usr/bin\n" // as on RHEL
 	dir := t.TempDir()
-	script := ""
+	script := change
 	for name, content := range map[string]string{"passwd": passwd.String(), "shadow": shadow.String(), "sudoers": sudoers} {
 		write(t, filepath.Join(dir, name), []byte(content))
 		mode := map[string]string{"passwd": "644", "shadow": "600", "sudoers": "440"}[name]
@@ -120,16 +126,9 @@ func checkRoot(t *testing.T, conn Conn) {
 }
 
 func TestHostWithoutSudo(t *testing.T) {
-	bin := t.TempDir()
-	if err := os.Chmod(filepath.Dir(bin), 0o755); err != nil { // for guest to enter
-		t.Fatal(err)
-	}
-	for _, name := range []string{"sh", "env", "id"} {
-		if err := os.Symlink("/usr/bin/"+name, filepath.Join(bin, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s := startPasswordSSHD(t, "SetEnv PATH="+bin)
+	dir := t.TempDir()
+	s := startPasswordSSHDAfter(t, "mount -t tmpfs tmpfs '"+dir+"' && mkdir '"+dir+"/upper' '"+dir+"/work' && "+
+		"mount -t overlay overlay -o 'lowerdir=/usr/bin,upperdir="+dir+"/upper,workdir="+dir+"/work' /usr/bin && rm /usr/bin/sudo && ")
 	h := s.host("")
 	h.Auth.User, h.Auth.Password, h.Auth.KeyFile = "guest", "correct horse", ""
 	var contacts []string
