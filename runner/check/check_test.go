@@ -22,7 +22,7 @@ func goodHost(n int, role host.Role) Host {
 		Routes:      []host.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), Interface: "eth0"}, {Destination: netip.MustParsePrefix("10.0.0.0/24"), Interface: "eth0"}},
 		KnowsRoutes: true, Units: map[string]string{"chronyd": "active"}, TimeSync: "yes", Controllers: []string{"cpuset", "cpu", "io", "memory", "pids"},
 		Commands:   []string{"cp", "flock", "ip", "iptables", "losetup", "modprobe", "mount", "sha256sum", "tar"},
-		ResolvConf: "/etc/resolv.conf", Nameservers: []string{"10.0.0.53"}, HostsFile: []netip.Addr{netip.MustParseAddr("127.0.1.1")},
+		ResolvConf: "/etc/resolv.conf", Resolv: []string{"nameserver 10.0.0.53"}, HostsFile: []netip.Addr{netip.MustParseAddr("127.0.1.1")},
 		Sysctls: map[string]string{"fs.nr_open": "1048576", "fs.inotify.max_user_instances": "128", "net.ipv4.conf.all.rp_filter": "1"},
 		Modules: map[string]string{"overlay": "loadable", "br_netfilter": "loadable", "nf_conntrack": "loaded", "vxlan": "builtin"},
 	}

@@ -199,12 +199,17 @@ func networkFaults() []fault {
 		}
 	}
 	servers := func(servers ...string) func(*Site, *host.Facts, *host.Facts) {
-		return func(_ *Site, m, _ *host.Facts) { m.Nameservers = servers }
+		return func(_ *Site, m, _ *host.Facts) {
+			m.Resolv = nil
+			for _, server := range servers {
+				m.Resolv = append(m.Resolv, "nameserver "+server)
+			}
+		}
 	}
 	return []fault{
 		{"default-route", func(_ *Site, m, _ *host.Facts) { m.Routes = nil }, "no default route"},
 		{"default-route", func(_ *Site, m, _ *host.Facts) { m.Routes[0].Interface = "blackhole" }, "no default route"},
-		{"resolv-conf", func(_ *Site, m, _ *host.Facts) { m.ResolvConf, m.Nameservers = "", nil }, "the kubelet starts no pod"},
+		{"resolv-conf", func(_ *Site, m, _ *host.Facts) { m.ResolvConf, m.Resolv = "", nil }, "the kubelet starts no pod"},
 		{"nameserver", servers(), "/etc/resolv.conf has no nameserver"},
 		{"nameserver", servers("127.0.0.53", "10.0.0.53"), "on loopback"},
 		{"nameserver", servers("::1"), "on loopback"},

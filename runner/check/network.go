@@ -26,21 +26,10 @@ func networks() []Check {
 // defaultRoute wants a route with an interface: a black hole does not make service addresses reachable.
 func defaultRoute(h Host, _ *Site, report func(what, fix string)) {
 	four := h.Host.Address.Is4()
-	if h.Facts.KnowsRoutes && len(defaults(h, four)) == 0 {
+	if h.Facts.KnowsRoutes && len(h.Facts.DefaultRoutes(four)) == 0 {
 		report("it has no default route: network plugins that look for one do not start, and services are reached only by a route to their network",
 			"add one: ip route add default via GATEWAY; without a gateway: ip route add default dev INTERFACE; and make it permanent")
 	}
-}
-
-// defaults are the interfaces of default routes.
-func defaults(h Host, four bool) (interfaces []string) {
-	for _, r := range h.Facts.Routes {
-		blocked := slices.Contains([]string{"blackhole", "unreachable", "prohibit", "lo"}, r.Interface)
-		if r.Destination.Bits() == 0 && r.Destination.Addr().Is4() == four && !blocked {
-			interfaces = append(interfaces, r.Interface)
-		}
-	}
-	return interfaces
 }
 
 func resolvConf(h Host, _ *Site, report func(what, fix string)) {
@@ -52,14 +41,14 @@ func resolvConf(h Host, _ *Site, report func(what, fix string)) {
 func nameserver(h Host, _ *Site, report func(what, fix string)) {
 	const fix = "add one that is not on loopback, even if it never answers"
 	loopback := 0
-	for _, text := range h.Facts.Nameservers {
+	for _, text := range h.Facts.Nameservers() {
 		if address, err := netip.ParseAddr(text); err == nil && address.IsLoopback() {
 			loopback++
 		}
 	}
 	switch {
 	case h.Facts.ResolvConf == "":
-	case len(h.Facts.Nameservers) == 0:
+	case len(h.Facts.Nameservers()) == 0:
 		report(h.Facts.ResolvConf+" has no nameserver: CoreDNS does not start unless the kubelet is given another file", fix)
 	case loopback > 0:
 		report(h.Facts.ResolvConf+" has a nameserver on loopback: CoreDNS asks itself, and ends, unless the kubelet is given another file", fix)
@@ -99,7 +88,7 @@ func overlap(h Host, s *Site, report func(what, fix string)) {
 }
 
 func nameserverInNetwork(h Host, s *Site, report func(what, fix string)) {
-	for _, text := range h.Facts.Nameservers {
+	for _, text := range h.Facts.Nameservers() {
 		address, err := netip.ParseAddr(text)
 		for _, n := range s.clusterNetworks() {
 			if err == nil && n.Contains(address) {
@@ -142,7 +131,7 @@ func nics(h Host, four bool) (names []string) {
 func interfaceChoice(h Host, _ *Site, report func(what, fix string)) {
 	address := h.Host.Address
 	i := slices.IndexFunc(h.Facts.Networks, func(n host.NetworkAddress) bool { return n.Prefix.Addr() == address })
-	routes := defaults(h, address.Is4())
+	routes := h.Facts.DefaultRoutes(address.Is4())
 	if i < 0 || len(routes) == 0 || slices.Contains(routes, h.Facts.Networks[i].Interface) {
 		return
 	}

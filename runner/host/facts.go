@@ -50,7 +50,7 @@ type Facts struct {
 	CNI          []string          // configurations of pod networks
 	Sockets      []string          // of container runtimes
 	ResolvConf   string            // what the kubelet is given; empty when it cannot be read
-	Nameservers  []string          // in it
+	Resolv       []string          // its lines: nameserver, search, domain and options
 	HostsFile    []netip.Addr      // what /etc/hosts has for the host's own name
 	Sysctls      map[string]string // by name
 	NoForwarding []string          // settings, with file, that turn forwarding off
@@ -100,6 +100,7 @@ func (f *Facts) FileSystem(purpose string) (FileSystem, bool) {
 type NetworkAddress struct {
 	Prefix    netip.Prefix // with the address
 	Interface string
+	Passing   bool // temporary, deprecated or not known to be unique: not a node's
 }
 
 // Route is one entry of the main routing table.

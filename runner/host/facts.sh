@@ -52,7 +52,8 @@ else
 fi
 
 if have ip; then
-  ip -o addr show 2>/dev/null | head -n 500 | awk '{ print "address\t" $4 " " $2 }'
+  # Addresses that come and go are not those of a node.
+  ip -o addr show 2>/dev/null | head -n 500 | awk '{ print "address\t" $4 " " $2 (/ (temporary|deprecated|tentative|dadfailed)( |\\|$)/ ? " passing" : "") }'
   { ip -4 -o route show; ip -6 -o route show; } 2>/dev/null | head -n 1000 | awk '{
     type = ""; dst = $1
     if ($1 == "blackhole" || $1 == "unreachable" || $1 == "prohibit") { type = $1; dst = $2 }
@@ -138,7 +139,7 @@ resolv=/etc/resolv.conf
   resolv=/run/systemd/resolve/resolv.conf
 if [ -r "$top$resolv" ]; then
   say resolv-conf "$resolv"
-  awk '$1 == "nameserver" { print "nameserver\t" $2 }' "$top$resolv" 2>/dev/null | head -n 10
+  awk '$1 ~ /^(nameserver|search|domain|options)$/ && NF > 1 { $1 = $1; print "resolv\t" $0 }' "$top$resolv" 2>/dev/null | head -n 50
 fi
 # Addresses that the hosts file gives for the host's own name.
 awk -v name="$hostname" '{ sub(/#.*/, "") } { for (i = 2; i <= NF; i++) if ($i == name) { print "hosts-file\t" $1; next } }' "$top/etc/hosts" 2>/dev/null | head -n 20

@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"net/netip"
 	"os/exec"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ const someFacts = "Welcome to this host\nfacts\t1\nhostname\tnode1\nmachine-id\t
 	"command\ttar\ncluster\t/etc/kubernetes/admin.conf\nnews\tfrom a later version\nmachine-id\t\n" +
 	"file-system\tdata-root|1048576|77|nfs4|rw,noexec|server:/x|/srv/a b\nfile-system\t/var/lib/etcd|1||tmpfs|rw|tmpfs|/run\nroute\t4 default eth0\nroute\t6 default eth0\n" +
 	"route\t4 10.96.0.0/12 blackhole\nroute\t4 10.9.9.9 eth1\nroute\t4 odd eth1\nroutes\tknown\nsysctl\tfs.nr_open 1048576\nmodule\toverlay loaded\n" +
-	"hosts-file\t10.0.0.9\nhosts-file\todd\nnameserver\t10.0.0.53\nresolv-conf\t/etc/resolv.conf\ncontrollers\tcpu memory\nselinux\t1\nproxy\tHTTP_PROXY\n"
+	"hosts-file\t10.0.0.9\nhosts-file\todd\nresolv\tnameserver 10.0.0.53\nresolv-conf\t/etc/resolv.conf\ncontrollers\tcpu memory\nselinux\t1\nproxy\tHTTP_PROXY\n"
 
 func TestParseFacts(t *testing.T) {
 	f, err := parseFacts([]byte(someFacts))
@@ -34,10 +35,10 @@ func TestParseFacts(t *testing.T) {
 		t.Errorf("file systems are %+v", f.FileSystems)
 	}
 	if got := fmt.Sprint(f.Networks, f.Routes, f.KnowsRoutes, f.HostsFile); got !=
-		"[{10.0.0.1/24 eth0} {fe80::1/64 }] [{0.0.0.0/0 eth0} {::/0 eth0} {10.96.0.0/12 blackhole} {10.9.9.9/32 eth1}] true [10.0.0.9]" {
+		"[{10.0.0.1/24 eth0 false}] [{0.0.0.0/0 eth0} {::/0 eth0} {10.96.0.0/12 blackhole} {10.9.9.9/32 eth1}] true [10.0.0.9]" {
 		t.Errorf("networks are %s", got)
 	}
-	if got := fmt.Sprint(f.Sysctls, f.Modules, f.Nameservers, f.ResolvConf, f.Controllers, f.SELinux, f.Proxies); got !=
+	if got := fmt.Sprint(f.Sysctls, f.Modules, f.Nameservers(), f.ResolvConf, f.Controllers, f.SELinux, f.Proxies); got !=
 		"map[fs.nr_open:1048576] map[overlay:loaded] [10.0.0.53]/etc/resolv.conf[cpu memory]1[HTTP_PROXY]" &&
 		got != "map[fs.nr_open:1048576] map[overlay:loaded] [10.0.0.53] /etc/resolv.conf [cpu memory] 1 [HTTP_PROXY]" {
 		t.Errorf("facts are %s", got)
@@ -66,14 +67,14 @@ func TestParseFacts(t *testing.T) {
 
 func FuzzParseFacts(f *testing.F) {
 	f.Add([]byte(someFacts))
-	f.Add([]byte("facts\t1\nroute\t\nroute\t4 default\nfile-system\t||||||\nsysctl\t\nhosts-file\tfe80::1%x\naddress\t1.1.1.1/99 x\n"))
+	f.Add([]byte("facts\t1\naddress\t10.0.0.1 tun0\nresolv\tnameserver 127.0.0.1\nresolv\tnameserver\nroute\t\nroute\t4 default\nfile-system\t||||||\nsysctl\t\nhosts-file\tfe80::1%x\naddress\t1.1.1.1/99 x\n"))
 	f.Add([]byte("facts\t1\naddress\tfe80::1%eth0/64\nlisten\tFFFFF\nowner\t\nunit-\t\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		facts, err := parseFacts(data)
 		if err != nil {
 			return
 		}
-		texts := slices.Concat(facts.Commands, facts.Nameservers, facts.CNI, facts.NoForwarding, facts.Symlinks, facts.CloudHosts, facts.Proxies)
+		texts := slices.Concat(facts.Commands, facts.Resolv, facts.CNI, facts.NoForwarding, facts.Symlinks, facts.CloudHosts, facts.Proxies)
 		for _, s := range facts.FileSystems {
 			texts = append(texts, s.Mount, s.Type, s.Device)
 		}
@@ -83,6 +84,11 @@ func FuzzParseFacts(f *testing.F) {
 		for _, text := range append(texts, facts.Hostname, facts.OS, facts.Kernel, facts.MachineID, facts.Path, facts.ResolvConf) {
 			if printable(text) != text {
 				t.Fatalf("%q would reach a terminal", text)
+			}
+		}
+		for _, server := range facts.PodNameservers() {
+			if a, err := netip.ParseAddr(server); err != nil || a.IsLoopback() {
+				t.Fatalf("%q is not for pods", server)
 			}
 		}
 		if len(texts)+len(facts.Addresses)+len(facts.Listening)+len(facts.Units)+len(facts.Routes)+len(facts.Sysctls) > 5*maxFactItems {

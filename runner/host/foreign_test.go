@@ -89,7 +89,7 @@ func TestFactsOfASite(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := look(t, map[string]string{
-		"/etc/machine-id": "abc\n", "/etc/cni/net.d/87-podman.conflist": "{}", "/etc/cni/net.d/README": "", "/etc/resolv.conf": "search x\n nameserver 127.0.0.1\n#nameserver 1.1.1.1\n",
+		"/etc/machine-id": "abc\n", "/etc/cni/net.d/87-podman.conflist": "{}", "/etc/cni/net.d/README": "", "/etc/resolv.conf": "search x\n nameserver\t127.0.0.1\n#nameserver 1.1.1.1\noptions ndots:2\nnameserver\nsortlist y\n",
 		"/etc/hosts":                   "127.0.0.1 localhost\n10.9.9.9 a " + hostname + " # x\n10.8.8.8 b # " + hostname + "\n",
 		"/etc/sysctl.d/99-zz.conf":     "net.ipv4.ip_forward=1\nnet.ipv4.ip_forward = 0\n#net.ipv4.ip_forward=0\n",
 		"/etc/sysctl.conf":             "net.ipv6.conf.all.forwarding=0\n",
@@ -97,7 +97,7 @@ func TestFactsOfASite(t *testing.T) {
 		"/etc/NetworkManager/conf.d/k.conf": "[keyfile]\nunmanaged-devices=interface-name:cni*;interface-name:flannel*\n",
 		"/etc/environment":                  "https_proxy=http://user:s3cret@proxy\nexport HTTP_PROXY=x\nno_proxy=y\n", "/etc/os-release": "ID=\"rocky\"\nVERSION_ID=\"9.4\"\n",
 	})
-	if f.MachineID != "abc" || strings.Join(f.CNI, " ") != "/etc/cni/net.d/87-podman.conflist" || f.ResolvConf != "/etc/resolv.conf" || strings.Join(f.Nameservers, " ") != "127.0.0.1" ||
+	if f.MachineID != "abc" || strings.Join(f.CNI, " ") != "/etc/cni/net.d/87-podman.conflist" || f.ResolvConf != "/etc/resolv.conf" || !slices.Equal(f.Resolv, []string{"search x", "nameserver 127.0.0.1", "options ndots:2"}) ||
 		join(f.HostsFile) != "10.9.9.9" || !f.NMUnmanaged || f.OSID != "rocky" || !slices.Contains(f.Firewalls, "ufw") || strings.Join(f.CloudHosts, " ") != "/etc/cloud/cloud.cfg.d/x.cfg" {
 		t.Errorf("%+v", f)
 	}

@@ -153,23 +153,27 @@ func (f *Facts) add(key, value string) error {
 func (f *Facts) texts(key string) *[]string {
 	return map[string]*[]string{
 		"command": &f.Commands, "cluster": &f.Cluster, "data": &f.Data, "process": &f.Processes, "symlink": &f.Symlinks, "cni": &f.CNI,
-		"socket": &f.Sockets, "nameserver": &f.Nameservers, "no-forwarding": &f.NoForwarding, "firewall": &f.Firewalls,
+		"socket": &f.Sockets, "resolv": &f.Resolv, "no-forwarding": &f.NoForwarding, "firewall": &f.Firewalls,
 		"cloud-hosts": &f.CloudHosts, "proxy": &f.Proxies,
 	}[key]
 }
 
-// addAddress reads ADDRESS[/BITS] [INTERFACE].
+// addAddress reads ADDRESS[/BITS] [INTERFACE [passing]].
 func (f *Facts) addAddress(value string) error {
-	text, name, _ := strings.Cut(value, " ")
-	text, bits, _ := strings.Cut(text, "/")
+	words := append(strings.Fields(value), "", "", "")
+	text, bits, _ := strings.Cut(words[0], "/")
 	address, err := netip.ParseAddr(text)
 	if err != nil {
 		return err
 	}
 	address = address.WithZone("").Unmap()
 	f.Addresses = append(f.Addresses, address)
-	if n, err := strconv.Atoi(bits); err == nil && n >= 0 && n <= address.BitLen() {
-		f.Networks = append(f.Networks, NetworkAddress{Prefix: netip.PrefixFrom(address, n), Interface: name})
+	n, err := strconv.Atoi(bits)
+	if bits == "" { // of a point-to-point link
+		n, err = address.BitLen(), nil
+	}
+	if words[1] != "" && err == nil && n >= 0 && n <= address.BitLen() {
+		f.Networks = append(f.Networks, NetworkAddress{Prefix: netip.PrefixFrom(address, n), Interface: words[1], Passing: words[2] == "passing"})
 	}
 	return nil
 }

@@ -121,8 +121,6 @@ type member struct {
 	again bool
 	// marker names the marker that says so; empty when it is lost.
 	marker string
-	// network is how the host reaches others.
-	network *host.Network
 	// resolvConf is the kubelet's, where it is not the host's.
 	resolvConf string
 	// record is what was begun on the host, and for which cluster; nil when there is none.

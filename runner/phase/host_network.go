@@ -27,7 +27,7 @@ const (
 
 func (p *hostNetwork) Run(ctx context.Context) error {
 	return p.each(ctx, p.members, func(ctx context.Context, m *member) (err error) {
-		if m.network, err = host.GatherNetwork(ctx, m.Conn); err != nil {
+		if m.facts, err = host.Gather(ctx, m.Conn, p.DataRoot); err != nil { // plugins may have set up the network
 			return err
 		}
 		if err := p.route(ctx, m); err != nil {
@@ -47,8 +47,8 @@ func (c *Cluster) kubelet(m *member) kubeadm.Kubelet {
 		return kubeadm.Kubelet{ResolvConf: m.resolvConf} // the machine that this program runs on
 	}
 	addresses := address.String()
-	if m.network != nil && c.dualStack() {
-		if peer := m.network.Peer(address); peer.IsValid() {
+	if c.dualStack() {
+		if peer := m.facts.Peer(address); peer.IsValid() {
 			addresses += "," + peer.String()
 		}
 	}
@@ -63,8 +63,8 @@ func (c *Cluster) dualStack() bool {
 // nameservers writes a file for the kubelet where the host has no nameserver that pods can ask: without one the cluster's DNS does not start,
 // and with a loopback address it would ask itself.
 func (p *hostNetwork) nameservers(ctx context.Context, m *member) error {
-	n := m.network
-	if p.kubeadm.SetsResolvConf() || len(n.Nameservers()) > 0 && !n.HasUnusableNameserver() {
+	servers := m.facts.PodNameservers()
+	if p.kubeadm.SetsResolvConf() || len(servers) > 0 && len(servers) == len(m.facts.Nameservers()) {
 		return nil
 	}
 	m.resolvConf = m.path(resolvFile)
@@ -74,9 +74,9 @@ func (p *hostNetwork) nameservers(ctx context.Context, m *member) error {
 			return err
 		}
 	}
-	what := fmt.Sprintf("write %s for the kubelet (%s has no nameserver that pods can ask)", f.path, n.ResolvConf)
-	if len(n.Nameservers()) > 0 {
-		what = fmt.Sprintf("write %s for the kubelet (%s has a nameserver that pods cannot ask)", f.path, n.ResolvConf)
+	what := fmt.Sprintf("write %s for the kubelet (the host has no nameserver that pods can ask)", f.path)
+	if len(servers) > 0 {
+		what = fmt.Sprintf("write %s for the kubelet (%s has a nameserver that pods cannot ask)", f.path, m.facts.ResolvConf)
 	}
 	return p.Do(ctx, m, what, func(ctx context.Context) error {
 		_, err := m.WriteFile(ctx, f.path, f.mode, f.content)
@@ -87,13 +87,13 @@ func (p *hostNetwork) nameservers(ctx context.Context, m *member) error {
 // resolv is the host's file with the nameservers that pods can ask. Where there is none, it is the host's own address: what listens there
 // answers, such as a local dnsmasq, and if nothing does, questions are refused at once.
 func (p *hostNetwork) resolv(m *member) []byte {
-	servers := m.network.Nameservers()
+	servers := m.facts.PodNameservers()
 	if len(servers) == 0 {
 		servers = []string{m.host.Address.String()}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "# For the pods of cluster %s, because %s has a nameserver that they cannot ask, or none.\n", p.Name, m.network.ResolvConf)
-	for _, line := range m.network.Resolv {
+	fmt.Fprintf(&b, "# For the pods of cluster %s, because the host has a nameserver that they cannot ask, or none.\n", p.Name)
+	for _, line := range m.facts.Resolv {
 		if !strings.HasPrefix(line, "nameserver") {
 			b.WriteString(line + "\n")
 		}
@@ -131,14 +131,11 @@ func (p *hostNetwork) missingRoutes(m *member) (missing []string) {
 		if err != nil {
 			continue // refused before
 		}
-		family, address := 4, m.host.Address
-		if network.Addr().Is6() {
-			family = 6
-		}
+		address := m.host.Address
 		if address.Is4() != network.Addr().Is4() {
-			address = m.network.Peer(address)
+			address = m.facts.Peer(address)
 		}
-		if !m.network.DefaultRoute[family] && address.IsValid() && m.network.Interface(address) != "" {
+		if m.facts.KnowsRoutes && len(m.facts.DefaultRoutes(network.Addr().Is4())) == 0 && address.IsValid() && m.facts.Interface(address) != "" {
 			missing = append(missing, address.String(), network.Masked().String())
 		}
 	}
@@ -177,7 +174,7 @@ func (p *hostNetwork) route(ctx context.Context, m *member) error {
 	if err != nil || active && !changed {
 		return err
 	}
-	what := fmt.Sprintf("start %s (no default route: a route to services %s through %s)", routeUnit, missing[1], m.network.Interface(m.host.Address))
+	what := fmt.Sprintf("start %s (no default route: a route to services %s through %s)", routeUnit, missing[1], m.facts.Interface(m.host.Address))
 	return p.Do(ctx, m, what, func(ctx context.Context) error {
 		for _, argv := range [][]string{
 			{"systemctl", "daemon-reload"}, {"systemctl", "enable", "--quiet", routeUnit}, {"systemctl", "restart", routeUnit},

@@ -11,22 +11,20 @@ import (
 	"github.com/kubefile/kubefile/runner/kubeadm"
 )
 
-// isNetworkQuestion reports whether a command is the question of [host.GatherNetwork].
-func isNetworkQuestion(argv []string) bool {
-	return argv[0] == "sh" && strings.Contains(argv[2], "# Prints how the host reaches others")
+// isFactsQuestion reports whether a command is the question of [host.Gather].
+func isFactsQuestion(argv []string) bool {
+	return argv[0] == "sh" && strings.HasPrefix(argv[2], "# Prints what the host is like")
 }
 
-// usualNetwork is the answer of a host with a default route and a nameserver.
-func usualNetwork(address netip.Addr) string {
-	return "network\t1\naddress\teth0 " + address.String() + "/24\ndefault-route\t4\ndefault-route\t6\nresolv-conf\t/etc/resolv.conf\nresolv\tnameserver 10.9.9.9\n"
-}
+// usualFacts is the answer of a host with default routes and a nameserver.
+const usualFacts = "facts\t1\n" + routes + "resolv-conf\t/etc/resolv.conf\nresolv\tnameserver 10.9.9.9\n"
 
 // isolatedHost is the phase on one host, which answers so to the question of its network.
 func isolatedHost(t *testing.T, subnets, answer string, active bool) (*hostNetwork, *[]string) {
 	t.Helper()
 	var called []string
 	c := site(t, 1, func(cmd host.Command) (string, int) {
-		if isNetworkQuestion(cmd.Argv) {
+		if isFactsQuestion(cmd.Argv) {
 			return answer, 0
 		}
 		called = append(called, strings.Join(cmd.Argv, " "))
@@ -47,8 +45,10 @@ func isolatedHost(t *testing.T, subnets, answer string, active bool) (*hostNetwo
 const (
 	fourSubnets = "{podSubnet: 10.244.0.0/16, serviceSubnet: 10.96.0.0/16}"
 	dualSubnets = "{podSubnet: '10.244.0.0/16,fd00:10::/56', serviceSubnet: '10.96.0.0/16,fd00:20::/112'}"
-	eth0        = "network\t1\naddress\teth0 10.0.0.1/24\naddress\teth0 fd77::1/64\nresolv-conf\t/etc/resolv.conf\n"
-	routes      = "default-route\t4\ndefault-route\t6\n"
+	eth0        = "facts\t1\nroutes\tknown\naddress\t10.0.0.1/24 eth0\naddress\tfd77::9/64 eth0 passing\naddress\tfd77::1/64 eth0\nresolv-conf\t/etc/resolv.conf\n"
+	four        = "route\t4 default eth0\n"
+	six         = "route\t6 default eth0\n"
+	routes      = "routes\tknown\n" + four + six
 )
 
 func TestHostNetworkOfIsolatedHosts(t *testing.T) {
@@ -60,9 +60,9 @@ func TestHostNetworkOfIsolatedHosts(t *testing.T) {
 	}{
 		{"usual", fourSubnets, eth0 + routes + "resolv\tnameserver 10.0.0.9\n", nil, "10.0.0.1", ""},
 		{"usual, dual stack", dualSubnets, eth0 + routes + "resolv\tnameserver 10.0.0.9\n", nil, "10.0.0.1,fd77::1", ""},
-		{"no default route", fourSubnets, eth0 + "default-route\t6\nresolv\tnameserver 10.0.0.9\n", []string{"write ", write, start}, "10.0.0.1", ""},
-		{"no default route of IPv6, which is not used", fourSubnets, eth0 + "default-route\t4\nresolv\tnameserver 10.0.0.9\n", nil, "10.0.0.1", ""},
-		{"no default route of the second family", dualSubnets, eth0 + "default-route\t4\nresolv\tnameserver 10.0.0.9\n", []string{"write ", write, start}, "10.0.0.1,fd77::1", ""},
+		{"no default route", fourSubnets, eth0 + six + "resolv\tnameserver 10.0.0.9\n", []string{"write ", write, start}, "10.0.0.1", ""},
+		{"no default route of IPv6, which is not used", fourSubnets, eth0 + four + "resolv\tnameserver 10.0.0.9\n", nil, "10.0.0.1", ""},
+		{"no default route of the second family", dualSubnets, eth0 + four + "resolv\tnameserver 10.0.0.9\n", []string{"write ", write, start}, "10.0.0.1,fd77::1", ""},
 		{"no nameserver", fourSubnets, eth0 + routes, []string{"write "}, "10.0.0.1", "or none.\nnameserver 10.0.0.1\n"},
 		{"loopback only", fourSubnets, eth0 + routes + "resolv\tsearch a b\nresolv\tnameserver 127.0.0.53\n", []string{"write "}, "10.0.0.1", "search a b\nnameserver 10.0.0.1\n"},
 		{"loopback, and one that pods can ask", fourSubnets, eth0 + routes + "resolv\tnameserver ::1\nresolv\tnameserver 10.0.0.9\n", []string{"write "}, "10.0.0.1", "\nnameserver 10.0.0.9\n"},

@@ -200,7 +200,7 @@ func (f *machine) effect(argv []string) {
 
 // facts is what facts.sh prints.
 func (f *machine) facts() string {
-	lines := []string{"facts\t1", "hostname\t" + f.node(), "address\t" + f.host.String() + "/24"}
+	lines := []string{usualFacts + "hostname\t" + f.node(), "address\t" + f.host.String() + "/24 eth0"}
 	for name := range f.files {
 		switch {
 		case strings.HasPrefix(name, "/etc/kubernetes/") && name != authorityFile:
