@@ -169,8 +169,8 @@ func TestContainerdBringsTheCredentials(t *testing.T) {
 	image := store.Embed(dashboard, []byte("x"))
 	site := newSite(t)
 	seed := site.guarded(registryproxy.Config{Stores: []string{store.Dir}})
-	for name, order := range map[string][]string{"server": {nobody(t), seed.secure}, "mirror": {seed.secure, nobody(t)}} {
-		mirrors := []registryproxy.Mirror{{URL: "http://" + nobody(t)}}
+	for name, order := range map[string][]string{"server": {deadAddress(t), seed.secure}, "mirror": {seed.secure, deadAddress(t)}} {
+		mirrors := []registryproxy.Mirror{{URL: "http://" + deadAddress(t)}}
 		for _, address := range order {
 			mirrors = append(mirrors, registryproxy.Mirror{URL: "https://" + address, Authority: site.ca, Credentials: login})
 		}

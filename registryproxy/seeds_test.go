@@ -19,8 +19,8 @@ import (
 	"github.com/kubefile/kubefile/registryproxy"
 )
 
-// nobody is an address where nothing listens.
-func nobody(t *testing.T) string {
+// deadAddress is an address where nothing listens.
+func deadAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -50,7 +50,7 @@ func TestWorkerPullsFromTheSeeds(t *testing.T) {
 	image := store.Embed(dashboard, bytes.Repeat([]byte("layer"), 1<<20))
 	site := newSite(t)
 	seed := site.run(store.Dir)
-	worker := site.run("", nobody(t), seed.secure)
+	worker := site.run("", deadAddress(t), seed.secure)
 	pull(t, worker, "docker.io/kubernetesui/dashboard", "v2.2.0", image)
 	want := dashboard + " " + image.Index.Digest.String()
 	for name, h := range map[string]*host{"worker": worker, "seed": seed} {
@@ -65,7 +65,7 @@ func TestMasterAsksTheOtherMasters(t *testing.T) {
 	image := two.Embed(dashboard, []byte("x"))
 	site := newSite(t)
 	// Each names the other: what neither has must not go around in circles.
-	addressOfOne := nobody(t)
+	addressOfOne := deadAddress(t)
 	second := site.run(two.Dir, addressOfOne)
 	first := site.run(one.Dir, second.secure)
 	pull(t, first, "docker.io/kubernetesui/dashboard", "v2.2.0", image)
@@ -137,7 +137,7 @@ func TestSeedsThatDoNotAnswer(t *testing.T) {
 		http.Redirect(w, r, "http://"+stranger.plain+r.URL.Path, http.StatusFound)
 	})
 	empty := site.run(filepath.Join(t.TempDir(), "later")) // no store yet: cannot know
-	worker := site.run("", nobody(t), stranger.secure, failing, elsewhere, empty.secure)
+	worker := site.run("", deadAddress(t), stranger.secure, failing, elsewhere, empty.secure)
 	for _, path := range []string{"manifests/v2.2.0", "blobs/" + image.Layer.Digest.String(), "tags/list"} {
 		if got := worker.get(t, "/v2/kubernetesui/dashboard/"+path+"?ns=docker.io"); got.status != http.StatusBadGateway || got.code() != "UNKNOWN" {
 			t.Errorf("%s: status %d, %s", path, got.status, got.body)
@@ -159,7 +159,7 @@ func TestSeedsThatDoNotAnswer(t *testing.T) {
 func TestMissIsRecordedOnce(t *testing.T) {
 	site := newSite(t)
 	seed := site.run(storetest.New(t).Dir)
-	config := registryproxy.Config{Seeds: []string{nobody(t), seed.secure}, Records: t.TempDir()}
+	config := registryproxy.Config{Seeds: []string{deadAddress(t), seed.secure}, Records: t.TempDir()}
 	want := []string{"quay.io/a:1", "quay.io/a:2"}
 	for range 2 { // and once over restarts
 		worker := site.start(config)

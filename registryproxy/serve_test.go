@@ -110,7 +110,7 @@ func TestListensEverywhereOrNowhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	free := nobody(t)
+	free := deadAddress(t)
 	config := registryproxy.Config{Stores: []string{t.TempDir()}, Listen: []registryproxy.Listener{{Address: free}, {Address: taken.Addr().String()}}}
 	if err := registryproxy.Serve(t.Context(), config, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), taken.Addr().String()) {
 		t.Errorf("got %v", err)

@@ -41,7 +41,7 @@ func TestRegistryOfTheSite(t *testing.T) {
 		t.Errorf("got the registry %+v", external)
 	}
 	for name, tt := range map[string]struct{ registry, want string }{
-		"password that nobody gives":    {"localRegistry: {username: u, password: prompt}", "nobody is there"},
+		"password without an answer":    {"localRegistry: {username: u, password: prompt}", "nobody is there"},
 		"password of another registry":  {"externalRegistry: {domain: harbor.example, username: u, password: prompt}", "nobody is there"},
 		"certificate that is not there": {"localRegistry: {cert: {certFile: DIR/none, keyFile: DIR/key}}", "registry.localRegistry.cert: open " + dir + "/none"},
 		"certificate that is not one":   {"localRegistry: {cert: {certFile: DIR/cert, keyFile: DIR/key}}", "certificate"},

@@ -90,7 +90,7 @@ func TestWhatDoesNotAdapt(t *testing.T) {
 		want  []string
 	}{
 		{"a template that does not parse", []sourcetest.Entry{{Name: "etc/a.tmpl", Content: "x\n{{ if }}"}}, nil, []string{"10.0.0.1", "a.tmpl:2"}},
-		{"a variable that nobody gives", []sourcetest.Entry{{Name: "etc/a.tmpl", Content: "x\n\n{{ .MISSING }}"}}, nil,
+		{"a variable that is not given", []sourcetest.Entry{{Name: "etc/a.tmpl", Content: "x\n\n{{ .MISSING }}"}}, nil,
 			[]string{"10.0.0.1", "a.tmpl:3", "MISSING", "-e NAME=VALUE"}},
 		{"a variable of one host only", []sourcetest.Entry{{Name: "etc/a.tmpl", Content: "{{ .ONLY }}"}}, func(p *park) {
 			p.members[0].site.Env = environment.Set{"ONLY": {"x"}}

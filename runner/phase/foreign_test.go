@@ -139,7 +139,7 @@ func TestChecksOfAHostThatFails(t *testing.T) {
 	findings := check.Run(p.checked(t.Context(), reports, []error{nil, errors.New("took too long")}))
 	for _, want := range []string{"10.0.0.1 swap", "10.0.0.2 host-reachable"} {
 		if !slices.ContainsFunc(findings, func(f check.Finding) bool { return f.Host+" "+f.Check == want }) {
-			t.Errorf("no finding %q in %+v", want, findings)
+			t.Errorf("%q is not in %+v", want, findings)
 		}
 	}
 }
