@@ -2,7 +2,6 @@ package phase
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -12,13 +11,14 @@ import (
 	"sync"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/kube"
 )
 
 // diagnosis is what is known of a cluster at one moment.
 type diagnosis struct {
 	*Cluster
 	whole  bool // all nodes and all pods of kube-system are asked about
-	nodes  map[string]node
+	nodes  map[string]kube.Node
 	system system
 	probe  agent.Probe
 	probed map[*member]agent.Probed
@@ -30,7 +30,7 @@ type diagnosis struct {
 func (c *Cluster) problems(ctx context.Context, whole bool) ([]problem, error) {
 	d := diagnosis{Cluster: c, whole: whole}
 	var err error
-	if d.nodes, err = c.nodesByName(ctx); err != nil {
+	if d.nodes, err = c.kube().Nodes(ctx); err != nil {
 		return nil, err
 	}
 	if d.system, err = c.readSystem(ctx); err != nil {
@@ -89,7 +89,7 @@ func (d *diagnosis) unreadyNodes() (problems []problem) {
 		switch {
 		case !ok:
 			problems = append(problems, problem{text: "node " + m.name + " is not in the cluster: look at journalctl -u kubelet on " + m.String()})
-		case !n.ready():
+		case !n.Ready():
 			problems = append(problems, problem{text: "node " + m.name + " is not ready: look at kubectl describe node " + m.name})
 			f, asked := d.probed[m]
 			bare = bare || asked && len(f.Networks) == 0
@@ -101,7 +101,7 @@ func (d *diagnosis) unreadyNodes() (problems []problem) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.nodes)) {
 		ours := slices.ContainsFunc(d.members, func(m *member) bool { return m.name == name })
-		if d.whole && !ours && !d.nodes[name].ready() {
+		if d.whole && !ours && !d.nodes[name].Ready() {
 			problems = append(problems, problem{text: "node " + name + " is not ready"})
 		}
 	}
@@ -203,6 +203,3 @@ func (d *diagnosis) dnsHosts() (hosts []string) {
 	}
 	return distinct(hosts)
 }
-
-// errUnexpected says that kubectl printed something else than was asked for.
-var errUnexpected = errors.New("unexpected output of kubectl")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 )
 
@@ -233,7 +234,7 @@ func TestCheckWithoutAnswers(t *testing.T) {
 	if err != nil || len(problems) != 2 || !strings.Contains(problems[0].text, "node h1") || !strings.Contains(problems[1].text, "10.0.0.2: ") {
 		t.Errorf("problems %+v, %v", problems, err)
 	}
-	if _, err := p.rows(t.Context(), 4, "get", "pods", "--namespace", "kube-system"); !errors.Is(err, errUnexpected) {
+	if _, err := p.kube().Rows(t.Context(), 4, "get", "pods", "--namespace", "kube-system"); !errors.Is(err, kube.ErrUnexpected) {
 		t.Errorf("rows of another form give %v", err)
 	}
 }

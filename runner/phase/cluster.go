@@ -21,6 +21,7 @@ import (
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/source"
@@ -80,7 +81,7 @@ type Cluster struct {
 	unreached []host.Report
 	state     *state.State
 	stored    string                  // fingerprint of the state as it was read or written last
-	secret    secretCopy              // of the state
+	secret    *kube.Secret            // with the state, as it was read or written last; nil when that is not known
 	stateless bool                    // no master has a state
 	unsaved   bool                    // a copy of the state is older than ours, or missing
 	unproven  error                   // of hosts that a removal left alone, because they are not of the cluster

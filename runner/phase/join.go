@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
 )
@@ -172,8 +173,7 @@ func (c *Cluster) registered(ctx context.Context, m *member) error {
 	limited, cancel := context.WithTimeout(ctx, registerPatience)
 	defer cancel()
 	for {
-		out, err := c.kubectl(limited, "get", "node", m.name, "-o", "name", "--ignore-not-found", "--request-timeout=10s")
-		if err == nil && len(strings.TrimSpace(string(out))) > 0 {
+		if there, _ := c.kube().HasNode(limited, m.name, 10); there {
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -274,17 +274,18 @@ func (c *Cluster) invite(ctx context.Context, hosts, together int) (kubeadm.Join
 // kubectlCache is where our own calls of kubectl keep what they learn, in the cluster's directory.
 const kubectlCache = "kubectl-cache"
 
-// kubectl runs the packed kubectl on the first master and returns what it prints.
+// kube is the API of the cluster, by the packed kubectl on the first master.
+func (c *Cluster) kube() kube.Kubectl { return c.kubeOn(c.first()) }
+
+// kubeOn is the API of a master that may not be the first.
+func (c *Cluster) kubeOn(m *member) kube.Kubectl {
+	return func(ctx context.Context, input []byte, args ...string) ([]byte, error) {
+		argv := append([]string{m.program("kubectl"), "--kubeconfig", adminConfig, "--cache-dir", m.path(kubectlCache)}, args...)
+		return host.Output(ctx, m.Conn, host.Command{Argv: argv, Stdin: bytes.NewReader(input), Root: true})
+	}
+}
+
+// kubectl runs kubectl on the first master and returns what it prints.
 func (c *Cluster) kubectl(ctx context.Context, args ...string) ([]byte, error) {
-	return c.kubectlInput(ctx, nil, args...)
-}
-
-func (c *Cluster) kubectlInput(ctx context.Context, input []byte, args ...string) ([]byte, error) {
-	return c.kubectlOn(ctx, c.first(), input, args...)
-}
-
-// kubectlOn is kubectl on a master that may not be the first.
-func (c *Cluster) kubectlOn(ctx context.Context, m *member, input []byte, args ...string) ([]byte, error) {
-	argv := append([]string{m.program("kubectl"), "--kubeconfig", adminConfig, "--cache-dir", m.path(kubectlCache)}, args...)
-	return host.Output(ctx, m.Conn, host.Command{Argv: argv, Stdin: bytes.NewReader(input), Root: true})
+	return c.kube()(ctx, nil, args...)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/plugin"
 )
 
@@ -15,15 +16,15 @@ type labelNodes struct{ *Cluster }
 func (*labelNodes) Title() string { return "Label the nodes" }
 
 func (p *labelNodes) Run(ctx context.Context) error {
-	nodes := map[string]node{}
+	nodes := map[string]kube.Node{}
 	if p.first().joined {
 		var err error
-		if nodes, err = p.nodesByName(ctx); err != nil {
+		if nodes, err = p.kube().Nodes(ctx); err != nil {
 			return err
 		}
 	}
 	return p.each(ctx, p.members, func(ctx context.Context, m *member) error {
-		var known *node
+		var known *kube.Node
 		n, there := nodes[m.name]
 		if there {
 			known = &n
@@ -33,16 +34,16 @@ func (p *labelNodes) Run(ctx context.Context) error {
 }
 
 // mark gives one node what it lacks. known is nil when the list does not have the node, which may have come since.
-func (p *labelNodes) mark(ctx context.Context, m *member, n node, known *node) error {
+func (p *labelNodes) mark(ctx context.Context, m *member, n kube.Node, known *kube.Node) error {
 	labels := p.labelChanges(m)
 	var words []string
 	for _, label := range labels {
-		if !maps.Equal(n.withLabels([]plugin.LabelChange{label}), n.Metadata.Labels) {
+		if !maps.Equal(n.WithLabels([]plugin.LabelChange{label}), n.Metadata.Labels) {
 			words = append(words, label.String())
 		}
 	}
 	for _, taint := range m.site.Taints {
-		if !slices.Equal(n.withTaints([]plugin.TaintChange{taint}), n.Spec.Taints) {
+		if !slices.Equal(n.WithTaints([]plugin.TaintChange{taint}), n.Spec.Taints) {
 			words = append(words, taint.String())
 		}
 	}
@@ -50,7 +51,7 @@ func (p *labelNodes) mark(ctx context.Context, m *member, n node, known *node) e
 		return nil
 	}
 	return p.Do(ctx, m, "mark the node with "+strings.Join(words, ", "), func(ctx context.Context) error {
-		return p.changeNode(ctx, m, known, labels, m.site.Taints)
+		return p.kube().ChangeNode(ctx, m.name, known, labels, m.site.Taints)
 	})
 }
 

@@ -2,7 +2,6 @@ package phase
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 )
 
@@ -176,8 +176,7 @@ func (p *kubeadmInit) controlPlane(ctx context.Context, m *member) (answers, com
 	limited, cancel := context.WithTimeout(ctx, startingPatience)
 	defer cancel()
 	for {
-		out, err := p.kubectlOn(limited, m, nil, "get", "node", m.name, "-o", "name", "--ignore-not-found", "--request-timeout=5s")
-		if err == nil && len(strings.TrimSpace(string(out))) > 0 {
+		if there, _ := p.kubeOn(m).HasNode(limited, m.name, 5); there {
 			break
 		}
 		if ctx.Err() != nil {
@@ -193,7 +192,7 @@ func (p *kubeadmInit) controlPlane(ctx context.Context, m *member) (answers, com
 	}
 	for _, object := range p.kubeadm.Objects() {
 		argv := []string{"get", object.Kind, object.Name, "--namespace", object.Namespace, "-o", "name", "--request-timeout=10s"}
-		if _, err := p.kubectlOn(ctx, m, nil, argv...); err != nil {
+		if _, err := p.kubeOn(m)(ctx, nil, argv...); err != nil {
 			var exit *host.ExitError
 			if errors.As(err, &exit) {
 				return true, false, nil
@@ -216,7 +215,7 @@ func (c *Cluster) examineJoin(ctx context.Context, m *member, authority string) 
 	if kubelet && m.authority() != authority {
 		return fresh, c.foreignNode(m)
 	}
-	n, err := c.nodeNamed(ctx, m.name)
+	n, err := c.kube().Node(ctx, m.name)
 	if err != nil {
 		return fresh, err
 	}
@@ -227,7 +226,7 @@ func (c *Cluster) examineJoin(ctx context.Context, m *member, authority string) 
 			return inCluster, nil
 		case !m.owns(n):
 			return fresh, fmt.Errorf("%s is named %s, and the cluster has a node %s at %s; rename this host (hostnamectl hostname NAME, or a HOSTNAME plugin), "+
-				"or run kubectl delete node %s if that node is gone for good", m, m.name, m.name, n.address(), m.name)
+				"or run kubectl delete node %s if that node is gone for good", m, m.name, m.name, address(n), m.name)
 		}
 	}
 	if len(m.leftovers()) == 0 {
@@ -236,43 +235,20 @@ func (c *Cluster) examineJoin(ctx context.Context, m *member, authority string) 
 	return half, c.resettable(m)
 }
 
-// nodeNamed is a node of the cluster, or nil.
-func (c *Cluster) nodeNamed(ctx context.Context, name string) (*node, error) {
-	out, err := c.kubectl(ctx, "get", "node", name, "-o", "json", "--ignore-not-found")
-	if err != nil || len(strings.TrimSpace(string(out))) == 0 {
-		return nil, err
-	}
-	var n node
-	if err := json.Unmarshal(out, &n); err != nil {
-		return nil, fmt.Errorf("reading the node %s: %w", name, err)
-	}
-	return &n, nil
-}
-
 // address is where a node is, by its own account.
-func (n *node) address() string {
-	for _, a := range n.Status.Addresses {
-		if a.Type == "InternalIP" {
-			return a.Address
-		}
+func address(n *kube.Node) string {
+	for _, a := range n.Addresses() {
+		return a.String()
 	}
 	return "an unknown address"
 }
 
 // owns reports whether a node is this host: it has one of its addresses, or none yet.
-func (m *member) owns(n *node) bool {
-	internal := false
-	for _, a := range n.Status.Addresses {
-		address, err := netip.ParseAddr(a.Address)
-		if a.Type != "InternalIP" || err != nil {
-			continue
-		}
-		internal = true
-		if address == m.host.Address || slices.Contains(m.facts.Addresses, address) {
-			return true
-		}
-	}
-	return !internal
+func (m *member) owns(n *kube.Node) bool {
+	internal := n.Addresses()
+	return len(internal) == 0 || slices.ContainsFunc(internal, func(a netip.Addr) bool {
+		return a == m.host.Address || slices.Contains(m.facts.Addresses, a)
+	})
 }
 
 // rejoined notes that a host is in the cluster whose marker is lost.

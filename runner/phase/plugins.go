@@ -124,7 +124,7 @@ func (p *plugins) nodeLabels(ctx context.Context, on plugin.On) (map[string]map[
 	if on.Selector() == "" || !p.running() {
 		return nil, nil
 	}
-	nodes, err := p.nodesByName(ctx)
+	nodes, err := p.kube().Nodes(ctx)
 	if err != nil && p.cleaning() {
 		p.Report.Line(p.first().String(), fmt.Sprintf("warning: the labels of the nodes are not known: %v", err))
 		return nil, nil
@@ -197,7 +197,9 @@ func (p *plugins) work(one plugin.Plugin) (func(*member) (string, func(context.C
 				return "", nil
 			}
 			return fmt.Sprintf("label the node %v", changes[m.host.Address]),
-				func(ctx context.Context) error { return p.changeNode(ctx, m, nil, changes[m.host.Address], nil) }
+				func(ctx context.Context) error {
+					return p.kube().ChangeNode(ctx, m.name, nil, changes[m.host.Address], nil)
+				}
 		}, err
 	case plugin.Taint:
 		changes, err := one.Taints()
@@ -206,7 +208,9 @@ func (p *plugins) work(one plugin.Plugin) (func(*member) (string, func(context.C
 				return "", nil
 			}
 			return fmt.Sprintf("taint the node %v", changes[m.host.Address]),
-				func(ctx context.Context) error { return p.changeNode(ctx, m, nil, nil, changes[m.host.Address]) }
+				func(ctx context.Context) error {
+					return p.kube().ChangeNode(ctx, m.name, nil, nil, changes[m.host.Address])
+				}
 		}, err
 	case plugin.ClusterCheck:
 		timeout, err := one.Timeout()

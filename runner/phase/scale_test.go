@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/plugin"
 )
 
@@ -53,16 +54,16 @@ func TestNodeListOfLargeCluster(t *testing.T) {
 		printed = len(formatted(t, cmd.Argv, text))
 		return text, 0
 	}
-	nodes, err := p.nodesByName(t.Context())
+	nodes, err := p.kube().Nodes(t.Context())
 	if err != nil || len(nodes) != n || printed > n*500 {
 		t.Fatalf("%d nodes in %d bytes, %v", len(nodes), printed, err)
 	}
 	one := nodes["h7"]
-	want := node{}
+	want := kube.Node{}
 	want.Metadata.Name, want.Metadata.ResourceVersion = "h7", "7"
 	want.Metadata.Labels = map[string]string{"kubernetes.io/hostname": "h7", "kubernetes.io/os": "linux", "note": `quoted "and" \`}
-	want.Spec.Taints = []taint{{Key: "a", Value: "b", Effect: "NoSchedule"}, {Key: "c", Effect: "NoExecute"}}
-	if !maps.Equal(one.Metadata.Labels, want.Metadata.Labels) || !slices.Equal(one.Spec.Taints, want.Spec.Taints) || !one.ready() ||
+	want.Spec.Taints = []kube.Taint{{Key: "a", Value: "b", Effect: "NoSchedule"}, {Key: "c", Effect: "NoExecute"}}
+	if !maps.Equal(one.Metadata.Labels, want.Metadata.Labels) || !slices.Equal(one.Spec.Taints, want.Spec.Taints) || !one.Ready() ||
 		one.Metadata.Name != want.Metadata.Name || one.Metadata.ResourceVersion != want.Metadata.ResourceVersion {
 		t.Errorf("a node is %+v, want %+v", one, want)
 	}
@@ -72,7 +73,7 @@ func TestNodeListThatIsNone(t *testing.T) {
 	for _, text := range []string{"7\th1\t{\t\tTrue\n", "7\th1\t\t[{]\tTrue\n", "h1\n"} {
 		p := newPark(t, 1, 0).joined(1)
 		p.machines[0].answer = func(host.Command, string) (string, int) { return text, 0 }
-		if nodes, err := p.nodesByName(t.Context()); err == nil {
+		if nodes, err := p.kube().Nodes(t.Context()); err == nil {
 			t.Errorf("%q is taken for %v", text, nodes)
 		}
 	}

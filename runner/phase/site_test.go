@@ -265,7 +265,7 @@ func TestNotReady(t *testing.T) {
 			{"metadata":{"name":"h2"},"spec":{"unschedulable":true},"status":{"conditions":[{"type":"Ready","status":"True"}]}},
 			{"metadata":{"name":"h3"},"status":{"conditions":[{"type":"Ready","status":"Unknown"}]}}]}`), 0
 	})
-	nodes, err := c.nodesByName(t.Context())
+	nodes, err := c.kube().Nodes(t.Context())
 	d := diagnosis{Cluster: c, nodes: nodes}
 	var got []string
 	for _, p := range d.unreadyNodes() {

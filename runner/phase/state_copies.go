@@ -2,32 +2,23 @@ package phase
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
 const (
 	stateFile   = "state.json"
 	stateSecret = "kubefile-state"
-	secretPlace = "the Secret kube-system/" + stateSecret
+	// secretNamespace is where it is.
+	secretNamespace = "kube-system"
+	secretPlace     = "the Secret " + secretNamespace + "/" + stateSecret
 	// saveTries is how often a state is merged with what other runs write to the Secret at the same time.
 	saveTries = 5
 )
-
-// secretCopy is what is known of the state in the cluster.
-type secretCopy struct {
-	read    bool   // whether version and data are known
-	version string // resourceVersion; empty when there is none
-	data    []byte
-}
-
-// errSecretChanged says that the Secret is not what it was when it was read.
-var errSecretChanged = errors.New("another run changed the Secret")
 
 // recall reads the state from all masters and from the Secret: one of them may have been away when it was written last, damaged, or changed
 // by a run that named other masters. Without any it is a new one, with the ID that the masters' records have.
@@ -47,10 +38,10 @@ func (c *Cluster) recall(ctx context.Context) error {
 			all = append(all, copies[m.index])
 		}
 	}
-	c.secret = secretCopy{}
+	c.secret = nil
 	if c.running() {
-		if err := c.readSecret(ctx, c.first()); err == nil {
-			all = append(all, state.Copy{Where: secretPlace, Data: c.secret.data})
+		if err := c.readSecret(ctx); err == nil {
+			all = append(all, state.Copy{Where: secretPlace, Data: c.secret.Data[stateFile]})
 		} else if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -117,11 +108,11 @@ func (c *Cluster) save(ctx context.Context) error {
 // publish writes the state to the Secret, and returns it as it was written: merged with what another run wrote meanwhile.
 func (c *Cluster) publish(ctx context.Context, data []byte) ([]byte, error) {
 	for range saveTries {
-		if !c.secret.read {
-			if err := c.readSecret(ctx, c.first()); err != nil {
+		if c.secret == nil {
+			if err := c.readSecret(ctx); err != nil {
 				return data, err
 			}
-			found, err := state.Reconcile(c.Name, []state.Copy{{Where: "this run", Data: data}, {Where: secretPlace, Data: c.secret.data}})
+			found, err := state.Reconcile(c.Name, []state.Copy{{Where: "this run", Data: data}, {Where: secretPlace, Data: c.secret.Data[stateFile]}})
 			if err != nil {
 				return data, err
 			}
@@ -136,79 +127,31 @@ func (c *Cluster) publish(ctx context.Context, data []byte) ([]byte, error) {
 			}
 		}
 		err := c.writeSecret(ctx, data)
-		if !errors.Is(err, errSecretChanged) {
+		if !errors.Is(err, kube.ErrChanged) {
 			return data, err
 		}
-		c.secret.read = false
+		c.secret = nil
 	}
-	return data, fmt.Errorf("%w %d times; run the same command again", errSecretChanged, saveTries)
-}
-
-// secretObject is a Secret of the API.
-type secretObject struct {
-	APIVersion string            `json:"apiVersion"`
-	Kind       string            `json:"kind"`
-	Metadata   secretMetadata    `json:"metadata"`
-	Data       map[string][]byte `json:"data"`
-}
-
-type secretMetadata struct {
-	Name            string `json:"name"`
-	Namespace       string `json:"namespace"`
-	ResourceVersion string `json:"resourceVersion,omitempty"`
+	return data, fmt.Errorf("other runs changed %s %d times; run the same command again", secretPlace, saveTries)
 }
 
 // readSecret reads the state that is in the cluster.
-func (c *Cluster) readSecret(ctx context.Context, m *member) error {
-	out, err := c.kubectlOn(ctx, m, nil, "get", "secret", stateSecret, "--namespace", "kube-system", "-o", "json", "--ignore-not-found", "--request-timeout=10s")
-	if err != nil {
-		return err
-	}
-	var found secretObject
-	if len(strings.TrimSpace(string(out))) > 0 {
-		if err := json.Unmarshal(out, &found); err != nil {
-			return fmt.Errorf("reading %s: %w", secretPlace, err)
-		}
-	}
-	c.secret = secretCopy{read: true, version: found.Metadata.ResourceVersion, data: found.Data[stateFile]}
-	return nil
-}
-
-// writeSecret replaces the Secret that was read, or makes the one that was missing.
-func (c *Cluster) writeSecret(ctx context.Context, data []byte) error {
-	manifest, err := json.Marshal(secretObject{
-		APIVersion: "v1", Kind: "Secret",
-		Metadata: secretMetadata{Name: stateSecret, Namespace: "kube-system", ResourceVersion: c.secret.version},
-		Data:     map[string][]byte{stateFile: data},
-	})
-	if err != nil {
-		return err
-	}
-	verb := "replace"
-	if c.secret.version == "" {
-		verb = "create"
-	}
-	out, err := c.kubectlInput(ctx, manifest, verb, "-f", "-", "-o", "jsonpath={.metadata.resourceVersion}")
-	if conflicts(err) {
-		return errSecretChanged
-	}
+func (c *Cluster) readSecret(ctx context.Context) error {
+	found, err := c.kube().Secret(ctx, secretNamespace, stateSecret)
 	if err == nil {
-		c.secret.version, c.secret.data = strings.TrimSpace(string(out)), data
+		c.secret = &found
 	}
 	return err
 }
 
-// conflicts reports whether kubectl says that an object was changed, made or removed by somebody else: the API's reasons Conflict, AlreadyExists
-// and NotFound, which kubectl has in its error text only.
-func conflicts(err error) bool {
-	var exit *host.ExitError
-	if !errors.As(err, &exit) {
-		return false
+// writeSecret replaces the Secret that was read, or makes the one that was missing.
+func (c *Cluster) writeSecret(ctx context.Context, data []byte) error {
+	next := *c.secret
+	next.Data = map[string][]byte{stateFile: data}
+	version, err := c.kube().WriteSecret(ctx, next)
+	if err == nil {
+		next.Metadata.ResourceVersion = version
+		c.secret = &next
 	}
-	for _, reason := range []string{conflict, "(Conflict)", "(AlreadyExists)", "(NotFound)"} {
-		if strings.Contains(exit.Stderr, reason) {
-			return true
-		}
-	}
-	return false
+	return err
 }

@@ -47,7 +47,7 @@ const (
 // readSystem asks the cluster for what makes its network.
 func (c *Cluster) readSystem(ctx context.Context) (system, error) {
 	var s system
-	rows, err := c.rows(ctx, 3, "get", "daemonsets", "--all-namespaces", "-o", setsQuery)
+	rows, err := c.kube().Rows(ctx, 3, "get", "daemonsets", "--all-namespaces", "-o", setsQuery)
 	if err != nil {
 		return s, err
 	}
@@ -60,7 +60,7 @@ func (c *Cluster) readSystem(ctx context.Context) (system, error) {
 		}
 	}
 	for _, namespace := range distinct(namespaces) {
-		rows, err := c.rows(ctx, 9, "get", "pods", "--namespace", namespace, "-o", podsQuery)
+		rows, err := c.kube().Rows(ctx, 9, "get", "pods", "--namespace", namespace, "-o", podsQuery)
 		if err != nil {
 			return s, err
 		}
@@ -72,22 +72,6 @@ func (c *Cluster) readSystem(ctx context.Context) (system, error) {
 		}
 	}
 	return s, nil
-}
-
-// rows are the lines that kubectl prints, divided at tabs.
-func (c *Cluster) rows(ctx context.Context, columns int, args ...string) (rows [][]string, err error) {
-	out, err := c.kubectl(ctx, args...)
-	if err != nil {
-		return nil, err
-	}
-	for line := range strings.Lines(string(out)) {
-		row := strings.Split(string(printable([]byte(line))), "\t")
-		if len(row) != columns {
-			return nil, fmt.Errorf("kubectl %s: %w: %q", strings.Join(args[:2], " "), errUnexpected, line)
-		}
-		rows = append(rows, row)
-	}
-	return rows, nil
 }
 
 // maxDetails is how many pods are asked about in detail at a time.

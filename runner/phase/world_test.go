@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kube"
 )
 
 const (
@@ -130,7 +131,7 @@ func (w *world) single(f *machine, name, format string) string {
 }
 
 func (w *world) object() string {
-	text, _ := json.Marshal(secretObject{Metadata: secretMetadata{ResourceVersion: strconv.Itoa(w.version)}, Data: map[string][]byte{stateFile: w.secret}})
+	text, _ := json.Marshal(kube.Secret{Metadata: kube.SecretMetadata{ResourceVersion: strconv.Itoa(w.version)}, Data: map[string][]byte{stateFile: w.secret}})
 	return string(text)
 }
 
@@ -140,7 +141,7 @@ func (w *world) write(verb, manifest string) (string, int, bool) {
 		w.beforeWrite = nil
 		do()
 	}
-	var object secretObject
+	var object kube.Secret
 	if err := json.Unmarshal([]byte(manifest), &object); err != nil {
 		return err.Error(), 1, true
 	}
