@@ -18,8 +18,9 @@ import (
 )
 
 // Run brings images up on the site, one after the other: a cluster image makes the cluster, an application image comes to the one that
-// is there. Plugins of the Clusterfile, and its commands, belong to the first. The plan, or what was done, is written to out.
-func Run(ctx context.Context, images []string, from source.Options, site Site, opts Options, out io.Writer) error {
+// is there. Plugins of the Clusterfile, and its commands, belong to the first. The plan, or what was done, is written to out; changes is how
+// many changes that were.
+func Run(ctx context.Context, images []string, from source.Options, site Site, opts Options, out io.Writer) (changes int, err error) {
 	artifacts, err := open(ctx, images, from)
 	defer func() {
 		for _, artifact := range artifacts {
@@ -27,10 +28,10 @@ func Run(ctx context.Context, images []string, from source.Options, site Site, o
 		}
 	}()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if err := checkApps(site.Clusterfile, artifacts); err != nil {
-		return err
+		return 0, err
 	}
 	var done []*phase.Cluster
 	for i, artifact := range artifacts {
@@ -39,21 +40,23 @@ func Run(ctx context.Context, images []string, from source.Options, site Site, o
 		}
 		c, err := site.cluster()
 		if err != nil {
-			return err
+			return changes, err
 		}
 		c.Artifact = artifact
 		if opts.DryRun && len(done) > 0 {
 			c.Before = done[0]
 		}
 		done = append(done, c)
-		if err := run(ctx, c, opts, out); err != nil {
-			return err
+		err = run(ctx, c, opts, out)
+		changes += len(c.Report.Actions())
+		if err != nil {
+			return changes, err
 		}
 	}
 	if !opts.shown() {
-		return nil
+		return changes, nil
 	}
-	return writePlan(out, opts, done...)
+	return changes, writePlan(out, opts, done...)
 }
 
 // forOthers is a Clusterfile without what was for the first image only.

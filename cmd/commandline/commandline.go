@@ -18,6 +18,7 @@ import (
 const (
 	Failed      = 1
 	Usage       = 2
+	Pending     = 2   // of a plan with changes
 	Interrupted = 130 // 128 and the number of SIGINT, as shells have it
 )
 
@@ -29,12 +30,18 @@ func (e *UsageError) Error() string { return e.text }
 // Usagef makes a [UsageError].
 func Usagef(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
 
+// ErrPending ends a program that did its work, and found changes to make, with the status [Pending].
+var ErrPending = errors.New("there are changes to make")
+
 // Execute runs a program, and returns its exit status. resume is what to do after an interruption; it may be empty.
 func Execute(ctx context.Context, program *cli.Command, args []string, resume string) int {
 	k := keep(program, args)
 	err := cmp.Or(program.Run(ctx, args), k.noHelp)
 	if err == nil {
 		return 0
+	}
+	if errors.Is(err, ErrPending) {
+		return Pending // what was printed says it
 	}
 	status, text := Failed, err.Error()
 	var usage *UsageError

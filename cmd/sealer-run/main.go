@@ -38,7 +38,7 @@ func application() *cli.Command {
 		Commands: []*cli.Command{
 			{Name: "run", Usage: "bring images up: one with Kubernetes in it, and applications on it (the default)", ArgsUsage: "[IMAGE…]", Flags: runFlags(), Action: runImage},
 			{Name: "apply", Usage: "bring up what a Clusterfile says", ArgsUsage: "[IMAGE…]", Flags: runFlags(), Action: apply},
-			{Name: "plan", Usage: "say what run or apply would do", ArgsUsage: "[IMAGE…]", Flags: runFlags(), Action: plan},
+			{Name: "plan", Usage: "say what run or apply would do", ArgsUsage: "[IMAGE…]", Description: planDescription, Flags: runFlags(), Action: plan},
 			checkCommand(),
 			{Name: "gen", Usage: "print the Clusterfile that says the same as flags, what kubeadm is given, or the schema of Clusterfiles", ArgsUsage: "[IMAGE]", Flags: genFlags(), Action: gen},
 			{Name: "delete", Usage: "leave the hosts as they were before", Flags: deleteFlags(), Action: deleteCluster},

@@ -255,20 +255,32 @@ func firstContact(out io.Writer) func(host.Host, string, string) error {
 
 // runImage brings up the images that are named, or that of the Clusterfile.
 func runImage(ctx context.Context, cmd *cli.Command) error {
-	return perform(ctx, cmd, options(cmd))
+	_, err := perform(ctx, cmd, options(cmd))
+	return err
 }
 
-// plan says what a run would do.
+const planDescription = `Logs in to all hosts, prints every change that run or apply would make, and makes none.
+The exit status is 0 when there is nothing to do, 2 when there is (and when the call is
+wrong), and 1 when a run would fail.
+
+   sealer-run plan ./kubernetes.tar -m 192.168.0.2 -n 192.168.0.10
+   sealer-run plan -f Clusterfile -o json | jq '.actions[].what'`
+
+// plan says what a run would do. Its exit status says whether that is anything.
 func plan(ctx context.Context, cmd *cli.Command) error {
 	opts := options(cmd)
 	opts.DryRun = true
-	return perform(ctx, cmd, opts)
+	changes, err := perform(ctx, cmd, opts)
+	if err == nil && changes > 0 {
+		return commandline.ErrPending
+	}
+	return err
 }
 
-func perform(ctx context.Context, cmd *cli.Command, opts runner.Options) error {
+func perform(ctx context.Context, cmd *cli.Command, opts runner.Options) (changes int, err error) {
 	images, s, err := imagesAndSite(ctx, cmd)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	return runner.Run(ctx, images, source.Options{PlainHTTP: cmd.Bool("plain-http")}, s, opts, cmd.Root().Writer)
 }

@@ -48,11 +48,25 @@ func (r *road) badInput(t *testing.T) {
 	t.Run("one host name twice", r.sameHostname)
 }
 
+// pending is the exit status of a plan with changes.
+const pending = 2
+
+// exitCode is the status that a program ended with; -1 when it did not run to its end.
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	case err != nil:
+		return -1
+	}
+	return 0
+}
+
 func (r *road) refused(t *testing.T, cmd *exec.Cmd, code int, want ...string) {
 	t.Helper()
 	_, stderr, err := r.output(cmd)
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != code {
+	if exitCode(err) != code {
 		t.Fatalf("ended with %v, not with exit code %d:\n%s", err, code, stderr)
 	}
 	for _, text := range want {

@@ -80,7 +80,10 @@ func (s *site) do(t *testing.T, args ...string) (stdout, stderr string) {
 func (s *site) flags() []string { return []string{"-f", s.file, "-e", "DRINK=flag"} }
 
 func (s *site) plan(t *testing.T) {
-	out, _ := s.do(t, append([]string{"plan"}, s.flags()...)...)
+	out, stderr, err := s.output(s.command(t.Context(), append([]string{"plan"}, s.flags()...)...))
+	if exitCode(err) != pending {
+		t.Fatalf("a plan with changes ends with %v: %s", err, stderr)
+	}
 	for _, want := range []string{
 		`10.77.0.11: plugin "names": name the host site-m0`,
 		`10.77.0.13: plugin "names": name the host site-n1`,

@@ -81,8 +81,10 @@ func inLab(script string, env *environment.Environment, lab *hosts.Lab, root, so
 	).Replace(script)
 	login := fmt.Sprintf("-m %s --pk %s", lab.Hosts[0].Address, lab.Key)
 	replaced = strings.ReplaceAll(replaced, "-m 192.168.0.2", login)
+	// A plan with changes ends with status 2.
+	replaced = regexp.MustCompile(`(?m)^(.*\./sealer-run plan .*)$`).ReplaceAllString(replaced, "$1 || [ $$? = 2 ]")
 	// Only plan and run take variables.
-	return regexp.MustCompile(`(?m)^(.*started/hello:v1 -m .*)$`).ReplaceAllString(replaced, "$1 -e CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true")
+	return regexp.MustCompile(`(?m)^(.*started/hello:v1 -m [^|]*\S)`).ReplaceAllString(replaced, "$1 -e CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true")
 }
 
 // serveRegistry serves the lab's registry at its own address in the namespace of the hosts, too.

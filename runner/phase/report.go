@@ -56,6 +56,15 @@ func (r *Report) Actions() []Action {
 	return actions
 }
 
+// planVersion changes when what reads a plan as JSON has to change.
+const planVersion = 1
+
+// planDocument is a plan as JSON.
+type planDocument struct {
+	Version int      `json:"version"`
+	Actions []Action `json:"actions"`
+}
+
 // WritePlan prints the actions of several reports, one after the other, as text or JSON.
 func WritePlan(w io.Writer, asJSON bool, reports ...*Report) error {
 	actions := []Action{}
@@ -65,7 +74,7 @@ func WritePlan(w io.Writer, asJSON bool, reports ...*Report) error {
 	if asJSON {
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
-		return encoder.Encode(actions)
+		return encoder.Encode(planDocument{planVersion, actions})
 	}
 	if len(actions) == 0 {
 		fmt.Fprintln(w, "nothing to do")
