@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -71,12 +70,6 @@ func downloaded(t *testing.T, log string, layer imagespec.Layer) int {
 		total += n
 	}
 	return total
-}
-
-func isPrefix(prefix, layers []imagespec.Layer) bool {
-	return len(layers) >= len(prefix) && slices.EqualFunc(prefix, layers[:len(prefix)], func(a, b imagespec.Layer) bool {
-		return a.Descriptor.Digest == b.Descriptor.Digest && a.DiffID == b.DiffID
-	})
 }
 
 // rich is a base with a shell, files to change, and embedded images.
