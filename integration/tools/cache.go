@@ -18,6 +18,8 @@ type tool struct {
 	version  string
 	key      string // hash of everything that determines the binaries
 	binaries []string
+	// fetch, if it is not nil, downloads what build needs.
+	fetch func(ctx context.Context) error
 	// build writes all binaries into dir, an empty directory.
 	build func(ctx context.Context, dir string) error
 }

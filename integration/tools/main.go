@@ -59,13 +59,9 @@ func run(ctx context.Context, out string, names []string) error {
 // install makes the tools that the cache lacks, and links the binaries of all of them into the directory out.
 func install(ctx context.Context, cache, out string, chosen []tool, report *progress) error {
 	isCached := func(t tool) bool { return complete(t.directory(cache), t.binaries) }
-	cached := 0
-	for _, t := range chosen {
-		if isCached(t) {
-			cached++
-		}
-	}
-	report.cached(cached)
+	missing := slices.DeleteFunc(slices.Clone(chosen), isCached)
+	report.cached(len(chosen) - len(missing))
+	defer fetchAhead(ctx, missing)()
 	for _, t := range chosen {
 		if !isCached(t) {
 			step := report.start(t)
@@ -80,6 +76,25 @@ func install(ctx context.Context, cache, out string, chosen []tool, report *prog
 		}
 	}
 	return nil
+}
+
+// fetchAhead downloads what the tools need while the first ones are built, and returns a function that ends it. Errors are left to the
+// builds, which download what is missing.
+func fetchAhead(ctx context.Context, missing []tool) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i, t := range missing {
+			if i > 0 && t.fetch != nil && ctx.Err() == nil {
+				_ = t.fetch(ctx)
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // choose returns the tools that names ask for, by their own name or by that of one of their binaries, in table order.
