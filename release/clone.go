@@ -71,8 +71,9 @@ func (r *release) readCommit(ctx context.Context) error {
 
 // compile builds the program statically, for a host of any Linux distribution.
 func (r *release) compile(ctx context.Context, binary, arch string) error {
-	// Whatever may differ between machines is set: settings of the environment and of go env -w.
-	settings := []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + arch, "GOAMD64=v1", "GOARM64=v8.0", "GOFLAGS=-mod=readonly", "GOEXPERIMENT="}
+	// Whatever may differ between machines is set: settings of the environment and of go env -w. The flags leave out debug information
+	// anyway; the compiler leaves it out, too, as for the frontend image, with which the compiled packages are shared.
+	settings := []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + arch, "GOAMD64=v1", "GOARM64=v8.0", "GOFLAGS=-mod=readonly -gcflags=all=-dwarf=false", "GOEXPERIMENT="}
 	_, err := r.command(ctx, settings, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", r.flags, "-o", r.path(binary), "./cmd/"+program)
 	return err
 }
