@@ -196,7 +196,7 @@ cases: ## Discovery on real projects: those of integration/discovery, or of CASE
 ## Lab
 
 .PHONY: demo
-demo: up ## A three-host cluster with the dashboard example on it, from nothing
+demo: template up ## A three-host cluster with the dashboard example on it, from nothing
 	@integration/demo/demo.sh
 
 # make tools TOOLS="crane oras"
@@ -223,6 +223,12 @@ up: frontend ## Start BuildKit and registries on loopback; _out/lab.env has thei
 down: ## Stop them
 	@go build -o $(LAB) ./integration/lab
 	@$(LAB) down
+
+# make demo makes it while tools are compiled. What starts hosts waits for it, or makes it again and prints what failed.
+.PHONY: template
+template: ## Make the disk template of the hosts, in the background
+	@mkdir -p _out/log
+	@integration/hosts/hosts.sh template > _out/log/template.log 2>&1 &
 
 N := 3
 

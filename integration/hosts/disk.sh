@@ -31,11 +31,13 @@ attach() {
   losetup -d "$device" # when it is unmounted
 }
 
+# make_template RELEASE [PACKAGE,...] prints the directory of a template. Labs that start at once wait for one instead of making it twice.
+make_template() { flock "$labs/kubefile-template.lock" "$here/rootfs.sh" "$@"; }
+
 # clone I makes the disk of a host from the template of its system and the packages of its properties.
 clone() {
   local i=$1 template base
-  # Labs that start at once wait for one template instead of making it twice.
-  template=$(flock "$labs/kubefile-template.lock" "$here/rootfs.sh" "$(system_of "$i")" "$(packages_of "$i")")
+  template=$(make_template "$(system_of "$i")" "$(packages_of "$i")")
   base=$pool/$(basename "$template").img
   if [ ! -f "$base" ]; then
     cp --sparse=always "$template/disk.img" "$base.$$"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# hosts.sh up N [--system [I=]RELEASE]... [--harsh [I=]NAME[,NAME...]]... | start I | kill I | fresh I | down | status | harsh
+# hosts.sh up N [--system [I=]RELEASE]... [--harsh [I=]NAME[,NAME...]]... | start I | kill I | fresh I | down | status | harsh | template
 #
 # Test hosts: systemd-nspawn containers with a real systemd, sshd, an address and a disk of their own, in network
 # namespaces without a route out. The machine's own PID 1 need not be systemd; cgroup v1 or hybrid is enough. See README.md.
@@ -13,6 +13,7 @@
 #   down     stops everything and leaves nothing behind
 #   status   lists the hosts
 #   harsh    lists the properties
+#   template makes the disk template of the default system, which up makes otherwise
 set -euo pipefail
 # shellcheck source=lab.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lab.sh"
@@ -197,5 +198,6 @@ case ${1:-} in
   down) down ;;
   status) for i in $(numbers); do echo "h$i $(address "$i") $(spec_of "$i") $(running "$i" && echo up || echo down)"; done ;;
   harsh) list_properties ;;
+  template) make_template "$default_system" ;;
   *) sed -n '2,/^set/p' "$0" | grep '^#'; exit 2 ;;
 esac
