@@ -37,4 +37,6 @@ for module in $(git ls-files -- go.mod '*/go.mod' | xargs -n1 dirname); do
 done
 
 _out/bin/actionlint -pyflakes= # with shellcheck for the scripts of the workflows
-git grep -lE '^#!.*[/ ](ba)?sh$' -- ':!*.go' ':!*.md' ':!*/testdata/*' | xargs shellcheck --external-sources --source-path=SCRIPTDIR
+# Programs have no ending, and scripts that others source or embed may have no first line that names a shell.
+{ git ls-files -- '*.sh' ':!*/testdata/*'; git grep -lE '^#!.*[/ ](ba)?sh$' -- ':!*.go' ':!*.md' ':!*/testdata/*'; } |
+  sort -u | xargs shellcheck --external-sources --source-path=SCRIPTDIR

@@ -1,3 +1,4 @@
+#!/bin/sh
 # Tries to connect from this host to ADDRESS,PORT of each argument, and prints "path<TAB>ADDRESS PORT STATE" for each. It sends nothing.
 # Every program beyond sh may be missing.
 LC_ALL=C
