@@ -1,3 +1,4 @@
+#!/bin/sh
 # Prints what the host is like, one "key<TAB>value" a line, and changes nothing.
 # $1 is the data root; $2 is put before the paths of files, for tests. Every program beyond sh may be missing.
 top=${2:-}
@@ -33,10 +34,20 @@ file_system() {
   dir=$2
   while [ -n "$dir" ] && [ ! -d "$dir" ]; do dir=${dir%/*}; done
   dir=${dir:-/}
-  inodes=$(df -Pi -- "$dir" 2>/dev/null | awk 'NR == 2 { print ($2 > 0) ? $4 : "" }')
-  briefly df -Pk -- "$dir" | awk -v purpose="$1" -v inodes="$inodes" '
-    NR == FNR && FNR == 2 { device = $1; free = $4; mount = $6; for (i = 7; i <= NF; i++) mount = mount " " $i; next }
-    NR != FNR { where = $2; gsub(/\\040/, " ", where); if (where == mount) { type = $3; options = $4 } }
+  # The name of a device may have spaces, as that of its mount point may: percent finds the column between them.
+  # shellcheck disable=SC2016 # awk expands it
+  percent='function percent(i) {
+    for (i = 5; i <= NF; i++) if ($i ~ /^([0-9]+%|-)$/ && $(i - 1) ~ /^-?[0-9]+$/ && $(i - 2) ~ /^-?[0-9]+$/ && $(i - 3) ~ /^[0-9]+$/) return i
+    return 0
+  }'
+  inodes=$(briefly df -Pi -- "$dir" | awk "$percent"' NR == 2 && (i = percent()) { print ($(i - 3) > 0) ? $(i - 1) : "" }')
+  # The empty line of a df that does not answer keeps awk from taking the second file for the first.
+  printf '%s\n' "$(briefly df -Pk -- "$dir")" | awk -v purpose="$1" -v inodes="$inodes" "$percent"'
+    NR == FNR { if (FNR == 2 && (n = percent())) {
+      device = $1; for (i = 2; i <= n - 4; i++) device = device " " $i
+      free = $(n - 1); mount = $(n + 1); for (i = n + 2; i <= NF; i++) mount = mount " " $i
+    } next }
+    { where = $2; gsub(/\\040/, " ", where); if (where == mount) { type = $3; options = $4 } }
     END { if (mount != "") print "file-system\t" purpose "|" free "|" inodes "|" type "|" options "|" device "|" mount }' - /proc/mounts
 }
 file_system data-root "$1"

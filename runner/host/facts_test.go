@@ -3,7 +3,9 @@ package host
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -119,6 +121,44 @@ func TestFactsScript(t *testing.T) {
 	}
 	if f, err := parseFacts(out); err != nil || f.Hostname == "" || len(f.Commands) != 0 {
 		t.Fatalf("%+v, %v", f, err)
+	}
+}
+
+// TestFileSystemsOfOddHosts runs the script with a df of its own.
+func TestFileSystemsOfOddHosts(t *testing.T) {
+	const space = "Filesystem 1024-blocks Used Available Capacity Mounted on\n"
+	const inodes = "Filesystem Inodes IUsed IFree IUse% Mounted on\n"
+	for name, test := range map[string]struct{ blocks, inodes, want string }{
+		"plain":                {space + "/dev/sda1 400 100 300 25% /nowhere", inodes + "/dev/sda1 40 10 30 25% /nowhere", "data-root|300|30|||/dev/sda1|/nowhere"},
+		"device with a space":  {space + "tank/my data 400 100 300 25% /nowhere", inodes + "tank/my data 40 10 30 25% /nowhere", "data-root|300|30|||tank/my data|/nowhere"},
+		"mounted with a space": {space + "tank 400 100 300 25% /nowhere/a 7% b", inodes + "tank 40 10 30 25% /nowhere/a 7% b", "data-root|300|30|||tank|/nowhere/a 7% b"},
+		"without inodes":       {space + "tank 400 100 300 25% /nowhere", inodes + "tank 0 0 0 - /nowhere", "data-root|300||||tank|/nowhere"},
+		"no answer":            {"", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			script := "#!/bin/sh\ncase $1 in -Pk) echo '" + test.blocks + "' ;; -Pi) echo '" + test.inodes + "' ;; esac\n"
+			if test.blocks == "" {
+				script = "#!/bin/sh\nexit 1\n"
+			}
+			if err := os.WriteFile(filepath.Join(dir, "df"), []byte(script), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command("sh", "-c", factsScript, "sh", "/nowhere")
+			cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := parseFacts(out); err != nil {
+				t.Error(err)
+			}
+			_, got, _ := strings.Cut(string(out), "\nfile-system\t")
+			got, _, _ = strings.Cut(got, "\n")
+			if got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
 	}
 }
 
