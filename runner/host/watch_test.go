@@ -16,18 +16,18 @@ import (
 
 // notices collects what Dialer.Waiting is told.
 type notices struct {
-	mu      sync.Mutex
-	all     []Waiting
-	restart func() // called when a time is shorter than the one before
+	mu   sync.Mutex
+	all  []Waiting
+	told func(all []Waiting) // may be nil
 }
 
 func (n *notices) add(w Waiting) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if last := len(n.all) - 1; n.restart != nil && last >= 0 && w.For < n.all[last].For {
-		n.restart()
-	}
 	n.all = append(n.all, w)
+	if n.told != nil {
+		n.told(n.all)
+	}
 }
 
 // patient connects to a host, with notices after a moment.
@@ -129,16 +129,26 @@ func testWaitingIsTold(t *testing.T, s *sshServer) {
 		}
 		return said.all
 	}
-	all := told(Command{Argv: []string{"sleep", "1"}, Said: func() string { return "[preflight]" }})
+	input, end := io.Pipe()
+	said.told = func(all []Waiting) {
+		if len(all) == 2 {
+			end.Close()
+		}
+	}
+	all := told(Command{Argv: []string{"cat"}, Stdin: input, Said: func() string { return "[preflight]" }})
 	if len(all) < 2 || all[0].What != "kubeadm join" || all[0].Said != "[preflight]" || all[0].Host.String() != "127.0.0.1" || all[1].For <= all[0].For {
 		t.Errorf("it was told %+v", all)
 	}
 	// What is seen restarts the clock: the command ends when that was told, and at its limit otherwise.
-	input, end := io.Pipe()
-	said.restart = func() { end.Close() }
+	input, end = io.Pipe()
+	said.told = func(all []Waiting) {
+		if last := len(all) - 1; last > 0 && all[last].For < all[last-1].For {
+			end.Close()
+		}
+	}
 	const prints = `(while sleep 0.5; do echo; done) & read -r line; kill $!`
 	told(Command{Argv: []string{"sh", "-c", prints}, Shown: true, Stdin: input, Stdout: new(bytes.Buffer)})
-	said.restart = nil
+	said.told = nil
 	if all := told(Command{Argv: []string{"sleep", "0.5"}, Limit: NoLimit}); len(all) != 0 {
 		t.Errorf("of a command that runs as long as we do it was told %+v", all)
 	}
