@@ -70,7 +70,7 @@ func generatePlatform(ctx context.Context, dst content.Pusher, ref reference.Nam
 		{Path: "usr/share/generated/reference", Mode: 0o644, Data: []byte(ref.String() + " " + p.Architecture + "\n")},
 	} {
 		var blob bytes.Buffer
-		layer, err := image.WriteLayer(&blob, []image.Entry{entry})
+		layer, err := image.WriteLayer(&blob, image.Gzip, []image.Entry{entry})
 		if err != nil {
 			return image.Platform{}, err
 		}

@@ -328,7 +328,7 @@ func writeLayout(t *testing.T, dir, reference string) ocispec.Descriptor {
 		t.Fatal(err)
 	}
 	var blob bytes.Buffer
-	layer, err := image.WriteLayer(&blob, []image.Entry{{Path: "hello", Mode: 0o755, Data: []byte("hello")}})
+	layer, err := image.WriteLayer(&blob, image.Gzip, []image.Entry{{Path: "hello", Mode: 0o755, Data: []byte("hello")}})
 	if err != nil {
 		t.Fatal(err)
 	}

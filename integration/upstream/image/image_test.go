@@ -12,10 +12,18 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 func TestLayerIsTheSameForTheSameEntries(t *testing.T) {
+	for compression, mediaType := range map[Compression]string{Gzip: ocispec.MediaTypeImageLayerGzip, Zstd: ocispec.MediaTypeImageLayerZstd} {
+		t.Run(string(compression), func(t *testing.T) { sameLayer(t, compression, mediaType) })
+	}
+}
+
+func sameLayer(t *testing.T, compression Compression, mediaType string) {
 	source := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(source, []byte("from a file"), 0o600); err != nil {
 		t.Fatal(err)
@@ -27,12 +35,12 @@ func TestLayerIsTheSameForTheSameEntries(t *testing.T) {
 		{Path: "etc/empty", Mode: 0o644},
 	}
 	var one, two bytes.Buffer
-	layer, err := WriteLayer(&one, entries)
+	layer, err := WriteLayer(&one, compression, entries)
 	if err != nil {
 		t.Fatal(err)
 	}
 	slices.Reverse(entries)
-	if _, err := WriteLayer(&two, entries); err != nil {
+	if _, err := WriteLayer(&two, compression, entries); err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(one.Bytes(), two.Bytes()) {
@@ -41,7 +49,10 @@ func TestLayerIsTheSameForTheSameEntries(t *testing.T) {
 	if layer.Descriptor.Digest != digest.FromBytes(one.Bytes()) || layer.Descriptor.Size != int64(one.Len()) {
 		t.Errorf("descriptor %+v is not of the bytes written", layer.Descriptor)
 	}
-	tarred, got := list(t, one.Bytes())
+	if layer.Descriptor.MediaType != mediaType {
+		t.Errorf("media type: got %s, want %s", layer.Descriptor.MediaType, mediaType)
+	}
+	tarred, got := list(t, compression, one.Bytes())
 	if layer.DiffID != digest.FromBytes(tarred) {
 		t.Errorf("diff ID %s is not of the tar", layer.DiffID)
 	}
@@ -56,13 +67,10 @@ func TestLayerIsTheSameForTheSameEntries(t *testing.T) {
 }
 
 // list returns the uncompressed tar and a line for every entry.
-func list(t *testing.T, layer []byte) (tarred []byte, lines []string) {
+func list(t *testing.T, compression Compression, layer []byte) (tarred []byte, lines []string) {
 	t.Helper()
-	zr, err := gzip.NewReader(bytes.NewReader(layer))
+	tarred, err := uncompressed(compression, layer)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if tarred, err = io.ReadAll(zr); err != nil {
 		t.Fatal(err)
 	}
 	for tr := tar.NewReader(bytes.NewReader(tarred)); ; {
@@ -88,6 +96,28 @@ func list(t *testing.T, layer []byte) (tarred []byte, lines []string) {
 	}
 }
 
+func uncompressed(compression Compression, layer []byte) ([]byte, error) {
+	if compression == Zstd {
+		zr, err := zstd.NewReader(nil)
+		if err != nil {
+			return nil, err
+		}
+		defer zr.Close()
+		return zr.DecodeAll(layer, nil)
+	}
+	zr, err := gzip.NewReader(bytes.NewReader(layer))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(zr)
+}
+
+func TestUnknownCompressionIsRefused(t *testing.T) {
+	if _, err := WriteLayer(io.Discard, "brotli", nil); err == nil {
+		t.Error("no error")
+	}
+}
+
 func TestBadEntriesAreRefused(t *testing.T) {
 	for name, entries := range map[string][]Entry{
 		"absolute":     {{Path: "/etc/passwd"}},
@@ -97,7 +127,7 @@ func TestBadEntriesAreRefused(t *testing.T) {
 		"missing file": {{Path: "a", Source: filepath.Join(t.TempDir(), "none")}},
 		"directory":    {{Path: "a", Source: t.TempDir()}},
 	} {
-		if _, err := WriteLayer(io.Discard, entries); err == nil {
+		if _, err := WriteLayer(io.Discard, Gzip, entries); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}

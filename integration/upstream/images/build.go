@@ -72,7 +72,7 @@ func (d Definition) build(ctx context.Context, store *oci.Store, scratch string)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		layer, err := pushLayer(ctx, store, scratch, entries)
+		layer, err := pushLayer(ctx, store, scratch, d.compression(), entries)
 		if err != nil {
 			return err
 		}
@@ -80,7 +80,7 @@ func (d Definition) build(ctx context.Context, store *oci.Store, scratch string)
 	}
 	placeholder := image.Platform{Platform: ocispec.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}, Config: real.Config}
 	note := []image.Entry{{Path: "PLACEHOLDER", Mode: 0o644, Data: []byte(d.References[0] + " is not made for this platform\n")}}
-	layer, err := pushLayer(ctx, store, scratch, note)
+	layer, err := pushLayer(ctx, store, scratch, d.compression(), note)
 	if err != nil {
 		return err
 	}
@@ -97,14 +97,14 @@ func (d Definition) build(ctx context.Context, store *oci.Store, scratch string)
 	return nil
 }
 
-func pushLayer(ctx context.Context, store *oci.Store, scratch string, entries []image.Entry) (image.Layer, error) {
+func pushLayer(ctx context.Context, store *oci.Store, scratch string, compression image.Compression, entries []image.Entry) (image.Layer, error) {
 	file, err := os.CreateTemp(scratch, ".layer-")
 	if err != nil {
 		return image.Layer{}, err
 	}
 	defer os.Remove(file.Name())
 	defer file.Close()
-	layer, err := image.WriteLayer(file, entries)
+	layer, err := image.WriteLayer(file, compression, entries)
 	if err != nil {
 		return image.Layer{}, err
 	}
@@ -122,7 +122,7 @@ func contentKey(definitions []Definition) (string, error) {
 		return "", err
 	}
 	for _, d := range definitions {
-		if err := write.Encode([]any{d.References, d.Config, len(d.Layers)}); err != nil {
+		if err := write.Encode([]any{d.References, d.Config, d.compression(), len(d.Layers)}); err != nil {
 			return "", err
 		}
 		for _, layer := range d.Layers {

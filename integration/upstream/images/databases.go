@@ -63,6 +63,7 @@ func (src Sources) redis(busybox []image.Entry) (Definition, error) {
 			WorkingDir:   "/data",
 			ExposedPorts: map[string]struct{}{"6379/tcp": {}},
 		},
+		Compression: image.Zstd,
 	}, nil
 }
 
@@ -96,6 +97,7 @@ func (src Sources) mariadb(busybox []image.Entry) (Definition, error) {
 			Cmd:          []string{"mariadbd"},
 			ExposedPorts: map[string]struct{}{"3306/tcp": {}},
 		},
+		Compression: image.Zstd,
 	}, nil
 }
 

@@ -3,6 +3,7 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -27,7 +28,12 @@ type Definition struct {
 	References []string
 	Layers     [][]image.Entry
 	Config     ocispec.ImageConfig
+
+	// Compression is that of the layers; gzip when empty. Large images that many hosts unpack are better compressed with zstd.
+	Compression image.Compression
 }
+
+func (d Definition) compression() image.Compression { return cmp.Or(d.Compression, image.Gzip) }
 
 // A Set is a group of images that only some targets need, because making them takes time.
 type Set string

@@ -94,6 +94,7 @@ func TestContentKeyKnowsEverything(t *testing.T) {
 		small("one"),
 		definition(func(d *Definition, _ *image.Entry) { d.References = d.References[:1] }),
 		definition(func(d *Definition, _ *image.Entry) { d.Config.User = "1001" }),
+		definition(func(d *Definition, _ *image.Entry) { d.Compression = image.Zstd }),
 		definition(func(d *Definition, _ *image.Entry) { d.Layers = [][]image.Entry{slices.Concat(d.Layers...)} }),
 		definition(func(_ *Definition, e *image.Entry) { e.Path = "other" }),
 		definition(func(_ *Definition, e *image.Entry) { e.Mode = fs.ModeDir | 0o755 }),
