@@ -14,9 +14,11 @@ import (
 // clusterName is that of cases/v2-basic, which is applied to the same cluster.
 const clusterName = "default-kubernetes-cluster"
 
-// highAvailability brings up three masters and two nodes, and takes the first master's power away.
+// highAvailability brings up three masters and two nodes on an isolated network, some without a default route and all without a nameserver
+// that pods could ask, and takes the first master's power away.
 func highAvailability(t *testing.T, r *road) {
 	before := r.snapshots(t)
+	t.Run("plan for the network of the hosts", r.networkPlan)
 	if !t.Run("three masters and two nodes", r.threeMasters) {
 		return
 	}
@@ -70,8 +72,30 @@ func (r *road) nothingToDo(t *testing.T, args ...string) {
 	}
 }
 
+// networkPlan names what the hosts lack and get: h1 and h4 a route to the services, and all of them nameservers for pods.
+func (r *road) networkPlan(t *testing.T) {
+	plan, stderr, err := r.run(t, append([]string{"plan"}, r.available()...)...)
+	if exitCode(err) != pending {
+		t.Fatalf("a plan with changes ends with %v: %s", err, stderr)
+	}
+	for i, h := range r.lab.Hosts {
+		route := h.Address + ": start kubefile-service-route.service (no default route: "
+		if got, want := strings.Contains(plan, route), i == 0 || i == 3; got != want {
+			t.Errorf("the plan contains %q: got %t, want %t", route, got, want)
+		}
+		if resolv := h.Address + ": write " + clusterDir + "/resolv.conf for the kubelet ("; !strings.Contains(plan, resolv) {
+			t.Errorf("the plan does not contain %q", resolv)
+		}
+	}
+	if t.Failed() {
+		t.Log(plan)
+	}
+}
+
 func (r *road) threeMasters(t *testing.T) {
-	r.asRoot(t, r.available("-p", "-")...)
+	if out := r.asRoot(t, r.available("-p", "-")...); !strings.Contains(out, "cluster "+clusterName+" runs") {
+		t.Errorf("it said %q", out)
+	}
 	r.kubectl(t, "wait --for=condition=Ready nodes --all --timeout=60s")
 	if got := r.kubectl(t, "get nodes -l node-role.kubernetes.io/control-plane -o name"); got != "node/h1\nnode/h2\nnode/h3" {
 		t.Errorf("masters are %s", got)

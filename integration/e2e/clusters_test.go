@@ -19,21 +19,42 @@ import (
 // scenario is a test on hosts of its own. Its parts are subtests, each of which begins where the one before it ended.
 type scenario struct {
 	name  string
-	hosts int
+	hosts []hosts.HostSpec
 	run   func(*testing.T, *road)
 }
 
 // scenarios are in the order in which they begin, the longest first. A new one belongs where its time puts it; a new assertion belongs
 // into one that has a cluster already.
 var scenarios = []scenario{
-	{"site", 4, wholeSite},
-	{"high availability", 5, highAvailability},
-	{"clusterfile with plugins", 6, casePlugins},
-	{"road", 3, wholeRoad},
-	{"guards", 3, guards},
-	{"clusterfiles", 4, clusterfileCases},
-	{"isolated hosts", 3, isolatedHosts},
+	{"site", friendly(4), wholeSite},
+	{"high availability", harsh(5), highAvailability},
+	{"clusterfile with plugins", friendly(6), casePlugins},
+	{"road", friendly(3), wholeRoad},
+	{"guards", friendly(3), guards},
+	{"clusterfiles", friendly(4), clusterfileCases},
+	{"foreign network", friendly(1), foreignNetwork},
 }
+
+// harsh returns the specs of hosts as sites have them: no two neighbours are alike, and each lacks something that a friendly host has.
+func harsh(count int) []hosts.HostSpec {
+	kinds := []hosts.HostSpec{
+		{Harsh: []hosts.Property{hosts.NoDefaultRoute, hosts.LoopbackNameserver}},
+		{Harsh: []hosts.Property{hosts.NoNameserver, hosts.NoConntrack}},
+		{Harsh: []hosts.Property{hosts.LoopbackNameserver, hosts.TwoNICs}, System: "trixie"},
+		{Harsh: []hosts.Property{hosts.NoNameserver, hosts.TwoNICs, hosts.NoDefaultRoute}},
+		{Harsh: []hosts.Property{hosts.LoopbackNameserver, hosts.NoConntrack, hosts.DualStack}, System: "bullseye"},
+		{Harsh: []hosts.Property{hosts.NoNameserver, hosts.NoDefaultRoute, hosts.DualStack}},
+	}
+	specs := make([]hosts.HostSpec, count)
+	for i := range specs {
+		kind := kinds[i%len(kinds)]
+		specs[i] = hosts.HostSpec{System: kind.System, Harsh: append([]hosts.Property{hosts.NoexecTmp, hosts.SecurePath}, kind.Harsh...)}
+	}
+	return specs
+}
+
+// friendly returns the specs of hosts that have all that one can wish for.
+func friendly(count int) []hosts.HostSpec { return make([]hosts.HostSpec, count) }
 
 // TestClusters runs the scenarios in two labs side by side, since most of the time of each is waiting. One alone:
 //

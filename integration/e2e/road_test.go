@@ -78,11 +78,11 @@ func wholeRoad(t *testing.T, r *road) {
 	})
 }
 
-// prepare makes count bare hosts in the lab of that name, whatever is there.
-func prepare(t *testing.T, w *workshop, name string, count int) *road {
+// prepare makes bare hosts in the lab of that name, whatever is there.
+func prepare(t *testing.T, w *workshop, name string, specs []hosts.HostSpec) *road {
 	t.Helper()
 	w.local(t, "env", "LAB_NAME="+name, "integration/hosts/hosts.sh", "down")
-	lab, err := hosts.UpAs(t.Context(), w.top, hosts.Spec{Name: name, Hosts: make([]hosts.HostSpec, count)})
+	lab, err := hosts.UpAs(t.Context(), w.top, hosts.Spec{Name: name, Hosts: specs})
 	if err != nil {
 		t.Fatal(err)
 	}
