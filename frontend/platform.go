@@ -3,6 +3,7 @@ package frontend
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/containerd/platforms"
 	bkllb "github.com/moby/buildkit/client/llb"
@@ -219,12 +220,30 @@ func (p *platformBuild) describe() (err error) {
 		if p.base, err = imagespec.Describe(config); err != nil {
 			return fmt.Errorf("reading what base image and labels say: %w", err)
 		}
+		if err := p.checkBase(); err != nil {
+			return err
+		}
 	}
 	p.inherited.commands = p.base.Commands
 	if p.content.Reset {
 		p.base.Commands = nil
 	}
 	return nil
+}
+
+// checkBase refuses a cluster image as base whose embedded images are for other platforms: no host could run what is built.
+func (p *platformBuild) checkBase() error {
+	names := p.base.Lock.Platforms
+	for _, name := range names {
+		if platform, err := platforms.Parse(name); err == nil && platforms.Only(p.platform).Match(platform) {
+			return nil
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the base image is a cluster image for %s, and %s is built; build the base for that platform too, or build with --platform %s",
+		strings.Join(names, ", "), platforms.Format(p.platform), names[0])
 }
 
 // checkSupported refuses a KUBEVERSION that the packed Kubernetes is not in.

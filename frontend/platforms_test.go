@@ -70,6 +70,19 @@ func TestPlatforms(t *testing.T) {
 	}
 }
 
+// TestBaseOfAnotherPlatform: embedded images of a base are for its platform, and so is what is built on it.
+func TestBaseOfAnotherPlatform(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.kubernetes(t) // for linux/amd64
+	const want = "the base image is a cluster image for linux/amd64, and linux/arm64 is built"
+	arm := map[string]string{"platform": "linux/arm64"}
+	for _, from := range []string{"FROM --platform=linux/amd64 " + baseRef, "FROM " + baseRef} {
+		contains(t, from, w.fails(t, files{"Kubefile": from + "\nCOPY Kubefile /x\n"}, request{opts: arm}).Error(), want)
+	}
+	w.build(t, files{"Kubefile": "FROM " + baseRef + " AS tools\nFROM scratch\nCOPY --from=tools /manifests /manifests\n"}, request{opts: map[string]string{"platform": "linux/amd64"}})
+}
+
 // TestNamedContexts: an image, a directory and an input can replace what a FROM or a COPY --from names.
 func TestNamedContexts(t *testing.T) {
 	t.Parallel()
