@@ -25,12 +25,14 @@ archive=$out/dashboard.tar
 ARCHIVE=$archive integration/lab/examples.sh kubernetes dashboard 2>&1 | tee "$out/build.log" | grep --line-buffered -E '^#[0-9]+ \[|^127\.|ERROR|error:'
 ls -lh "$archive"
 
-say "sealer-run dashboard.tar -m 10.77.0.11 -n 10.77.0.12-10.77.0.13"
+# The lab's hosts may not lower a process's score for the out-of-memory killer; the variable has containerd ask for no less than its own.
+site=(-m 10.77.0.11 -n 10.77.0.12-10.77.0.13 -e CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true)
+say "sealer-run dashboard.tar ${site[*]}"
 CGO_ENABLED=0 go build -trimpath -ldflags "$(version/version.sh flags)" -o _out/sealer-run ./cmd/sealer-run
 key=_out/hosts/id_lab
 [ "${LAB_NAME:-kf}" = kf ] || key=_out/hosts-$LAB_NAME/id_lab
 run() { integration/hosts/lan _out/sealer-run "$@" --pk "$key"; }
-run "$archive" -m 10.77.0.11 -n 10.77.0.12-10.77.0.13 -e CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true
+run "$archive" "${site[@]}"
 
 say "Wait for the dashboard's pods"
 kubectl() { integration/hosts/on 1 kubectl "$@"; }
@@ -44,4 +46,5 @@ say "kubectl get pods -A"
 kubectl get pods -A
 say "sealer-run status --served: what the embedded registry served"
 run status --served -m 10.77.0.11 2> /dev/null | grep -v @sha256
-say "Done in $((SECONDS - began)) s. Log in: integration/hosts/on 1   Stop: make hosts-down down"
+lab=${LAB_NAME:+LAB_NAME=$LAB_NAME }
+say "Done in $((SECONDS - began)) s. Log in: ${lab}integration/hosts/on 1   Stop: ${lab}make hosts-down down"
