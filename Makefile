@@ -204,7 +204,7 @@ TOOLS = $(sort $(foreach target,$(FOR),$(uses.$(target))))
 
 .PHONY: tools
 tools: ## Compile the lab's tools: all, those of FOR=e2e, or TOOLS="crane oras"
-	@go -C integration/tools run . -out $(BIN) $(TOOLS)
+	@go -C integration/tools run . -out "$(BIN)" $(TOOLS)
 
 ARCH = $(sort $(foreach target,$(FOR),$(or $(arch.$(target)),amd64 arm64)))
 

@@ -27,8 +27,10 @@ func TestList(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(filepath.Join(in, "etc/conf.d"), 0o700|os.ModeSetgid); err != nil {
-		t.Fatal(err)
+	for dir, mode := range map[string]os.FileMode{"etc": 0o755, "etc/conf.d": 0o700 | os.ModeSetgid, "registry": 0o755, "registry/other": 0o755} {
+		if err := os.Chmod(filepath.Join(in, dir), mode); err != nil { // whatever the umask is
+			t.Fatal(err)
+		}
 	}
 	if err := os.Symlink("/etc/conf.d", filepath.Join(in, "etc/link")); err != nil {
 		t.Fatal(err)
