@@ -120,7 +120,7 @@ func Run(s *Site) []Finding {
 	findings := []Finding{}
 	for _, c := range All() {
 		add := func(h *Host, what, fix string) {
-			f := Finding{Check: c.ID, Severity: c.Severity, What: what, Fix: fix, Page: Pages + c.Page()}
+			f := Finding{Check: c.ID, Severity: c.Severity, What: oneLine(what), Fix: oneLine(fix), Page: Pages + c.Page()}
 			if h != nil {
 				f.Host = h.Host.String()
 			}
@@ -140,6 +140,12 @@ func Run(s *Site) []Finding {
 		return cmp.Or(x.Compare(y), cmp.Compare(a.Severity, b.Severity))
 	})
 	return findings
+}
+
+// oneLine is a text without line breaks: what a host says cannot look like lines of the report.
+func oneLine(text string) string {
+	lines := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune("\n\v\f\r\u0085\u2028\u2029", r) })
+	return strings.Join(lines, "; ")
 }
 
 // Count returns how many findings are of a severity.
