@@ -14,8 +14,8 @@ import (
 
 const checkDescription = `Logs in to all hosts, runs the checks that a run begins with, and changes nothing.
 Errors stop a run before it changes a host; warnings name what will not work. Each
-check has a page in docs/checks. The exit status is 0 without errors, 1 with errors,
-and 2 when the call is wrong.
+check has a page in docs/checks. The exit status is 0 without errors, 1 with errors or
+when the image or the Clusterfile cannot be used, and 2 when the call is wrong.
 
    sealer-run check ./kubernetes.tar -m 192.168.0.2-192.168.0.4 -n 192.168.0.10-192.168.0.40
    sealer-run check -f Clusterfile

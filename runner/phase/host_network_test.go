@@ -13,7 +13,7 @@ import (
 
 // isFactsQuestion reports whether a command is the question of [host.Gather].
 func isFactsQuestion(argv []string) bool {
-	return argv[0] == "sh" && strings.HasPrefix(argv[2], "# Prints what the host is like")
+	return argv[0] == "sh" && strings.Contains(argv[2], "# Prints what the host is like")
 }
 
 // usualFacts is the answer of a host with default routes and a nameserver.
