@@ -88,12 +88,15 @@ func (r *road) inspect(t *testing.T, name string) inspected {
 
 func (r *road) dryRun(t *testing.T) {
 	plan := r.succeed(t, r.bringUp("--dry-run", "--output", "json")...)
-	var actions []struct{ Phase, Host, What string }
-	if err := json.Unmarshal([]byte(plan), &actions); err != nil {
+	var document struct {
+		Version int
+		Actions []struct{ Phase, Host, What string }
+	}
+	if err := json.Unmarshal([]byte(plan), &document); err != nil || document.Version != 1 {
 		t.Fatalf("%v: %s", err, plan)
 	}
 	said := map[string]bool{}
-	for _, a := range actions {
+	for _, a := range document.Actions {
 		said[a.Host+" "+a.What] = true
 	}
 	for _, want := range []string{

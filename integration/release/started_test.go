@@ -84,7 +84,7 @@ func inLab(script string, env *environment.Environment, lab *hosts.Lab, root, so
 	// A plan with changes ends with status 2.
 	replaced = regexp.MustCompile(`(?m)^(.*\./sealer-run plan .*)$`).ReplaceAllString(replaced, "$1 || [ $$? = 2 ]")
 	// Only plan and run take variables.
-	return regexp.MustCompile(`(?m)^(.*started/hello:v1 -m [^|]*\S)`).ReplaceAllString(replaced, "$1 -e CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true")
+	return regexp.MustCompile(`(?m)^(.*started/hello:v1 -m [^|\n]*[^|\s])`).ReplaceAllString(replaced, "$1 -e CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true")
 }
 
 // serveRegistry serves the lab's registry at its own address in the namespace of the hosts, too.
