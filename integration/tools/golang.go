@@ -71,7 +71,7 @@ func (p program) tool(root string) (tool, error) {
 	t := tool{name: p.name, version: version, key: hex.EncodeToString(h.Sum(nil))[:12], binaries: p.binaries()}
 	run := func(ctx context.Context, args ...string) error {
 		cmd := exec.CommandContext(ctx, "go", args...)
-		cmd.Dir, cmd.Env = dir, slices.Concat(collectRarely, os.Environ(), env, withoutDebug)
+		cmd.Dir, cmd.Env = dir, slices.Concat(collectRarely(), os.Environ(), env, []string{withoutDebug})
 		return runCommand(cmd)
 	}
 	// Loading the packages downloads exactly the modules that they need.
@@ -92,13 +92,13 @@ func (p program) tool(root string) (tool, error) {
 	return t, nil
 }
 
-// collectRarely makes the compiler collect garbage less often, but never use more than 2 GB as long as it can do with less. It does not
-// change the result, so it is not part of a tool's key; settings of the caller's win.
-var collectRarely = []string{"GOGC=800", "GOMEMLIMIT=2GiB"}
+// collectRarely returns variables with which the compiler collects garbage less often, but never uses more than 2 GB as long as it can do
+// with less. They do not change the result, so they are not part of a tool's key; settings of the caller's win.
+func collectRarely() []string { return []string{"GOGC=800", "GOMEMLIMIT=2GiB"} }
 
 // withoutDebug keeps the compiler from writing debug information, which the linker would leave out: a tenth less CPU time. The program
 // does the same, so it is not part of a tool's key.
-var withoutDebug = []string{"GOFLAGS=-gcflags=all=-dwarf=false"}
+const withoutDebug = "GOFLAGS=-gcflags=all=-dwarf=false"
 
 // command returns the arguments of go build after -o.
 func (p program) command(version string) []string {

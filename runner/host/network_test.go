@@ -20,7 +20,7 @@ func TestHowAHostReachesOthers(t *testing.T) {
 	} {
 		a := netip.MustParseAddr(address)
 		if name, peer := f.Interface(a), f.Peer(a).String(); name != want.name || peer != want.peer {
-			t.Errorf("%s: on %q beside %s, want %q and %s", a, name, peer, want.name, want.peer)
+			t.Errorf("%s: on %q with the peer %s, want %q and %s", a, name, peer, want.name, want.peer)
 		}
 	}
 	if four, six := f.DefaultRoutes(true), f.DefaultRoutes(false); !slices.Equal(four, []string{"eth0"}) || len(six) > 0 {
