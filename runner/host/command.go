@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Quote makes of argv one line that a POSIX shell splits into exactly argv.
@@ -172,4 +173,14 @@ func writeEnv(w *strings.Builder, env map[string]string) error {
 // envLine writes one variable on one line, escaped for printf's %b.
 func envLine(key, value string) string {
 	return strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(key+"="+value) + "\n"
+}
+
+// WithoutControls leaves out of what a host printed all that would control a terminal: a host is not trusted with that of whoever reads. Tabs stay.
+func WithoutControls(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\t' && unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, text)
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
 
 	"github.com/kubefile/kubefile/runner/host"
 )
@@ -30,23 +29,13 @@ func (k Kubectl) Rows(ctx context.Context, columns int, args ...string) (rows []
 		return nil, err
 	}
 	for line := range strings.Lines(string(out)) {
-		row := strings.Split(printable(line), "\t")
+		row := strings.Split(host.WithoutControls(line), "\t")
 		if len(row) != columns {
 			return nil, fmt.Errorf("kubectl %s: %w: %q", strings.Join(args[:min(len(args), 2)], " "), ErrUnexpected, line)
 		}
 		rows = append(rows, row)
 	}
 	return rows, nil
-}
-
-// printable leaves out what would control a terminal; tabs divide columns.
-func printable(line string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\t' && unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, line)
 }
 
 // modified is what kubectl says of HTTP status 409 for a resourceVersion that is not the newest.

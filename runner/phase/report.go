@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/kubefile/kubefile/runner/host"
 )
@@ -227,7 +226,7 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 }
 
 func (l *lineWriter) flush(line []byte) {
-	line = printable(bytes.TrimRight(line, "\r\n"))
+	line = []byte(host.WithoutControls(string(bytes.TrimRight(line, "\r\n"))))
 	if text := strings.TrimSpace(string(line[:min(len(line), maxNotice)])); text != "" {
 		l.latest = strings.ToValidUTF8(text, "")
 	}
@@ -244,16 +243,6 @@ func (l *lineWriter) flush(line []byte) {
 	if l.printed > maxPrinted {
 		fmt.Fprintf(l.to, "%sthe rest of the output is left out: it is too long\n", l.prefix)
 	}
-}
-
-// printable leaves out what would control a terminal: a host is not trusted with that of whoever reads.
-func printable(line []byte) []byte {
-	return bytes.Map(func(r rune) rune {
-		if r != '\t' && unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, line)
 }
 
 // Close writes what is left of a last line.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/host"
 )
 
 const (
@@ -126,7 +127,7 @@ func (d *diagnosis) detail(ctx context.Context, p pod) string {
 	if err != nil {
 		return "" // the state of the pod has to do
 	}
-	lines := strings.Fields(string(printable([]byte(strings.ReplaceAll(string(out), "\n", " ")))))
+	lines := strings.Fields(host.WithoutControls(strings.ReplaceAll(string(out), "\n", " ")))
 	text := strings.Join(lines, " ")
 	return strings.ToValidUTF8(text[:min(len(text), maxDetail)], "")
 }

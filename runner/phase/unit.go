@@ -59,7 +59,7 @@ type UnitError struct {
 // Error implements error. What the host wrote is repeated without what would control a terminal.
 func (e *UnitError) Error() string {
 	clean := func(text string) string {
-		text = string(printable([]byte(text)))
+		text = host.WithoutControls(text)
 		return string([]rune(text)[:min(unitWidth, len([]rune(text)))])
 	}
 	var b strings.Builder
