@@ -65,7 +65,7 @@ func (r *road) nothingToDo(t *testing.T, args ...string) {
 	t.Helper()
 	args = append([]string{"apply", "-e", oomScore}, args...)
 	if out := r.asRoot(t, args...); !strings.Contains(out, "nothing to do") {
-		t.Errorf("it said %q", out)
+		t.Errorf("it said %q\n%s", out, r.told())
 	}
 	if plan := r.asRoot(t, append(args, "--dry-run")...); strings.TrimSpace(plan) != "nothing to do" {
 		t.Errorf("the plan is %q", plan)
@@ -94,7 +94,7 @@ func (r *road) networkPlan(t *testing.T) {
 
 func (r *road) threeMasters(t *testing.T) {
 	if out := r.asRoot(t, r.available("-p", "-")...); !strings.Contains(out, "cluster "+clusterName+" runs") {
-		t.Errorf("it said %q", out)
+		t.Errorf("it said %q\n%s", out, r.told())
 	}
 	r.kubectl(t, "wait --for=condition=Ready nodes --all --timeout=60s")
 	if got := r.kubectl(t, "get nodes -l node-role.kubernetes.io/control-plane -o name"); got != "node/h1\nnode/h2\nnode/h3" {
@@ -183,7 +183,7 @@ func (r *road) generated(t *testing.T) {
 		t.Fatal(err)
 	}
 	if out := r.asRoot(t, "apply", "-f", file); !strings.Contains(out, "nothing to do") {
-		t.Errorf("it said %q", out)
+		t.Errorf("it said %q\n%s", out, r.told())
 	}
 }
 
@@ -265,7 +265,7 @@ func (r *road) firstMasterBack(t *testing.T) {
 		return nil
 	})
 	if out := r.asRoot(t, r.available("-p", "-")...); !strings.Contains(out, "nothing to do") {
-		t.Errorf("it said %q", out)
+		t.Errorf("it said %q\n%s", out, r.told())
 	}
 	r.kubectl(t, "delete pod -l when --now")
 	r.kubectl(t, "delete service after")

@@ -289,7 +289,7 @@ func (r *road) again(t *testing.T) {
 		before[i+1] = r.ssh(t, i+1, state)
 	}
 	if out := r.succeed(t, r.bringUp()...); !strings.Contains(out, "nothing to do") {
-		t.Errorf("it said %q", out)
+		t.Errorf("it said %q\n%s", out, r.told())
 	}
 	if out := r.succeed(t, r.bringUp("--dry-run")...); strings.TrimSpace(out) != "nothing to do" {
 		t.Errorf("the plan is %q", out)
@@ -326,6 +326,6 @@ func (r *road) powerCut(t *testing.T) {
 		return err
 	})
 	if out := r.succeed(t, r.bringUp()...); !strings.Contains(out, "nothing to do") {
-		t.Errorf("it said %q", out)
+		t.Errorf("it said %q\n%s", out, r.told())
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +155,14 @@ func (r *road) lastLog() string {
 	}
 	data, _ := os.ReadFile(logs[len(logs)-1])
 	return string(data[max(0, len(data)-4000):])
+}
+
+// aboutHost finds the lines of a log that are about a host, without what the host printed.
+var aboutHost = regexp.MustCompile(`(?m)^\S+Z   \S+: .*$`)
+
+// told is what the last run said about hosts, one line for each change that it made.
+func (r *road) told() string {
+	return strings.Join(aboutHost.FindAllString(r.lastLog(), -1), "\n")
 }
 
 // bringUp are the arguments that make the cluster of all hosts.
