@@ -1,8 +1,13 @@
 package phase
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -161,5 +166,56 @@ func TestUnitsSeeTheDataRoot(t *testing.T) {
 				t.Errorf("%s: %s has no %s:\n%s", root, f.path, want, f.content)
 			}
 		}
+	}
+}
+
+// TestServiceRouteScript runs the script with an ip(8) that does so often what a host does whose network is not there yet.
+func TestServiceRouteScript(t *testing.T) {
+	for _, tt := range []struct {
+		name, action   string
+		without, early int // how often there is no address, and then how often the address cannot be used yet
+		waited         int // seconds
+		last, says     string
+	}{
+		{"the network is there", "replace", 0, 0, 0, "route replace 10.96.0.0/16 dev eth0 src 10.0.0.1 metric 4096", ""},
+		{"the address comes late", "replace", 3, 0, 3, "route replace 10.96.0.0/16 dev eth0 src 10.0.0.1 metric 4096", ""},
+		{"duplicates are looked for", "replace", 1, 2, 3, "route replace 10.96.0.0/16 dev eth0 src 10.0.0.1 metric 4096", ""},
+		{"the address never comes", "replace", 100, 0, 60, "-o addr show to 10.0.0.1", "no interface has the address 10.0.0.1"},
+		{"the address is never good", "replace", 0, 100, 60, "route replace 10.96.0.0/16 dev eth0 src 10.0.0.1 metric 4096", "Invalid argument"},
+		{"a removal", "delete", 0, 0, 0, "route delete 10.96.0.0/16 dev eth0 metric 4096", ""},
+		{"a removal without network", "delete", 100, 0, 0, "-o addr show to 10.0.0.1", ""},
+		{"a removal of what is gone", "delete", 0, 100, 0, "route delete 10.96.0.0/16 dev eth0 metric 4096", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for name, script := range map[string]string{
+				"ip": fmt.Sprintf(`echo "$*" >> called
+case "$*" in
+*show*) [ "$(grep -c show called)" -le %d ] || echo '2: eth0 inet 10.0.0.1/24 scope global eth0' ;;
+*) [ "$(grep -c route called)" -gt %d ] || { echo 'RTNETLINK answers: Invalid argument' >&2; exit 2; } ;;
+esac
+`, tt.without, tt.early),
+				"sleep": `echo "$*" >> slept
+`,
+			} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\ncd "+dir+"\n"+script), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cmd := exec.CommandContext(t.Context(), "sh", "-s", tt.action, "10.0.0.1", "10.96.0.0/16")
+			cmd.Stdin, cmd.Env = bytes.NewReader(serviceRouteScript), []string{"PATH=" + dir + ":" + os.Getenv("PATH")}
+			out, err := cmd.CombinedOutput()
+			if failed := err != nil; failed != (tt.says != "") || !strings.Contains(string(out), tt.says) {
+				t.Errorf("it ends with %v and says %q, want %q", err, out, tt.says)
+			}
+			called, _ := os.ReadFile(filepath.Join(dir, "called"))
+			if lines := strings.Split(strings.TrimSpace(string(called)), "\n"); lines[len(lines)-1] != tt.last {
+				t.Errorf("the last call was %q, want %q", lines[len(lines)-1], tt.last)
+			}
+			slept, _ := os.ReadFile(filepath.Join(dir, "slept"))
+			if got := strings.Count(string(slept), "1\n"); got != tt.waited {
+				t.Errorf("it waited %d s, want %d", got, tt.waited)
+			}
+		})
 	}
 }
