@@ -58,6 +58,9 @@ type UnitState struct {
 const (
 	// steadyTime is how long a unit has to run before it counts as running: one that ends at once is active between two starts, too.
 	steadyTime = time.Second
+	// answerTime is how much longer a unit that runs may take to answer, even when nothing is waited for: right after a boot all programs of a
+	// host start at once, and one that is slow does not have to be started again.
+	answerTime = 10 * time.Second
 	unitEvery  = 100 * time.Millisecond
 	askTimeout = 5 * time.Second
 	// maxRestarts is how often a unit may be started again until waiting for it is given up.
@@ -97,14 +100,14 @@ func watchUnit(ctx context.Context, manager systemd, u Unit) (UnitState, error) 
 		if err != nil {
 			return UnitState{}, err
 		}
-		state, young := examineUnit(ctx, manager, u, properties)
+		state, more := examineUnit(ctx, manager, u, properties)
 		if begin < 0 {
 			begin = state.Restarts
 		}
 		switch {
 		case state.Works:
 			return state, nil
-		case young && time.Now().After(end.Add(steadyTime)), !young && time.Now().After(end):
+		case time.Now().After(end.Add(more)):
 		case state.Active == "failed" && u.Patience > 0:
 		case state.Restarts-begin > maxRestarts:
 			state.Why = fmt.Sprintf("it ends right after each start, %d times by now", state.Restarts)
@@ -130,45 +133,46 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// examineUnit finds out whether a unit is in its condition now. A young one runs, and not long enough yet.
-func examineUnit(ctx context.Context, manager systemd, u Unit, properties map[string]string) (state UnitState, young bool) {
+// examineUnit finds out whether a unit is in its condition now. more is how much longer than the patience lasts it is worth to wait for one that
+// runs: not long enough yet, or without an answer.
+func examineUnit(ctx context.Context, manager systemd, u Unit, properties map[string]string) (state UnitState, more time.Duration) {
 	state = UnitState{
 		Active: properties["ActiveState"], Sub: properties["SubState"], Result: properties["Result"], Status: properties["ExecMainStatus"],
 	}
 	state.Restarts, _ = strconv.Atoi(properties["NRestarts"])
 	if properties["LoadState"] == "not-found" {
 		state.Why = "there is no such unit"
-		return state, false
+		return state, 0
 	}
 	if state.Active != "active" || state.Sub != "running" {
 		state.Why = "it does not run"
-		return state, false
+		return state, 0
 	}
 	if u.Program != "" {
 		same, err := sameProgram(manager.program(properties["MainPID"]), u.Program)
 		if err != nil || !same {
 			state.Stale, state.Why = true, "it runs another program than "+u.Program
-			return state, false
+			return state, 0
 		}
 	}
 	now, err := manager.now()
 	since, parseErr := strconv.ParseInt(properties["ActiveEnterTimestampMonotonic"], 10, 64)
 	if err != nil || parseErr != nil {
 		state.Why = "the service manager does not report since when it runs"
-		return state, false
+		return state, 0
 	}
 	if now-time.Duration(since)*time.Microsecond < steadyTime {
 		state.Why = "it was started again a moment ago"
-		return state, true
+		return state, steadyTime
 	}
 	for _, q := range u.Answers {
 		if err := q.ask(ctx); err != nil {
 			state.Why = fmt.Sprintf("%s: %v", q.URL, err)
-			return state, false
+			return state, answerTime
 		}
 	}
 	state.Works = true
-	return state, false
+	return state, 0
 }
 
 // sameProgram reports whether a process runs the file that is installed. The kernel keeps a file that was replaced as long as it runs.

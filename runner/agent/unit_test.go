@@ -141,7 +141,7 @@ func TestWatchUnitKnowsItsProgram(t *testing.T) {
 	}
 }
 
-func TestWatchUnitAsks(t *testing.T) {
+func TestQuestions(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/closed":
@@ -182,12 +182,38 @@ func TestWatchUnitAsks(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			f := &fakeSystemd{conditions: []map[string]string{running(time.Minute, 0)}}
-			state, err := watchUnit(t.Context(), f, Unit{Answers: []Question{c.q}})
-			if err != nil || state.Works != (c.want == "") || !strings.Contains(state.Why, c.want) {
-				t.Errorf("%+v, %v; want %q", state, err, c.want)
+			err := c.q.ask(t.Context())
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v; want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// A unit that is slow to answer, as right after a boot, works: who asks only wants to know whether it has to be started.
+func TestWatchUnitWaitsForAnswers(t *testing.T) {
+	asked := 0
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; asked < 4 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer slow.Close()
+	f := &fakeSystemd{conditions: []map[string]string{running(time.Minute, 0)}}
+	state, err := watchUnit(t.Context(), f, Unit{Answers: []Question{{URL: slow.URL}}})
+	if err != nil || !state.Works || asked != 4 {
+		t.Errorf("%+v, %v after %d questions", state, err, asked)
+	}
+}
+
+func TestWatchUnitWithoutAnswer(t *testing.T) {
+	t.Parallel() // it takes as long as a unit may take to answer
+	broken := httptest.NewServer(http.NotFoundHandler())
+	defer broken.Close()
+	f := &fakeSystemd{conditions: []map[string]string{running(time.Minute, 0)}}
+	state, err := watchUnit(t.Context(), f, Unit{Answers: []Question{{URL: broken.URL}}})
+	if err != nil || state.Works || !strings.Contains(state.Why, "404 Not Found") {
+		t.Errorf("%+v, %v", state, err)
 	}
 }
 
