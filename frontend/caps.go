@@ -23,7 +23,7 @@ var caps = map[string]bool{
 func checkBuildKit(caps apicaps.CapSet) error {
 	if caps.Supports(pb.CapSourceDateEpoch) != nil {
 		return errors.New("this BuildKit is too old for Kubefiles: 0.11 or later is needed, Docker Engine 24 or later has it. " +
-			"`docker buildx create --use` starts a new one beside an old engine")
+			"`docker buildx create --use` starts a new one next to an old engine")
 	}
 	return nil
 }

@@ -153,7 +153,7 @@ func (b *build) sourceOf(name reference.Named) (reference.Named, error) {
 		return source, nil
 	}
 	if d, ok := name.(reference.Digested); ok && d.Digest() != locked.Digest {
-		return nil, fmt.Errorf("the lock says that it is %s: one of both is wrong", locked.Digest)
+		return nil, fmt.Errorf("digest does not match the lock file (%s)", locked.Digest)
 	}
 	return reference.WithDigest(source, locked.Digest)
 }

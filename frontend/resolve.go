@@ -110,7 +110,7 @@ func (p *platformBuild) resolveOne(ctx context.Context, f found) (*wanted, error
 	}
 	var image ocispec.Image
 	if err := json.Unmarshal(config, &image); err != nil {
-		return nil, fmt.Errorf("its config is no image config: %w", err)
+		return nil, fmt.Errorf("its config is not an image config: %w", err)
 	}
 	if !platforms.Only(p.platform).Match(image.Platform) {
 		return nil, fmt.Errorf("it is an image for %s, and %s is built", platforms.Format(image.Platform), platforms.Format(p.platform))

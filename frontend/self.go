@@ -43,7 +43,7 @@ func (i image) on(ctx context.Context, platform ocispec.Platform) (bkllb.State, 
 	}
 	st, ok, err := llb.ForPlatform(ctx, i.state, platforms.Normalize(platform))
 	if err == nil && !ok {
-		err = fmt.Errorf("the frontend's image for %s is needed, but this frontend is no image from a registry or a layout", platforms.Format(platform))
+		err = fmt.Errorf("the frontend's image for %s is needed, but this frontend was not loaded from a registry or a layout", platforms.Format(platform))
 	}
 	return st, err
 }

@@ -70,7 +70,7 @@ func (a App) check() error {
 func ParseRange(text string) (*semver.Constraints, error) {
 	r, err := semver.NewConstraint(text)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %q is no range of versions like \">=1.28, <1.35\": %w", ErrInvalid, text, err)
+		return nil, fmt.Errorf("%w: %q is not a range of versions like \">=1.28, <1.35\": %w", ErrInvalid, text, err)
 	}
 	r.IncludePrerelease = true
 	return r, nil

@@ -42,7 +42,7 @@ func (m Mirror) check() error {
 		return err
 	}
 	if m.Authority != "" && (!path.IsAbs(m.Authority) || strconv.Quote(m.Authority) != `"`+m.Authority+`"`) {
-		return fmt.Errorf("%q is no absolute path, or has characters that need quoting", m.Authority)
+		return fmt.Errorf("%q is not an absolute path, or has characters that need quoting", m.Authority)
 	}
 	if m.Credentials != (Credentials{}) {
 		return m.Credentials.Check()

@@ -71,7 +71,7 @@ func parseLine(data []byte) (username string, secret []byte, err error) {
 	line := bytes.TrimSuffix(data, []byte("\n"))
 	name, secret, ok := bytes.Cut(line, []byte(":"))
 	if !ok || len(name) == 0 || len(secret) == 0 || bytes.ContainsRune(line, '\n') {
-		return "", nil, errors.New("not one line with a name, a colon and what belongs to it")
+		return "", nil, errors.New("expected one line NAME:HASH")
 	}
 	return string(name), secret, nil
 }

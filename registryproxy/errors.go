@@ -16,7 +16,7 @@ type apiError struct {
 // Answers that depend on nothing. The details of what is wrong on the host are for its log, not for the network.
 var (
 	notFound     = &apiError{http.StatusNotFound, "NAME_UNKNOWN", "there is no such endpoint"}
-	unauthorized = &apiError{http.StatusUnauthorized, "UNAUTHORIZED", "this registry wants a username and a password"}
+	unauthorized = &apiError{http.StatusUnauthorized, "UNAUTHORIZED", "this registry requires a username and a password"}
 	readOnly     = &apiError{http.StatusMethodNotAllowed, "UNSUPPORTED", "this registry is read-only"}
 	storeDamaged = &apiError{http.StatusInternalServerError, "UNKNOWN", "the store of this host is damaged: see journalctl -u " + Unit}
 	nobodyKnows  = &apiError{http.StatusBadGateway, "UNKNOWN", "no host that holds images answers: see journalctl -u " + Unit}

@@ -65,7 +65,7 @@ func parseTarget(path, namespace, domain string) (target, *apiError) {
 		return target{}, notFound
 	case t.kind == kindManifest && !strings.Contains(name, ":"):
 		if _, err := imagespec.ParseReference(t.String()); err != nil {
-			return target{}, &apiError{http.StatusNotFound, t.kind.unknown(), "that is no tag"}
+			return target{}, &apiError{http.StatusNotFound, t.kind.unknown(), "invalid tag"}
 		}
 		return t, nil
 	default:
@@ -81,14 +81,14 @@ func (t *target) locate(repository, namespace, domain string) *apiError {
 	}
 	named, err := reference.ParseNormalizedNamed(full)
 	if err != nil || !reference.IsNameOnly(named) {
-		return &apiError{http.StatusBadRequest, "NAME_INVALID", "that is no repository"}
+		return &apiError{http.StatusBadRequest, "NAME_INVALID", "invalid repository name"}
 	}
 	t.host, t.repository = reference.Domain(named), reference.Path(named)
 	if namespace == "" && domain != "" && !strings.HasPrefix(repository, t.host+"/") {
 		return t.locate(repository, domain, "")
 	}
 	if namespace != "" && t.host != namespace {
-		return &apiError{http.StatusBadRequest, "NAME_INVALID", "ns is no registry"}
+		return &apiError{http.StatusBadRequest, "NAME_INVALID", "invalid registry in ns"}
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func (t target) meanings(domain string, stores stores) ([]target, error) {
 func (t *target) identify() *apiError {
 	t.digest = digest.Digest(t.name)
 	if err := t.digest.Validate(); err != nil {
-		return &apiError{http.StatusBadRequest, "DIGEST_INVALID", "that is no digest"}
+		return &apiError{http.StatusBadRequest, "DIGEST_INVALID", "invalid digest"}
 	}
 	if _, err := imagespec.BlobPath(t.digest); err != nil {
 		return t.unknown() // an algorithm that the store does not use

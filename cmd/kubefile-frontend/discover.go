@@ -26,7 +26,7 @@ func discover() *cli.Command {
 			&cli.StringSliceFlag{Name: "cmd", Usage: "a `COMMAND` that is run on the cluster, as CMD says it: \"helm install …\"; may be given several times"},
 			&cli.StringFlag{Name: "kubefile", Usage: "take the commands from this Kubefile `FILE`; those of --cmd come after them"},
 			&cli.StringFlag{Name: "kube-version", Usage: "the Kubernetes `VERSION` that charts are rendered for, such as v1.34.4"},
-			&cli.StringSliceFlag{Name: "values", Usage: "a values file for all charts, or CHART=`FILE` for the chart of that path in DIR, beside the values that commands give; may be given several times, the last one wins"},
+			&cli.StringSliceFlag{Name: "values", Usage: "a values file for all charts, or CHART=`FILE` for the chart of that path in DIR, in addition to the values that commands give; may be given several times, the last one wins"},
 			&cli.StringSliceFlag{Name: "ignore", Usage: "a file or directory of DIR that is not searched; `PATTERN`s may have * and ?; may be given several times"},
 			&cli.StringFlag{Name: "format", Value: "lines", Usage: "lines (certain and strong references), table (where and why), or json (everything)"},
 			&cli.StringFlag{Name: "why", Usage: "explain every place that `REFERENCE` was found in, and what led there"},
@@ -131,7 +131,7 @@ func complain(w io.Writer, problems []discovery.Problem) error {
 		}
 		fmt.Fprintf(w, "%s: %s\n", place, p.Message)
 		if p.Fatal {
-			err = errors.New("the list is not complete: mend what is said above, or leave the file out by --ignore")
+			err = errors.New("the image list is incomplete: fix the problems above, or exclude the file with --ignore")
 		}
 	}
 	return err

@@ -35,7 +35,7 @@ func Fetch(ctx context.Context, args []string, dockerConfig string) error {
 		words = append(words, arg)
 	}
 	if len(words) < 2 {
-		return errors.New("it wants sources and a directory")
+		return errors.New("it needs sources and a directory")
 	}
 	client, err := transport.Registry(dockerConfig)
 	if err != nil {
@@ -108,7 +108,7 @@ func (f *fetcher) save(name string, body io.Reader, digests ...digest.Digest) (e
 		digests = append(digests, f.checksum)
 	}
 	if name != filepath.Base(name) || strings.HasPrefix(name, ".") {
-		return fmt.Errorf("%q is no file name", name)
+		return fmt.Errorf("%q is not a valid file name", name)
 	}
 	file, err := os.CreateTemp(f.dir, ".chart-*")
 	if err != nil {

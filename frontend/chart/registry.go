@@ -83,5 +83,5 @@ func (f *fetcher) layer(ctx context.Context, repository *remote.Repository, want
 			return layer, nil
 		}
 	}
-	return ocispec.Descriptor{}, errors.New("it is no chart: no layer has the media type " + chartLayer)
+	return ocispec.Descriptor{}, errors.New("not a chart: no layer has the media type " + chartLayer)
 }

@@ -297,7 +297,7 @@ func (s *chartSearch) search(template string, data []byte) {
 		roots, err := d.parse()
 		if err != nil {
 			_, message := d.problem(err)
-			s.c.problem(file, 0, true, "what it renders to is no valid YAML: %s", message)
+			s.c.problem(file, 0, true, "it renders to invalid YAML: %s", message)
 		}
 		for _, root := range roots {
 			if hooks := hooksOf(root); hooks.test || s.install.noHooks && hooks.any {

@@ -48,7 +48,7 @@ func annotated(text string) ([]listedImage, error) {
 		return nil, errors.New("it is too large")
 	}
 	if err := yaml.Unmarshal([]byte(text), &root); err != nil {
-		return nil, fmt.Errorf("it is no valid YAML: %w", err)
+		return nil, fmt.Errorf("it is not valid YAML: %w", err)
 	}
 	if len(root.Content) == 0 {
 		return nil, nil

@@ -79,7 +79,7 @@ func (c *collector) reference(written string, f imagespec.Finding) {
 	case f.Rule != ruleImageList && (written == "" || placeholder.MatchString(written)):
 		c.problem(f.File, f.Line, false, "the image %q is to be filled in: list what it will be in an imageList", written)
 	default:
-		c.problem(f.File, f.Line, true, "%q is no image reference (rule %s): correct it", written, f.Rule)
+		c.problem(f.File, f.Line, true, "%q is not a valid image reference (rule %s): correct it", written, f.Rule)
 	}
 }
 

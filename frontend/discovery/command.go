@@ -42,7 +42,7 @@ func readCommands(c *collector, t *tree, opts Options) {
 	s.absent = func(at imagespec.Finding) { c.needsRest(program{at: at}) }
 	s.unread = func(at imagespec.Finding, reason string) {
 		c.usage.unclear = true
-		c.problem(at.File, at.Line, false, "not followed, for it is no shell script: %s", reason)
+		c.problem(at.File, at.Line, false, "not followed, because it is not a shell script: %s", reason)
 	}
 	c.usage = usage{applied: map[string]bool{}, written: s.written}
 	for i, line := range opts.Commands {

@@ -67,7 +67,7 @@ func (c *collector) readDocument(name string) error {
 			c.problem(name, d.line+1, true, "not searched: %v: split it, or leave it out", err)
 		} else if err != nil {
 			line, message := d.problem(err)
-			c.problem(name, line, false, "not searched, for it is no valid YAML: %s", message)
+			c.problem(name, line, false, "not searched, because it is not valid YAML: %s", message)
 		}
 		for _, root := range roots {
 			c.searchFile(name, d.line, root)

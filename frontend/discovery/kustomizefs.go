@@ -146,7 +146,7 @@ func (f *kustomizeFS) kustomization(name string) (*kustomization, error) {
 		return nil, err
 	}
 	if one == nil {
-		f.refused = fmt.Errorf("%s is no kustomization", name)
+		f.refused = fmt.Errorf("%s is not a kustomization", name)
 		return nil, f.refused
 	}
 	f.all[dir] = one

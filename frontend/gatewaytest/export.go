@@ -59,7 +59,7 @@ func (g *Gateway) export(ctx context.Context, ref client.Reference, config []byt
 	}
 	own, ok := ref.(*result)
 	if !ok {
-		return nil, errors.New("the result is no reference of this gateway")
+		return nil, errors.New("the result is not a reference of this gateway")
 	}
 	f, err := own.filesystem(ctx)
 	if err != nil {

@@ -83,7 +83,7 @@ func readApp(node *parser.Node) (statement, error) {
 		return statement{}, err
 	}
 	if len(words) < 2 {
-		return statement{}, errors.New("it wants a name and where the application is: APP NAME local://PATH | https://… | helm://REPOSITORY/CHART@VERSION | oci://REFERENCE …")
+		return statement{}, errors.New("it needs a name and the place of the application: APP NAME local://PATH | https://… | helm://REPOSITORY/CHART@VERSION | oci://REFERENCE …")
 	}
 	return newApp(node, "APP", App{Name: words[0]}, words[1:], flags)
 }
@@ -96,7 +96,7 @@ func readCluster(role string) func(*parser.Node) (statement, error) {
 			return statement{}, err
 		}
 		if len(words) == 0 {
-			return statement{}, errors.New("it wants a path or a URL of manifests or a chart")
+			return statement{}, errors.New("it needs the path or URL of manifests or a chart")
 		}
 		app := App{Name: role, Role: role}
 		if len(words) > 1 && imagespec.CheckAppName(words[0]) == nil {
@@ -143,7 +143,7 @@ func placed(sources []string, directory string, checksums []string) (string, err
 	}
 	switch {
 	case len(charts) > 0 && len(files) > 0:
-		return "", errors.New("charts from a repository want an instruction of their own; there may be several for one application")
+		return "", errors.New("each chart from a repository needs an instruction of its own; one application may have several")
 	case len(checksums) > 0 && len(sources) > 1:
 		return "", errors.New("--checksum is for a single source; there may be several instructions for one application")
 	case len(charts) > 0:
@@ -171,7 +171,7 @@ func readLaunch(node *parser.Node) (statement, error) {
 		return statement{}, err
 	}
 	if len(words) == 0 {
-		return statement{}, errors.New("it wants the names of applications: LAUNCH APP …")
+		return statement{}, errors.New("it needs the names of applications: LAUNCH APP …")
 	}
 	if len(flags["namespace"]) > 1 {
 		return statement{}, errors.New("--namespace can be given once")
@@ -204,7 +204,7 @@ func readCommands(node *parser.Node) (statement, error) {
 	}
 	for _, line := range words {
 		if strings.TrimSpace(line) == "" {
-			return s, errors.New("it wants a list of command lines: CMDS [\"kubectl apply -f a.yaml\", …]")
+			return s, errors.New("it needs a list of command lines: CMDS [\"kubectl apply -f a.yaml\", …]")
 		}
 		s.commands = append(s.commands, imagespec.Command{Shell: line})
 	}

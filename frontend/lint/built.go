@@ -43,6 +43,6 @@ func missingFile(b Built, report report) {
 
 func chartNotInstalled(b Built, report report) {
 	for _, chart := range b.Charts {
-		report(kubefile.Place{}, "", fmt.Sprintf("no command installs the chart %s; its images are embedded as its default values want them", chart))
+		report(kubefile.Place{}, "", fmt.Sprintf("no command installs the chart %s; its images are embedded using the chart's default values", chart))
 	}
 }

@@ -79,7 +79,7 @@ func Rules() []Rule {
 			file: eachCommand(nonIdempotent),
 		},
 		{
-			Name: "SecretInCommand", Description: "Commands are readable in the image's config; secrets belong into the cluster's environment",
+			Name: "SecretInCommand", Description: "Commands are readable in the image's config; pass secrets through the cluster's environment",
 			file: eachCommand(secret),
 		},
 		{

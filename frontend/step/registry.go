@@ -94,7 +94,7 @@ func (r *registries) try(name reference.Named, fn func(*remote.Repository) error
 func (r *registries) repository(base, path string) (*remote.Repository, error) {
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("the mirror %q is no http or https URL", base)
+		return nil, fmt.Errorf("the mirror %q is not an http or https URL", base)
 	}
 	repo, err := remote.NewRepository(u.Host + "/" + strings.TrimPrefix(u.Path+"/"+path, "/"))
 	if err != nil {

@@ -97,7 +97,7 @@ func (l *line) seconds(name string) (time.Duration, error) {
 	value := l.last(name, "0")
 	d, err := time.ParseDuration(value + "s")
 	if err != nil || d < 0 {
-		return 0, fmt.Errorf("--%s: %q is no number of seconds", name, value)
+		return 0, fmt.Errorf("--%s: %q is not a number of seconds", name, value)
 	}
 	return d, nil
 }
@@ -107,7 +107,7 @@ func (l *line) count(name, otherwise string) (int, error) {
 	value := l.last(name, otherwise)
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 0 {
-		return 0, fmt.Errorf("--%s: %q is no number", name, value)
+		return 0, fmt.Errorf("--%s: %q is not a number", name, value)
 	}
 	return n, nil
 }

@@ -155,8 +155,8 @@ func fieldName(field reflect.StructField) string {
 var elsewhere = map[string]string{
 	"spec.masters":  "hosts has them already: write either hosts, or masters and nodes",
 	"spec.nodes":    "hosts has them already: write either hosts, or masters and nodes",
-	"spec.network":  "beside hosts write a document of kind ClusterConfiguration (kubeadm.k8s.io/v1beta4) with networking.podSubnet and serviceSubnet",
-	"spec.certSANS": "beside hosts write a document of kind ClusterConfiguration (kubeadm.k8s.io/v1beta4) with apiServer.certSANs",
+	"spec.network":  "next to hosts, write a document of kind ClusterConfiguration (kubeadm.k8s.io/v1beta4) with networking.podSubnet and serviceSubnet",
+	"spec.certSANS": "next to hosts, write a document of kind ClusterConfiguration (kubeadm.k8s.io/v1beta4) with apiServer.certSANs",
 	"spec.provider": "hosts are only used, not made: take it out",
 }
 

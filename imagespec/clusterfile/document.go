@@ -240,7 +240,7 @@ func (p *plainer) fields(clone, node *yaml.Node, depth int) error {
 		case own[key.Value] != nil && halved(value):
 			p.note(node.Content[i], "a field without a value: put a value that has a comma in quotes")
 		case own[key.Value] != nil:
-			p.note(node.Content[i], "%s stands twice, first in line %d", shown(key.Value), own[key.Value].Line)
+			p.note(node.Content[i], "%s is set twice, first in line %d", shown(key.Value), own[key.Value].Line)
 		default:
 			own[key.Value] = key
 			clone.Content = append(clone.Content, key, value)

@@ -355,7 +355,7 @@ func (p Port) Number() (uint16, error) {
 	}
 	n, err := strconv.ParseUint(string(p), 10, 16)
 	if err != nil || n == 0 {
-		return 0, fmt.Errorf("%q is no port: write a number from 1 to 65535", string(p))
+		return 0, fmt.Errorf("%q is not a valid port: write a number from 1 to 65535", string(p))
 	}
 	return uint16(n), nil
 }

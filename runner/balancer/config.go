@@ -46,10 +46,10 @@ func ParseConfig(data []byte) (Config, error) {
 	for _, address := range append(append([]string{}, c.Listen...), c.Backends...) {
 		parsed, err := netip.ParseAddrPort(address)
 		if err != nil || parsed.Port() == 0 {
-			return Config{}, fmt.Errorf("the balancer's configuration: %q is no address with a port", address)
+			return Config{}, fmt.Errorf("the balancer's configuration: %q is not an address with a port", address)
 		}
 		if seen[parsed.String()] {
-			return Config{}, fmt.Errorf("the balancer's configuration: %s stands twice", address)
+			return Config{}, fmt.Errorf("the balancer's configuration: %s is listed twice", address)
 		}
 		seen[parsed.String()] = true
 	}

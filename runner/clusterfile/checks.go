@@ -43,7 +43,7 @@ func only(value, because string) func(string) error {
 
 func checkNetwork(text string) error {
 	if _, err := netip.ParsePrefix(text); err != nil {
-		return fmt.Errorf("%q is no network: write it as 10.244.0.0/16", text)
+		return fmt.Errorf("%q is not a network: write it as 10.244.0.0/16", text)
 	}
 	return nil
 }
@@ -56,7 +56,7 @@ func checkLabel(text string) error {
 func checkAddresses(text string) error {
 	addresses, err := host.ParseAddresses(text)
 	if err == nil && len(addresses) == 0 {
-		err = fmt.Errorf("%q is no address: write 192.168.0.2, or 192.168.0.2-192.168.0.7", text)
+		err = fmt.Errorf("%q is not an address: write 192.168.0.2, or 192.168.0.2-192.168.0.7", text)
 	}
 	return err
 }
@@ -81,7 +81,7 @@ var (
 // checkHostname is RFC 1123, section 2.1.
 func checkHostname(text string) error {
 	if len(text) > 253 || !hostname.MatchString(strings.ToLower(text)) {
-		return fmt.Errorf("%q is no host name: letters, digits, dashes and dots", text)
+		return fmt.Errorf("%q is not a valid host name: use letters, digits, dashes and dots", text)
 	}
 	return nil
 }
@@ -89,7 +89,7 @@ func checkHostname(text string) error {
 // checkRole takes what can end a label's key.
 func checkRole(text string) error {
 	if !roleName.MatchString(text) {
-		return fmt.Errorf("%q is no role: letters, digits, dashes and dots", text)
+		return fmt.Errorf("%q is not a valid role: use letters, digits, dashes and dots", text)
 	}
 	return nil
 }

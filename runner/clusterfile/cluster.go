@@ -150,7 +150,7 @@ func makeCluster(d *format.Document, w format.ClusterDocument) (*Cluster, error)
 	for _, entry := range spec.Hosts {
 		hosts, err := makeHosts(d.File, entry, spec.SSH, seen)
 		if failed = append(failed, err); len(c.Hosts)+len(hosts) > maxHosts {
-			failed = append(failed, fmt.Errorf("%s: more than %d hosts: that is no cluster", d.At(d.Root), maxHosts))
+			failed = append(failed, fmt.Errorf("%s: too many hosts (at most %d)", d.At(d.Root), maxHosts))
 			break
 		}
 		c.Hosts = append(c.Hosts, hosts...)
@@ -184,12 +184,12 @@ func makeHosts(file string, entry format.HostSpec, ssh format.SSH, seen map[neti
 	for _, list := range entry.IPs {
 		addresses, err := host.ParseAddresses(list)
 		if failed = append(failed, err); len(hosts)+len(addresses) > maxHosts {
-			failed = append(failed, fmt.Errorf("more than %d hosts: that is no cluster", maxHosts))
+			failed = append(failed, fmt.Errorf("too many hosts (at most %d)", maxHosts))
 			break
 		}
 		for _, address := range addresses {
 			if line, twice := seen[address]; twice {
-				failed = append(failed, fmt.Errorf("the host %s stands in line %d already: a host is either master or node, and stands once",
+				failed = append(failed, fmt.Errorf("the host %s is already listed in line %d: list each host once, as master or node",
 					address, line))
 			}
 			seen[address] = entry.Line
@@ -231,5 +231,5 @@ func makeHost(entry format.HostSpec, ssh format.SSH) (Host, error) {
 	case "":
 		return one, errors.New("roles: one of them is master or node: write roles: [node]")
 	}
-	return one, errors.New("roles: a host is either master or node, and once: take the other out")
+	return one, errors.New("roles: set exactly one of master or node")
 }

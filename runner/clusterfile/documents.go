@@ -165,7 +165,7 @@ func (r *reader) applications() error {
 	cluster.Apps = map[string]App{}
 	for _, app := range r.apps.Configs {
 		if _, twice := cluster.Apps[app.Name]; twice {
-			return fmt.Errorf("%s: the application %s stands twice: put what is about it into one", r.appsAt, app.Name)
+			return fmt.Errorf("%s: the application %s is listed twice: merge both entries", r.appsAt, app.Name)
 		}
 		cluster.Apps[app.Name] = App{Env: set(app.Env), Cmds: app.Launch.Cmds}
 	}

@@ -91,7 +91,7 @@ func TestLocate(t *testing.T) {
 	err = c.Locate(c.Kubeadm.Over(image).Check(nil))
 	want := []string{
 		"Clusterfile:9:14: ClusterConfiguration.networking.podSubnet: 10.96.128.0/17 overlaps with serviceSubnet 10.96.0.0/16",
-		"Clusterfile:9:3: ClusterConfiguration.networking.dnsDomain: \"a_b\" is no domain name",
+		"Clusterfile:9:3: ClusterConfiguration.networking.dnsDomain: \"a_b\" is not a domain name",
 		"KubeletConfiguration.cgroupDriver: unknown x: there are systemd, cgroupfs",
 	}
 	if err == nil || err.Error() != strings.Join(want, "\n") {

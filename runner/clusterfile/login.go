@@ -68,7 +68,7 @@ func (s *Secrets) ask(what string) (host.Secret, error) {
 		return value, nil
 	}
 	if s.Ask == nil {
-		return "", fmt.Errorf("%s is asked for, and nobody is there to answer: write it as env:NAME or file:PATH", what)
+		return "", fmt.Errorf("%s must be typed in, but there is no terminal: use env:NAME or file:PATH", what)
 	}
 	value, err := s.Ask(what)
 	if err != nil {

@@ -146,7 +146,7 @@ func (c Config) checkPath() error {
 		}
 	}
 	if c.Path == "" {
-		return errors.New("path is empty: say which file of the rootfs is meant, such as etc/values.yaml")
+		return errors.New("path is empty: set the file of the rootfs to change, such as etc/values.yaml")
 	}
 	name, err := imagespec.SafePath(c.Path)
 	if err != nil || name == "." || strings.HasSuffix(c.Path, "/") {

@@ -177,7 +177,7 @@ func TestCheck(t *testing.T) {
 		{Config{Path: "x", App: "../y"}, `appName: invalid cluster image: "../y" cannot name an application`},
 		{Config{Path: "x", Strategy: "append"}, `strategy "append": there are overwrite and merge`},
 		{Config{Path: "x", Process: []string{"toYaml"}}, `process: no processor "toYaml": there are value, toJson, toBase64, toSecret`},
-		{Config{Path: "x", Process: []string{"toBase64", "toJson"}}, "process: toJson cannot stand there: the order is value|toJson|toBase64|toSecret"},
+		{Config{Path: "x", Process: []string{"toBase64", "toJson"}}, "process: toJson is out of order: the order is value|toJson|toBase64|toSecret"},
 		{Config{Path: "x", Process: []string{"toJson", "toJson"}}, "process: toJson cannot stand there"},
 		{Config{Path: "x", Process: []string{"value"}}, "nothing follows"},
 		{Config{Path: "x", Process: []string{"value", "toJson", "toSecret"}}, "put toBase64 before it"},

@@ -197,7 +197,7 @@ func (r *reader) pairs(from, to *yaml.Node, depth int) error {
 			continue
 		}
 		if seen[key.Value] { // 1 and "1" are one key, as in JSON
-			return r.fail(from.Content[i], "key %q stands twice", key.Value)
+			return r.fail(from.Content[i], "key %q is set twice", key.Value)
 		}
 		seen[key.Value] = true
 		value, err := r.copy(from.Content[i+1], depth+1)

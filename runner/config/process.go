@@ -22,14 +22,14 @@ func parseProcess(names []string) (process, error) {
 		case i < 0:
 			return process{}, fmt.Errorf("no processor %q: there are %s", name, strings.Join(order, ", "))
 		case slices.Contains(on[i:], true):
-			return process{}, fmt.Errorf("%s cannot stand there: the order is %s, each at most once", order[i], strings.Join(order, "|"))
+			return process{}, fmt.Errorf("%s is out of order: the order is %s, each at most once", order[i], strings.Join(order, "|"))
 		}
 		on[i] = true
 	}
 	p := process{on[0], on[1], on[2], on[3]}
 	switch {
 	case p.value && !p.json && !p.base64 && !p.secret:
-		return p, errors.New("value says that what follows is done to each value, and nothing follows: add toJson or toBase64")
+		return p, errors.New("value applies what follows to each value, and nothing follows: add toJson or toBase64")
 	case p.secret && p.json && !p.base64:
 		return p, errors.New("toSecret takes values in base64: put toBase64 before it")
 	case p.secret && p.base64 && !p.value:

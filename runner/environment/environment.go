@@ -64,7 +64,7 @@ func Parse(pairs []string) (Set, error) {
 // Check says whether a process can have such a variable. The value is in no error: it may be a secret.
 func Check(name, value string) error {
 	if name == "" || name[0] == '-' || strings.ContainsAny(name, "=\n\x00") {
-		return fmt.Errorf("environment variable %q: that is no name; write it as name=value", name)
+		return fmt.Errorf("environment variable %q: not a valid name; write it as name=value", name)
 	}
 	if !utf8.ValidString(name) {
 		return fmt.Errorf("environment variable %q: its name is no UTF-8", name)

@@ -135,7 +135,7 @@ func (d Documents) controllerArgument(name string) (value string) {
 
 func (d Documents) checkNames() (problems []error) {
 	if domain := d.DNSDomain(); len(validation.IsDNS1123Subdomain(domain)) > 0 {
-		problems = append(problems, fmt.Errorf("%s.networking.dnsDomain: %q is no domain name", clusterKind, domain))
+		problems = append(problems, fmt.Errorf("%s.networking.dnsDomain: %q is not a domain name", clusterKind, domain))
 	}
 	names, _ := d.at(clusterKind, "apiServer", "certSANs").([]any)
 	for _, v := range names {

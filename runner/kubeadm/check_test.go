@@ -18,8 +18,8 @@ func TestCheck(t *testing.T) {
 	}{
 		{"nothing", "", nil},
 		{"two families", network("10.244.0.0/16,fd00:1::/48", "10.96.0.0/12,fd00:2::/108"), nil},
-		{"no networks", network("10.244.0.0", "a"), []string{services + `"a" is no network`, pods + `"10.244.0.0" is no network`}},
-		{"a space", network("10.244.0.0/16, fd00:1::/48", ""), []string{pods + `" fd00:1::/48" is no network`}},
+		{"no networks", network("10.244.0.0", "a"), []string{services + `"a" is not a network`, pods + `"10.244.0.0" is not a network`}},
+		{"a space", network("10.244.0.0/16, fd00:1::/48", ""), []string{pods + `" fd00:1::/48" is not a network`}},
 		{"one family twice", network("10.244.0.0/16,10.245.0.0/16", ""), []string{pods + `"10.244.0.0/16,10.245.0.0/16": there may be`}},
 		{"three", network("10.244.0.0/16,fd00:1::/48,fd00:2::/48", ""), []string{pods + "\"10.244"}},
 		{"overlap", network("10.96.128.0/17", "10.96.0.0/16"), []string{pods + "10.96.128.0/17 overlaps with serviceSubnet 10.96.0.0/16"}},
@@ -76,7 +76,7 @@ func TestCheckPart(t *testing.T) {
 		"{podSubnet: 10.77.0.12/31}":                             "ClusterConfiguration.networking.podSubnet: 10.77.0.12/31 is too small\nClusterConfiguration.networking.podSubnet: 10.77.0.12/31 has the host 10.77.0.12",
 		"{podSubnet: 10.1.0.0/16, serviceSubnet: 10.1.128.0/20}": "podSubnet: 10.1.0.0/16 overlaps with serviceSubnet 10.1.128.0/20",
 		"{serviceSubnet: 'fd00::/108'}":                          "serviceSubnet: no host has an address of the family",
-		"{podSubnet: x}":                                         `podSubnet: "x" is no network`,
+		"{podSubnet: x}":                                         `podSubnet: "x" is not a network`,
 	} {
 		err := parse(t, clusterHead+"networking: "+networking+"\n").CheckPart(hosts)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

@@ -93,12 +93,12 @@ func (d Documents) upgradeCluster(cluster map[string]any) error {
 	}
 	if dns, ok := cluster["dns"].(map[string]any); ok {
 		if t := dns["type"]; t != nil && t != "" && t != "CoreDNS" {
-			return fmt.Errorf("%s.dns.type: there is no %v any more: write CoreDNS, or nothing", clusterKind, t)
+			return fmt.Errorf("%s.dns.type: %v is no longer supported: write CoreDNS, or remove the field", clusterKind, t)
 		}
 		delete(dns, "type")
 	}
 	if cluster["useHyperKubeImage"] == true {
-		return fmt.Errorf("%s.useHyperKubeImage: there is no such image any more: take the line out", clusterKind)
+		return fmt.Errorf("%s.useHyperKubeImage: no longer supported by kubeadm; remove this field", clusterKind)
 	}
 	delete(cluster, "useHyperKubeImage")
 	return nil
@@ -127,7 +127,7 @@ func argumentList(path string, v any) (any, error) {
 			argument["value"] = ""
 		case string:
 		case map[string]any, []any:
-			return nil, fmt.Errorf("%s: %s is no string", path, nameOf(element))
+			return nil, fmt.Errorf("%s: %s is not a string", path, nameOf(element))
 		default: // by a merge key or an anchor from where it is no string
 			argument["value"] = fmt.Sprint(v)
 		}

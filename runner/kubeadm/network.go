@@ -82,7 +82,7 @@ func parseSubnet(subnet string) ([]netip.Prefix, error) {
 	for _, s := range strings.Split(subnet, ",") {
 		network, err := netip.ParsePrefix(s)
 		if err != nil {
-			return nil, fmt.Errorf("%q is no network: write one as 10.244.0.0/16, or two as 10.244.0.0/16,fd00:1::/56", s)
+			return nil, fmt.Errorf("%q is not a network: write one as 10.244.0.0/16, or two as 10.244.0.0/16,fd00:1::/56", s)
 		}
 		networks = append(networks, network.Masked())
 	}

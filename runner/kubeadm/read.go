@@ -75,7 +75,7 @@ func (r reader) fields(n *yaml.Node, known fields) error {
 			continue
 		}
 		if key.Kind != yaml.ScalarNode {
-			return fmt.Errorf("line %d: a key that is no string", key.Line)
+			return fmt.Errorf("line %d: a key that is not a string", key.Line)
 		}
 		key.Tag = "!!str" // as on and 1 are meant
 		if known == nil {

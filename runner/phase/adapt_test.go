@@ -105,7 +105,7 @@ func TestWhatDoesNotAdapt(t *testing.T) {
 			[]string{"plugins/p.yaml of the image", "SHELLL"}},
 		{"a plugin for a host of another cluster", nil, func(p *park) {
 			p.Site.Plugins = []plugin.Plugin{newPlugin(t, "p", "SHELL", "PreInit", "10.0.0.9", "x")}
-		}, []string{"Clusterfile:1", "10.0.0.9 is no host of the cluster"}},
+		}, []string{"Clusterfile:1", "10.0.0.9 is not a host of the cluster"}},
 		{"kubeadm.yml", []sourcetest.Entry{{Name: "etc/kubeadm.yml", Content: "kind: [\n"}}, nil, []string{"etc/kubeadm.yml of app:v1"}},
 	}
 	for _, c := range cases {

@@ -200,7 +200,7 @@ func TestApplicationNeedsItsCluster(t *testing.T) {
 		{"as it should be", func(*park) {}, ""},
 		{"no cluster", func(p *park) { p.members[0].joined = false }, "bring up an image like kubernetes"},
 		{"no master", func(p *park) { p.without(0) }, "name one with -m"},
-		{"a host of none", func(p *park) { p.Hosts[1].Login.Address = netip.MustParseAddr("10.0.0.77") }, "10.0.0.77 is no host of the cluster default"},
+		{"a host of none", func(p *park) { p.Hosts[1].Login.Address = netip.MustParseAddr("10.0.0.77") }, "10.0.0.77 is not a host of the cluster default"},
 		{"a host of none, in a plan with its cluster", func(p *park) {
 			p.Hosts[1].Login.Address, p.Before = netip.MustParseAddr("10.0.0.77"), &Cluster{}
 		}, ""},

@@ -70,7 +70,7 @@ func (p *rejoin) strangers() error {
 	var strange []error
 	for _, h := range p.Hosts {
 		if known := p.state.Host(h.Login.Address); known == nil || !known.In() {
-			strange = append(strange, fmt.Errorf("%s is no host of the cluster %s: make it one by applying the cluster's own image with it",
+			strange = append(strange, fmt.Errorf("%s is not a host of the cluster %s: make it one by applying the cluster's own image with it",
 				h.Login, p.Name))
 		}
 	}

@@ -24,7 +24,7 @@ func (p Plugin) checkOn(hosts []Host) error {
 	}
 	for _, a := range p.On.addresses {
 		if !slices.ContainsFunc(hosts, func(h Host) bool { return h.Address == a }) {
-			problem("%s is no host of the cluster", a)
+			problem("%s is not a host of the cluster", a)
 		}
 	}
 	known := roles(hosts)
@@ -81,7 +81,7 @@ func (p Plugin) checkData(hosts []Host) error {
 		return fmt.Errorf("%s: no data: nothing to run", p)
 	}
 	if strings.ContainsRune(p.Data, 0) {
-		return fmt.Errorf("%s: data with a NUL is no script", p)
+		return fmt.Errorf("%s: data with a NUL is not a script", p)
 	}
 	return nil
 }
@@ -103,7 +103,7 @@ func checkAddresses[C any](p Plugin, hosts []Host, read func() (map[netip.Addr]C
 		for _, a := range addresses {
 			i := slices.IndexFunc(hosts, func(h Host) bool { return h.Address == a })
 			if i < 0 {
-				return fmt.Errorf("%s is no host of the cluster", a)
+				return fmt.Errorf("%s is not a host of the cluster", a)
 			}
 			if p.On.Selector() == "" && !p.On.Selects(hosts[i]) {
 				return fmt.Errorf("%s is not selected by on %q", a, p.On)

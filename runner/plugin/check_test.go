@@ -26,7 +26,7 @@ func TestCheck(t *testing.T) {
 		{"check", "CLUSTERCHECK", "PreGuest", "", "1m", cluster, false, ""},
 		{"role that the site has not", "SHELL", "PreInit", "node|gpu", "true", nodeless, true, ""},
 
-		{"no such host", "SHELL", "PreInit", "192.168.0.2-192.168.0.5", "true", cluster, false, `on "192.168.0.2-192.168.0.5": 192.168.0.5 is no host of the cluster`},
+		{"no such host", "SHELL", "PreInit", "192.168.0.2-192.168.0.5", "true", cluster, false, `on "192.168.0.2-192.168.0.5": 192.168.0.5 is not a host of the cluster`},
 		{"no such host of the image's", "SHELL", "PreInit", "192.168.0.9", "true", cluster, true, "192.168.0.9 is no host"},
 		{"no node", "SHELL", "PreInit", "node", "true", nodeless, false, "no host has the role node"},
 		{"no such role", "SHELL", "PreInit", "master,gpu", "true", cluster, false, `on "master,gpu": no host has the role gpu`},
@@ -38,7 +38,7 @@ func TestCheck(t *testing.T) {
 		{"NUL", "SHELL", "PreInit", "", "a\x00b", cluster, false, "NUL"},
 		{"no names", "HOSTNAME", "", "", "# none\n", cluster, false, "nothing to change"},
 		{"bad name", "HOSTNAME", "", "", "192.168.0.2 a_b", cluster, false, `line 1 of data: host name "a_b"`},
-		{"name of no host", "HOSTNAME", "", "", "192.168.0.2 a\n\n192.168.0.9 b", cluster, false, "line 3 of data: 192.168.0.9 is no host of the cluster"},
+		{"name of no host", "HOSTNAME", "", "", "192.168.0.2 a\n\n192.168.0.9 b", cluster, false, "line 3 of data: 192.168.0.9 is not a host of the cluster"},
 		{"name where it does not run", "HOSTNAME", "", "node", "192.168.0.2 a", cluster, false, `line 1 of data: 192.168.0.2 is not selected by on "node"`},
 		{"bad label", "LABEL", "PreGuest", "", "192.168.0.2 a", cluster, false, "line 1 of data"},
 		{"label of no host", "LABEL", "PreGuest", "", "192.168.0.9 a=b", cluster, false, "192.168.0.9 is no host"},

@@ -116,7 +116,7 @@ func checkHostname(name string) error {
 		said = []string{validation.MaxLenError(validation.LabelValueMaxLength)}
 	}
 	if _, err := netip.ParseAddr(name); err == nil {
-		said = []string{"an address is no name"}
+		said = []string{"an address is not a name"}
 	}
 	if err := reasons(said); err != nil {
 		return fmt.Errorf("host name %q: %w", name, err)

@@ -43,7 +43,7 @@ func TestHostnames(t *testing.T) {
 		{"two names", "10.0.0.1 a b", "", "write an address and a name"},
 		{"exchanged", "a 10.0.0.1", "", `"a" is not an IP address`},
 		{"range", "10.0.0.1-10.0.0.2 a", "", "2 addresses for one name"},
-		{"address as name", "10.0.0.1 10.0.0.2", "", "an address is no name"},
+		{"address as name", "10.0.0.1 10.0.0.2", "", "an address is not a name"},
 		{"address twice", "10.0.0.1 a\n10.0.0.1 b", "", "line 2 of data: 10.0.0.1 is named a and b"},
 		{"line twice", "10.0.0.1 a\n10.0.0.1 a", "", "10.0.0.1 is named a and a"},
 		{"name twice", "10.0.0.1 a\n10.0.0.2 A", "", "10.0.0.1 and 10.0.0.2 are both named a"},

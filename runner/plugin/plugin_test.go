@@ -55,8 +55,8 @@ func TestNew(t *testing.T) {
 
 		{"x", "SHELL", "Originally", "", "SHELL [PreInit] all", ""},
 		{"x", "SHELL", "pre-init-host|pre-clean-host|post-clean-host", "master|node", "SHELL [PreInit PreClean PostClean] master|node", ""},
-		{"x", "SHELL", "post-install", "master", "SHELL [PostInstall] master", "post-install ran on the first master only in the tool that it comes from: write on: master0"},
-		{"x", "SHELL", "pre-install|post-uninstall", "", "SHELL [PreInit PostClean] all", "pre-install ran on the first master only"},
+		{"x", "SHELL", "post-install", "master", "SHELL [PostInstall] master", "post-install ran only on the first master in sealer: write on: master0"},
+		{"x", "SHELL", "pre-install|post-uninstall", "", "SHELL [PreInit PostClean] all", "pre-install ran only on the first master"},
 		{"x", "SHELL", "pre-uninstall", "master0", "SHELL [PreClean] master0", ""},
 		{"x", "SHELL", "Pre-Scaleup|post-scaleup", "node", "SHELL [PreJoin PostJoin] node", "runs on the hosts that join here"},
 	} {

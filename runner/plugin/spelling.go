@@ -18,8 +18,8 @@ type spelling struct {
 
 // What the old tool ran for the cluster, and not for each host.
 const (
-	ofCluster = "ran on the first master only in the tool that it comes from: write on: " + firstRole + " if that is meant"
-	ofJoins   = "ran on the first master in the tool that it comes from, and runs on the hosts that join here"
+	ofCluster = "ran only on the first master in sealer: write on: " + firstRole + " to keep that"
+	ofJoins   = "ran on the first master in sealer, and runs on the hosts that join here"
 )
 
 // spellings are all names that actions have had, in lower case.

@@ -177,7 +177,7 @@ func (r *rootfs) make(header *tar.Header, name string, content io.Reader) (*node
 			return &node{regular: true}, nil
 		}
 		if header.Size > MaxFileSize {
-			return nil, fmt.Errorf("%d bytes are more than the %d MiB that a file that is read may have", header.Size, MaxFileSize>>20)
+			return nil, fmt.Errorf("file is too large: %d bytes (at most %d MiB)", header.Size, MaxFileSize>>20)
 		}
 		if err := r.keep(header.Size); err != nil {
 			return nil, err
