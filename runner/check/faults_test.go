@@ -18,6 +18,9 @@ func identityFaults() []fault {
 	return []fault{
 		{"host-reachable", func(s *Site, _, _ *host.Facts) { s.Hosts[1].Err, s.Hosts[1].Facts = errors.New("no route"), nil }, "10.0.0.2: no route"},
 		{"host-reachable", func(s *Site, _, _ *host.Facts) {
+			s.Hosts[1].Err, s.Hosts[1].Facts = errors.New("asking: 10.0.0.2: id: lost"), nil
+		}, "10.0.0.2: asking: id: lost; check"},
+		{"host-reachable", func(s *Site, _, _ *host.Facts) {
 			s.Hosts[1].Err, s.Hosts[1].Facts = errors.New("x\r\n22 hosts: 0 errors\n\n10.0.0.1\u2028  error"), nil
 		}, "10.0.0.2: x; 22 hosts: 0 errors; 10.0.0.1;   error; check the address"},
 		{"host-reachable", func(s *Site, _, _ *host.Facts) {

@@ -36,7 +36,7 @@ func reachable(s *Site, report func(h *Host, what, fix string)) {
 		case errors.As(h.Err, &p):
 			report(&s.Hosts[i], p.What, p.Mend)
 		default:
-			report(&s.Hosts[i], h.Err.Error(), "check the address, the login and the host's sshd, then run the command again")
+			report(&s.Hosts[i], host.WithoutAddress(h.Host, h.Err.Error()), "check the address, the login and the host's sshd, then run the command again")
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -193,11 +195,11 @@ func readKey(file string, passphrase Secret) (ssh.Signer, error) {
 // anything on the host.
 func findPrivilege(ctx context.Context, conn Conn) (privilege, error) {
 	h := conn.Host()
-	id, err := Output(ctx, conn, Command{Argv: []string{"id", "-u"}})
+	id, err := askID(ctx, conn)
 	if err != nil {
-		return privilege{}, &Problem{Host: h.String(), What: err.Error(), Mend: "the login needs a POSIX shell that runs commands", cause: err}
+		return privilege{}, err
 	}
-	if string(id) == "0\n" {
+	if id == 0 {
 		return privilege{}, nil
 	}
 	err = conn.Run(ctx, Command{Argv: []string{"sudo", "-k", "-n", "--", "true"}})
@@ -206,7 +208,7 @@ func findPrivilege(ctx context.Context, conn Conn) (privilege, error) {
 	}
 	var exit *ExitError
 	if !errors.As(err, &exit) && !errors.Is(err, exec.ErrNotFound) {
-		return privilege{}, &Problem{Host: h.String(), What: err.Error(), cause: err}
+		return privilege{}, unanswered(h, err, "")
 	}
 	if exit == nil || exit.Code == 127 {
 		return privilege{}, noSudo(h, "is not root, and there is no sudo", "log in as root (-u root), or install sudo")
@@ -219,10 +221,30 @@ func findPrivilege(ctx context.Context, conn Conn) (privilege, error) {
 	if err != nil {
 		return privilege{}, err
 	}
-	if err := conn.Run(ctx, Command{Argv: argv, Stdin: stdin}); err != nil {
-		return privilege{}, noSudo(h, "is not root, and sudo refused the password ("+err.Error()+")", "check -p, and that the host's sudoers lets this user run every command")
+	err = conn.Run(ctx, Command{Argv: argv, Stdin: stdin})
+	switch {
+	case err == nil:
+		return root, nil
+	case errors.As(err, &exit):
+		return privilege{}, noSudo(h, "is not root, and sudo refused the password ("+WithoutAddress(h, err.Error())+")",
+			"check -p, and that the host's sudoers lets this user run every command")
 	}
-	return root, nil
+	return privilege{}, unanswered(h, err, "")
+}
+
+// askID asks for the number of the login's user. A profile may print something before it.
+func askID(ctx context.Context, conn Conn) (int, error) {
+	h := conn.Host()
+	out, err := Output(ctx, conn, Command{Argv: []string{"id", "-u"}})
+	if err != nil {
+		return 0, unanswered(h, err, "the login needs a POSIX shell that runs commands")
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	id, err := strconv.Atoi(lines[len(lines)-1])
+	if err != nil {
+		return 0, &Problem{Host: h.String(), What: "id -u printed no number", Mend: "the login needs a POSIX shell that runs commands", cause: err}
+	}
+	return id, nil
 }
 
 func noSudo(h Host, what, mend string) error {

@@ -146,7 +146,7 @@ func handshakeProblem(ctx context.Context, h Host, err error) error {
 	}
 	return &Problem{
 		Host:  h.String(),
-		What:  fmt.Sprintf("SSH handshake on port %d: %v", h.Auth.port(), err),
+		What:  fmt.Sprintf("SSH handshake on port %d: %v", h.Auth.port(), withoutEndpoints(err)),
 		Mend:  "check that sshd listens on this port (--port)",
 		cause: err,
 	}
@@ -156,10 +156,19 @@ func handshakeProblem(ctx context.Context, h Host, err error) error {
 func unreachable(h Host, err error) error {
 	return &Problem{
 		Host:  h.String(),
-		What:  fmt.Sprintf("not reachable: %v", err),
+		What:  fmt.Sprintf("not reachable: %v", withoutEndpoints(err)),
 		Mend:  fmt.Sprintf("check the address, and that sshd listens on port %d and no firewall is between", h.Auth.port()),
 		cause: err,
 	}
+}
+
+// withoutEndpoints returns what went wrong on a connection; the error of the connection has the addresses of both of its ends, too.
+func withoutEndpoints(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		return op.Err
+	}
+	return err
 }
 
 // orDefault returns d, or def when d is not set.

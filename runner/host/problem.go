@@ -1,5 +1,11 @@
 package host
 
+import (
+	"errors"
+	"slices"
+	"strings"
+)
+
 // Problem says why a host cannot be reached, and how to fix it.
 type Problem struct {
 	Host string
@@ -20,3 +26,24 @@ func (p *Problem) Error() string {
 
 // Unwrap returns what caused the problem.
 func (p *Problem) Unwrap() error { return p.cause }
+
+// unanswered says why a question to a host that we are logged in to has no answer. mend is for a command that ran there and failed.
+func unanswered(h Host, err error, mend string) *Problem {
+	p := &Problem{Host: h.String(), What: WithoutAddress(h, err.Error()), cause: err}
+	var limit *LimitError
+	var exit *ExitError
+	switch {
+	case errors.As(err, &limit):
+		p.What = "the login works, but the host does not answer: " + limit.Name + ": " + limit.what()
+		p.Mend = limit.mend()
+	case errors.As(err, &exit):
+		p.Mend = mend
+	}
+	return p
+}
+
+// WithoutAddress returns the text of an error about a host without the host's address where a message begins with it already.
+func WithoutAddress(h Host, text string) string {
+	parts := strings.Split(text, ": ")
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == h.String() }), ": ")
+}

@@ -135,6 +135,9 @@ func checkProblem(t *testing.T, err error, h Host, says string) {
 	if !errors.As(err, &problem) || problem.Host != h.String() || !strings.Contains(err.Error(), says) {
 		t.Fatalf("error %v, want %q", err, says)
 	}
+	if strings.Contains(problem.What, h.String()) {
+		t.Errorf("%v: the address is in it twice", err)
+	}
 	if strings.Contains(err.Error(), "correct horse") || strings.Contains(err.Error(), "battery") {
 		t.Fatalf("a secret is in the error: %v", err)
 	}

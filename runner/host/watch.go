@@ -36,14 +36,28 @@ type LimitError struct {
 }
 
 // Error names what was waited for. [Conn.Run] puts host and command in front of it.
-func (e *LimitError) Error() string {
+func (e *LimitError) Error() string { return e.what() + ": " + e.mend() }
+
+// what says what happened.
+func (e *LimitError) what() string {
 	switch {
 	case e.Source:
-		return fmt.Sprintf("waited %s for data to send: check that the cluster image can still be read", e.After)
+		return fmt.Sprintf("waited %s for data to send", e.After)
 	case e.Stalled:
-		return fmt.Sprintf("the host took no data for %s: check its disk and its load, then run the same command again", e.After)
+		return fmt.Sprintf("the host took no data for %s", e.After)
 	}
-	return fmt.Sprintf("did not end within %s: check the disk and the load of the host, then run the same command again", e.After)
+	return fmt.Sprintf("did not end within %s", e.After)
+}
+
+// mend says what to do.
+func (e *LimitError) mend() string {
+	switch {
+	case e.Source:
+		return "check that the cluster image can still be read"
+	case e.Stalled:
+		return "check its disk and its load, then run the same command again"
+	}
+	return "check the disk and the load of the host, then run the same command again"
 }
 
 // Waiting is a command that has shown no progress for a while.

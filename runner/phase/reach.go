@@ -23,7 +23,7 @@ func (p *reach) Run(ctx context.Context) error {
 	p.unreached = append(p.unreached, p.connect(ctx, p.unnamed())...)
 	p.settleNames()
 	for _, r := range p.unreached {
-		p.Report.Line(r.Host.String(), r.Err.Error())
+		p.Report.Line(r.Host.String(), host.WithoutAddress(r.Host, r.Err.Error()))
 	}
 	p.unknownNodes(ctx)
 	if len(p.members) == 0 {
