@@ -52,6 +52,7 @@ type Host struct {
 
 func (h Host) master() bool { return h.Host.Role == host.RoleMaster }
 
+// name is that of the node; empty when it is not known.
 func (h Host) name() string { return strings.ToLower(cmp.Or(h.Name, h.Facts.Hostname)) }
 
 // Site is all hosts, and what is to run on them.
@@ -160,5 +161,5 @@ func Count(findings []Finding, severity Severity) (n int) {
 
 // All are all checks, in the order in which their findings about one host are shown.
 func All() []Check {
-	return slices.Concat(identity(), clocks(), resources(), disks(), kernels(), foreign(), software(), networks(), firewalls(), connections())
+	return slices.Concat(identity(), unknowns(), clocks(), resources(), disks(), kernels(), foreign(), software(), networks(), firewalls(), connections())
 }

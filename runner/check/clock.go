@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/kubefile/kubefile/runner/host"
 )
 
 const (
@@ -23,9 +25,14 @@ func clocks() []Check {
 	}
 }
 
+// clocked are the hosts whose clock is known.
+func clocked(s *Site) []*Host {
+	return slices.DeleteFunc(s.reached(), func(h *Host) bool { return !h.Facts.Knows(host.TopicTime) })
+}
+
 // middle is the host with the clock in the middle.
 func middle(s *Site) *Host {
-	hosts := s.reached()
+	hosts := clocked(s)
 	slices.SortStableFunc(hosts, func(a, b *Host) int { return cmp.Compare(a.Facts.ClockSkew, b.Facts.ClockSkew) })
 	if len(hosts) == 0 {
 		return nil
@@ -37,7 +44,7 @@ func middle(s *Site) *Host {
 func clockBetween(above, upTo time.Duration) func(s *Site, report func(h *Host, what, fix string)) {
 	return func(s *Site, report func(h *Host, what, fix string)) {
 		reference := middle(s)
-		for _, h := range s.reached() {
+		for _, h := range clocked(s) {
 			if by := h.Facts.ClockSkew - reference.Facts.ClockSkew; by.Abs() > above && by.Abs() <= upTo {
 				report(h, fmt.Sprintf("its clock is %s that of %s: certificates of one are not valid on the other, and etcd elects leaders again and again",
 					difference(by), reference.Host), "set the clocks right (chrony, systemd-timesyncd)")
@@ -67,7 +74,7 @@ func synchronized(h Host, _ *Site, report func(what, fix string)) {
 			return
 		}
 	}
-	if h.Facts.TimeSync == "yes" {
+	if h.Facts.TimeSync == "yes" || h.Facts.TimeSync == "" && !h.Facts.Knows(host.TopicUnits) {
 		return
 	}
 	report("its clock is not synchronized, and drifts until certificates and etcd fail",

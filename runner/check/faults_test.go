@@ -240,5 +240,8 @@ func pathFaults() []fault {
 		{"path-between-hosts", path(1, "10.0.0.1:5000", host.Unreachable), "(rejected, or no route)"},
 		{"path-to-kubelet", path(0, "10.0.0.2:10250", host.Timeout), "10.0.0.2: TCP 10250 of it cannot be reached from 10.0.0.1"},
 		{"path-untested", path(1, "10.0.0.1:6443", host.Unknown), "10.0.0.2: it has neither"},
+		{"path-untested", func(s *Site, _, _ *host.Facts) {
+			s.Hosts[1].Paths = []host.Path{{To: netip.MustParseAddrPort("10.0.0.1:6443"), State: host.Unknown, Why: "the attempt did not end within 2m0s"}}
+		}, "10.0.0.2: it is not known which other hosts it reaches, such as 10.0.0.1:6443 (the attempt did not end within 2m0s): a closed port"},
 	}
 }

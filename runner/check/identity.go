@@ -42,7 +42,7 @@ func reachable(s *Site, report func(h *Host, what, fix string)) {
 }
 
 func ownAddress(h Host, _ *Site, report func(what, fix string)) {
-	if !h.Host.Local && !slices.Contains(h.Facts.Addresses, h.Host.Address) {
+	if !h.Host.Local && h.Facts.Knows(host.TopicAddresses) && !slices.Contains(h.Facts.Addresses, h.Host.Address) {
 		report(fmt.Sprintf("the machine that answers has no interface with this address (it has %s)", join(h.Facts.Addresses)),
 			"give the host's own address, not one that is translated on the way")
 	}
@@ -58,6 +58,9 @@ func loopbackAddress(h Host, _ *Site, report func(what, fix string)) {
 func sameMachine(s *Site, report func(h *Host, what, fix string)) {
 	seen := map[[2]string][]*Host{}
 	for _, h := range s.reached() {
+		if !h.Facts.Knows(host.TopicMachineID) || !h.Facts.Knows(host.TopicBootID) {
+			continue
+		}
 		key := [2]string{h.Facts.MachineID, h.Facts.BootID}
 		if i := slices.IndexFunc(seen[key], func(other *Host) bool { return same(h, other) }); i >= 0 {
 			report(h, "is the same machine as "+seen[key][i].Host.String(), "name each host once")
@@ -76,6 +79,7 @@ func validName(h Host, _ *Site, report func(what, fix string)) {
 	name := h.name()
 	switch {
 	case h.Ours: // its node has a name that does not change
+	case name == "" && !h.Facts.Knows(host.TopicHostname):
 	case name == "":
 		report("it has no host name", fix)
 	case name == "localhost" || strings.HasPrefix(name, "localhost."):
@@ -91,6 +95,9 @@ func uniqueName(s *Site, report func(h *Host, what, fix string)) {
 	seen := map[string]*Host{}
 	for _, h := range s.reached() {
 		other := seen[h.name()]
+		if h.name() == "" {
+			continue
+		}
 		if other == nil {
 			seen[h.name()] = h
 		} else if !same(h, other) {
@@ -105,8 +112,9 @@ func machineID(s *Site, report func(h *Host, what, fix string)) {
 	for _, h := range s.reached() {
 		other := seen[h.Facts.MachineID]
 		switch {
+		case !h.Facts.Knows(host.TopicMachineID):
 		case h.Facts.MachineID == "" || h.Facts.MachineID == "uninitialized":
-			report(h, "/etc/machine-id is empty, and the journal and the node have no identity", fix)
+			report(h, "/etc/machine-id is empty or missing, and the journal and the node have no identity", fix)
 		case other == nil:
 			seen[h.Facts.MachineID] = h
 		case !same(h, other):
@@ -116,14 +124,14 @@ func machineID(s *Site, report func(h *Host, what, fix string)) {
 }
 
 func architecture(h Host, s *Site, report func(what, fix string)) {
-	if s.Architecture != "" && h.Facts.Architecture != s.Architecture {
+	if s.Architecture != "" && h.Facts.Knows(host.TopicArchitecture) && h.Facts.Architecture != s.Architecture {
 		report(fmt.Sprintf("its architecture is %s, the image is for %s", h.Facts.Architecture, s.Architecture),
 			"use an image for "+h.Facts.Architecture+", or another host")
 	}
 }
 
 func booted(h Host, _ *Site, report func(what, fix string)) {
-	if h.Facts.Init != "systemd" {
+	if h.Facts.Knows(host.TopicInit) && h.Facts.Init != "systemd" {
 		report(fmt.Sprintf("process 1 is %q, not systemd", h.Facts.Init), "use a host that was booted with systemd")
 	}
 }

@@ -26,14 +26,14 @@ func networks() []Check {
 // defaultRoute wants a route with an interface: a black hole does not make service addresses reachable.
 func defaultRoute(h Host, _ *Site, report func(what, fix string)) {
 	four := h.Host.Address.Is4()
-	if h.Facts.KnowsRoutes && len(h.Facts.DefaultRoutes(four)) == 0 {
+	if h.Facts.KnowsRoutes && h.Facts.Knows(host.TopicRoutes) && len(h.Facts.DefaultRoutes(four)) == 0 {
 		report("it has no default route: network plugins that look for one do not start, and services are reached only by a route to their network",
 			"add one: ip route add default via GATEWAY; without a gateway: ip route add default dev INTERFACE; and make it permanent")
 	}
 }
 
 func resolvConf(h Host, _ *Site, report func(what, fix string)) {
-	if h.Facts.ResolvConf == "" {
+	if h.Facts.Knows(host.TopicResolvConf) && h.Facts.ResolvConf == "" {
 		report("it has no /etc/resolv.conf: the kubelet starts no pod unless it is given another file", "write one with a nameserver, even if that never answers")
 	}
 }
@@ -47,7 +47,7 @@ func nameserver(h Host, _ *Site, report func(what, fix string)) {
 		}
 	}
 	switch {
-	case h.Facts.ResolvConf == "":
+	case h.Facts.ResolvConf == "" || !h.Facts.Knows(host.TopicNameservers):
 	case len(h.Facts.Nameservers()) == 0:
 		report(h.Facts.ResolvConf+" has no nameserver: CoreDNS does not start unless the kubelet is given another file", fix)
 	case loopback > 0:
@@ -102,7 +102,7 @@ func nameserverInNetwork(h Host, s *Site, report func(what, fix string)) {
 func family(h Host, s *Site, report func(what, fix string)) {
 	for _, four := range []bool{true, false} {
 		wanted := slices.ContainsFunc(s.clusterNetworks(), func(n netip.Prefix) bool { return n.Addr().Is4() == four })
-		if wanted && len(h.Facts.Networks) > 0 && len(nics(h, four)) == 0 {
+		if wanted && h.Facts.Knows(host.TopicAddresses) && len(h.Facts.Networks) > 0 && len(nics(h, four)) == 0 {
 			report(fmt.Sprintf("it has no %s address, and the cluster has networks of that family: pods on it get none, and the network plugin may not start", familyName(four)),
 				"give it one, or remove those networks from podSubnet and serviceSubnet")
 		}

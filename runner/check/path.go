@@ -120,9 +120,15 @@ func closedPaths(s *Site, kubelet bool) (all []*closed) {
 
 func untested(s *Site, report func(h *Host, what, fix string)) {
 	for _, h := range s.reached() {
-		if slices.ContainsFunc(h.Paths, func(p host.Path) bool { return p.State == host.Unknown }) {
-			report(h, "it has neither bash with timeout nor curl, so its connections to other hosts were not tested: a closed port shows only when the host joins",
-				"make sure that it reaches TCP 6443 and the registry's port of the masters")
+		i := slices.IndexFunc(h.Paths, func(p host.Path) bool { return p.State == host.Unknown })
+		if i < 0 {
+			continue
 		}
+		what := "it has neither bash with timeout nor curl, so its connections to other hosts were not tested"
+		if why := h.Paths[i].Why; why != "" {
+			what = fmt.Sprintf("it is not known which other hosts it reaches, such as %s (%s)", h.Paths[i].To, why)
+		}
+		report(h, what+": a closed port shows only when the host joins",
+			"make sure that it reaches TCP 6443 and the registry's port of the masters")
 	}
 }

@@ -3,6 +3,8 @@ package check
 import (
 	"slices"
 	"strings"
+
+	"github.com/kubefile/kubefile/runner/host"
 )
 
 func software() []Check {
@@ -31,14 +33,14 @@ func commands(h Host, s *Site, report func(what, fix string)) {
 		wanted = append(wanted, "losetup", "cp")
 	}
 	for _, name := range wanted {
-		if !slices.Contains(h.Facts.Commands, name) {
+		if h.Facts.Knows(host.TopicCommands) && !slices.Contains(h.Facts.Commands, name) {
 			report("the command "+name+" is missing", "install the package that has it")
 		}
 	}
 }
 
 func iptables(h Host, s *Site, report func(what, fix string)) {
-	if s.since(33) && !slices.Contains(h.Facts.Commands, "iptables") {
+	if s.since(33) && h.Facts.Knows(host.TopicCommands) && !slices.Contains(h.Facts.Commands, "iptables") {
 		report("the command iptables is missing: pods with a hostPort are not reached, and the pre-check.sh of an image may refuse the host", "install the package iptables")
 	}
 }
@@ -66,7 +68,7 @@ func cloudInit(h Host, _ *Site, report func(what, fix string)) {
 }
 
 func networkManager(h Host, _ *Site, report func(what, fix string)) {
-	if running(h, "NetworkManager") && !h.Facts.NMUnmanaged {
+	if running(h, "NetworkManager") && h.Facts.Knows(host.TopicNM) && !h.Facts.NMUnmanaged {
 		report("NetworkManager manages the interfaces of pods, too, and may take routes of the network plugin away",
 			"list them as unmanaged-devices (interface-name:cni*;interface-name:flannel*;interface-name:cali*) in /etc/NetworkManager/conf.d, and reload it")
 	}

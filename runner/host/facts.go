@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	_ "embed"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -33,15 +32,17 @@ type Facts struct {
 	Networks     []NetworkAddress // those of the addresses
 	Routes       []Route
 	KnowsRoutes  bool
-	Listening    []Listener        // TCP
-	Units        map[string]string // container runtimes, firewalls, clocks: state of those installed
-	Commands     []string          // of those that the phases ask for
-	Cluster      []string          // files of a Kubernetes that is or was here
-	Kubelet      Kubelet           // what kubelet.conf says
-	ClusterDir   string            // of the cluster whose registry is installed here
-	Data         []string          // directories of etcd and containerd that hold something
-	EtcdGrown    bool              // its etcd has taken a snapshot: it has been in use for a while
-	Processes    []string          // those of Kubernetes, etcd and container runtimes that run
+	// ServiceRoutes are those that a unit of ours sets.
+	ServiceRoutes []ServiceRoute
+	Listening     []Listener        // TCP
+	Units         map[string]string // container runtimes, firewalls, clocks: state of those installed
+	Commands      []string          // of those that the phases ask for
+	Cluster       []string          // files of a Kubernetes that is or was here
+	Kubelet       Kubelet           // what kubelet.conf says
+	ClusterDir    string            // of the cluster whose registry is installed here
+	Data          []string          // directories of etcd and containerd that hold something
+	EtcdGrown     bool              // its etcd has taken a snapshot: it has been in use for a while
+	Processes     []string          // those of Kubernetes, etcd and container runtimes that run
 
 	FileSystems  []FileSystem
 	Symlinks     []string          // directories for data that are symbolic links
@@ -60,6 +61,9 @@ type Facts struct {
 	CloudHosts   []string          // files of cloud-init that have it write /etc/hosts
 	NMUnmanaged  bool              // NetworkManager leaves the interfaces of pods alone
 	Proxies      []string          // names of variables
+
+	// Unknown has the topics that the host did not report, with the reasons.
+	Unknown map[Topic]string
 
 	items int // of lists, that were taken in
 }
@@ -107,6 +111,23 @@ type NetworkAddress struct {
 type Route struct {
 	Destination netip.Prefix
 	Interface   string // or blackhole, unreachable, prohibit
+	Metric      int    // 0: none
+}
+
+// ServiceRoute is what the unit kubefile-service-route is to set: a route to a network of services, through the interface with an address.
+type ServiceRoute struct {
+	Address netip.Addr
+	Network netip.Prefix
+}
+
+// ServiceMetric is the metric of routes that the unit sets.
+const ServiceMetric = 4096
+
+// SetByUs reports whether a route is one that our unit sets, and not one of the site's to the same network.
+func (f *Facts) SetByUs(r Route) bool {
+	return r.Metric == ServiceMetric && slices.ContainsFunc(f.ServiceRoutes, func(s ServiceRoute) bool {
+		return s.Network == r.Destination && f.Interface(s.Address) == r.Interface
+	})
 }
 
 // Kubelet is what the kubelet's credentials say about its cluster.
@@ -139,21 +160,30 @@ type Listener struct {
 //go:embed facts.sh
 var factsScript string
 
+// factsLimit is how long a host may take to say what it is like.
+const factsLimit = time.Minute
+
 // Gather asks the host what it is like, in one session and changing nothing.
 // dataRoot is where the cluster's files are going to be; it need not exist.
+// An answer that is not whole is an error, of type *Problem as all of its errors.
 func Gather(ctx context.Context, conn Conn, dataRoot string) (*Facts, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
 	before := time.Now()
-	out, err := Output(ctx, conn, Command{Argv: []string{"sh", "-c", factsScript, "sh", dataRoot}, Root: true})
+	out, err := Output(ctx, conn, Command{
+		Argv: []string{"sh", "-c", factsScript, "sh", dataRoot}, Root: true, Name: "asking the host what it is like", Limit: factsLimit,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("asking the host what it is like: %w", err)
+		return nil, unanswered(conn.Host(), err, "run the same command again; if it fails again, log in and check that sh runs there as root")
 	}
 	facts, err := parseFacts(out)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", conn.Host(), err)
+		return nil, &Problem{
+			Host: conn.Host().String(), What: "asking the host what it is like: " + err.Error(), cause: err,
+			Mend: "run the same command again; if it fails again, check what ForceCommand in its sshd_config and the profile of its shell run",
+		}
 	}
-	facts.ClockSkew = skew(facts.Time, before, time.Now())
+	if facts.Knows(TopicTime) {
+		facts.ClockSkew = skew(facts.Time, before, time.Now())
+	}
 	return facts, nil
 }
 

@@ -1,23 +1,46 @@
 #!/bin/sh
 # Prints what the host is like, one "key<TAB>value" a line, and changes nothing.
 # $1 is the data root; $2 is put before the paths of files, for tests. Every program beyond sh may be missing.
+#
+# What is found is empty, or none, only when the host says so. What it cannot say is "unknown<TAB>TOPIC REASON", until a line of the topic,
+# or "TOPIC<TAB>known" after the last one of a list, says otherwise. The last line of all is "end<TAB>facts".
 top=${2:-}
 say() { printf '%s\t%s\n' "$1" "$2"; }
-first() { IFS= read -r line 2>/dev/null <"$1" && printf '%s' "$line"; }
+# The last line of a file may have no end.
+first() {
+  line=
+  { IFS= read -r line || [ -n "$line" ]; } 2>/dev/null <"$1" && printf '%s' "$line"
+}
 have() { command -v "$1" >/dev/null 2>&1; }
+# needs TOPIC PROGRAM...: it is unknown as long as nothing else is said of it.
+needs() {
+  topic=$1 main=$2
+  shift
+  for program; do
+    if ! have "$program"; then
+      say unknown "$topic the command $program is missing"
+      return
+    fi
+  done
+  say unknown "$topic $main gives no answer"
+}
+# answer KEY VALUE PROGRAM: what the program printed, which is never nothing.
+answer() { if [ -n "$2" ]; then say "$1" "$2"; else needs "$1" "$3"; fi; }
+# content KEY FILE: the first line of a file that is always there.
+content() { if [ -r "$2" ]; then say "$1" "$(first "$2")"; else say unknown "$1 $2 cannot be read"; fi; }
 # What may hang on a broken host does not hold up the rest.
 briefly() { if have timeout; then timeout 5 "$@" 2>/dev/null; else "$@" 2>/dev/null; fi; }
 
 hostname=$(first /proc/sys/kernel/hostname)
-kernel=$(uname -r)
+kernel=$(first /proc/sys/kernel/osrelease)
 say facts 1
-say hostname "$hostname"
-say machine-id "$(first "$top/etc/machine-id")"
-say boot-id "$(first /proc/sys/kernel/random/boot_id)"
-say arch "$(uname -m)"
-say kernel "$kernel"
-say time "$(date +%s)"
-say init "$(first /proc/1/comm)"
+content hostname /proc/sys/kernel/hostname
+if [ -e "$top/etc/machine-id" ]; then content machine-id "$top/etc/machine-id"; else say machine-id ''; fi
+content boot-id /proc/sys/kernel/random/boot_id
+answer arch "$(uname -m 2>/dev/null)" uname
+content kernel /proc/sys/kernel/osrelease
+answer time "$(date +%s 2>/dev/null)" date
+content init /proc/1/comm
 say path "$PATH"
 
 for file in "$top/etc/os-release" "$top/usr/lib/os-release"; do
@@ -26,9 +49,13 @@ for file in "$top/etc/os-release" "$top/usr/lib/os-release"; do
   break
 done
 
-say cpus "$(grep -c '^processor' /proc/cpuinfo)"
-sed -n "s/^\(MemTotal\|SwapTotal\): *\([0-9]*\) kB\$/\1\t\2/p" /proc/meminfo
+answer cpus "$(grep -c '^processor' /proc/cpuinfo 2>/dev/null)" grep
+needs MemTotal sed
+needs SwapTotal sed
+sed -n "s/^\(MemTotal\|SwapTotal\): *\([0-9]*\) kB\$/\1\t\2/p" /proc/meminfo 2>/dev/null
 
+needs file-systems df awk
+silent=
 # file-system PURPOSE|FREE KIB|FREE INODES|TYPE|OPTIONS|DEVICE|MOUNTED ON, of the nearest directory that exists.
 file_system() {
   dir=$2
@@ -42,49 +69,75 @@ file_system() {
   }'
   inodes=$(briefly df -Pi -- "$dir" | awk "$percent"' NR == 2 && (i = percent()) { print ($(i - 3) > 0) ? $(i - 1) : "" }')
   # The empty line of a df that does not answer keeps awk from taking the second file for the first.
-  printf '%s\n' "$(briefly df -Pk -- "$dir")" | awk -v purpose="$1" -v inodes="$inodes" "$percent"'
+  found=$(printf '%s\n' "$(briefly df -Pk -- "$dir")" | awk -v purpose="$1" -v inodes="$inodes" "$percent"'
     NR == FNR { if (FNR == 2 && (n = percent())) {
       device = $1; for (i = 2; i <= n - 4; i++) device = device " " $i
       free = $(n - 1); mount = $(n + 1); for (i = n + 2; i <= NF; i++) mount = mount " " $i
     } next }
     { where = $2; gsub(/\\040/, " ", where); if (where == mount) { type = $3; options = $4 } }
-    END { if (mount != "") print "file-system\t" purpose "|" free "|" inodes "|" type "|" options "|" device "|" mount }' - /proc/mounts
+    END { if (mount != "") print "file-system\t" purpose "|" free "|" inodes "|" type "|" options "|" device "|" mount }' - /proc/mounts 2>/dev/null)
+  if [ -n "$found" ]; then printf '%s\n' "$found"; else silent="$silent, $2"; fi
 }
 file_system data-root "$1"
 for dir in /var/lib/containerd /var/lib/kubelet /var/lib/etcd /usr/local/bin /opt/cni/bin /etc /tmp; do file_system "$dir" "$dir"; done
+if [ -z "$silent" ]; then
+  say file-systems known
+elif have df && have awk; then
+  say unknown "file-systems df gives no answer for ${silent#, }"
+fi
 for dir in "$1" /var/lib/containerd /var/lib/kubelet /var/lib/etcd; do [ -L "$top$dir" ] && say symlink "$dir"; done
 
 if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
   say cgroup 2
   say controllers "$(first /sys/fs/cgroup/cgroup.controllers)"
-else
+elif [ -d /sys/fs/cgroup/cpu ] || [ -d /sys/fs/cgroup/memory ] || [ -d /sys/fs/cgroup/systemd ]; then
   say cgroup 1
   say controllers "$(awk '$4 == 1 { print $1 }' /proc/cgroups 2>/dev/null | tr '\n' ' ')"
+else
+  say unknown 'cgroup nothing is mounted at /sys/fs/cgroup'
 fi
 
+needs addresses ip awk
+needs routes ip awk
 if have ip; then
-  # Addresses that come and go are not those of a node.
-  ip -o addr show 2>/dev/null | head -n 500 | awk '{ print "address\t" $4 " " $2 (/ (temporary|deprecated|tentative|dadfailed)( |\\|$)/ ? " passing" : "") }'
-  { ip -4 -o route show; ip -6 -o route show; } 2>/dev/null | head -n 1000 | awk '{
-    type = ""; dst = $1
-    if ($1 == "blackhole" || $1 == "unreachable" || $1 == "prohibit") { type = $1; dst = $2 }
-    if (type == "") for (i = 2; i < NF; i++) if ($i == "dev") type = $(i + 1)
-    family = index($0, ":") ? 6 : 4
-    print "route\t" family " " dst " " type }'
-  say routes known
+  # Addresses that come and go are not those of a node. Of a list that is cut off it is not known what is missing.
+  ip -o addr show 2>/dev/null | awk '
+    NR <= 500 { print "address\t" $4 " " $2 (/ (temporary|deprecated|tentative|dadfailed)( |\\|$)/ ? " passing" : "") }
+    END { if (NR > 500) print "unknown\taddresses there are more than 500"; else if (NR > 0) print "addresses\tknown" }'
+  # A kernel without IPv6 gives no answer about its routes.
+  if four=$(ip -4 -o route show 2>/dev/null) && { six=$(ip -6 -o route show 2>/dev/null) || [ ! -e /proc/net/if_inet6 ]; }; then
+    printf '%s\n%s\n' "$four" "$six" | awk '
+      NF > 0 && ++routes <= 1000 {
+        type = metric = ""; dst = $1
+        if ($1 == "blackhole" || $1 == "unreachable" || $1 == "prohibit") { type = $1; dst = $2 }
+        for (i = 2; i < NF; i++) {
+          if ($i == "dev" && type == "") type = $(i + 1)
+          if ($i == "metric") metric = $(i + 1)
+        }
+        family = index($0, ":") ? 6 : 4
+        print "route\t" family " " dst " " type " " metric }
+      END { if (routes > 1000) print "unknown\troutes there are more than 1000"; else print "routes\tknown" }'
+  fi
 else
-  for address in $(hostname -I 2>/dev/null); do say address "$address"; done
+  for address in $(hostname -I 2>/dev/null); do
+    say address "$address"
+    say addresses known
+  done
 fi
 
 # Column 2 is the local address in hexadecimal, column 4 is 0A for a listener.
-cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '$4 == "0A" { sub(/.*:/, "", $2); print "listen\t" $2 }' | sort -u | head -n 1000
+needs listeners cat awk sort head
+cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '$4 == "0A" { sub(/.*:/, "", $2); print "listen\t" $2 } END { if (NR > 0) print "listeners\tknown" }' |
+  sort -u | head -n 1000
 if have ss; then
   ss -Hltnp 2>/dev/null | head -n 1000 | sed -n 's/^[^ ]* *[^ ]* *[^ ]* *[^ ]*:\([0-9]*\) .*users:(("\([^"]*\)".*$/owner\t\1 \2/p'
 fi
 
 # Units that are installed, and whether they run.
 booted=
+needs units systemctl awk
 [ -d /run/systemd/system ] && have systemctl && booted=1
+[ -d /run/systemd/system ] || say units known # there are none
 if [ -n "$booted" ]; then
   set -- "$1"
   for unit in kubelet containerd docker crio cri-docker k3s k3s-agent rke2-server rke2-agent k0scontroller k0sworker snap.microk8s.daemon-kubelite \
@@ -93,7 +146,7 @@ if [ -n "$booted" ]; then
   shift
   briefly systemctl show -p Id -p LoadState -p ActiveState "$@" | awk -F= '
     function flush() { if (load == "loaded") { sub(/\.service$/, "", id); print "unit-" id "\t" active } id = load = active = "" }
-    $1 == "Id" { id = $2 } $1 == "LoadState" { load = $2 } $1 == "ActiveState" { active = $2 } $0 == "" { flush() } END { flush() }'
+    $1 == "Id" { id = $2 } $1 == "LoadState" { load = $2 } $1 == "ActiveState" { active = $2 } $0 == "" { flush() } END { flush(); if (NR > 0) print "units\tknown" }'
   set -- "$root"
 fi
 # Not by timedatectl, which starts a service to answer.
@@ -127,15 +180,36 @@ if [ -r "$config" ]; then
   [ "${#ca}" -lt 4000 ] && say kubelet-ca "$ca"
   say kubelet-server "$(sed -n 's/^ *server: *//p' "$config" | head -n 1)"
 fi
+# The networks that our unit sets routes to, each after the address whose interface they lead through.
+sed -n 's|^ExecStart=/bin/sh .*/service-route\.sh replace ||p' "$top/etc/systemd/system/kubefile-service-route.service" 2>/dev/null |
+  while IFS= read -r line; do say service-route "$line"; done
 say cluster-dir "$(sed -n 's|^ExecStart=.* --config \(/.*\)/registry.json$|\1|p' "$top/etc/systemd/system/kubefile-registry.service" 2>/dev/null | head -n 1)"
 
+# What is below a directory, up to the first that find prints. On a network file system that is dead it has no end.
+hung=
+holds() {
+  # timeout(1) ends with 124, that of busybox with what ended the program.
+  seen=$({
+    briefly find "$@" 2>/dev/null
+    case $? in 124 | 137 | 143) echo hung ;; esac
+  } | head -n 1)
+  if [ "$seen" = hung ]; then hung=", $1$hung" seen=; fi
+  [ -n "$seen" ]
+}
+needs directories find head
 # A directory that is a disk of its own has lost+found in it.
-holds() { [ -n "$(find "$top$1" -mindepth 1 -maxdepth 1 ! -name lost+found 2>/dev/null | head -n 1)" ]; }
-holds /var/lib/etcd && say data /var/lib/etcd
+holds "$top/var/lib/etcd" -mindepth 1 -maxdepth 1 ! -name lost+found && say data /var/lib/etcd
 # A Clusterfile may put etcd's data elsewhere (etcd.local.dataDir); kubeadm's manifest names the directory.
 etcd=$(sed -n 's|^ *- --data-dir=\(/.*\)$|\1|p' "$top/etc/kubernetes/manifests/etcd.yaml" 2>/dev/null | head -n 1)
-[ -n "$(find "$top${etcd:-/var/lib/etcd}/member/snap" -name '*.snap' 2>/dev/null | head -n 1)" ] && say etcd-grown 1
-[ -n "$(find "$top/var/lib/containerd" -type f ! -path '*/lost+found/*' 2>/dev/null | head -n 1)" ] && say data /var/lib/containerd
+holds "$top${etcd:-/var/lib/etcd}/member/snap" -name '*.snap' && say etcd-grown 1
+holds "$top/var/lib/containerd" -type f ! -path '*/lost+found/*' && say data /var/lib/containerd
+if [ -n "$hung" ]; then
+  say unknown "directories find does not end in ${hung#, }"
+elif have find && have head; then
+  say directories known
+fi
+needs processes cat grep sort
+have cat && have grep && have sort && [ -r /proc/1/comm ] && say processes known
 cat /proc/[0-9]*/comm 2>/dev/null | grep -x -e etcd -e kubelet -e kube-apiserver -e containerd -e dockerd -e crio -e k3s-server -e k3s-agent -e kubelite |
   sort -u | while read -r name; do say process "$name"; done
 
@@ -146,18 +220,26 @@ for socket in /run/containerd/containerd.sock /run/crio/crio.sock /run/cri-docke
 
 # kubeadm has the kubelet use the file of systemd-resolved while that runs.
 resolv=/etc/resolv.conf
-[ -z "$top" ] && [ -r /run/systemd/resolve/resolv.conf ] && [ -n "$booted" ] && systemctl is-active --quiet systemd-resolved.service 2>/dev/null &&
+[ -z "$top" ] && [ -r /run/systemd/resolve/resolv.conf ] && [ -n "$booted" ] && briefly systemctl is-active --quiet systemd-resolved.service &&
   resolv=/run/systemd/resolve/resolv.conf
+needs nameservers awk
 if [ -r "$top$resolv" ]; then
   say resolv-conf "$resolv"
-  awk '$1 ~ /^(nameserver|search|domain|options)$/ && NF > 1 { $1 = $1; print "resolv\t" $0 }' "$top$resolv" 2>/dev/null | head -n 50
+  awk '$1 ~ /^(nameserver|search|domain|options)$/ && NF > 1 && ++lines <= 50 { $1 = $1; print "resolv\t" $0 } END { print "nameservers\tknown" }' \
+    "$top$resolv" 2>/dev/null
+elif [ -e "$top$resolv" ]; then
+  say unknown "resolv-conf $resolv cannot be read"
+else # there is none
+  say resolv-conf ''
+  say nameservers known
 fi
 # Addresses that the hosts file gives for the host's own name.
 awk -v name="$hostname" '{ sub(/#.*/, "") } { for (i = 2; i <= NF; i++) if ($i == name) { print "hosts-file\t" $1; next } }' "$top/etc/hosts" 2>/dev/null | head -n 20
 
 for name in net.ipv4.ip_forward net.ipv6.conf.default.forwarding net.ipv6.conf.all.disable_ipv6 net.ipv4.conf.all.rp_filter net.ipv4.conf.default.rp_filter \
   fs.inotify.max_user_instances fs.inotify.max_user_watches fs.nr_open kernel.pid_max; do
-  value=$(first "/proc/sys/$(printf '%s' "$name" | tr . /)")
+  # A shell may read byte by byte, and the kernel answers for a number only once.
+  value=$(cat "/proc/sys/$(printf '%s' "$name" | tr . /)" 2>/dev/null)
   [ -n "$value" ] && say sysctl "$name $value"
 done
 # Files that turn forwarding off at the next boot.
@@ -190,7 +272,12 @@ if [ ! -e "$top/etc/cloud/cloud-init.disabled" ]; then
   grep -slE "^[[:space:]]*manage_etc_hosts:[[:space:]]*[\"']?(true|True|template|yes)" "$top/etc/cloud/cloud.cfg" "$top"/etc/cloud/cloud.cfg.d/*.cfg \
     "$top/var/lib/cloud/instance/cloud-config.txt" | head -n 3 | while IFS= read -r file; do say cloud-hosts "${file#"$top"}"; done
 fi
-grep -qsE '^[[:space:]]*unmanaged-devices.*(flannel|cni|cali)' "$top"/etc/NetworkManager/conf.d/*.conf "$top"/usr/lib/NetworkManager/conf.d/*.conf && say nm-unmanaged 1
+needs network-manager grep
+if have grep; then
+  grep -qsE '^[[:space:]]*unmanaged-devices.*(flannel|cni|cali)' "$top/etc/NetworkManager/NetworkManager.conf" "$top"/etc/NetworkManager/conf.d/*.conf \
+    "$top"/run/NetworkManager/conf.d/*.conf "$top"/usr/lib/NetworkManager/conf.d/*.conf && say nm-unmanaged 1
+  say network-manager known
+fi
 # Names only: a proxy's address may have a password in it.
 { env | sed -n 's/^\([Hh][Tt][Tt][Pp][Ss]\{0,1\}_[Pp][Rr][Oo][Xx][Yy]\)=..*/\1/p'
   sed -n 's/^ *\(export \)\{0,1\}\([Hh][Tt][Tt][Pp][Ss]\{0,1\}_[Pp][Rr][Oo][Xx][Yy]\)=..*/\2/p' "$top/etc/environment" 2>/dev/null; } |
@@ -199,4 +286,6 @@ grep -qsE '^[[:space:]]*unmanaged-devices.*(flannel|cni|cali)' "$top"/etc/Networ
 for name in awk bash conntrack cp crictl curl df ebtables ethtool flock ip iptables losetup modprobe mount nft sha256sum socat ss systemctl tar timeout umount; do
   have "$name" && say command "$name"
 done
+say commands known
+say end facts
 exit 0

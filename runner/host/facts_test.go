@@ -20,7 +20,10 @@ const someFacts = "Welcome to this host\nfacts\t1\nhostname\tnode1\nmachine-id\t
 	"command\ttar\ncluster\t/etc/kubernetes/admin.conf\nnews\tfrom a later version\nmachine-id\t\n" +
 	"file-system\tdata-root|1048576|77|nfs4|rw,noexec|server:/x|/srv/a b\nfile-system\t/var/lib/etcd|1||tmpfs|rw|tmpfs|/run\nroute\t4 default eth0\nroute\t6 default eth0\n" +
 	"route\t4 10.96.0.0/12 blackhole\nroute\t4 10.9.9.9 eth1\nroute\t4 odd eth1\nroutes\tknown\nsysctl\tfs.nr_open 1048576\nmodule\toverlay loaded\n" +
-	"hosts-file\t10.0.0.9\nhosts-file\todd\nresolv\tnameserver 10.0.0.53\nresolv-conf\t/etc/resolv.conf\ncontrollers\tcpu memory\nselinux\t1\nproxy\tHTTP_PROXY\n"
+	"hosts-file\t10.0.0.9\nhosts-file\todd\nresolv\tnameserver 10.0.0.53\nresolv-conf\t/etc/resolv.conf\ncontrollers\tcpu memory\nselinux\t1\nproxy\tHTTP_PROXY\n" + wholeAnswer
+
+// wholeAnswer ends an answer that is not cut off.
+const wholeAnswer = "end\tfacts\n"
 
 func TestParseFacts(t *testing.T) {
 	f, err := parseFacts([]byte(someFacts))
@@ -37,7 +40,7 @@ func TestParseFacts(t *testing.T) {
 		t.Errorf("file systems are %+v", f.FileSystems)
 	}
 	if got := fmt.Sprint(f.Networks, f.Routes, f.KnowsRoutes, f.HostsFile); got !=
-		"[{10.0.0.1/24 eth0 false}] [{0.0.0.0/0 eth0} {::/0 eth0} {10.96.0.0/12 blackhole} {10.9.9.9/32 eth1}] true [10.0.0.9]" {
+		"[{10.0.0.1/24 eth0 false}] [{0.0.0.0/0 eth0 0} {::/0 eth0 0} {10.96.0.0/12 blackhole 0} {10.9.9.9/32 eth1 0}] true [10.0.0.9]" {
 		t.Errorf("networks are %s", got)
 	}
 	if got := fmt.Sprint(f.Sysctls, f.Modules, f.Nameservers(), f.ResolvConf, f.Controllers, f.SELinux, f.Proxies); got !=
@@ -69,8 +72,8 @@ func TestParseFacts(t *testing.T) {
 
 func FuzzParseFacts(f *testing.F) {
 	f.Add([]byte(someFacts))
-	f.Add([]byte("facts\t1\naddress\t10.0.0.1 tun0\nresolv\tnameserver 127.0.0.1\nresolv\tnameserver\nroute\t\nroute\t4 default\nfile-system\t||||||\nsysctl\t\nhosts-file\tfe80::1%x\naddress\t1.1.1.1/99 x\n"))
-	f.Add([]byte("facts\t1\naddress\tfe80::1%eth0/64\nlisten\tFFFFF\nowner\t\nunit-\t\n"))
+	f.Add([]byte("facts\t1\naddress\t10.0.0.1 tun0\nresolv\tnameserver 127.0.0.1\nresolv\tnameserver\nroute\t\nroute\t4 default\nfile-system\t||||||\nsysctl\t\nhosts-file\tfe80::1%x\naddress\t1.1.1.1/99 x\nunknown\tarch \nunknown\tinit \x1b[31mx\nend\tfacts\n"))
+	f.Add([]byte("facts\t1\naddress\tfe80::1%eth0/64\nlisten\tFFFFF\nowner\t\nunit-\t\nservice-route\t10.0.0.1 10.96.0.0/12 x\nend\tfacts\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		facts, err := parseFacts(data)
 		if err != nil {
@@ -82,6 +85,12 @@ func FuzzParseFacts(f *testing.F) {
 		}
 		for _, r := range facts.Routes {
 			texts = append(texts, r.Interface)
+		}
+		for _, reason := range facts.Unknown {
+			texts = append(texts, reason)
+		}
+		if len(facts.ServiceRoutes) > maxServiceRoutes || len(facts.Unknown) > len(Topics()) {
+			t.Fatalf("too much is kept: %v, %v", facts.ServiceRoutes, facts.Unknown)
 		}
 		for _, text := range append(texts, facts.Hostname, facts.OS, facts.Kernel, facts.MachineID, facts.Path, facts.ResolvConf) {
 			if printable(text) != text {
@@ -121,7 +130,7 @@ func TestFactsScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f, err := parseFacts(out); err != nil || f.Hostname == "" || len(f.Commands) != 0 {
+	if f, err := parseFacts(out); err != nil || f.Hostname == "" || len(f.Commands) != 0 || f.Unknown[TopicArchitecture] != "the command uname is missing" {
 		t.Fatalf("%+v, %v", f, err)
 	}
 }
@@ -199,13 +208,13 @@ func testConnectReachesAllHosts(t *testing.T, s *sshServer) {
 // TestAnArchitectureIsAWord: it is compared with the image's, and shown.
 func TestAnArchitectureIsAWord(t *testing.T) {
 	for machine, want := range map[string]string{"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "riscv64": "riscv64", "i686": "i686"} {
-		f, err := parseFacts([]byte("facts\t1\narch\t" + machine + "\n"))
+		f, err := parseFacts([]byte("facts\t1\narch\t" + machine + "\n" + wholeAnswer))
 		if err != nil || f.Architecture != want {
 			t.Errorf("%s: %+v, %v", machine, f, err)
 		}
 	}
 	for _, machine := range []string{"x/../../f", "../f", "/f", "..", "a b", "x86_64;reboot", "$(reboot)", "-x", "X86", "a:b"} {
-		if f, err := parseFacts([]byte("facts\t1\narch\t" + machine + "\n")); err == nil {
+		if f, err := parseFacts([]byte("facts\t1\narch\t" + machine + "\n" + wholeAnswer)); err == nil {
 			t.Errorf("%q was taken: %+v", machine, f)
 		}
 	}

@@ -11,7 +11,7 @@ func TestHowAHostReachesOthers(t *testing.T) {
 	f, err := parseFacts([]byte("facts\t1\naddress\t127.0.0.1/8 lo\naddress\t10.0.0.5/24 eth0\naddress\tfd00::9/64 eth1\naddress\tfe80::1/64 eth0\n" +
 		"address\tfd77::aaaa/64 eth0 passing\naddress\tfd77::5/64 eth0\naddress\t10.8.0.2 tun0\naddress\tfd88::2 tun0\n" +
 		"routes\tknown\nroute\t4 default eth0\nroute\t6 default unreachable\nresolv-conf\t/etc/resolv.conf\nresolv\tsearch site.example\n" +
-		"resolv\tnameserver 127.0.0.53\nresolv\tnameserver 10.0.0.2\nresolv\tnameserver fe80::1%eth0\nresolv\tnameserver nonsense\nresolv\tnameserver\n"))
+		"resolv\tnameserver 127.0.0.53\nresolv\tnameserver 10.0.0.2\nresolv\tnameserver fe80::1%eth0\nresolv\tnameserver nonsense\nresolv\tnameserver\n" + wholeAnswer))
 	if err != nil {
 		t.Fatal(err)
 	}

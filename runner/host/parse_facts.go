@@ -17,13 +17,18 @@ import (
 const (
 	maxFactLine  = 4096
 	maxFactItems = 6000 // of all lists
+
+	maxServiceRoutes = 2
 )
+
+// errCutOff says that an answer has no end: what is missing in it is not known, and nothing must be concluded from that.
+var errCutOff = errors.New("its answer breaks off")
 
 // parseFacts reads what facts.sh prints. Unknown keys are passed over; what is
 // there must be well-formed.
 func parseFacts(out []byte) (*Facts, error) {
-	f := &Facts{Units: map[string]string{}, Sysctls: map[string]string{}, Modules: map[string]string{}}
-	said := false
+	f := &Facts{Units: map[string]string{}, Sysctls: map[string]string{}, Modules: map[string]string{}, Unknown: unreported()}
+	said, ended, last := false, false, ""
 	scanner := bufio.NewScanner(bytes.NewReader(out))
 	scanner.Buffer(nil, maxFactLine)
 	for scanner.Scan() {
@@ -31,10 +36,11 @@ func parseFacts(out []byte) (*Facts, error) {
 		if !ok {
 			continue // a login's greeting
 		}
-		said = said || key == "facts"
+		said, ended, last = said || key == "facts", key == "end", printable(key)
 		value = printable(strings.TrimSpace(value))
+		f.learn(key, value)
 		if value == "" {
-			continue // the host could not say
+			continue
 		}
 		if err := f.set(key, value); err != nil {
 			return nil, fmt.Errorf("the host's answer is not understood: %s: %w", key, err)
@@ -45,6 +51,9 @@ func parseFacts(out []byte) (*Facts, error) {
 	}
 	if !said {
 		return nil, errors.New("the host's answer is not understood: the login's shell must run commands")
+	}
+	if !ended {
+		return nil, fmt.Errorf("%w after %q", errCutOff, last)
 	}
 	return f, nil
 }
@@ -79,6 +88,8 @@ func (f *Facts) set(key, value string) (err error) {
 		f.SwapBytes, err = kibibytes(value)
 	case "routes":
 		f.KnowsRoutes = true
+	case "service-route":
+		f.addServiceRoutes(value)
 	case "controllers":
 		f.Controllers = strings.Fields(value)
 	case "nm-unmanaged":
@@ -178,9 +189,9 @@ func (f *Facts) addAddress(value string) error {
 	return nil
 }
 
-// addRoute reads FAMILY DESTINATION [INTERFACE]. A destination that is not understood is passed over.
+// addRoute reads FAMILY DESTINATION [INTERFACE [METRIC]]. A destination that is not understood is passed over.
 func (f *Facts) addRoute(value string) error {
-	words := append(strings.Fields(value), "", "", "")
+	words := append(strings.Fields(value), "", "", "", "")
 	family, destination, name := words[0], words[1], words[2]
 	if destination == "default" {
 		destination = "0.0.0.0/0"
@@ -196,8 +207,25 @@ func (f *Facts) addRoute(value string) error {
 		}
 		prefix = netip.PrefixFrom(address, address.BitLen())
 	}
-	f.Routes = append(f.Routes, Route{Destination: prefix.Masked(), Interface: name})
+	metric, err := strconv.Atoi(words[3])
+	if err != nil {
+		metric = 0 // it has none
+	}
+	f.Routes = append(f.Routes, Route{Destination: prefix.Masked(), Interface: name, Metric: metric})
 	return nil
+}
+
+// addServiceRoutes reads ADDRESS NETWORK, once or twice: a cluster has a network of services for each family. What is not understood is passed
+// over, as a unit can be edited.
+func (f *Facts) addServiceRoutes(value string) {
+	words := strings.Fields(value)
+	for i := 0; i+1 < len(words) && len(f.ServiceRoutes) < maxServiceRoutes; i += 2 {
+		address, invalid := netip.ParseAddr(words[i])
+		network, err := netip.ParsePrefix(words[i+1])
+		if err == nil && invalid == nil {
+			f.ServiceRoutes = append(f.ServiceRoutes, ServiceRoute{Address: address, Network: network.Masked()})
+		}
+	}
 }
 
 // addFileSystem reads PURPOSE|FREE KIB|FREE INODES|TYPE|OPTIONS|DEVICE|MOUNTED ON.

@@ -5,7 +5,7 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
-	"fmt"
+	"errors"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -21,13 +21,17 @@ const (
 	Refused     PathState = "refused"
 	Timeout     PathState = "timeout"
 	Unreachable PathState = "unreachable"
-	Unknown     PathState = "unknown" // the host has no program that can try
+	Unknown     PathState = "unknown"
+
+	// untried is what paths.sh says where no program can try.
+	untried PathState = "untried"
 )
 
 // Path is a connection from one host to a port of another.
 type Path struct {
 	To    netip.AddrPort
 	State PathState
+	Why   string // the state is not known; empty where the host has no program that can try
 }
 
 //go:embed paths.sh
@@ -39,7 +43,8 @@ const (
 	pathSeconds = 5
 )
 
-// TryPaths tries to connect from a host to others, and changes nothing. It returns one path for each target.
+// TryPaths tries to connect from a host to others, and changes nothing. It returns one path for each target; where the host gives no answer,
+// that is why they are not known. An error is for a connection to the host that was lost.
 func TryPaths(ctx context.Context, conn Conn, targets []netip.AddrPort) ([]Path, error) {
 	if len(targets) == 0 {
 		return nil, nil
@@ -49,16 +54,31 @@ func TryPaths(ctx context.Context, conn Conn, targets []netip.AddrPort) ([]Path,
 		argv = append(argv, t.Addr().String()+","+strconv.Itoa(int(t.Port())))
 	}
 	limit := time.Duration(len(targets)/pathBatch+1)*pathSeconds*time.Second + AskLimit
-	out, err := Output(ctx, conn, Command{Argv: argv, Name: "trying connections", Limit: limit})
-	if err != nil {
-		return nil, fmt.Errorf("trying connections to other hosts: %w", err)
+	out, err := Output(ctx, conn, Command{Argv: argv, Name: "trying connections to other hosts", Limit: limit})
+	var hung *LimitError
+	var failed *ExitError
+	switch {
+	case errors.As(err, &hung):
+		return unknownPaths(targets, "the attempt "+hung.what()), nil
+	case errors.As(err, &failed):
+		return unknownPaths(targets, WithoutAddress(conn.Host(), err.Error())), nil
+	case err != nil:
+		return nil, unanswered(conn.Host(), err, "")
 	}
 	return parsePaths(out, targets), nil
 }
 
+// unknownPaths are paths to all targets of which nothing is known.
+func unknownPaths(targets []netip.AddrPort, why string) (paths []Path) {
+	for _, to := range targets {
+		paths = append(paths, Path{To: to, State: Unknown, Why: why})
+	}
+	return paths
+}
+
 // parsePaths reads what paths.sh prints. A target of which nothing is printed is unknown.
 func parsePaths(out []byte, targets []netip.AddrPort) []Path {
-	states := map[netip.AddrPort]PathState{}
+	paths := unknownPaths(targets, "its answer breaks off")
 	scanner := bufio.NewScanner(bytes.NewReader(out))
 	for scanner.Scan() {
 		key, value, _ := strings.Cut(scanner.Text(), "\t")
@@ -71,17 +91,22 @@ func parsePaths(out []byte, targets []netip.AddrPort) []Path {
 		if err != nil || invalid != nil {
 			continue
 		}
-		switch state := PathState(words[2]); state {
-		case Open, Refused, Timeout, Unreachable:
-			states[netip.AddrPortFrom(address, uint16(port))] = state
-		}
-	}
-	paths := make([]Path, len(targets))
-	for i, t := range targets {
-		paths[i] = Path{To: t, State: Unknown}
-		if state, there := states[t]; there {
-			paths[i].State = state
+		to := netip.AddrPortFrom(address, uint16(port))
+		for i := range paths {
+			if paths[i].To == to {
+				paths[i] = parsePath(to, PathState(words[2]))
+			}
 		}
 	}
 	return paths
+}
+
+func parsePath(to netip.AddrPort, state PathState) Path {
+	switch state {
+	case Open, Refused, Timeout, Unreachable:
+		return Path{To: to, State: state}
+	case untried:
+		return Path{To: to, State: Unknown}
+	}
+	return Path{To: to, State: Unknown, Why: "the answer of its system is not understood"}
 }

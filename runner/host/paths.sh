@@ -1,6 +1,6 @@
 #!/bin/sh
 # Tries to connect from this host to ADDRESS,PORT of each argument, and prints "path<TAB>ADDRESS PORT STATE" for each. It sends nothing.
-# Every program beyond sh may be missing.
+# Every program beyond sh may be missing: without one that can connect, the state is "untried".
 LC_ALL=C
 export LC_ALL
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -30,11 +30,11 @@ elif have curl; then
     case $code in
       7) state_of "$said" ;;
       28) case $said in *onnected\ to*) say open ;; *) say timeout ;; esac ;;
-      *) say open ;;
+      *) case $said in *onnected\ to*) say open ;; *) state_of "$said" ;; esac ;;
     esac
   }
 else
-  try() { say unknown; }
+  try() { say untried; }
 fi
 
 running=0

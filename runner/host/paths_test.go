@@ -25,7 +25,7 @@ func TestTryPaths(t *testing.T) {
 	if err := closed.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want := []Path{{open, Open}, {refused, Refused}}
+	want := []Path{{To: open, State: Open}, {To: refused, State: Refused}}
 	paths, err := TryPaths(t.Context(), &localConn{host: Host{Local: true}}, []netip.AddrPort{open, refused})
 	if err != nil || !slices.Equal(paths, want) {
 		t.Errorf("got %v, %v, want %v", paths, err, want)
@@ -59,7 +59,7 @@ func TestTryPathsWithout(t *testing.T) {
 	cmd.Env = []string{"PATH=" + filepath.Join(t.TempDir(), "nothing")}
 	out, err := cmd.Output()
 	target := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}
-	if err != nil || !slices.Equal(parsePaths(out, target), []Path{{target[0], Unknown}}) {
+	if err != nil || !slices.Equal(parsePaths(out, target), []Path{{To: target[0], State: Unknown}}) {
 		t.Errorf("got %q, %v", out, err)
 	}
 }

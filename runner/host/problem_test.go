@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -73,6 +74,18 @@ func TestProblemsNameTheHostOnce(t *testing.T) {
 			_, err := findPrivilege(t.Context(), unprivileged(user, refused, end))
 			return err
 		},
+		"facts": func(end answerOf) error {
+			_, err := Gather(t.Context(), unprivileged(end), "/")
+			return err
+		},
+		"facts that break off": func(answerOf) error {
+			_, err := Gather(t.Context(), unprivileged(answerOf{stdout: "facts\t1\nhostname\tx\n"}), "/")
+			return err
+		},
+		"too many facts": func(answerOf) error {
+			_, err := Gather(t.Context(), unprivileged(answerOf{stdout: string(bytes.Repeat([]byte("x"), maxOutput+1))}), "/")
+			return err
+		},
 	}
 	for question, ask := range questions {
 		for name, end := range noAnswers() {
@@ -122,6 +135,32 @@ func TestHintsAreAboutWhatHappened(t *testing.T) {
 	root, err := findPrivilege(t.Context(), unprivileged(answerOf{stdout: "Welcome to this host\n0\n"}))
 	if err != nil || root.needed {
 		t.Errorf("with a greeting of the profile: %+v, %v, want root", root, err)
+	}
+}
+
+// TestPathsOfAHostThatHangs are not known, with the reason; the host is one that was reached.
+func TestPathsOfAHostThatHangs(t *testing.T) {
+	to := netip.MustParseAddrPort("10.0.0.1:6443")
+	ends := noAnswers()
+	for _, test := range []struct {
+		end answerOf
+		why string
+	}{
+		{answerOf{err: ends["it hangs"]}, "the attempt did not end within 2m0s"},
+		{answerOf{err: ends["it fails"]}, "id failed with exit code 3: id: what?"},
+		{answerOf{stdout: "path\t10.0.0.1 6443 unknown\n"}, "the answer of its system is not understood"},
+		{answerOf{stdout: "path\t10.0.0.1 6443 untried\n"}, ""},
+		{answerOf{stdout: ""}, "its answer breaks off"},
+	} {
+		paths, err := TryPaths(t.Context(), unprivileged(test.end), []netip.AddrPort{to})
+		if err != nil || len(paths) != 1 || paths[0] != (Path{To: to, State: Unknown, Why: test.why}) {
+			t.Errorf("got %+v, %v, want one that is not known because of %q", paths, err, test.why)
+		}
+	}
+	for _, end := range []error{ErrConnectionLost, context.Canceled} {
+		if _, err := TryPaths(t.Context(), unprivileged(answerOf{err: end}), []netip.AddrPort{to}); !errors.Is(err, end) {
+			t.Errorf("got %v, want %v", err, end)
+		}
 	}
 }
 

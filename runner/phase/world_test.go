@@ -221,7 +221,7 @@ func (f *machine) facts() string {
 			lines = append(lines, "process\t"+strings.TrimSuffix(name, ".service"))
 		}
 	}
-	return strings.Join(lines, "\n") + "\n"
+	return strings.Join(lines, "\n") + "\nend\tfacts\n"
 }
 
 // look is what lookScript prints.
