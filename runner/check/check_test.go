@@ -125,6 +125,15 @@ func TestOwnHosts(t *testing.T) {
 	}
 }
 
+// TestRouteOfOurUnit: the route to the services that a run sets is no overlap, also on a host that is not in the cluster yet.
+func TestRouteOfOurUnit(t *testing.T) {
+	s := goodSite()
+	serviceRoute("10.0.0.1", "10.96.0.0/12", "eth0", host.ServiceMetric)(s, s.Hosts[0].Facts, nil)
+	if findings := Run(s); len(findings) > 0 {
+		t.Errorf("findings are %+v", findings)
+	}
+}
+
 // TestHostOfAnotherCluster: what another cluster of ours occupies is one finding.
 func TestHostOfAnotherCluster(t *testing.T) {
 	s := goodSite()

@@ -198,6 +198,17 @@ func softwareFaults() []fault {
 	}
 }
 
+// serviceRoute is a route of a master on which our unit, if it has one, is to set it through the interface with an address.
+func serviceRoute(address, network, through string, metric int) func(*Site, *host.Facts, *host.Facts) {
+	return func(_ *Site, m, _ *host.Facts) {
+		destination := netip.MustParsePrefix(network)
+		m.Routes = append(m.Routes, host.Route{Destination: destination, Interface: through, Metric: metric})
+		if address != "" {
+			m.ServiceRoutes = append(m.ServiceRoutes, host.ServiceRoute{Address: netip.MustParseAddr(address), Network: destination})
+		}
+	}
+}
+
 func networkFaults() []fault {
 	route := func(destination, name string) func(*Site, *host.Facts, *host.Facts) {
 		return func(_ *Site, m, _ *host.Facts) {
@@ -223,6 +234,11 @@ func networkFaults() []fault {
 		{"host-in-cluster-network", func(s *Site, _, _ *host.Facts) { s.PodNetworks = prefixes("10.0.0.0/16") }, "its address is in 10.0.0.0/16"},
 		{"network-overlap", route("10.100.0.0/16", "eth1"), "its route to 10.100.0.0/16 (eth1) overlaps with 10.96.0.0/12"},
 		{"network-overlap", route("10.244.1.0/24", "cni0"), "10.244.1.0/24 (cni0)"},
+		// What is like the route of our unit, and is another one.
+		{"network-overlap", serviceRoute("10.0.0.1", "10.96.0.0/12", "eth0", 100), "its route to 10.96.0.0/12 (eth0)"},
+		{"network-overlap", serviceRoute("10.0.0.1", "10.96.0.0/12", "eth1", host.ServiceMetric), "its route to 10.96.0.0/12 (eth1)"},
+		{"network-overlap", serviceRoute("", "10.96.0.0/12", "eth0", host.ServiceMetric), "its route to 10.96.0.0/12 (eth0)"},
+		{"network-overlap", serviceRoute("10.0.0.1", "10.100.0.0/16", "eth0", host.ServiceMetric), "its route to 10.100.0.0/16 (eth0)"},
 		{"address-family", func(s *Site, _, _ *host.Facts) { s.PodNetworks = append(s.PodNetworks, prefixes("fd00::/56")...) }, "it has no IPv6 address"},
 		{"interface-choice", func(_ *Site, m, _ *host.Facts) { m.Routes[0].Interface = "eth1" }, "its address is on eth0 and its default route on eth1"},
 		{"hosts-file-address", func(_ *Site, m, _ *host.Facts) { m.HostsFile = []netip.Addr{netip.MustParseAddr("10.9.9.9")} }, "/etc/hosts has 10.9.9.9 for its name"},

@@ -73,18 +73,29 @@ func isOwn(name string) bool {
 	return slices.ContainsFunc(ownInterfaces, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
+// overlap leaves out what a cluster of ours sets: routes of the network plugin, and the one to the services that a host without a default
+// route has before the cluster ever comes up.
 func overlap(h Host, s *Site, report func(what, fix string)) {
 	var seen []string
 	for _, r := range h.Facts.Routes {
+		own := h.Ours && isOwn(r.Interface) || h.Facts.SetByUs(r) && s.serves(r.Destination)
+		if own || r.Destination.Bits() == 0 {
+			continue
+		}
 		for _, n := range s.clusterNetworks() {
 			text := fmt.Sprintf("its route to %s (%s) overlaps with %s, a network of the cluster: what is behind it is no longer reached, or pods and services are not",
 				r.Destination, r.Interface, n)
-			if r.Destination.Bits() > 0 && n.Overlaps(r.Destination) && !(h.Ours && isOwn(r.Interface)) && !slices.Contains(seen, text) && len(seen) < listed {
+			if n.Overlaps(r.Destination) && !slices.Contains(seen, text) && len(seen) < listed {
 				seen = append(seen, text)
 				report(text, "choose another podSubnet or serviceSubnet (ClusterConfiguration.networking), or remove the route")
 			}
 		}
 	}
+}
+
+// serves reports whether a network is one of the services.
+func (s *Site) serves(network netip.Prefix) bool {
+	return slices.ContainsFunc(s.ServiceNetworks, func(n netip.Prefix) bool { return n.Masked() == network })
 }
 
 func nameserverInNetwork(h Host, s *Site, report func(what, fix string)) {

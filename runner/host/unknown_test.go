@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -169,5 +170,28 @@ func TestSysctls(t *testing.T) {
 	maps.DeleteFunc(got, func(name, _ string) bool { return want[name] == "" })
 	if !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// TestServiceRoutes reads what our unit is to set from the unit itself, and passes over what somebody made of it.
+func TestServiceRoutes(t *testing.T) {
+	const unit = "/etc/systemd/system/kubefile-service-route.service"
+	const script = "/bin/sh /srv/k/default/service-route.sh"
+	for line, want := range map[string]string{
+		"ExecStart=" + script + " replace 10.0.0.1 10.96.0.0/12\nExecStop=" + script + " delete 10.0.0.1 10.96.0.0/12\n": "[{10.0.0.1 10.96.0.0/12}]",
+		"ExecStart=" + script + " replace 10.0.0.1 10.96.0.0/12 fd00::1 fd00:20::/112\n":                                 "[{10.0.0.1 10.96.0.0/12} {fd00::1 fd00:20::/112}]",
+		"ExecStart=" + script + " replace 10.0.0.1 10.96.0.0/12 x y fd00::1\n":                                           "[{10.0.0.1 10.96.0.0/12}]",
+		"ExecStart=/bin/true\n": "[]",
+	} {
+		if got := fmt.Sprint(look(t, map[string]string{unit: "[Service]\n" + line}).ServiceRoutes); got != want {
+			t.Errorf("%q: got %s, want %s", line, got, want)
+		}
+	}
+	f, err := parseFacts([]byte("facts\t1\naddress\t10.0.0.1/24 eth0\nroute\t4 10.96.0.0/12 eth0 4096\nroute\t4 10.97.0.0/16 eth0 x\nservice-route\t10.0.0.1 10.96.0.0/12\n" + wholeAnswer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.Routes) != 2 || !f.SetByUs(f.Routes[0]) || f.SetByUs(f.Routes[1]) {
+		t.Errorf("of %+v, want the first to be ours", f.Routes)
 	}
 }

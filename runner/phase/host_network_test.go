@@ -219,3 +219,13 @@ esac
 		})
 	}
 }
+
+// TestChecksRecognizeTheServiceRoute by its unit and its metric.
+func TestChecksRecognizeTheServiceRoute(t *testing.T) {
+	if want := fmt.Sprintf(" metric %d\n", host.ServiceMetric); !strings.Contains(string(serviceRouteScript), want) {
+		t.Errorf("the script does not set %q", want)
+	}
+	if routeUnit != "kubefile-service-route.service" || !strings.Contains(routeUnitText, "ExecStart=/bin/sh %[1]s replace %[2]s\n") || routeScript != "service-route.sh" {
+		t.Error("facts.sh of package host looks for another unit")
+	}
+}
