@@ -33,7 +33,8 @@ type CheckedHost struct {
 	Role    string `json:"role"`
 }
 
-// Check runs the checks of a site for the image with Kubernetes among those that are named. It changes nothing.
+// Check finds what a run would refuse before it changes a host: with the images, with the hosts for the one with Kubernetes among them, and with
+// what the Clusterfile says. It changes nothing.
 func Check(ctx context.Context, images []string, from source.Options, site Site) (*CheckReport, error) {
 	artifacts, err := open(ctx, images, from)
 	defer func() {
@@ -55,12 +56,12 @@ func Check(ctx context.Context, images []string, from source.Options, site Site)
 		return nil, err
 	}
 	defer c.Close()
-	c.Artifact, c.DryRun = artifacts[0], true
+	c.Artifact = artifacts[0]
 	report := &CheckReport{Version: checkVersion, Cluster: c.Name, Image: c.Artifact.Name, Hosts: []CheckedHost{}}
 	for _, h := range c.Hosts {
 		report.Hosts = append(report.Hosts, CheckedHost{Address: h.Login.Address.String(), Role: string(h.Login.Role)})
 	}
-	if report.Findings, err = phase.CheckHosts(ctx, c); err != nil {
+	if report.Findings, err = phase.CheckSite(ctx, c, artifacts[1:]...); err != nil {
 		return nil, err
 	}
 	report.Errors, report.Warnings = check.Count(report.Findings, check.Error), check.Count(report.Findings, check.Warning)

@@ -6,11 +6,15 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/check"
 	"github.com/kubefile/kubefile/runner/clusterfile"
+	"github.com/kubefile/kubefile/runner/source/sourcetest"
 )
 
 // TestCheck looks at a host that the image does not fit. It writes no log, and leaves the host as it is.
@@ -45,6 +49,37 @@ func TestCheck(t *testing.T) {
 		if !bytes.Contains(encoded, []byte(field)) {
 			t.Errorf("the JSON has no %s: %s", field, encoded)
 		}
+	}
+}
+
+// TestCheckReadsTheImages: an image that a run refuses is an error, next to what is wrong with the hosts.
+func TestCheckReadsTheImages(t *testing.T) {
+	h := newTestHost(t)
+	runner := sourcetest.Layer{Tar: sourcetest.Tar(t, sourcetest.Entry{Name: imagespec.RunnerPath, Content: "x", Mode: 0o755})}
+	embedded := sourcetest.Embedded(t, map[string]string{"quay.io/a:1": "a"})
+	lacking := slices.DeleteFunc(slices.Clone(embedded), func(e sourcetest.Entry) bool { return e.Content == "a" })
+	cluster, app := filepath.Join(t.TempDir(), "kubernetes"), filepath.Join(t.TempDir(), "app")
+	sourcetest.Layout(t, cluster, []string{foreign()}, runner, sourcetest.Layer{Images: true, Tar: sourcetest.Tar(t, lacking...)})
+	sourcetest.AppLayout(t, app, []string{foreign()}, sourcetest.Layer{Tar: sourcetest.Tar(t, sourcetest.Entry{Name: "../out", Content: "x"})})
+	report, err := Check(t.Context(), []string{app, cluster}, fromForeign(), h.Site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	others := 0
+	for _, f := range report.Findings {
+		switch {
+		case f.Check == "image-intact" && f.Severity == check.Error && f.Host == "":
+			found = append(found, f.What)
+		case f.Host != "":
+			others++
+		}
+	}
+	if len(found) != 2 || !strings.Contains(found[0], cluster) || !strings.Contains(found[0], "quay.io/a:1") || !strings.Contains(found[1], app) {
+		t.Errorf("of the images it finds %q, want one error about each", found)
+	}
+	if others == 0 {
+		t.Error("it finds nothing about the hosts")
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/kubefile/kubefile/runner/source"
 )
 
-const checkDescription = `Logs in to all hosts, runs the checks that a run begins with, and changes nothing.
-Errors stop a run before it changes a host; warnings name what will not work. Each
+const checkDescription = `Reads the images, logs in to all hosts, runs the checks that a run begins with, and
+changes nothing. Errors stop a run before it changes a host; warnings name what will not work. Each
 check has a page in docs/checks. The exit status is 0 without errors, 1 with errors or
 when the image or the Clusterfile cannot be used, and 2 when the call is wrong.
 
@@ -23,7 +23,7 @@ when the image or the Clusterfile cannot be used, and 2 when the call is wrong.
 
 func checkCommand() *cli.Command {
 	return &cli.Command{
-		Name: "check", Usage: "check the hosts for an image, and change nothing", ArgsUsage: "[IMAGE…]", Description: checkDescription,
+		Name: "check", Usage: "check an image and the hosts for it, and change nothing", ArgsUsage: "[IMAGE…]", Description: checkDescription,
 		Flags: append(siteFlags(), envFlag(), commandline.OutputFlag(), plainFlag()), Action: checkHosts,
 	}
 }

@@ -66,6 +66,9 @@ type Site struct {
 	ClusterDir   string
 	RegistryPort uint16
 
+	// Images and Configuration are what a run refuses of the images, and of the site and the cluster that is there.
+	Images, Configuration []error
+
 	PodNetworks     []netip.Prefix
 	ServiceNetworks []netip.Prefix
 	ProxyMode       string // of kube-proxy; none is iptables
@@ -161,5 +164,5 @@ func Count(findings []Finding, severity Severity) (n int) {
 
 // All are all checks, in the order in which their findings about one host are shown.
 func All() []Check {
-	return slices.Concat(identity(), unknowns(), clocks(), resources(), disks(), kernels(), foreign(), software(), networks(), firewalls(), connections())
+	return slices.Concat(images(), identity(), unknowns(), clocks(), resources(), disks(), kernels(), foreign(), software(), networks(), firewalls(), connections())
 }

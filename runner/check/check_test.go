@@ -71,7 +71,7 @@ type fault struct {
 // TestEveryCheck breaks a good site in one way, and wants the one check to say so. A check that has no case fails the test.
 func TestEveryCheck(t *testing.T) {
 	tested := map[string]bool{}
-	for _, c := range slices.Concat(identityFaults(), unknownFaults(), clockFaults(), resourceFaults(), kernelFaults(), foreignFaults(), softwareFaults(), networkFaults(), pathFaults()) {
+	for _, c := range slices.Concat(imageFaults(), identityFaults(), unknownFaults(), clockFaults(), resourceFaults(), kernelFaults(), foreignFaults(), softwareFaults(), networkFaults(), pathFaults()) {
 		tested[c.check] = true
 		t.Run(c.check+"/"+c.want, func(t *testing.T) {
 			s := goodSite()

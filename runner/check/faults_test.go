@@ -11,6 +11,13 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 )
 
+func imageFaults() []fault {
+	return []fault{
+		{"image-intact", func(s *Site, _, _ *host.Facts) { s.Images = []error{errors.New("app.tar: damaged")} }, "app.tar: damaged; sealer-run verify IMAGE"},
+		{"image-fits-site", func(s *Site, _, _ *host.Facts) { s.Configuration = []error{errors.New("podSubnet: too small")} }, "podSubnet: too small; correct that"},
+	}
+}
+
 func identityFaults() []fault {
 	name := func(name string) func(*Site, *host.Facts, *host.Facts) {
 		return func(_ *Site, m, _ *host.Facts) { m.Hostname = name }

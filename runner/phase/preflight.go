@@ -11,6 +11,7 @@ import (
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/check"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -70,6 +71,15 @@ func warnings(findings []check.Finding) (lines []string) {
 
 // CheckHosts reaches all hosts at once and returns what is wrong with any of them, and with all of them together. It changes nothing.
 func CheckHosts(ctx context.Context, c *Cluster) ([]check.Finding, error) {
+	site, err := c.inspectHosts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return check.Run(site), nil
+}
+
+// inspectHosts reaches all hosts at once and returns the site as the checks see it. It changes nothing.
+func (c *Cluster) inspectHosts(ctx context.Context) (*check.Site, error) {
 	reports := host.Connect(ctx, c.Dialer, c.logins(), c.DataRoot)
 	for _, r := range reports {
 		if r.Err == nil {
@@ -86,7 +96,7 @@ func CheckHosts(ctx context.Context, c *Cluster) ([]check.Finding, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return check.Run(site), nil
+	return site, nil
 }
 
 // checked is the site as the checks see it.
@@ -122,16 +132,8 @@ func (c *Cluster) checked(ctx context.Context, reports []host.Report, failed []e
 func (c *Cluster) readConfiguration(ctx context.Context, s *check.Site) {
 	docs := c.Site.Kubeadm
 	if len(c.members) > 0 && c.Artifact.Description.Kind == imagespec.KindCluster && len(c.masters()) > 0 {
-		draft := *c
-		draft.state = state.New(c.Name)
-		draft.settleNames()
-		a := &adapt{&draft}
-		var err error
-		if draft.files, err = c.Artifact.Files(ctx, a.wants); err == nil {
-			c.files = draft.files
-			if a.configuration() == nil {
-				docs = draft.kubeadm
-			}
+		if draft, err := c.draftConfiguration(ctx); err == nil {
+			docs = draft
 		}
 	}
 	if docs == nil {
@@ -144,6 +146,23 @@ func (c *Cluster) readConfiguration(ctx context.Context, s *check.Site) {
 	s.SwapAllowed = set && !failSwapOn
 	failCgroupV1, set := docs["KubeletConfiguration"]["failCgroupV1"].(bool)
 	s.CgroupV1Allowed = set && !failCgroupV1
+}
+
+// draftConfiguration returns the documents of kubeadm for a cluster of which nothing is there yet.
+func (c *Cluster) draftConfiguration(ctx context.Context) (kubeadm.Documents, error) {
+	draft := *c
+	draft.state = state.New(c.Name)
+	draft.settleNames()
+	a := &adapt{&draft}
+	if draft.files == nil {
+		var err error
+		if draft.files, err = c.Artifact.Files(ctx, a.wants); err != nil {
+			return nil, err
+		}
+		c.files = draft.files
+	}
+	err := a.configuration()
+	return draft.kubeadm, err
 }
 
 // tryPaths has all hosts connect to those that they need.

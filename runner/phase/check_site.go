@@ -1,0 +1,86 @@
+package phase
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/check"
+	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/source"
+)
+
+// CheckSite returns what a run would refuse, and what it would warn of, before it changes a host: what is wrong with the images, with the
+// hosts, and with what the site makes of the image. apps are application images for the cluster. It changes nothing.
+func CheckSite(ctx context.Context, c *Cluster, apps ...*source.Artifact) ([]check.Finding, error) {
+	c.DryRun = true
+	images := c.refusedImages(ctx, apps)
+	site, err := c.inspectHosts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	site.Images = images
+	if len(images) == 0 {
+		site.Configuration = c.refusedConfiguration(ctx, check.Count(check.Run(site), check.Error) == 0)
+	}
+	for _, app := range apps {
+		if err := imagespec.CheckKubernetes(app.Description.SupportedKubernetes, c.Artifact.Description.KubernetesVersion); err != nil {
+			site.Configuration = append(site.Configuration, fmt.Errorf("%s: %w", app.Name, err))
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return check.Run(site), nil
+}
+
+// refusedImages reads the images as the first phase of a run does, and looks for the runner that a later one copies to the hosts.
+func (c *Cluster) refusedImages(ctx context.Context, apps []*source.Artifact) (refused []error) {
+	first := &checkArtifact{c}
+	c.Report.printf("%s\n", first.Title())
+	err := first.Run(ctx)
+	if err == nil {
+		err = hasRunner(ctx, c.Artifact)
+	}
+	refused = append(refused, err)
+	for _, app := range apps {
+		_, err := environment.Parse(app.Description.Env)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", app.Name, err)
+		} else {
+			err = app.Verify(ctx, nil)
+		}
+		refused = append(refused, err)
+	}
+	return slices.DeleteFunc(refused, func(err error) bool { return err == nil })
+}
+
+func hasRunner(ctx context.Context, a *source.Artifact) error {
+	dir, err := os.MkdirTemp("", "sealer-run-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	_, _, _, err = a.Runner(ctx, dir)
+	return err
+}
+
+// refusedConfiguration is what the phases between the look at the hosts and the first change refuse. Where a run would stop at a host already,
+// the documents of kubeadm are looked at all the same, for a cluster of which nothing is there yet.
+func (c *Cluster) refusedConfiguration(ctx context.Context, hostsFit bool) []error {
+	var err error
+	switch {
+	case hostsFit:
+		if err = (&remember{c}).Run(ctx); err == nil {
+			err = (&adapt{c}).Run(ctx)
+		}
+	case len(c.masters()) > 0 && !slices.ContainsFunc(c.members, func(m *member) bool { return !m.isNew }):
+		_, err = c.draftConfiguration(ctx)
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
