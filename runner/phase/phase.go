@@ -95,6 +95,9 @@ func Removal(c *Cluster) []Phase {
 func Perform(ctx context.Context, c *Cluster, phases []Phase) error {
 	ctx, c.abandon = context.WithCancelCause(ctx)
 	defer c.abandon(nil)
+	if c.DryRun {
+		c.Report.startDryRun()
+	}
 	for i, p := range phases {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

@@ -19,6 +19,7 @@ type Report struct {
 	out     io.Writer // lines for the person
 	log     io.Writer // everything, with what the hosts printed
 	mu      sync.Mutex
+	dryRun  bool
 	number  int // of the phase
 	title   string
 	actions []Action
@@ -58,22 +59,24 @@ func (r *Report) Actions() []Action {
 // planVersion changes when what reads a plan as JSON has to change.
 const planVersion = 1
 
-// planDocument is a plan as JSON.
+// planDocument is a plan, or what a run did, as JSON.
 type planDocument struct {
 	Version int      `json:"version"`
+	DryRun  bool     `json:"dryRun"` // nothing of it was done
 	Actions []Action `json:"actions"`
 }
 
 // WritePlan prints the actions of several reports, one after the other, as text or JSON.
 func WritePlan(w io.Writer, asJSON bool, reports ...*Report) error {
-	actions := []Action{}
+	actions, dryRun := []Action{}, false
 	for _, r := range reports {
 		actions = append(actions, r.Actions()...)
+		dryRun = dryRun || r.isDryRun()
 	}
 	if asJSON {
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
-		return encoder.Encode(planDocument{planVersion, actions})
+		return encoder.Encode(planDocument{planVersion, dryRun, actions})
 	}
 	if len(actions) == 0 {
 		fmt.Fprintln(w, "nothing to do")
@@ -91,11 +94,36 @@ func WritePlan(w io.Writer, asJSON bool, reports ...*Report) error {
 	return nil
 }
 
+const (
+	// dryRunNotice is the first line of a dry run, and dryRunMark is in the header of each of its phases: the lines about hosts are those
+	// of a real run, and the first line has scrolled away by then.
+	dryRunNotice = "dry run: no host is changed"
+	dryRunMark   = " (dry run)"
+)
+
+// startDryRun says that the phases that follow change nothing.
+func (r *Report) startDryRun() {
+	r.mu.Lock()
+	r.dryRun = true
+	r.mu.Unlock()
+	r.printf("%s\n", dryRunNotice)
+}
+
+func (r *Report) isDryRun() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dryRun
+}
+
 func (r *Report) phase(n, of int, title string) {
 	r.mu.Lock()
 	r.number, r.title = n, title
+	mark := ""
+	if r.dryRun {
+		mark = dryRunMark
+	}
 	r.mu.Unlock()
-	r.printf("[%d/%d] %s\n", n, of, title)
+	r.printf("[%d/%d] %s%s\n", n, of, title, mark)
 }
 
 func (r *Report) action(m *member, what string) {

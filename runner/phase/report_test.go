@@ -42,6 +42,24 @@ func TestBytesText(t *testing.T) {
 	}
 }
 
+// A program can tell a plan from what a run did, as a person can.
+func TestPlanDocumentSaysWhetherItWasDone(t *testing.T) {
+	for _, dryRun := range []bool{false, true} {
+		c := site(t, 0, bare(t))
+		c.DryRun = dryRun
+		if err := Perform(t.Context(), c, nil); err != nil {
+			t.Fatal(err)
+		}
+		var encoded bytes.Buffer
+		if err := WritePlan(&encoded, true, c.Report, NewReport(io.Discard)); err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf(`"dryRun": %t,`, dryRun); !strings.Contains(encoded.String(), want) {
+			t.Errorf("the document has no %s: %s", want, &encoded)
+		}
+	}
+}
+
 // What is printed does not depend on which host was faster.
 func TestOrderOfActions(t *testing.T) {
 	c := site(t, 1, bare(t))

@@ -153,7 +153,7 @@ func TestNothingToDo(t *testing.T) {
 	if err := errors.Join(WritePlan(&text, false, report), WritePlan(&encoded, true, report)); err != nil {
 		t.Fatal(err)
 	}
-	if text.String() != "nothing to do\n" || encoded.String() != "{\n  \"version\": 1,\n  \"actions\": []\n}\n" {
+	if text.String() != "nothing to do\n" || encoded.String() != "{\n  \"version\": 1,\n  \"dryRun\": false,\n  \"actions\": []\n}\n" {
 		t.Errorf("got %q and %q", &text, &encoded)
 	}
 }
