@@ -235,6 +235,7 @@ func TestDeleteOfNothing(t *testing.T) {
 const kubectl = `#!/bin/sh
 case "$*" in
 *"get nodes -o wide"*) echo "NAME STATUS"; echo "one Ready" ;;
+*"get nodes -o jsonpath"*) printf '7\tone\t{"node-role.kubernetes.io/control-plane":""}\t\tTrue\tv1.34.4\t10.0.0.1\n' ;;
 *"get pods"*) printf 'nginx:1\ndocker.io/library/nginx:1\nquay.io/a/other:2\n' ;;
 esac
 `
@@ -247,13 +248,29 @@ func TestStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &phase.Status{Nodes: "NAME STATUS\none Ready\n"}
+	want := &phase.Status{
+		Version: 1, Cluster: "test", Table: "NAME STATUS\none Ready\n", Served: []string{}, Missed: []string{},
+		Nodes: []phase.NodeStatus{{Name: "one", Ready: true, Roles: []string{"control-plane"}, Version: "v1.34.4", Address: "10.0.0.1"}},
+	}
 	if !reflect.DeepEqual(status, want) {
 		t.Errorf("got %+v, want %+v", status, want)
 	}
-	h.program(t, "kubectl", "#!/bin/sh\necho 'connection refused' >&2\nexit 1\n")
-	if _, err := Status(t.Context(), h.Site); err == nil || !strings.Contains(err.Error(), "connection refused") {
-		t.Errorf("the error of a cluster that is down is %v", err)
+}
+
+// TestHostWithoutCluster: every command that only asks says that nothing is there, and what to run.
+func TestHostWithoutCluster(t *testing.T) {
+	h := newTestHost(t)
+	_, statusErr := Status(t.Context(), h.Site)
+	_, _, usedErr := Used(t.Context(), h.Site, imagespec.NewLock())
+	for name, err := range map[string]error{
+		"Status": statusErr, "Used": usedErr, "Kubeconfig": Kubeconfig(t.Context(), h.Site, &bytes.Buffer{}),
+	} {
+		var unavailable *phase.UnavailableError
+		if !errors.As(err, &unavailable) || unavailable.Why != phase.NoCluster || unavailable.Host != "127.0.0.1" || unavailable.Cluster != "test" {
+			t.Errorf("%s: the error is %v", name, err)
+			continue
+		}
+		wantError(t, err, "127.0.0.1: has no cluster test", h.dir, "sealer-run IMAGE -m 127.0.0.1")
 	}
 }
 

@@ -97,6 +97,7 @@ func TestInspect(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &s); err != nil || code != 0 {
 		t.Fatal(err, code, stderr)
 	}
+	noNull(t, stdout)
 	if s.Kind != imagespec.KindCluster || s.KubernetesVersion != "v1.34.4" || s.RootfsLayers != 1 || s.ImageLayers != 0 || s.Source != "OCI layout" {
 		t.Errorf("got %+v", s)
 	}

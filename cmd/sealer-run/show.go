@@ -13,6 +13,7 @@ import (
 	"github.com/kubefile/kubefile/cmd/commandline"
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner"
+	"github.com/kubefile/kubefile/runner/phase"
 	"github.com/kubefile/kubefile/runner/source"
 )
 
@@ -43,7 +44,7 @@ func status(ctx context.Context, cmd *cli.Command) error {
 	case cmd.String("output") == "json":
 		return commandline.WriteJSON(out, found)
 	}
-	fmt.Fprintf(out, "%s\nserved by the embedded registry:\n", found.Nodes)
+	fmt.Fprintf(out, "%s\nserved by the embedded registry:\n", commandline.Printable(found.Table))
 	if err := printLines(out, found.Served); err != nil {
 		return err
 	}
@@ -115,6 +116,9 @@ func inspect(ctx context.Context, cmd *cli.Command) error {
 		RootfsLayers: len(artifact.RootfsLayers), RootfsBytes: total(artifact.RootfsLayers),
 		ImageLayers: len(artifact.ImageLayers), ImageBytes: total(artifact.ImageLayers),
 	}
+	if s.Env == nil {
+		s.Env = []string{}
+	}
 	for _, command := range d.Commands {
 		s.Commands = append(s.Commands, command.String())
 	}
@@ -185,6 +189,16 @@ func images(ctx context.Context, cmd *cli.Command) error {
 	return nil
 }
 
+// clusterImages is what images --from-cluster shows as JSON.
+type clusterImages struct {
+	Version int         `json:"version"`
+	Used    []phase.Use `json:"used"`
+	Unused  []string    `json:"unused"`
+}
+
+// clusterImagesVersion changes when what reads the document has to change.
+const clusterImagesVersion = 1
+
 // fromCluster shows what a running cluster uses of a lock.
 func fromCluster(ctx context.Context, cmd *cli.Command, lock *imagespec.Lock) error {
 	s, err := site(ctx, cmd)
@@ -197,7 +211,7 @@ func fromCluster(ctx context.Context, cmd *cli.Command, lock *imagespec.Lock) er
 	}
 	out := cmd.Root().Writer
 	if cmd.String("output") == "json" {
-		return commandline.WriteJSON(out, map[string]any{"used": used, "unused": unused})
+		return commandline.WriteJSON(out, clusterImages{clusterImagesVersion, used, unused})
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "IMAGE\tPODS\tIN THE ARTIFACT")
@@ -206,7 +220,7 @@ func fromCluster(ctx context.Context, cmd *cli.Command, lock *imagespec.Lock) er
 		if u.Embedded {
 			embedded = "yes"
 		}
-		fmt.Fprintf(table, "%s\t%d\t%s\n", u.Reference, u.Pods, embedded)
+		fmt.Fprintf(table, "%s\t%d\t%s\n", commandline.Printable(u.Reference), u.Pods, embedded)
 	}
 	for _, reference := range unused {
 		fmt.Fprintf(table, "%s\t0\tyes\n", reference)
@@ -235,7 +249,7 @@ func why(out io.Writer, lock *imagespec.Lock, written string) error {
 
 func printLines(out io.Writer, lines []string) error {
 	for _, line := range lines {
-		if _, err := fmt.Fprintln(out, line); err != nil {
+		if _, err := fmt.Fprintln(out, commandline.Printable(line)); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -43,7 +44,7 @@ func TestRows(t *testing.T) {
 }
 
 func TestNodes(t *testing.T) {
-	k, _ := answering("7\th1\t{\"a\":\"b\"}\t[{\"key\":\"c\",\"effect\":\"NoExecute\"}]\tTrue\n8\th2\t\t\t\n")
+	k, _ := answering("7\th1\t{\"a\":\"b\"}\t[{\"key\":\"c\",\"effect\":\"NoExecute\"}]\tTrue\tv1.34.4\t10.0.0.1 fd00::1\n8\th2\t\t\t\t\t\n")
 	nodes, err := k.Nodes(t.Context())
 	if err != nil || len(nodes) != 2 {
 		t.Fatalf("%v, %v", nodes, err)
@@ -52,11 +53,26 @@ func TestNodes(t *testing.T) {
 	if one.Metadata.Labels["a"] != "b" || one.Metadata.ResourceVersion != "7" || !slices.Equal(one.Spec.Taints, []Taint{{Key: "c", Effect: "NoExecute"}}) || !one.Ready() || two.Ready() {
 		t.Errorf("got %+v and %+v", one, two)
 	}
-	for _, text := range []string{"7\th1\t{\t\tTrue\n", "7\th1\t\t[{]\tTrue\n", "h1\n"} {
+	if addresses := fmt.Sprint(one.Addresses(), two.Addresses()); addresses != "[10.0.0.1 fd00::1] []" || one.Status.NodeInfo.KubeletVersion != "v1.34.4" {
+		t.Errorf("the addresses are %s, the kubelet is %s", addresses, one.Status.NodeInfo.KubeletVersion)
+	}
+	for _, text := range []string{"7\th1\t{\t\tTrue\t\t\n", "7\th1\t\t[{]\tTrue\t\t\n", "h1\n"} {
 		k, _ := answering(text)
 		if nodes, err := k.Nodes(t.Context()); err == nil {
 			t.Errorf("%q is taken for %v", text, nodes)
 		}
+	}
+}
+
+func TestRoles(t *testing.T) {
+	n := Node{Metadata: NodeMetadata{Labels: map[string]string{
+		"node-role.kubernetes.io/worker": "", "node-role.kubernetes.io/control-plane": "true", "node-role.kubernetes.io/": "", "kubernetes.io/role": "worker", "a": "b",
+	}}}
+	if got := n.Roles(); !slices.Equal(got, []string{"control-plane", "worker"}) {
+		t.Errorf("got %q", got)
+	}
+	if got := (Node{}).Roles(); got == nil || len(got) > 0 {
+		t.Errorf("a node without roles has %#v, want an empty list", got)
 	}
 }
 

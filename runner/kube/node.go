@@ -37,6 +37,12 @@ type NodeSpec struct {
 type NodeStatus struct {
 	Addresses  []NodeAddress   `json:"addresses"`
 	Conditions []NodeCondition `json:"conditions"`
+	NodeInfo   NodeInfo        `json:"nodeInfo"`
+}
+
+// NodeInfo has versions of the node's programs.
+type NodeInfo struct {
+	KubeletVersion string `json:"kubeletVersion"`
 }
 
 // NodeAddress is an address of a node, of a type such as InternalIP.
@@ -67,21 +73,44 @@ func (n Node) Ready() bool {
 // Addresses are the internal addresses of the node, by its own account. What is none is left out.
 func (n Node) Addresses() (addresses []netip.Addr) {
 	for _, a := range n.Status.Addresses {
-		if address, err := netip.ParseAddr(a.Address); err == nil && a.Type == "InternalIP" {
+		if address, err := netip.ParseAddr(a.Address); err == nil && a.Type == internalIPType {
 			addresses = append(addresses, address)
 		}
 	}
 	return addresses
 }
 
+// What kubectl takes a node's roles from.
+const (
+	roleLabel      = "kubernetes.io/role"
+	rolePrefix     = "node-role.kubernetes.io/"
+	internalIPType = "InternalIP"
+)
+
+// Roles returns the roles of the node, sorted, as kubectl lists them.
+func (n Node) Roles() []string {
+	roles := []string{}
+	for key, value := range n.Metadata.Labels {
+		switch role, prefixed := strings.CutPrefix(key, rolePrefix); {
+		case prefixed && role != "":
+			roles = append(roles, role)
+		case key == roleLabel && value != "":
+			roles = append(roles, value)
+		}
+	}
+	slices.Sort(roles)
+	return slices.Compact(roles)
+}
+
 // nodesQuery prints of each node what is decided by. The whole object of one has tens of KB, most of it names of images that its kubelet has.
 // kubectl prints maps and lists as JSON.
 const nodesQuery = `jsonpath={range .items[*]}{.metadata.resourceVersion}{"\t"}{.metadata.name}{"\t"}{.metadata.labels}{"\t"}{.spec.taints}{"\t"}` +
-	`{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}`
+	`{.status.conditions[?(@.type=="Ready")].status}{"\t"}{.status.nodeInfo.kubeletVersion}{"\t"}` +
+	`{.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}`
 
-// Nodes are the nodes of the cluster by name, with labels, taints and whether they are ready.
+// Nodes are the nodes of the cluster by name, with labels, taints, internal addresses, the kubelet's version and whether they are ready.
 func (k Kubectl) Nodes(ctx context.Context) (map[string]Node, error) {
-	rows, err := k.Rows(ctx, 5, "get", "nodes", "-o", nodesQuery)
+	rows, err := k.Rows(ctx, 7, "get", "nodes", "-o", nodesQuery)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +120,11 @@ func (k Kubectl) Nodes(ctx context.Context) (map[string]Node, error) {
 		if err := errors.Join(decodeColumn(row[2], &n.Metadata.Labels), decodeColumn(row[3], &n.Spec.Taints)); err != nil {
 			return nil, fmt.Errorf("reading the list of nodes: %s: %w", n.Metadata.Name, err)
 		}
-		n.Status.Conditions = []NodeCondition{{"Ready", strings.TrimSpace(row[4])}}
+		n.Status.Conditions = []NodeCondition{{"Ready", row[4]}}
+		n.Status.NodeInfo.KubeletVersion = row[5]
+		for address := range strings.FieldsSeq(row[6]) {
+			n.Status.Addresses = append(n.Status.Addresses, NodeAddress{Type: internalIPType, Address: address})
+		}
 		nodes[n.Metadata.Name] = n
 	}
 	return nodes, nil

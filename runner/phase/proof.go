@@ -51,16 +51,21 @@ func (p *proof) Run(ctx context.Context) error {
 	return p.keepProven(errors.Join(failed...), without)
 }
 
-// otherCluster refuses a host whose kubelet is in another cluster by now: its API is not on a host of this one, and the CA is not that of this
-// cluster's kubelets either.
-func (p *proof) otherCluster(m *member) error {
-	if !m.facts.HasCluster(kubeletConfig) || p.serves(m.facts.Kubelet.Server) {
-		return nil
+// inOtherCluster reports whether a host's kubelet is in another cluster by now: its API is not on a host of this one, and the CA is not that
+// of this cluster's kubelets either.
+func (c *Cluster) inOtherCluster(m *member) bool {
+	if !m.facts.HasCluster(kubeletConfig) || c.serves(m.facts.Kubelet.Server) {
+		return false
 	}
-	for _, other := range p.members {
-		if m.authority() == other.authority() && p.serves(other.facts.Kubelet.Server) {
-			return nil
-		}
+	return !slices.ContainsFunc(c.members, func(other *member) bool {
+		return m.authority() == other.authority() && c.serves(other.facts.Kubelet.Server)
+	})
+}
+
+// otherCluster refuses a host whose kubelet is in another cluster by now.
+func (p *proof) otherCluster(m *member) error {
+	if !p.inOtherCluster(m) {
+		return nil
 	}
 	return fmt.Errorf("its kubelet is now in another cluster (API %s); if you do not need that, run kubeadm reset on the host, then the same command again",
 		orUnknown(m.facts.Kubelet.Server))

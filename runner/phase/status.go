@@ -12,13 +12,30 @@ import (
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/registryproxy"
+	"github.com/kubefile/kubefile/runner/kube"
 )
 
-// Status is what a running cluster says of itself.
+// statusVersion changes when what reads a status as JSON has to change.
+const statusVersion = 1
+
+// Status is what a running cluster says of itself. Its lists are empty, and never nil.
 type Status struct {
-	Nodes  string   `json:"nodes"`  // as kubectl prints them
-	Served []string `json:"served"` // references that the embedded registry served, sorted
-	Missed []string `json:"missed"` // references that were asked for and are not in the artifact, sorted
+	Version int          `json:"version"`
+	Cluster string       `json:"cluster"`
+	Nodes   []NodeStatus `json:"nodes"`  // sorted by name
+	Served  []string     `json:"served"` // references that the embedded registry served, sorted
+	Missed  []string     `json:"missed"` // references that were asked for and are not in the artifact, sorted
+	// Table has the nodes as kubectl prints them for people.
+	Table string `json:"-"`
+}
+
+// NodeStatus is a node of a running cluster.
+type NodeStatus struct {
+	Name    string   `json:"name"`
+	Ready   bool     `json:"ready"`
+	Roles   []string `json:"roles"`   // sorted
+	Version string   `json:"version"` // of its kubelet
+	Address string   `json:"address"` // the first internal one; empty until its kubelet has reported one
 }
 
 // Look reaches the hosts and asks how the cluster is. It changes nothing.
@@ -26,19 +43,42 @@ func Look(ctx context.Context, c *Cluster) (*Status, error) {
 	if err := (&reach{c}).Run(ctx); err != nil {
 		return nil, err
 	}
-	if len(c.masters()) == 0 {
-		return nil, fmt.Errorf("no master of the cluster %s answers: name one with -m", c.Name)
-	}
-	nodes, err := c.kubectl(ctx, "get", "nodes", "-o", "wide")
+	return c.status(ctx)
+}
+
+func (c *Cluster) status(ctx context.Context) (*Status, error) {
+	status := &Status{Version: statusVersion, Cluster: c.Name}
+	err := c.askMasters(ctx, func(ctx context.Context, m *member) error {
+		nodes, err := c.askedAPI(m).Nodes(ctx)
+		if err != nil {
+			return err
+		}
+		status.Nodes = nodeStatuses(nodes)
+		table, err := c.askedAPI(m)(ctx, nil, "get", "nodes", "-o", "wide")
+		status.Table = string(table)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	status := &Status{Nodes: string(nodes)}
 	if status.Served, err = c.recorded(ctx, registryproxy.ServedFile); err != nil {
 		return nil, err
 	}
 	status.Missed, err = c.recorded(ctx, registryproxy.MissedFile)
 	return status, err
+}
+
+func nodeStatuses(nodes map[string]kube.Node) []NodeStatus {
+	statuses := []NodeStatus{}
+	for _, name := range slices.Sorted(maps.Keys(nodes)) {
+		n := nodes[name]
+		one := NodeStatus{Name: name, Ready: n.Ready(), Roles: n.Roles(), Version: n.Status.NodeInfo.KubeletVersion}
+		if addresses := n.Addresses(); len(addresses) > 0 {
+			one.Address = addresses[0].String()
+		}
+		statuses = append(statuses, one)
+	}
+	return statuses
 }
 
 // recorded are the references that the registries of all hosts noted in a file, sorted.
@@ -57,7 +97,7 @@ func (c *Cluster) recorded(ctx context.Context, name string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var references []string
+	references := []string{}
 	for _, record := range slices.Concat(noted...) {
 		references = append(references, record.Reference)
 	}
@@ -72,22 +112,28 @@ type Use struct {
 }
 
 // Used lists the images that the pods of a running cluster name, sorted, against a lock. unused are the references of the lock that no pod
-// names now: jobs that are gone, and what operators have not started yet, are among them. It changes nothing.
+// names now: jobs that are gone, and what operators have not started yet, are among them. Neither list is nil. It changes nothing.
 func Used(ctx context.Context, c *Cluster, lock *imagespec.Lock) (used []Use, unused []string, err error) {
 	if err := (&reach{c}).Run(ctx); err != nil {
 		return nil, nil, err
 	}
-	if len(c.masters()) == 0 {
-		return nil, nil, fmt.Errorf("no master of the cluster %s answers: name one with -m", c.Name)
-	}
+	return c.used(ctx, lock)
+}
+
+func (c *Cluster) used(ctx context.Context, lock *imagespec.Lock) (used []Use, unused []string, err error) {
 	query := ""
 	for _, list := range []string{"initContainers", "containers", "ephemeralContainers"} {
 		query += `{range .items[*].spec.` + list + `[*]}{.image}{"\n"}{end}`
 	}
-	out, err := c.kubectl(ctx, "get", "pods", "--all-namespaces", "-o", "jsonpath="+query)
+	var out []byte
+	err = c.askMasters(ctx, func(ctx context.Context, m *member) (err error) {
+		out, err = c.askedAPI(m)(ctx, nil, "get", "pods", "--all-namespaces", "-o", "jsonpath="+query)
+		return err
+	})
 	if err != nil {
 		return nil, nil, err
 	}
+	used, unused = []Use{}, []string{}
 	count := map[string]int{}
 	for written := range strings.FieldsSeq(string(out)) {
 		if ref, err := imagespec.ParseReference(written); err == nil {
@@ -112,20 +158,25 @@ func distinct(values []string) []string {
 	return slices.Compact(values)
 }
 
-// Kubeconfig writes the administrator's kubeconfig with the first master's address in place of the name that only hosts of the cluster
-// know. It is a secret.
+// Kubeconfig writes the administrator's kubeconfig with a master's address in place of the name that only hosts of the cluster know. It is a
+// secret.
 func Kubeconfig(ctx context.Context, c *Cluster, w io.Writer) error {
 	if err := (&reach{c}).Run(ctx); err != nil {
 		return err
 	}
-	if len(c.masters()) == 0 {
-		return fmt.Errorf("no master of the cluster %s answers: name one with -m", c.Name)
-	}
-	m := c.first()
-	config, err := m.ask(ctx, "cat", adminConfig)
+	return c.writeKubeconfig(ctx, w)
+}
+
+func (c *Cluster) writeKubeconfig(ctx context.Context, w io.Writer) error {
+	config := ""
+	err := c.askMasters(ctx, func(ctx context.Context, m *member) error {
+		text, err := m.ask(ctx, "cat", adminConfig)
+		config = strings.ReplaceAll(string(text), "https://"+endpoint, "https://"+net.JoinHostPort(m.String(), "6443"))
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(w, strings.ReplaceAll(string(config), "https://"+endpoint, "https://"+net.JoinHostPort(m.String(), "6443")))
+	_, err = io.WriteString(w, config)
 	return err
 }
