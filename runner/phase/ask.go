@@ -136,8 +136,7 @@ const maxSaid = 300
 // lastLine returns the last line of what a program on a host wrote, which has its reason.
 func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
-	runes := []rune(host.WithoutControls(lines[len(lines)-1]))
-	return string(runes[:min(len(runes), maxSaid)])
+	return cutText(host.WithoutControls(lines[len(lines)-1]), maxSaid)
 }
 
 // askedAPI is the API of a master, which has to answer in time.

@@ -180,8 +180,9 @@ func (c *Cluster) registered(ctx context.Context, m *member) error {
 			return context.Cause(ctx)
 		}
 		if limited.Err() != nil || pause(limited, 2*time.Second) != nil {
-			return fmt.Errorf("%s: its kubelet runs, and node %s did not come back within %s: journalctl -u kubelet there says why. "+
+			err := fmt.Errorf("%s: its kubelet runs, and node %s did not come back within %s. "+
 				"To have it join again as a new node, run kubeadm reset on it, then the same command again", m, m.name, registerPatience)
+			return m.withKubeletReasons(ctx, registerPatience, err)
 		}
 	}
 }
@@ -237,7 +238,11 @@ func (c *Cluster) kubeadmJoin(ctx context.Context, m *member, join kubeadm.Join)
 	}
 	// The token is on the standard input: in no argument, in no file.
 	command := host.Command{Argv: []string{m.program("kubeadm"), "join", "--config", "/dev/stdin"}, Stdin: bytes.NewReader(config), Limit: kubeadmLimit}
-	if err := c.run(ctx, m, command); err != nil {
+	secrets := []string{join.Token}
+	if join.ControlPlane != nil {
+		secrets = append(secrets, join.ControlPlane.CertificateKey)
+	}
+	if err := c.runKubeadm(ctx, m, command, secrets...); err != nil {
 		return err
 	}
 	m.joined = true

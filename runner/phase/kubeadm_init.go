@@ -71,7 +71,7 @@ func (p *kubeadmInit) init(ctx context.Context, m *member, found fate) error {
 		skipped := append(p.kubeadm.SkipPhases(), "preflight") // which refuses what is there
 		argv = append(argv, "--skip-phases="+strings.Join(skipped, ","))
 	}
-	if err := p.run(ctx, m, host.Command{Argv: argv, Limit: kubeadmLimit}); err != nil {
+	if err := p.runKubeadm(ctx, m, host.Command{Argv: argv, Limit: kubeadmLimit}); err != nil {
 		return err
 	}
 	m.joined = true
@@ -125,7 +125,8 @@ func (p *kubeadmInit) await(ctx context.Context, m *member) error {
 			return nil
 		}
 		if limited.Err() != nil && ctx.Err() == nil {
-			return fmt.Errorf("%s: its API server does not answer: look at journalctl -u kubelet and crictl ps -a there", m)
+			err := fmt.Errorf("%s: its API server does not answer: look at journalctl -u kubelet and crictl ps -a there", m)
+			return m.withKubeletReasons(ctx, apiPatience, err)
 		}
 		if err != nil {
 			return err
