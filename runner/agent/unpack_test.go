@@ -113,6 +113,7 @@ func TestLayersAddUp(t *testing.T) {
 		{"whiteout of a directory", [][]e{{file("a/b/c", "1")}, {file("a/.wh.b", "")}}, []string{"d a"}},
 		{"whiteout of a link, not of its target", [][]e{{file("real/x", "1"), link("a", "real")}, {file(".wh.a", "")}}, []string{"d real", "- real/x 1"}},
 		{"whiteout of nothing", [][]e{{file("x/.wh.y", ""), file("a", "1")}}, []string{"- a 1"}},
+		{"whiteouts of the store, which is not here", [][]e{{file("a", "1")}, {file("registry/.wh.refs", ""), file(".wh.registry", "")}}, []string{"- a 1"}},
 		{"whiteout and a new file", [][]e{{file("a", "1")}, {file(".wh.a", ""), file("a", "2")}}, []string{"- a 2"}},
 		{"a new file and its whiteout", [][]e{{file("a", "1")}, {file("a", "2"), file(".wh.a", "")}}, []string{"- a 2"}},
 		{"a new directory and its whiteout", [][]e{{file("a/old", "1")}, {dir("a/"), file("a/new", "2"), file(".wh.a", "")}}, []string{"d a", "- a/new 2"}},

@@ -68,6 +68,7 @@ func TestFiles(t *testing.T) {
 		{"whiteout of a file", [][]e{{file("a/b", "1"), file("a/c", "1")}, {file("a/.wh.b", "")}}, "a/c 1"},
 		{"whiteout of a directory", [][]e{{file("a/b/c", "1"), file("a/bc", "1")}, {file("a/.wh.b", "")}}, "a/bc 1"},
 		{"whiteout of nothing", [][]e{{file("x/.wh.y", ""), file("a", "1")}}, "a 1"},
+		{"whiteouts of the store, which is not here", [][]e{{file("a", "1")}, {file("registry/.wh.refs", ""), file(".wh.registry", "")}}, "a 1"},
 		{"whiteout of a link, not of its target", [][]e{{file("b/x", "1"), link("a", "b")}, {file(".wh.a", "")}}, "b/x 1"},
 		{"whiteout before its layer's own", [][]e{{file("a/x", "1")}, {file(".wh.a", ""), file("a/y", "2")}}, "a/y 2"},
 		{"whiteout after its layer's own", [][]e{{file("a/x", "1")}, {file("a/y", "2"), file(".wh.a", "")}}, "a/y 2"},
