@@ -36,8 +36,8 @@ type embedded struct {
 // fetches them when the layers are made, or the step has done it where BuildKit cannot.
 func (p *platformBuild) fetch(ctx context.Context, images []wanted) ([]embedded, error) {
 	if len(images) > 0 && !p.fetchesBlobs() {
-		p.warnf(ctx, "this BuildKit is older than 0.28 and cannot fetch the blobs of images itself. The build works, second class: a step fetches them, "+
-			"for which your registry logins and BuildKit's mirrors do not hold, but --secret id=%s and --build-arg %s do", llb.DockerConfigSecret, mirrorsArg)
+		p.warnf(ctx, "this BuildKit is older than 0.28 and cannot fetch the blobs of images itself. The build falls back to a step that fetches them, "+
+			"which uses neither your registry logins nor BuildKit's mirrors: pass --secret id=%s and --build-arg %s", llb.DockerConfigSecret, mirrorsArg)
 	}
 	done, failed, err := p.fetchStep(ctx, images, "")
 	if err != nil {

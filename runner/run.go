@@ -82,13 +82,13 @@ func open(ctx context.Context, images []string, from source.Options) ([]*source.
 		}
 	}
 	if clusters > 1 {
-		return artifacts, errors.New("more than one of the images has Kubernetes in it: a cluster is made of one, and of application images on it")
+		return artifacts, errors.New("only one image may contain Kubernetes, and more than one of these does")
 	}
 	dirs := map[string]string{}
 	for _, artifact := range artifacts {
 		dir := appDir(artifact.Name)
 		if other := dirs[dir]; other != "" && artifact.Description.Kind == imagespec.KindApp {
-			return artifacts, fmt.Errorf("%s and %s: both would be in %s on the hosts, and one take the place of the other", other, artifact.Name, dir)
+			return artifacts, fmt.Errorf("%s and %s would both be installed in %s: rename one, or run only one", other, artifact.Name, dir)
 		}
 		if artifact.Description.Kind == imagespec.KindApp {
 			dirs[dir] = artifact.Name

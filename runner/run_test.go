@@ -80,7 +80,7 @@ func TestTwoClusterImagesAreNoCluster(t *testing.T) {
 	for _, artifact := range artifacts {
 		artifact.Close()
 	}
-	if err == nil || !strings.Contains(err.Error(), "more than one of the images has Kubernetes") {
+	if err == nil || !strings.Contains(err.Error(), "only one image may contain Kubernetes") {
 		t.Errorf("error is %v", err)
 	}
 }

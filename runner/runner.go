@@ -54,7 +54,7 @@ func Delete(ctx context.Context, site Site, opts Options, out io.Writer) error {
 	if opts.shown() {
 		return writePlan(out, opts, c)
 	}
-	_, err = fmt.Fprintf(out, "cluster %s is gone\n", c.Name)
+	_, err = fmt.Fprintf(out, "cluster %s removed\n", c.Name)
 	return err
 }
 

@@ -145,7 +145,7 @@ func TestRunOfAnotherArchitecture(t *testing.T) {
 			h := newTestHost(t)
 			var out bytes.Buffer
 			changes, err := Run(t.Context(), []string{appLayout(t, "app"), clusterLayout(t, "kubernetes")}, fromForeign(), h.Site, opts, &out)
-			wantError(t, err, "Look at the hosts: nothing has been changed yet:", h.server.Address.Addr().String(), foreign())
+			wantError(t, err, "Run preflight checks: nothing has been changed yet:", h.server.Address.Addr().String(), foreign())
 			if changes > 0 || out.Len() > 0 {
 				t.Errorf("it says that something was done: %s", &out)
 			}
@@ -159,7 +159,7 @@ func TestRunOfAnotherArchitecture(t *testing.T) {
 				t.Errorf("the progress is %s", h.progress)
 			}
 			if !opts.DryRun {
-				if log := h.log(t); !strings.Contains(log, "Look at the hosts") {
+				if log := h.log(t); !strings.Contains(log, "Run preflight checks") {
 					t.Errorf("the log is %s", log)
 				}
 			} else if _, err := os.Stat(h.logs); !errors.Is(err, fs.ErrNotExist) {
@@ -174,7 +174,7 @@ func TestApplicationWithoutCluster(t *testing.T) {
 	h := newTestHost(t)
 	app := appLayout(t, "app")
 	_, err := Run(t.Context(), []string{app}, fromForeign(), h.Site, Options{DryRun: true}, &bytes.Buffer{})
-	wantError(t, err, app+" has no Kubernetes in it, and on 127.0.0.1 is no cluster test: bring up an image like kubernetes:v1.34 first")
+	wantError(t, err, app+" is an application image, and no cluster test runs on 127.0.0.1: bring up an image like kubernetes:v1.34 first")
 }
 
 // TestRunRefusesImages: before any host is reached.
@@ -187,8 +187,8 @@ func TestRunRefusesImages(t *testing.T) {
 		"one that is not there": {images: func(t *testing.T) []string {
 			return []string{clusterLayout(t, "a"), filepath.Join(t.TempDir(), "none.tar")}
 		}, want: "none.tar"},
-		"two clusters":         {images: func(t *testing.T) []string { return []string{clusterLayout(t, "a"), clusterLayout(t, "b")} }, want: "more than one of the images has Kubernetes in it"},
-		"two of one directory": {images: func(t *testing.T) []string { return []string{appLayout(t, "redis"), appLayout(t, "redis")} }, want: "both would be in redis on the hosts"},
+		"two clusters":         {images: func(t *testing.T) []string { return []string{clusterLayout(t, "a"), clusterLayout(t, "b")} }, want: "only one image may contain Kubernetes"},
+		"two of one directory": {images: func(t *testing.T) []string { return []string{appLayout(t, "redis"), appLayout(t, "redis")} }, want: "would both be installed in redis"},
 		"unknown application": {
 			images: func(t *testing.T) []string { return []string{appLayout(t, "redis")} },
 			file:   func(f *clusterfile.Clusterfile) { f.Cluster.AppNames = []string{"web"} },

@@ -44,7 +44,7 @@ func TestWrongCalls(t *testing.T) {
 		{"nothing", "", "no IMAGE", commandline.Usage},
 		{"no master", "IMAGE", "-m", commandline.Usage},
 		{"only nodes", "IMAGE -n 10.0.0.1", "-m", commandline.Usage},
-		{"two cluster images", "IMAGE IMAGE -m 10.0.0.1", "more than one of the images has Kubernetes", commandline.Failed},
+		{"two cluster images", "IMAGE IMAGE -m 10.0.0.1", "only one image may contain Kubernetes", commandline.Failed},
 		{"two images to look at", "inspect IMAGE IMAGE", "takes one IMAGE, and got 2", commandline.Usage},
 		{"apply without a file", "apply", "-f Clusterfile", commandline.Usage},
 		{"a file and flags", "apply -f x -m 10.0.0.1", "write it into the Clusterfile", commandline.Usage},

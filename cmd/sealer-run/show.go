@@ -68,7 +68,7 @@ func inspectFlags() []cli.Flag { return []cli.Flag{commandline.OutputFlag(), pla
 func imagesFlags() []cli.Flag {
 	return append(append(inspectFlags(), siteFlags()...),
 		&cli.StringFlag{Name: "why", Usage: "what led to this `IMAGE`"},
-		&cli.BoolFlag{Name: "from-cluster", Usage: "what the pods of the running cluster use, against the image; wants -m"})
+		&cli.BoolFlag{Name: "from-cluster", Usage: "what the pods of the running cluster use, against the image; needs -m"})
 }
 
 // alone refuses flags of which each decides what is shown.

@@ -103,7 +103,7 @@ func TestFetch(t *testing.T) {
 		"other bytes":        {source: "helm+http://HOST/charts/bad@1.0.0", err: "what came is not sha256:"},
 		"other checksum":     {source: "helm+http://HOST/charts/web@1.2.0", checksum: digest.FromString("x").String(), err: "what came is not sha256:"},
 		"no URL":             {source: "helm+http://HOST/charts/bad@2.0.0", err: "has no URL"},
-		"leaves":             {source: "helm+http://HOST/charts/..@1.0.0", err: "is no file name"},
+		"leaves":             {source: "helm+http://HOST/charts/..@1.0.0", err: "is not a valid file name"},
 		"no version":         {source: "oci://HOST/charts/web", err: "a version is missing"},
 		"no tag":             {source: "oci://HOST/charts/web:2", err: "not found"},
 		"no checksum":        {source: "oci://HOST/charts/web:2", checksum: "md5:1", err: "unsupported digest algorithm"},

@@ -247,7 +247,7 @@ func (f *File) validate() error {
 		}
 		for _, text := range i.Platforms {
 			if _, err := platforms.Parse(text); err != nil {
-				return i.place.invalid("platform %qis not a valid platform; write it like linux/arm64", text)
+				return i.place.invalid("platform %q is not a valid platform; write it like linux/arm64", text)
 			}
 		}
 	}
@@ -263,7 +263,7 @@ func (f *File) validate() error {
 	}
 	for name, s := range map[string]Strictness{"certain": f.Classes.Certain, "strong": f.Classes.Strong, "maybe": f.Classes.Maybe} {
 		if s != "" && s != Fail && s != Warn && s != LeaveOut {
-			return place{FileName, 0}.invalid("classes: %s: %qis not valid; use error, warn or ignore", name, s)
+			return place{FileName, 0}.invalid("classes: %s: %q is not valid; use error, warn or ignore", name, s)
 		}
 	}
 	if f.Layers < 0 {

@@ -143,7 +143,7 @@ func TestRefused(t *testing.T) {
 		"images:\n  rewrite:\n  - from: a\n": ".kubefile.yaml:3: invalid control file: a rewrite needs",
 		"images:\n  ignore: [{image: a, reason: b, platforms: [x/y/z/w]}]\n": ".kubefile.yaml:2: invalid control file: platform",
 		"charts:\n- path: x\n":         ".kubefile.yaml:2: invalid control file: a chart needs",
-		"classes: {maybe: never}\n":    "classes: maybe: \"never\" is none of",
+		"classes: {maybe: never}\n":    "classes: maybe: \"never\" is not valid",
 		"layers: 1\n---\nlayers: 2\n":  "more than one document",
 		"layers: 1\nlayers: 2\n":       ".kubefile.yaml:2: invalid control file",
 		strings.Repeat("#", MaxSize+1): "more than",

@@ -156,7 +156,7 @@ func (c *collector) warnHidden(e hidden, at imagespec.Finding, by string) {
 		return err == nil && ok
 	}
 	if e.Unknown != "" && !slices.ContainsFunc(c.findings, listed) {
-		c.problem(at.File, at.Line, false, "%s starts %sby itself, in versions that nothing specifies: list them in an imageList (%s)", by, e.Unknown, e.Source)
+		c.problem(at.File, at.Line, false, "%s starts %s by itself, in versions that nothing specifies: list them in an imageList (%s)", by, e.Unknown, e.Source)
 	}
 }
 

@@ -321,7 +321,7 @@ func TestFetchMirrors(t *testing.T) {
 	request.Mirrors[origin.host()] = []string{"ftp://example.com"}
 	origin.Close()
 	answer, _ := fetch(t, request, "")
-	if !strings.Contains(answer[0].Error, "no http or https URL") || !strings.Contains(answer[0].Error, "refused") {
+	if !strings.Contains(answer[0].Error, "not an http or https URL") || !strings.Contains(answer[0].Error, "refused") {
 		t.Errorf("the error does not name every failure: %s", answer[0].Error)
 	}
 }

@@ -19,7 +19,7 @@ const (
 	maxProblems = 20 // that are told of one file
 )
 
-// Document is one YAML document: a map, without aliases and merge keys, in which no field stands twice.
+// Document is one YAML document: a map, without aliases and merge keys, in which no field is set twice.
 type Document struct {
 	File string
 	// Root is the map. Its nodes have the lines and columns of the file.

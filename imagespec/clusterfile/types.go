@@ -45,7 +45,7 @@ type Metadata struct {
 type ClusterSpec struct {
 	// Image is the cluster image: a registry reference, an OCI layout directory, or an archive.
 	Image string `yaml:"image,omitempty"`
-	// Env is for scripts, templates, plugins and commands: a map, or a list of NAME=VALUE in which a name that stands twice makes a list.
+	// Env is for scripts, templates, plugins and commands: a map, or a list of NAME=VALUE in which a name that appears twice makes a list.
 	Env Env `yaml:"env,omitempty" check:"variable"`
 	// SSH is how to log in to the hosts.
 	SSH SSH `yaml:"ssh,omitempty"`
@@ -196,7 +196,7 @@ type OldClusterDocument struct {
 type OldClusterSpec struct {
 	// Image is the cluster image: a registry reference, an OCI layout directory, or an archive.
 	Image string `yaml:"image,omitempty"`
-	// Env is for scripts, templates, plugins and commands: a map, or a list of NAME=VALUE in which a name that stands twice makes a list.
+	// Env is for scripts, templates, plugins and commands: a map, or a list of NAME=VALUE in which a name that appears twice makes a list.
 	Env Env `yaml:"env,omitempty" check:"variable"`
 	// Provider is BAREMETAL: hosts are only used, not made.
 	Provider string `yaml:"provider,omitempty" check:"provider" examples:"BAREMETAL"`

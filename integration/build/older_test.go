@@ -51,7 +51,7 @@ func TestOlderBuildKit(t *testing.T) {
 		t.Errorf("a current BuildKit is called old:\n%s", output)
 	}
 	older, output := build(t, content, "--builder", lab.OldBuildxBuilder)
-	contains(t, output, warning, "second class", "--secret id=kubefile.dockerconfig", "--build-arg KUBEFILE_MIRRORS", "fetch 3 images")
+	contains(t, output, warning, "falls back to a step", "--secret id=kubefile.dockerconfig", "--build-arg KUBEFILE_MIRRORS", "fetch 3 images")
 	pull(t, older, "linux/amd64").checkStore(t, references...)
 	sameImageLayers(t, current, older)
 

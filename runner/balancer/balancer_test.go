@@ -314,7 +314,7 @@ func TestParseConfig(t *testing.T) {
 		{`{"listen":["127.0.0.1:6443"]}`, "a backend"},
 		{`{"backends":["127.0.0.1:6443"]}`, "to listen on"},
 		{`{"listen":["127.0.0.1"],"backends":["10.0.0.1:6443"]}`, `"127.0.0.1"`},
-		{`{"listen":["127.0.0.1:0"],"backends":["10.0.0.1:6443"]}`, "no address"},
+		{`{"listen":["127.0.0.1:0"],"backends":["10.0.0.1:6443"]}`, "not an address"},
 		{`{"listen":["a:6443"],"backends":["10.0.0.1:6443"]}`, `"a:6443"`},
 		{`{"listen":["127.0.0.1:6443"],"backends":["127.0.0.1:6443"]}`, "twice"},
 		{`{"listen":["127.0.0.1:6443"],"backends":["10.0.0.1:6443"],"x":1}`, ""}, // of a newer program

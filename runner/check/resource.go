@@ -28,13 +28,13 @@ func resources() []Check {
 
 func masterCPU(h Host, _ *Site, report func(what, fix string)) {
 	if h.master() && !h.Ours && h.Facts.CPUs > 0 && h.Facts.CPUs < masterCPUs {
-		report(fmt.Sprintf("%d CPU, and kubeadm wants %d on a master", h.Facts.CPUs, masterCPUs), "give it more processors, or use another host as master")
+		report(fmt.Sprintf("%d CPU, and kubeadm requires %d on a master", h.Facts.CPUs, masterCPUs), "give it more processors, or use another host as master")
 	}
 }
 
 func masterRAM(h Host, _ *Site, report func(what, fix string)) {
 	if h.master() && !h.Ours && h.Facts.MemoryBytes > 0 && h.Facts.MemoryBytes < masterMemory {
-		report(fmt.Sprintf("%s of memory, and kubeadm wants %s on a master", size(h.Facts.MemoryBytes), size(masterMemory)),
+		report(fmt.Sprintf("%s of memory, and kubeadm requires %s on a master", size(h.Facts.MemoryBytes), size(masterMemory)),
 			"give it more memory, or use another host as master")
 	}
 }

@@ -73,7 +73,7 @@ func TestSecrets(t *testing.T) {
 	if asked != 3 {
 		t.Errorf("asked %d times", asked)
 	}
-	if _, err := new(Secrets).Resolve("the password", "prompt"); err == nil || !strings.Contains(err.Error(), "write it as env:NAME or file:PATH") {
+	if _, err := new(Secrets).Resolve("the password", "prompt"); err == nil || !strings.Contains(err.Error(), "use env:NAME or file:PATH") {
 		t.Errorf("without anybody to ask: %v", err)
 	}
 }
@@ -105,7 +105,7 @@ func TestLogin(t *testing.T) {
 		"{passwd: s3cret, encrypted: true}":       "10.0.0.1: ssh.encrypted: the old tool's encryption protects nothing",
 		"{user: admin, passwd: 'env:NOT_SET'}":    "10.0.0.1: the password of admin is in the environment variable NOT_SET",
 		"{pk: /k, pkPasswd: 'file:/nowhere/k'}":   "10.0.0.1: reading the passphrase of /k",
-		"{user: admin, passwd: prompt, port: 22}": "10.0.0.1: the password of admin is asked for, and nobody is there",
+		"{user: admin, passwd: prompt, port: 22}": "10.0.0.1: the password of admin must be typed in, but there is no terminal",
 	} {
 		_, err := read(ssh).Login(&Secrets{})
 		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "s3cret") {

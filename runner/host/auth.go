@@ -215,7 +215,7 @@ func findPrivilege(ctx context.Context, conn Conn) (privilege, error) {
 	}
 	root := privilege{needed: true, Password: h.Auth.sudoPassword()}
 	if root.Password == "" {
-		return privilege{}, noSudo(h, "is not root, and sudo wants a password", "give it with -p, or allow NOPASSWD in the host's sudoers")
+		return privilege{}, noSudo(h, "is not root, and sudo requires a password", "give it with -p, or allow NOPASSWD in the host's sudoers")
 	}
 	argv, stdin, err := wrap(Command{Argv: []string{"true"}, Root: true}, root, "")
 	if err != nil {

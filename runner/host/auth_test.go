@@ -64,7 +64,7 @@ func TestBecomingRoot(t *testing.T) {
 	}{
 		{"with a password", asksSudo, "correct horse", ""},
 		{"with a wrong password", asksSudo, "battery staple", "is not root, and sudo refused the password"},
-		{"without the password", asksSudo, "", "is not root, and sudo wants a password; give it with -p"},
+		{"without the password", asksSudo, "", "is not root, and sudo requires a password; give it with -p"},
 		{"without being asked", freeSudo, "", ""},
 		{"without sudo", noSuchSudo, "correct horse", "is not root, and there is no sudo; log in as root (-u root), or install sudo"},
 	} {

@@ -110,7 +110,7 @@ func (k *hostKeys) check(_ string, _ net.Addr, key ssh.PublicKey) error {
 			Host: k.host.String(),
 			What: fmt.Sprintf("its SSH host key has changed: it shows %s %s, but %s:%d says %s",
 				key.Type(), ssh.FingerprintSHA256(key), want.Filename, want.Line, ssh.FingerprintSHA256(want.Key)),
-			Mend: fmt.Sprintf("if the host was installed anew, forget its old key: ssh-keygen -R '%s' -f '%s'; if not, someone answers in its place",
+			Mend: fmt.Sprintf("if the host was reinstalled, forget its old key: ssh-keygen -R '%s' -f '%s'; if not, someone answers in its place",
 				knownhosts.Normalize(k.host.endpoint()), want.Filename),
 			cause: err,
 		}

@@ -41,7 +41,7 @@ func TestRefusedDocuments(t *testing.T) {
 		{"a merged argument that is a list", old + "apiServer:\n  extraArgs: {<<: {v: [4]}}\n", "line 1: ClusterConfiguration.apiServer.extraArgs: v is not a string"},
 		{"an argument without name", clusterHead + "apiServer: {extraArgs: [{value: a}]}\n", "ClusterConfiguration.apiServer.extraArgs: an argument without name"},
 		{"unknown field of an argument", clusterHead + "apiServer:\n  extraArgs:\n  - {name: a, val: b}\n", `line 5: unknown field "val"`},
-		{"kube-dns", old + "dns: {type: kube-dns}\n", "ClusterConfiguration.dns.type: there is no kube-dns any more"},
+		{"kube-dns", old + "dns: {type: kube-dns}\n", "ClusterConfiguration.dns.type: kube-dns is no longer supported"},
 		{"hyperkube", old + "useHyperKubeImage: true\n", "ClusterConfiguration.useHyperKubeImage"},
 		{"a key that is a mapping", kubeletHead + "x:\n  ? {a: b}\n  : c\n", "line 4: a key that is not a string"},
 		{"an alias of itself", kubeletHead + "a: &a {b: *a}\n", "line 3: alias *a is inside of what it names"},

@@ -126,7 +126,7 @@ func (p *adapt) unchanged(ctx context.Context) error {
 		{"dnsDomain", was.DNSDomain(), p.kubeadm.DNSDomain()},
 	} {
 		if network.was != network.now {
-			failed = append(failed, fmt.Errorf("networking.%s of the running cluster is %q, and %q is wanted: a cluster keeps what it was made with",
+			failed = append(failed, fmt.Errorf("networking.%s cannot change on a running cluster (have %q, want %q)",
 				network.field, network.was, network.now))
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // no address has to move.
 type balance struct{ *Cluster }
 
-func (*balance) Title() string { return "Balance the API on the nodes" }
+func (*balance) Title() string { return "Start the API proxies" }
 
 const (
 	balancerAddress = "127.0.0.1"
@@ -48,7 +48,7 @@ func (p *balance) warn() {
 	for _, other := range p.others() {
 		for _, m := range p.masters() {
 			if other.Role == string(host.RoleNode) && !p.known(m.host.Address) && len(p.state.Hosts) > 0 {
-				p.Report.Line(other.Address.String(), fmt.Sprintf("warning: it was not named, and does not learn of the new master %s: name it the next time", m))
+				p.Report.Line(other.Address.String(), fmt.Sprintf("warning: not part of this run, so its API proxy does not know the new master %s: include it in the next run", m))
 			}
 		}
 	}

@@ -33,7 +33,7 @@ func (p *clean) Run(ctx context.Context) error {
 // leftovers removes the files that our own locks are on, and says which hosts are not clean.
 type leftovers struct{ *Cluster }
 
-func (*leftovers) Title() string { return "Look at what is left" }
+func (*leftovers) Title() string { return "Verify the cleanup" }
 
 func (p *leftovers) Run(ctx context.Context) error {
 	failed := []error{p.unproven, p.uncleaned}

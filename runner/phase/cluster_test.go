@@ -127,7 +127,7 @@ func TestBalance(t *testing.T) {
 	if n := len(node.calls("systemctl restart")); n != 2 || !strings.Contains(node.files[p.members[2].path(balancerConfig)], "10.0.0.7:6443") {
 		t.Errorf("%d restarts", n)
 	}
-	if !strings.Contains(p.out.String(), "10.0.0.9: warning: it was not named, and does not learn of the new master 10.0.0.7") {
+	if !strings.Contains(p.out.String(), "10.0.0.9: warning: not part of this run, so its API proxy does not know the new master 10.0.0.7") {
 		t.Errorf("said %s", p.out)
 	}
 }
@@ -315,7 +315,7 @@ func TestNetworksStay(t *testing.T) {
 		t.Error(err)
 	}
 	p.files[kubeadmFile] = source.File{Content: []byte(strings.Replace(file, "244", "245", 1))}
-	if err := errors.Join(a.configuration(), a.unchanged(t.Context())); err == nil || !strings.Contains(err.Error(), `networking.podSubnet of the running cluster is "10.244.0.0/16"`) {
+	if err := errors.Join(a.configuration(), a.unchanged(t.Context())); err == nil || !strings.Contains(err.Error(), `networking.podSubnet cannot change on a running cluster (have "10.244.0.0/16"`) {
 		t.Errorf("another podSubnet gives %v", err)
 	}
 }

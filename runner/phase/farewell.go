@@ -74,7 +74,7 @@ func readFarewell(ctx context.Context, m *member) (farewell, error) {
 // recallFarewell reads what the hosts know of their own removal. Plugins of a Clusterfile that is given now run, too.
 type recallFarewell struct{ *Cluster }
 
-func (*recallFarewell) Title() string { return "Read what is to be done before and after" }
+func (*recallFarewell) Title() string { return "Load the cleanup plugins" }
 
 func (p *recallFarewell) Run(ctx context.Context) error {
 	all := make([]farewell, len(p.members))

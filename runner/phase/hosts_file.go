@@ -11,7 +11,7 @@ import (
 // hostsFile gives every host the names of the cluster: its hosts, the API's endpoint and the registry.
 type hostsFile struct{ *Cluster }
 
-func (*hostsFile) Title() string { return "Name the hosts" }
+func (*hostsFile) Title() string { return "Update /etc/hosts" }
 
 const hostsPath = "/etc/hosts"
 

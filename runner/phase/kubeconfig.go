@@ -5,7 +5,7 @@ import "context"
 // kubeconfig lets root's kubectl work on every master. A file that is there already is somebody's and stays.
 type kubeconfig struct{ *Cluster }
 
-func (*kubeconfig) Title() string { return "Give kubectl to the masters" }
+func (*kubeconfig) Title() string { return "Install kubeconfig on the masters" }
 
 const rootConfig = "/root/.kube/config"
 

@@ -18,7 +18,7 @@ import (
 // preflight reaches all hosts at once, and reports everything that is wrong with any of them before one is changed.
 type preflight struct{ *Cluster }
 
-func (*preflight) Title() string { return "Look at the hosts" }
+func (*preflight) Title() string { return "Run preflight checks" }
 
 func (p *preflight) Run(ctx context.Context) error {
 	findings, err := CheckHosts(ctx, p.Cluster)

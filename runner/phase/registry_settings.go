@@ -64,12 +64,12 @@ func (s RegistrySettings) Check(masters []netip.Addr) error {
 	}
 	for _, name := range s.DNSNames {
 		if len(validation.IsDNS1123Subdomain(name)) > 0 && len(validation.IsWildcardDNS1123Subdomain(name)) > 0 {
-			problems = append(problems, fmt.Errorf("DNS name %q of the certificate is none", name))
+			problems = append(problems, fmt.Errorf("cert.subjectAltName: %q is not a valid DNS name", name))
 		}
 	}
 	for _, ip := range s.IPs {
 		if !ip.IsValid() || ip.Zone() != "" {
-			problems = append(problems, fmt.Errorf("IP address %q of the certificate is none", ip))
+			problems = append(problems, fmt.Errorf("cert.subjectAltName: %q is not an IP address", ip))
 		}
 	}
 	if c := s.credentials(); c != (registryproxy.Credentials{}) {
@@ -91,7 +91,7 @@ func (s RegistrySettings) checkCertificate(masters []netip.Addr) error {
 	case len(s.Certificate) == 0 && len(s.Key) == 0 && len(s.Authority) == 0:
 		return nil
 	case s.NoTLS:
-		return errors.New("a certificate, and yet insecure: remove one of the two")
+		return errors.New("cert and insecure are mutually exclusive")
 	case len(s.Certificate) == 0 || len(s.Key) == 0:
 		return errors.New("a certificate and its key go together")
 	}

@@ -23,7 +23,7 @@ func (p *rejoin) Run(ctx context.Context) error {
 	}
 	m := p.first()
 	if !m.joined {
-		return fmt.Errorf("%s has no Kubernetes in it, and on %s is no cluster %s: bring up an image like kubernetes:v1.34 first",
+		return fmt.Errorf("%s is an application image, and no cluster %[3]s runs on %[2]s: bring up an image like kubernetes:v1.34 first",
 			p.Artifact.Name, m, p.Name)
 	}
 	if err := p.recall(ctx); err != nil {
@@ -39,7 +39,7 @@ func (p *rejoin) Run(ctx context.Context) error {
 	}
 	for _, app := range p.state.Apps {
 		if app.Dir == p.App && app.Image != p.Artifact.Name {
-			p.Report.Line(m.String(), fmt.Sprintf("it takes the place of %s", app.Image))
+			p.Report.Line(m.String(), fmt.Sprintf("replaces %s", app.Image))
 		}
 	}
 	var err error

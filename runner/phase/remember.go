@@ -36,7 +36,7 @@ func (p *remember) Run(ctx context.Context) error {
 		p.Report.Line(p.first().String(), fmt.Sprintf("the cluster was made from %s (%s)", p.state.Image, p.state.Digest))
 	}
 	if p.state.KubernetesVersion != "" && p.state.KubernetesVersion != p.Artifact.Description.KubernetesVersion {
-		return fmt.Errorf("the cluster has Kubernetes %s and %s has %s: an upgrade is another work than an installation",
+		return fmt.Errorf("the cluster has Kubernetes %s and %s has %s: upgrades are not supported yet; use an image with the cluster's Kubernetes",
 			p.state.KubernetesVersion, p.Artifact.Name, p.Artifact.Description.KubernetesVersion)
 	}
 	return nil
@@ -48,7 +48,7 @@ func (p *remember) mismatches() (wrong []error) {
 		for _, m := range p.members {
 			switch same := m.host.Address == known.Address; {
 			case same && string(m.host.Role) != known.Role && (known.In() || m.joined):
-				wrong = append(wrong, fmt.Errorf("%s is a %s of the cluster, and was given as a %s", m, known.Role, m.host.Role))
+				wrong = append(wrong, fmt.Errorf("%s is already a %s in this cluster and cannot be added as a %s", m, known.Role, m.host.Role))
 			case same && p.given(m) != "" && p.given(m) != known.Name:
 				wrong = append(wrong, fmt.Errorf("%s is %s in the cluster, and a plugin names it %s: a node cannot be renamed", m, known.Name, p.given(m)))
 			case !same && m.name == known.Name:

@@ -222,7 +222,7 @@ func TestMembersOtherThanTheState(t *testing.T) {
 	}{
 		{"as known", state.Host{Address: netip.MustParseAddr("10.0.0.2"), Name: "h2", Role: "node"}, ""},
 		{"not named now", state.Host{Address: netip.MustParseAddr("10.0.0.9"), Name: "h9", Role: "node"}, ""},
-		{"another role", state.Host{Address: netip.MustParseAddr("10.0.0.2"), Name: "h2", Role: "master"}, "10.0.0.2 is a master"},
+		{"another role", state.Host{Address: netip.MustParseAddr("10.0.0.2"), Name: "h2", Role: "master"}, "10.0.0.2 is already a master"},
 		{"another name", state.Host{Address: netip.MustParseAddr("10.0.0.2"), Name: "old", Role: "node"}, ""},
 		{"another name by a plugin", state.Host{Address: netip.MustParseAddr("10.0.0.1"), Name: "old", Role: "master"}, "a plugin names it m0"},
 		{"a taken name", state.Host{Address: netip.MustParseAddr("10.0.0.9"), Name: "h2", Role: "node"}, "10.0.0.9"},

@@ -27,7 +27,7 @@ func TestCheck(t *testing.T) {
 		{"role that the site has not", "SHELL", "PreInit", "node|gpu", "true", nodeless, true, ""},
 
 		{"no such host", "SHELL", "PreInit", "192.168.0.2-192.168.0.5", "true", cluster, false, `on "192.168.0.2-192.168.0.5": 192.168.0.5 is not a host of the cluster`},
-		{"no such host of the image's", "SHELL", "PreInit", "192.168.0.9", "true", cluster, true, "192.168.0.9 is no host"},
+		{"no such host of the image's", "SHELL", "PreInit", "192.168.0.9", "true", cluster, true, "192.168.0.9 is not a host"},
 		{"no node", "SHELL", "PreInit", "node", "true", nodeless, false, "no host has the role node"},
 		{"no such role", "SHELL", "PreInit", "master,gpu", "true", cluster, false, `on "master,gpu": no host has the role gpu`},
 		{"mistyped role", "SHELL", "PreInit", "storag", "true", cluster, false, "no host has the role storag: did you mean storage?"},
@@ -41,9 +41,9 @@ func TestCheck(t *testing.T) {
 		{"name of no host", "HOSTNAME", "", "", "192.168.0.2 a\n\n192.168.0.9 b", cluster, false, "line 3 of data: 192.168.0.9 is not a host of the cluster"},
 		{"name where it does not run", "HOSTNAME", "", "node", "192.168.0.2 a", cluster, false, `line 1 of data: 192.168.0.2 is not selected by on "node"`},
 		{"bad label", "LABEL", "PreGuest", "", "192.168.0.2 a", cluster, false, "line 1 of data"},
-		{"label of no host", "LABEL", "PreGuest", "", "192.168.0.9 a=b", cluster, false, "192.168.0.9 is no host"},
+		{"label of no host", "LABEL", "PreGuest", "", "192.168.0.9 a=b", cluster, false, "192.168.0.9 is not a host"},
 		{"bad taint", "TAINT", "PreGuest", "", "192.168.0.2 a", cluster, false, "has no effect"},
-		{"taint of no host", "TAINT", "PreGuest", "", "192.168.0.4-192.168.0.5 a:NoExecute", cluster, false, "192.168.0.5 is no host"},
+		{"taint of no host", "TAINT", "PreGuest", "", "192.168.0.4-192.168.0.5 a:NoExecute", cluster, false, "192.168.0.5 is not a host"},
 		{"bad time", "CLUSTERCHECK", "PreGuest", "", "1", cluster, false, "write how long to wait"},
 		{"two problems", "LABEL", "PreGuest", "gpu", "192.168.0.2 a", cluster, false, "\nClusterfile:12: plugin \"x\": line 1 of data"},
 	} {

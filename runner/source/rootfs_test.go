@@ -135,7 +135,7 @@ func TestFilesRefusals(t *testing.T) {
 		{"long name", [][]e{{file(long+"x", "")}}, "more than 4096 bytes"},
 		{"long link", [][]e{{link("l", long)}}, "of more than 4095 bytes"},
 		{"link to nothing", [][]e{{link("l", "")}}, "a symbolic link to nothing"},
-		{"large file", [][]e{{file("big", strings.Repeat("x", source.MaxFileSize+1))}}, "big: 16777217 bytes are more than the 16 MiB"},
+		{"large file", [][]e{{file("big", strings.Repeat("x", source.MaxFileSize+1))}}, "big: file is too large: 16777217 bytes (at most 16 MiB)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			artifact := rootfs(t, test.layers...)
