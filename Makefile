@@ -195,8 +195,9 @@ cases: ## Discovery on real projects: those of integration/discovery, or of CASE
 
 ## Lab
 
+# demo.sh runs make template up itself, to say what stops the lab when it is interrupted.
 .PHONY: demo
-demo: template up ## A three-host cluster with the dashboard example on it, from nothing
+demo: ## A three-host cluster with the dashboard example on it, from nothing
 	@integration/demo/demo.sh
 
 # make tools TOOLS="crane oras"
@@ -224,11 +225,12 @@ down: ## Stop them
 	@go build -o $(LAB) ./integration/lab
 	@$(LAB) down
 
-# make demo makes it while tools are compiled. What starts hosts waits for it, or makes it again and prints what failed.
+# make demo makes it while tools are compiled. What starts hosts waits for it, or makes it again and prints what failed. A shell has what it
+# runs in the background ignore interrupts; env has them end it again.
 .PHONY: template
 template: ## Make the disk template of the hosts, in the background
 	@mkdir -p _out/log
-	@integration/hosts/hosts.sh template > _out/log/template.log 2>&1 &
+	@env --default-signal=INT,QUIT integration/hosts/hosts.sh template > _out/log/template.log 2>&1 &
 
 N := 3
 
@@ -236,6 +238,9 @@ N := 3
 hosts: ## Start N hosts with systemd, sshd, an address and a disk of their own
 	@integration/hosts/hosts.sh up $(N)
 
+# Labs of end-to-end tests and of the release test are named after LAB_NAME; make hosts-test starts kt and ku.
 .PHONY: hosts-down
 hosts-down: ## Stop them, and those that tests have started
-	@lab=$${LAB_NAME:-kf}; for more in '' 2 3; do LAB_NAME=$$lab$$more integration/hosts/hosts.sh down || exit 1; done
+	@lab=$${LAB_NAME:-kf}; for name in $$lab $${lab}2 $${lab}3 kt ku; do \
+		[ $$name != $$lab ] && [ ! -d _out/hosts-$$name ] || LAB_NAME=$$name integration/hosts/hosts.sh down || exit 1; \
+	done

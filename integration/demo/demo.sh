@@ -1,12 +1,21 @@
 #!/usr/bin/env bash
-# demo.sh: from the lab's services to a three-host cluster with the dashboard on it: builds the base and the dashboard's image, writes the
-# latter to one OCI archive, and runs it on hosts without a route out. The cluster stays until make hosts-down.
+# demo.sh: from nothing to a three-host cluster with the dashboard on it: starts the lab's services, builds the base and the dashboard's image,
+# writes the latter to one OCI archive, and runs it on hosts without a route out. The cluster stays until make hosts-down.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 top=$PWD
 out=$top/_out/demo
 began=$SECONDS
 say() { printf '\n\033[1m==> %s\033[0m\n' "$*"; }
+lab=${LAB_NAME:+LAB_NAME=$LAB_NAME }
+interrupted() {
+  trap '' INT TERM HUP
+  say "Interrupted. Resume: ${lab}make demo   Stop what is up: ${lab}make hosts-down down"
+  exit 130
+}
+trap interrupted INT TERM HUP
+# With the compiler's settings of the outer make, which GOFLAGS has.
+make --no-print-directory FOR=demo template up
 # shellcheck disable=SC1091 # made by make up
 . _out/lab.env
 # The demo's known hosts and logs are its own, not the user's.
@@ -46,5 +55,4 @@ say "kubectl get pods -A"
 kubectl get pods -A
 say "sealer-run status --served: what the embedded registry served"
 run status --served -m 10.77.0.11 2> /dev/null | grep -v @sha256
-lab=${LAB_NAME:+LAB_NAME=$LAB_NAME }
 say "Done in $((SECONDS - began)) s. Log in: ${lab}integration/hosts/on 1   Stop: ${lab}make hosts-down down"

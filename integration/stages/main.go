@@ -48,7 +48,23 @@ func run(names []string) int {
 		fmt.Fprintln(os.Stderr, "stages:", err)
 		return 1
 	}
+	if stop.Err() != nil && !labIsDown(results) {
+		command := "make hosts-down down"
+		if name := os.Getenv("LAB_NAME"); name != "" {
+			command = "LAB_NAME=" + name + " " + command
+		}
+		fmt.Println("interrupted; the lab may still be up; to stop it, run:", command)
+	}
 	return rep.exitStatus(stop.Err() != nil, os.Getenv("BUDGET") == "1")
+}
+
+// labIsDown reports whether the stages that run last have stopped the lab.
+func labIsDown(results []result) bool {
+	down := false
+	for _, r := range results {
+		down = down || r.stage.last && r.status == passed
+	}
+	return down
 }
 
 // interrupts returns a context that ends with the first interrupt, and one that ends with the second.
@@ -59,7 +75,7 @@ func interrupts() (stop, kill context.Context) {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		<-signals
-		fmt.Println("interrupted: stopping all stages (interrupt again to kill them); then stop the lab with: make hosts-down down")
+		fmt.Println("interrupted: stopping all stages, then the lab (interrupt again to kill them)")
 		cancel()
 		<-signals
 		cancelNow()

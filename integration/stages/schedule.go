@@ -87,7 +87,7 @@ func validate(stages []stage) error {
 	return nil
 }
 
-// run runs all stages and returns their results in the order of the stages. The end of stop stops them.
+// run runs all stages and returns their results in the order of the stages. The end of stop stops them, that of kill the last ones, too.
 func (r *runner) run(stop context.Context) ([]result, error) {
 	if err := os.RemoveAll(r.dir); err != nil {
 		return nil, err
@@ -135,6 +135,10 @@ func (p *progress) start(stop context.Context, ended chan<- result) {
 	for _, s := range p.stages {
 		if _, ok := p.done[s.name]; ok || p.running[s.name] != nil {
 			continue
+		}
+		stop := stop
+		if s.last {
+			stop = p.kill
 		}
 		if stop.Err() != nil {
 			p.done[s.name] = result{stage: s, status: stopped, reason: "interrupted before it began"}

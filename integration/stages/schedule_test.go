@@ -177,8 +177,30 @@ func TestAnInterruptStopsAll(t *testing.T) {
 	last.last = true
 	results, _ := runUntil(t, stop, &runner{},
 		shell("one", "echo $$ > "+dir+"/new; mv "+dir+"/new "+dir+"/pid; exec sleep 1000"), shell("two", "sleep 1000"), shell("three", "true", "one"), last)
-	wantStatus(t, results, map[string]status{"one": stopped, "two": stopped, "three": stopped, "down": stopped})
+	wantStatus(t, results, map[string]status{"one": stopped, "two": stopped, "three": stopped, "down": passed})
 	wantGone(t, dir+"/pid")
+	if got := results["down"]; !labIsDown([]result{results["one"], got}) || labIsDown([]result{results["one"]}) {
+		t.Errorf("the lab is down only with a last stage that passed: %v", got)
+	}
+}
+
+func TestASecondInterruptStopsTheLastStage(t *testing.T) {
+	dir := t.TempDir()
+	stop, cancel := context.WithCancel(context.Background())
+	cancel()
+	kill, cancelNow := context.WithCancel(context.Background())
+	go waitFor(dir+"/began", cancelNow)
+	last := shell("down", "echo > "+dir+"/began; exec sleep 1000")
+	last.last = true
+	later := shell("later", "true")
+	later.last = true
+	results, _ := runUntil(t, stop, &runner{kill: kill}, shell("one", "true"), last)
+	wantStatus(t, results, map[string]status{"one": stopped, "down": stopped})
+	results, _ = runUntil(t, stop, &runner{kill: kill}, later)
+	wantStatus(t, results, map[string]status{"later": stopped})
+	if labIsDown([]result{results["later"]}) {
+		t.Error("the lab is down after a stage that was stopped")
+	}
 }
 
 func TestASecondInterruptKills(t *testing.T) {

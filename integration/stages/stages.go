@@ -10,7 +10,7 @@ type stage struct {
 	holds   []string // what it occupies while it runs; see capacity
 	limit   time.Duration
 	nice    bool // yields the processor to stages that spend their time waiting
-	last    bool // runs when all others have ended, however they ended
+	last    bool // runs when all others have ended, however they ended; only a second interrupt stops it
 }
 
 // capacity limits how many stages hold a resource at once; what is not listed is held by one.
