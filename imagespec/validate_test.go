@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -107,8 +108,31 @@ func nest(s *storetest.Store, depth int) imagespec.LockedImage {
 	return lockedManifest("quay.io/nested:1", top, manifest)
 }
 
+// spoil makes a store that is in order invalid.
+type spoil func(*storetest.Store, storetest.Image)
+
 func TestStoresThatAreRefused(t *testing.T) {
-	for name, spoil := range map[string]func(*storetest.Store, storetest.Image){
+	cases := spoiltFiles()
+	maps.Copy(cases, spoiltDescriptors())
+	for name, spoil := range cases {
+		t.Run(name, func(t *testing.T) {
+			made := storetest.New(t)
+			image := made.Embed("quay.io/a:1", []byte("image"))
+			spoil(made, image)
+			err := storetest.Validate(t.Context(), rootOf(t, made), made.Lock)
+			if !errors.Is(err, imagespec.ErrInvalid) && !errors.Is(err, imagespec.ErrNotFound) {
+				t.Errorf("got %v", err)
+			}
+			if err := streamed(t, made); !errors.Is(err, imagespec.ErrInvalid) && !errors.Is(err, imagespec.ErrNotFound) {
+				t.Errorf("read from layers: got %v", err)
+			}
+		})
+	}
+}
+
+// spoiltFiles lack a file, have one too many, or have another content.
+func spoiltFiles() map[string]spoil {
+	return map[string]spoil{
 		"a flipped bit":           func(s *storetest.Store, i storetest.Image) { s.Write(s.BlobPath(i.Layer), []byte("inage")) },
 		"a truncated blob":        func(s *storetest.Store, i storetest.Image) { s.Write(s.BlobPath(i.Layer), []byte("imag")) },
 		"a spoiled index":         func(s *storetest.Store, i storetest.Image) { s.Write(s.BlobPath(i.Index), []byte("{}")) },
@@ -130,6 +154,12 @@ func TestStoresThatAreRefused(t *testing.T) {
 		"a reference too long": func(s *storetest.Store, i storetest.Image) {
 			s.Write("refs/quay.io/a/_tags/1.json", make([]byte, 65<<10))
 		},
+	}
+}
+
+// spoiltDescriptors say something else of a content than it is, or than the lock says.
+func spoiltDescriptors() map[string]spoil {
+	return map[string]spoil{
 		"a digest of another": func(s *storetest.Store, i storetest.Image) { s.Refer("quay.io/a@"+someDigest.String(), i.Index) },
 		"a wrong size":        func(s *storetest.Store, i storetest.Image) { i.Index.Size++; s.Refer("quay.io/a:1", i.Index) },
 		"a negative size":     func(s *storetest.Store, i storetest.Image) { i.Index.Size = -1; s.Refer("quay.io/a:1", i.Index) },
@@ -167,19 +197,6 @@ func TestStoresThatAreRefused(t *testing.T) {
 		"in the lock only":         func(s *storetest.Store, i storetest.Image) { s.Remove("refs/quay.io/a/_tags/1.json") },
 		"another digest in lock":   func(s *storetest.Store, i storetest.Image) { s.Lock.Images[0].Digest = someDigest },
 		"another platform in lock": func(s *storetest.Store, i storetest.Image) { s.Lock.Images[0].Platforms[0].Digest = i.Absent.Digest },
-	} {
-		t.Run(name, func(t *testing.T) {
-			made := storetest.New(t)
-			image := made.Embed("quay.io/a:1", []byte("image"))
-			spoil(made, image)
-			err := storetest.Validate(t.Context(), rootOf(t, made), made.Lock)
-			if !errors.Is(err, imagespec.ErrInvalid) && !errors.Is(err, imagespec.ErrNotFound) {
-				t.Errorf("got %v", err)
-			}
-			if err := streamed(t, made); !errors.Is(err, imagespec.ErrInvalid) && !errors.Is(err, imagespec.ErrNotFound) {
-				t.Errorf("read from layers: got %v", err)
-			}
-		})
 	}
 }
 

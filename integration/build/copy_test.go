@@ -147,6 +147,32 @@ COPY --chown=7:8 --chmod=700 owned /srv/owned
 	"owned/in/file":                       "base",
 }
 
+// copyCase is instructions that copy onto a base.
+type copyCase struct {
+	lines        string
+	plain, fails bool
+}
+
+// check compares with Docker what becomes of a build of the directory.
+func (tt copyCase) check(t *testing.T, base, own string) {
+	t.Helper()
+	kubefile := "FROM " + base + "\n" + tt.lines + "\n"
+	for _, name := range below(t, own) { // BuildKit's cache does not know times
+		date(t, filepath.Join(own, name), time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC))
+	}
+	if err := os.WriteFile(filepath.Join(own, "Kubefile"), []byte(kubefile), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	output, failed := sameAsDocker(t, own, kubefile)
+	if failed != tt.fails {
+		t.Errorf("fails: %v\n%s", failed, output)
+	}
+	explicit := strings.Contains(tt.lines, "--link") && strings.Count(tt.lines, "\n") == 0
+	if linked := strings.Contains(output, linkedStep); !failed && linked == (tt.plain || explicit) {
+		t.Errorf("linked: %v\n%s", linked, output)
+	}
+}
+
 // TestCopiesIntoTheBase: what used to be guessed by the look of a name.
 func TestCopiesIntoTheBase(t *testing.T) {
 	t.Parallel()
@@ -164,10 +190,7 @@ func TestCopiesIntoTheBase(t *testing.T) {
 		"99-site.conf": "site\n", "one/a.conf": "a\n", "two/a.conf": "a\n", "two/b.conf": "b\n", "values.yaml": "c: e\n", "mysql/my.cnf": "m\n",
 		"tool.sh": "#!/bin/sh\ntrue\n", "keep/x": "x\n", "archive.tar": tarball(t, "in/archive", "x"),
 	}
-	for name, tt := range map[string]struct {
-		lines        string
-		plain, fails bool
-	}{
+	for name, tt := range map[string]copyCase{
 		"file to a directory with a dot":       {lines: "COPY 99-site.conf etc/sysctl.d"},
 		"several to a directory with a dot":    {lines: "COPY two/* etc/sysctl.d"},
 		"one by a pattern":                     {lines: "COPY one/* etc/sysctl.d"},
@@ -198,22 +221,7 @@ func TestCopiesIntoTheBase(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			kubefile := "FROM " + base + "\n" + tt.lines + "\n"
-			own := context.write(t)
-			for _, name := range below(t, own) { // BuildKit's cache does not know times
-				date(t, filepath.Join(own, name), time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC))
-			}
-			if err := os.WriteFile(filepath.Join(own, "Kubefile"), []byte(kubefile), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			output, failed := sameAsDocker(t, own, kubefile)
-			if failed != tt.fails {
-				t.Errorf("fails: %v\n%s", failed, output)
-			}
-			explicit := strings.Contains(tt.lines, "--link") && strings.Count(tt.lines, "\n") == 0
-			if linked := strings.Contains(output, linkedStep); !failed && linked == (tt.plain || explicit) {
-				t.Errorf("linked: %v\n%s", linked, output)
-			}
+			tt.check(t, base, context.write(t))
 		})
 	}
 }

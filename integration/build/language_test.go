@@ -101,7 +101,12 @@ ENV MODE=small
 		t.Errorf("commands\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	image.checkStore(t, "docker.io/kubefile/db:1", "docker.io/kubefile/disk:1", "docker.io/kubefile/net:1", "docker.io/kubefile/stored:1", "docker.io/kubefile/web:1")
+	derivedInstructions(t, first, want)
+}
 
+// derivedInstructions derives two images from that of TestInstructions; want are the commands that it has.
+func derivedInstructions(t *testing.T, first string, want []string) {
+	t.Helper()
 	second, _ := build(t, files{"Kubefile": "FROM " + first + "\nLAUNCH --namespace=back stored\nCOPY more.yaml plugins\n", "more.yaml": "kind: Plugin\n"})
 	third, _ := build(t, files{"Kubefile": "FROM " + second + "\nCNI calico calico.yaml\nCMD last\n", "calico.yaml": pod("docker.io/kubefile/calico:1")})
 	derived := pull(t, third, "linux/amd64")

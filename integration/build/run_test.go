@@ -5,6 +5,7 @@ package build
 import (
 	"crypto/ed25519"
 	"encoding/pem"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -30,20 +31,56 @@ func kubernetes(t *testing.T) string {
 	return lab.Registry + "/kubernetes:v1.34.4"
 }
 
+// runCase is steps on a base without a shell, and what they leave.
+type runCase struct {
+	steps string
+	args  []string
+	want  string // pattern of the whole result
+}
+
 // TestRunOnABaseWithoutShell: what RUN can do, it can do in a rootfs that has programs of Kubernetes and nothing else. A step leaves what it
 // writes, here a file "result", and nothing of the toolbox or of its mounts.
 func TestRunOnABaseWithoutShell(t *testing.T) {
 	base := kubernetes(t)
+	cases := runsWithMounts(t)
+	maps.Copy(cases, runsOfScripts())
+	for name, tt := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tt.check(t, base)
+		})
+	}
+}
+
+func (tt runCase) check(t *testing.T, base string) {
+	t.Helper()
+	ref, _ := build(t, files{"Kubefile": "FROM " + base + " AS base\n" + tt.steps, "kept": "x"}, tt.args...)
+	image := pull(t, ref, "linux/amd64")
+	if got := image.file(t, "result"); !regexp.MustCompile("^" + tt.want + "$").MatchString(got) {
+		t.Errorf("result %q, want %q", got, tt.want)
+	}
+	below, _ := pull(t, base, "linux/amd64").split(t)
+	own, _ := image.split(t)
+	for _, layer := range own[len(below):] {
+		for _, e := range image.entries(t, layer.Descriptor) {
+			if !slices.Contains([]string{"result", "opt/", "registry/", "registry/images.lock.json"}, e.Name) {
+				t.Errorf("a layer has %s", e.Name)
+			}
+			if strings.Contains(string(e.content), "hidden away") {
+				t.Errorf("the secret is in %s", e.Name)
+			}
+		}
+	}
+}
+
+// runsWithMounts run packed programs, and see what BuildKit mounts.
+func runsWithMounts(t *testing.T) map[string]runCase {
+	t.Helper()
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("hidden away"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	url := "http://" + lab.Upstream + "/files/dashboard/recommended.yaml"
-	for name, tt := range map[string]struct {
-		steps string
-		args  []string
-		want  string // pattern of the whole result
-	}{
+	return map[string]runCase{
 		"packed programs": {
 			steps: "RUN kubectl version --client > result && helm version --short >> result && kubeadm version -o short >> result && command -v helm >> result\n",
 			want:  `(?s)Client Version: v1\.34\.4.*\nv4\.\S+\nv1\.34\.4\n/bin/helm\n`,
@@ -91,6 +128,13 @@ func TestRunOnABaseWithoutShell(t *testing.T) {
 			steps: "RUN --mount=type=tmpfs,target=/t echo lost > /t/x && echo kept > result\n",
 			want:  "kept\n",
 		},
+	}
+}
+
+// runsOfScripts are heredocs, and steps with and without a network.
+func runsOfScripts() map[string]runCase {
+	url := "http://" + lab.Upstream + "/files/dashboard/recommended.yaml"
+	return map[string]runCase{
 		"heredoc": {
 			steps: "RUN <<E\nset -e\nfor i in 1 2; do\n  echo \"$i\" >> result\ndone\nE\n",
 			want:  "1\n2\n",
@@ -111,27 +155,6 @@ func TestRunOnABaseWithoutShell(t *testing.T) {
 			steps: "RUN --network=none ls /sys/class/net > result; ! wget -q -T 2 -O- " + url + "\n",
 			want:  "lo\n",
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			ref, _ := build(t, files{"Kubefile": "FROM " + base + " AS base\n" + tt.steps, "kept": "x"}, tt.args...)
-			image := pull(t, ref, "linux/amd64")
-			if got := image.file(t, "result"); !regexp.MustCompile("^" + tt.want + "$").MatchString(got) {
-				t.Errorf("result %q, want %q", got, tt.want)
-			}
-			below, _ := pull(t, base, "linux/amd64").split(t)
-			own, _ := image.split(t)
-			for _, layer := range own[len(below):] {
-				for _, e := range image.entries(t, layer.Descriptor) {
-					if !slices.Contains([]string{"result", "opt/", "registry/", "registry/images.lock.json"}, e.Name) {
-						t.Errorf("a layer has %s", e.Name)
-					}
-					if strings.Contains(string(e.content), "hidden away") {
-						t.Errorf("the secret is in %s", e.Name)
-					}
-				}
-			}
-		})
 	}
 }
 

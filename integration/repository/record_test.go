@@ -106,6 +106,21 @@ for name in kept kept-and-edited new new-and-edited conf/ours conf/ours-and-edit
 	s.left(said, "etc/kept-and-edited", "etc/new-and-edited", "etc/conf/ours-and-edited") // the agent names the edited hosts.toml
 }
 
+// recordSettings is what the script of a base does before kubeadm.
+const recordSettings = `start_record
+record_dir "$1/etc/kubernetes" "$1/etc/cni" "$1/opt/cni" "$1/etc/systemd/system/kubelet.service.d" "$1/usr/libexec/kubernetes"
+put ours "$1/opt/cni/bin/bridge" 755`
+
+// settings writes files that have their names in them, and the directory that the kubelet makes.
+func (s site) settings(all ...string) {
+	for _, name := range all {
+		s.put(name, name)
+	}
+	if err := os.MkdirAll(s.in("usr/libexec/kubernetes/kubelet-plugins/volume/exec"), 0o755); err != nil {
+		s.Fatal(err)
+	}
+}
+
 // What kubeadm and network plugins make in the directories of settings goes. What others put there stays, and is named where the cluster
 // made the directory.
 func TestSettingsOfOthersStay(t *testing.T) {
@@ -119,64 +134,57 @@ func TestSettingsOfOthersStay(t *testing.T) {
 		"etc/kubernetes/backup/admin.conf", "etc/cni/net.d/99-own.conflist", "etc/cni/net.d/backup/10-calico.conflist", "opt/cni/bin/own",
 		"etc/systemd/system/kubelet.service.d/20-proxy.conf",
 	}
-	const record = `start_record
-record_dir "$1/etc/kubernetes" "$1/etc/cni" "$1/opt/cni" "$1/etc/systemd/system/kubelet.service.d" "$1/usr/libexec/kubernetes"
-put ours "$1/opt/cni/bin/bridge" 755`
-	write := func(s site, all ...string) {
-		for _, name := range all {
-			s.put(name, name)
-		}
-		if err := os.MkdirAll(s.in("usr/libexec/kubernetes/kubelet-plugins/volume/exec"), 0o755); err != nil {
-			s.Fatal(err)
-		}
-	}
-	want := map[string]string{"opt/cni/bin/bridge": ""}
-	for _, name := range kubernetes {
-		want[name] = ""
-	}
-	for _, name := range admins {
-		want[name] = name
-	}
 	t.Run("new directories", func(t *testing.T) {
 		s := newSite(t)
-		s.sh(record)
-		write(s, append(kubernetes, admins...)...)
+		s.sh(recordSettings)
+		s.settings(append(kubernetes, admins...)...)
 		s.left(s.sh("set +e; restore_files"), admins...)
+		want := map[string]string{"opt/cni/bin/bridge": ""}
+		for _, name := range kubernetes {
+			want[name] = ""
+		}
+		for _, name := range admins {
+			want[name] = name
+		}
 		s.has(want)
 		s.has(map[string]string{"usr/libexec/kubernetes": "", "etc/kubernetes/pki/etcd": "", "etc/kubernetes/tmp": "", "etc/cni/net.d/multus.d": ""})
 	})
 	t.Run("nothing of others", func(t *testing.T) {
 		s := newSite(t)
-		s.sh(record)
-		write(s, kubernetes...)
+		s.sh(recordSettings)
+		s.settings(kubernetes...)
 		s.left(s.sh("set +e; restore_files"))
 		s.has(map[string]string{"etc/kubernetes": "", "etc/cni": "", "opt/cni": "", "etc/systemd/system/kubelet.service.d": ""})
 	})
 	t.Run("empty directories", func(t *testing.T) {
 		s := newSite(t)
-		write(s)
+		s.settings()
 		if err := os.MkdirAll(s.in("etc/kubernetes"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		s.sh(record)
-		write(s, kubernetes...)
+		s.sh(recordSettings)
+		s.settings(kubernetes...)
 		s.left(s.sh("set +e; restore_files"))
 		s.has(map[string]string{"etc/kubernetes/manifests": "", "etc/cni": ""})
 		if _, err := os.Stat(s.in("etc/kubernetes")); err != nil {
 			t.Error(err)
 		}
 	})
-	t.Run("directories with files", func(t *testing.T) {
-		s := newSite(t)
-		before := []string{"etc/kubernetes/pki/ca.crt", "etc/kubernetes/pki/ca.key", "etc/cni/net.d/87-podman.conflist", "opt/cni/bin/bridge"}
-		write(s, before...)
-		s.sh(record)
-		write(s, kubernetes...)
-		s.put("etc/kubernetes/pki/ca.key", "etc/kubernetes/pki/ca.key")
-		s.left(s.sh("set +e; restore_files"))
-		s.has(map[string]string{
-			"etc/kubernetes/pki/ca.crt": before[0], "etc/kubernetes/pki/ca.key": before[1], "etc/cni/net.d/87-podman.conflist": before[2], "opt/cni/bin/bridge": before[3],
-			"etc/kubernetes/admin.conf": "", "etc/kubernetes/manifests": "", "etc/kubernetes/pki/etcd": "", "etc/cni/net.d/10-calico.conflist": "", "opt/cni/bin/calico-ipam": "",
-		})
+	t.Run("directories with files", func(t *testing.T) { recordOverFiles(t, kubernetes) })
+}
+
+// recordOverFiles: what the directories had before comes back with what it had in it.
+func recordOverFiles(t *testing.T, kubernetes []string) {
+	t.Helper()
+	s := newSite(t)
+	before := []string{"etc/kubernetes/pki/ca.crt", "etc/kubernetes/pki/ca.key", "etc/cni/net.d/87-podman.conflist", "opt/cni/bin/bridge"}
+	s.settings(before...)
+	s.sh(recordSettings)
+	s.settings(kubernetes...)
+	s.put("etc/kubernetes/pki/ca.key", "etc/kubernetes/pki/ca.key")
+	s.left(s.sh("set +e; restore_files"))
+	s.has(map[string]string{
+		"etc/kubernetes/pki/ca.crt": before[0], "etc/kubernetes/pki/ca.key": before[1], "etc/cni/net.d/87-podman.conflist": before[2], "opt/cni/bin/bridge": before[3],
+		"etc/kubernetes/admin.conf": "", "etc/kubernetes/manifests": "", "etc/kubernetes/pki/etcd": "", "etc/cni/net.d/10-calico.conflist": "", "opt/cni/bin/calico-ipam": "",
 	})
 }
