@@ -41,11 +41,13 @@ builtin_modules() {
   local dir=$1 m
   mkdir -p "$dir"
   : > "$dir/modules.order"
+  : > "$dir/modules.builtin.modinfo"
   for m in net/bridge/br_netfilter net/bridge/bridge fs/overlayfs/overlay net/netfilter/nf_conntrack net/netfilter/nf_nat \
     net/netfilter/nf_tables net/netfilter/xt_conntrack net/netfilter/xt_MASQUERADE net/netfilter/xt_comment \
     net/netfilter/xt_addrtype net/ipv4/netfilter/ip_tables net/ipv4/netfilter/iptable_nat net/ipv4/netfilter/iptable_filter \
     net/ipv6/netfilter/ip6_tables net/netfilter/ipvs/ip_vs drivers/net/vxlan/vxlan drivers/net/veth drivers/net/tun fs/fuse/fuse drivers/block/loop; do
     echo "kernel/$m.ko"
+    printf '%s.license=GPL\0' "${m##*/}" >> "$dir/modules.builtin.modinfo" # without it modprobe of Debian 11 knows no module
   done > "$dir/modules.builtin"
 }
 
