@@ -21,7 +21,7 @@ func testSpec() Spec {
 		{Harsh: []Property{Firewall, SecurePath, NoNameserver}},
 		{Harsh: []Property{IPv6Only, NoDefaultRoute, NoexecTmp, SlowLink}},
 		{Harsh: []Property{LoopbackNameserver}, System: "bullseye"},
-		{Harsh: []Property{ReadonlyUsr}, System: "trixie"},
+		{Harsh: []Property{ReadonlyUsr, Umask077}, System: "trixie"},
 		{Harsh: []Property{ForeignEtcd, ForeignContainerd, NameLocalhost}},
 	}}
 }
@@ -63,9 +63,9 @@ func TestHosts(t *testing.T) {
 
 func systems(t *testing.T, lab *Lab) {
 	for i, want := range []string{"bookworm", "bookworm", "bookworm", "bullseye", "trixie", "bookworm"} {
-		got := inside(t, lab, i+1, `. /etc/os-release; echo "$VERSION_CODENAME"; systemctl is-system-running`)
-		if got != want+" running" {
-			t.Errorf("h%d: got %q, want %q", i+1, got, want+" running")
+		got := inside(t, lab, i+1, `. /etc/os-release; echo "$VERSION_CODENAME"; systemctl is-system-running; modprobe ip_vs && echo modules`)
+		if got != want+" running modules" {
+			t.Errorf("h%d: got %q, want %q", i+1, got, want+" running modules")
 		}
 		if lab.Hosts[i].System != want {
 			t.Errorf("h%d in the inventory: got %q, want %q", i+1, lab.Hosts[i].System, want)

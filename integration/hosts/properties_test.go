@@ -33,6 +33,7 @@ ctr plugins ls 2> /dev/null | grep -cw cri; true`, "active answers 0", "inactive
 		{IPv6Only, 3, 2, `ip -o addr show scope global | sed 's/.* inet6\? \([^ ]*\) .*/\1/'`, "fd77::13/64", "10.77.0.12/24"},
 		{DualStack, 1, 2, `ip -o addr show dev eth0 scope global | sed 's/.* inet6\? \([^ ]*\) .*/\1/'`, "10.77.0.11/24 fd77::11/64", "10.77.0.12/24"},
 		{SlowLink, 3, 2, `tc qdisc show dev eth0 | grep -o 'rate [^ ]*'; true`, "rate 20Mbit", ""},
+		{Umask077, 5, 2, `umask`, "0077", "0022"},
 		{ReadonlyUsr, 5, 2, `touch /usr/local/bin/t 2> /dev/null && echo written; touch /etc/t && echo written`, "written", "written written"},
 	}
 }

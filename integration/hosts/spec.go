@@ -41,6 +41,7 @@ const (
 	SecurePath         Property = "secure-path"
 	SlowLink           Property = "slow-link"
 	TwoNICs            Property = "two-nics"
+	Umask077           Property = "umask-077"
 )
 
 // arguments returns the arguments of hosts.sh.
