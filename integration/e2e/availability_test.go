@@ -14,39 +14,59 @@ import (
 // clusterName is that of cases/v2-basic, which is applied to the same cluster.
 const clusterName = "default-kubernetes-cluster"
 
-// highAvailability brings up three masters and two nodes on an isolated network, some without a default route and all without a nameserver
-// that pods could ask, and takes the first master's power away.
+// sayNodes stands in for the image's command, so that two of its images are not pulled by anybody.
+const sayNodes = "kubectl get nodes"
+
+// oomScore is what hosts in containers need.
+const oomScore = "CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true"
+
+// availability is a cluster of three masters and three nodes on an isolated network, some without a default route and all without a
+// nameserver that pods could ask. Two Clusterfiles of the old tool make it.
+type availability struct {
+	*road
+	whole   string // the case v1alpha1, which has plugins, too
+	cluster string // its Cluster alone
+	plugins string // the case plugins
+}
+
+// highAvailability brings up the cluster and takes the first master's power away.
 func highAvailability(t *testing.T, r *road) {
 	before := r.snapshots(t)
-	t.Run("plan for the network of the hosts", r.networkPlan)
-	if !t.Run("three masters and two nodes", r.threeMasters) {
+	whole := r.rewritten(t, r.clusterfile(t, "v1alpha1", r.source), func(text string) string {
+		return strings.Replace(text, "  name: my-cluster\n", "  name: "+clusterName+"\n", 1)
+	})
+	cluster := r.rewritten(t, whole, func(text string) string {
+		first, _, _ := strings.Cut(text, "---\n")
+		return first
+	})
+	a := &availability{road: r, whole: whole, cluster: cluster, plugins: r.clusterfile(t, "plugins", "")}
+	t.Run("plan for the network of the hosts", a.networkPlan)
+	if !t.Run("v1alpha1 and plugins", a.casePlugins) || !t.Run("three masters and three nodes", a.threeMasters) {
 		return
 	}
-	t.Run("the endpoint on every host", r.endpoints)
-	t.Run("all images on every master", r.completeMasters)
-	t.Run("gen says the same", r.generated)
-	t.Run("case v2-basic", func(t *testing.T) {
-		r.nothingToDo(t, "-f", r.clusterfile(t, "v2-basic", r.source), "--cmd", sayNodes)
-	})
-	t.Run("power cut of the first master", r.firstMasterGone)
-	t.Run("the first master is back", r.firstMasterBack)
+	t.Run("the endpoint on every host", a.endpoints)
+	t.Run("all images on every master", a.completeMasters)
+	t.Run("v2-basic", a.caseBasic)
+	t.Run("power cut of the first master", a.firstMasterGone)
+	t.Run("the first master is back", a.firstMasterBack)
 	t.Run("delete", func(t *testing.T) {
 		r.asRoot(t, "delete", "--all", "--yes", "--cluster-name", clusterName, "-m", "10.77.0.11", "-p", "-")
 		r.bare(t, before)
 	})
 }
 
-// sayNodes stands in for the image's command, so that two of its images are not pulled by anybody.
-const sayNodes = "kubectl get nodes"
+// applied are the arguments that make the cluster, without the plugins.
+func (a *availability) applied() []string { return []string{"-f", a.cluster, "--cmd", sayNodes} }
 
-// available are the arguments that make the cluster.
-func (r *road) available(args ...string) []string {
-	return append([]string{r.source, "-m", "10.77.0.11-10.77.0.13", "-n", "10.77.0.14,10.77.0.15", "--cluster-name", clusterName,
-		"--cmd", sayNodes, "-e", oomScore}, args...)
+// caseBasic applies a Clusterfile with one node less, and the networks that the cluster has.
+func (a *availability) caseBasic(t *testing.T) {
+	networks := filepath.Join(t.TempDir(), "networks.yaml")
+	const document = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: {podSubnet: 100.64.0.0/10, serviceSubnet: 10.96.0.0/22}\n"
+	if err := os.WriteFile(networks, []byte(document), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a.nothingToDo(t, "-f", a.clusterfile(t, "v2-basic", a.source), "-f", networks, "--cmd", sayNodes)
 }
-
-// oomScore is what hosts in containers need.
-const oomScore = "CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true"
 
 // asRoot runs sealer-run with root's password on its standard input.
 func (r *road) asRoot(t *testing.T, args ...string) string {
@@ -72,15 +92,16 @@ func (r *road) nothingToDo(t *testing.T, args ...string) {
 	}
 }
 
-// networkPlan names what the hosts lack and get: h1 and h4 a route to the services, and all of them nameservers for pods.
-func (r *road) networkPlan(t *testing.T) {
-	plan, stderr, err := r.run(t, append([]string{"plan"}, r.available()...)...)
+// networkPlan names what the hosts lack and get: some a route to the services, and all of them nameservers for pods.
+func (a *availability) networkPlan(t *testing.T) {
+	plan, stderr, err := a.output(a.command(t.Context(), "plan", "-f", a.whole, "-f", a.plugins, "-e", oomScore))
 	if exitCode(err) != pending {
 		t.Fatalf("a plan with changes ends with %v: %s", err, stderr)
 	}
-	for i, h := range r.lab.Hosts {
+	withoutRoute := map[int]bool{1: true, 4: true, 6: true} // see harsh
+	for i, h := range a.lab.Hosts {
 		route := h.Address + ": start kubefile-service-route.service (no default route: "
-		if got, want := strings.Contains(plan, route), i == 0 || i == 3; got != want {
+		if got, want := strings.Contains(plan, route), withoutRoute[i+1]; got != want {
 			t.Errorf("the plan contains %q: got %t, want %t", route, got, want)
 		}
 		if resolv := h.Address + ": write " + clusterDir + "/resolv.conf for the kubelet ("; !strings.Contains(plan, resolv) {
@@ -92,37 +113,38 @@ func (r *road) networkPlan(t *testing.T) {
 	}
 }
 
-func (r *road) threeMasters(t *testing.T) {
-	if out := r.asRoot(t, r.available("-p", "-")...); !strings.Contains(out, "cluster "+clusterName+" runs") {
-		t.Errorf("it said %q\n%s", out, r.told())
+// threeMasters applies the Cluster without the plugin that fails, and with another command.
+func (a *availability) threeMasters(t *testing.T) {
+	if out := a.asRoot(t, append([]string{"apply", "-e", oomScore}, a.applied()...)...); !strings.Contains(out, "cluster "+clusterName+" runs") {
+		t.Errorf("it said %q\n%s", out, a.told())
 	}
-	r.kubectl(t, "wait --for=condition=Ready nodes --all --timeout=60s")
-	if got := r.kubectl(t, "get nodes -l node-role.kubernetes.io/control-plane -o name"); got != "node/h1\nnode/h2\nnode/h3" {
+	a.kubectl(t, "wait --for=condition=Ready nodes --all --timeout=60s")
+	if got := a.kubectl(t, "get nodes -l node-role.kubernetes.io/control-plane -o name"); got != "node/master-0\nnode/master-1\nnode/master-2" {
 		t.Errorf("masters are %s", got)
 	}
-	if got := r.kubectl(t, "get nodes -o name"); len(strings.Fields(got)) != 5 {
+	if got := a.kubectl(t, "get nodes -o name"); len(strings.Fields(got)) != 6 {
 		t.Errorf("nodes are %s", got)
 	}
-	if got := r.kubectl(t, "-n kube-system get pods -l component=etcd -o name"); len(strings.Fields(got)) != 3 {
+	if got := a.kubectl(t, "-n kube-system get pods -l component=etcd -o name"); len(strings.Fields(got)) != 3 {
 		t.Errorf("members of etcd are %s", got)
 	}
 	for _, i := range []int{2, 3} {
-		if got := r.ssh(t, i, "KUBECACHEDIR=/tmp/kubectl-cache kubectl get nodes -o name | wc -l"); got != "5" {
+		if got := a.ssh(t, i, "KUBECACHEDIR=/tmp/kubectl-cache kubectl get nodes -o name | wc -l"); got != "6" {
 			t.Errorf("kubectl on h%d sees %s nodes", i, got)
 		}
 	}
 }
 
 // endpoints looks where each host finds the API, and asks it there as the kubelet does.
-func (r *road) endpoints(t *testing.T) {
-	for i, want := range map[int]string{1: "10.77.0.11", 2: "10.77.0.12", 3: "10.77.0.13", 4: "127.0.0.1", 5: "127.0.0.1"} {
-		if got, _, _ := strings.Cut(r.ssh(t, i, "getent ahostsv4 apiserver.cluster.local"), " "); got != want {
+func (a *availability) endpoints(t *testing.T) {
+	for i, want := range map[int]string{1: "10.77.0.11", 2: "10.77.0.12", 3: "10.77.0.13", 4: "127.0.0.1", 5: "127.0.0.1", 6: "127.0.0.1"} {
+		if got, _, _ := strings.Cut(a.ssh(t, i, "getent ahostsv4 apiserver.cluster.local"), " "); got != want {
 			t.Errorf("h%d finds the API at %q, want %s", i, got, want)
 		}
-		r.answers(t, i, 10*time.Second)
+		a.answers(t, i, 10*time.Second)
 	}
-	for _, i := range []int{4, 5} {
-		if got := r.ssh(t, i, "systemctl is-enabled kubefile-apiserver"); got != "enabled" {
+	for _, i := range []int{4, 5, 6} {
+		if got := a.ssh(t, i, "systemctl is-enabled kubefile-apiserver"); got != "enabled" {
 			t.Errorf("the balancer of h%d is %s", i, got)
 		}
 	}
@@ -141,24 +163,24 @@ func (r *road) answers(t *testing.T, i int, patience time.Duration) {
 }
 
 // completeMasters compares the stores of all masters, and asks each for every image.
-func (r *road) completeMasters(t *testing.T) {
+func (a *availability) completeMasters(t *testing.T) {
 	const list = "cd " + clusterDir + "/registry && find blobs refs -type f -printf '%p %s\\n' | sort | sha256sum && find blobs -type f | wc -l"
-	first := r.ssh(t, 1, list)
+	first := a.ssh(t, 1, list)
 	if blobs := strings.Fields(first); len(blobs) < 3 || blobs[2] < "20" {
 		t.Fatalf("h1 has %q", first)
 	}
 	for _, i := range []int{2, 3} {
-		if got := r.ssh(t, i, list); got != first {
+		if got := a.ssh(t, i, list); got != first {
 			t.Errorf("h%d has %s, h1 has %s", i, got, first)
 		}
 	}
 	ca := filepath.Join(t.TempDir(), "ca.crt")
-	if err := os.WriteFile(ca, []byte(r.ssh(t, 1, "cat "+clusterDir+"/pki/authority.crt")), 0o600); err != nil {
+	if err := os.WriteFile(ca, []byte(a.ssh(t, 1, "cat "+clusterDir+"/pki/authority.crt")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, image := range r.lock(t).Images {
+	for _, image := range a.lock(t).Images {
 		for _, master := range []string{"10.77.0.12", "10.77.0.13"} {
-			out, err := r.lab.Command(t.Context(), filepath.Join(r.env.Bin, "oras"), "manifest", "fetch", "--descriptor", "--ca-file", ca,
+			out, err := a.lab.Command(t.Context(), filepath.Join(a.env.Bin, "oras"), "manifest", "fetch", "--descriptor", "--ca-file", ca,
 				master+":5000/"+image.Reference).Output()
 			if err != nil {
 				t.Fatalf("%s has no %s: %v", master, image.Reference, err)
@@ -172,101 +194,86 @@ func (r *road) completeMasters(t *testing.T) {
 
 const clusterDir = "/var/lib/sealer/data/" + clusterName
 
-// generated applies the Clusterfile that gen makes of the flags.
-func (r *road) generated(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "Clusterfile")
-	out := r.asRoot(t, append([]string{"gen"}, r.available()...)...)
-	if strings.Contains(out, r.lab.Passwords["root"]) || !strings.Contains(out, "passwd: prompt") {
-		t.Errorf("gen wrote:\n%s", out)
-	}
-	if err := os.WriteFile(file, []byte(out), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out := r.asRoot(t, "apply", "-f", file); !strings.Contains(out, "nothing to do") {
-		t.Errorf("it said %q\n%s", out, r.told())
-	}
-}
-
 // firstMasterGone cuts the power of the first master: the API answers on every other host, pods go on, and an image that nobody has
 // pulled is pulled.
-func (r *road) firstMasterGone(t *testing.T) {
-	r.onEach(t, "before", "docker.io/kubernetesui/metrics-scraper:v1.0.6", 1)
-	ids := r.containers(t, 2)
-	if err := r.lab.Kill(t.Context(), 1); err != nil {
+func (a *availability) firstMasterGone(t *testing.T) {
+	a.onEach(t, "before", "docker.io/kubernetesui/metrics-scraper:v1.0.6", 1)
+	ids := a.containers(t, 2)
+	if err := a.lab.Kill(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	for i := 2; i <= 5; i++ {
-		r.answers(t, i, time.Minute)
+	for i := 2; i <= len(a.lab.Hosts); i++ {
+		a.answers(t, i, time.Minute)
 	}
-	r.onEach(t, "after", "docker.io/kubernetesui/dashboard:v2.2.0", 2)
-	r.newService(t)
-	if got := r.containers(t, 2); got != ids {
+	a.onEach(t, "after", "docker.io/kubernetesui/dashboard:v2.2.0", 2)
+	a.newService(t)
+	if got := a.containers(t, 2); got != ids {
 		t.Errorf("the containers were %s and are %s", ids, got)
 	}
-	status := r.asRoot(t, "status", "--cluster-name", clusterName, "-m", "10.77.0.11-10.77.0.13", "-p", "-")
-	for _, name := range []string{"h1", "h2", "h5"} {
+	status := a.asRoot(t, "status", "--cluster-name", clusterName, "-m", "10.77.0.11-10.77.0.13", "-p", "-")
+	for _, name := range []string{"master-0", "master-1", "node-1"} {
 		if !strings.Contains(status, name) {
 			t.Errorf("status says %q", status)
 		}
 	}
-	served := r.asRoot(t, "status", "--served", "--cluster-name", clusterName, "-m", "10.77.0.12", "-p", "-")
+	served := a.asRoot(t, "status", "--served", "--cluster-name", clusterName, "-m", "10.77.0.12", "-p", "-")
 	if !strings.Contains(served, "docker.io/kubernetesui/dashboard:v2.2.0\n") {
 		t.Errorf("served were %s", served)
 	}
 }
 
 // newService reaches the pods by a Service that is made without the first master: kube-proxy hears of it on every host.
-func (r *road) newService(t *testing.T) {
+func (a *availability) newService(t *testing.T) {
 	t.Helper()
 	const service = `{"apiVersion":"v1","kind":"Service","metadata":{"name":"after"},"spec":{"selector":{"when":"after"},"ports":[{"port":8000}]}}`
-	if _, err := r.lab.SSH(t.Context(), 2, []byte(service), "KUBECACHEDIR=/tmp/kubectl-cache kubectl apply -f -"); err != nil {
+	if _, err := a.lab.SSH(t.Context(), 2, []byte(service), "KUBECACHEDIR=/tmp/kubectl-cache kubectl apply -f -"); err != nil {
 		t.Fatal(err)
 	}
-	address := r.ssh(t, 2, "KUBECACHEDIR=/tmp/kubectl-cache kubectl get service after -o jsonpath='{.spec.clusterIP}'")
-	for i := 2; i <= 5; i++ {
+	address := a.ssh(t, 2, "KUBECACHEDIR=/tmp/kubectl-cache kubectl get service after -o jsonpath='{.spec.clusterIP}'")
+	for i := 2; i <= len(a.lab.Hosts); i++ {
 		eventually(t, time.Minute, func() error {
-			_, err := r.lab.SSH(t.Context(), i, nil, "curl -sf -m 5 -o /dev/null http://"+address+":8000/")
+			_, err := a.lab.SSH(t.Context(), i, nil, "curl -sf -m 5 -o /dev/null http://"+address+":8000/")
 			return err
 		})
 	}
 }
 
 // onEach runs a pod of an image on each node, by kubectl on host i.
-func (r *road) onEach(t *testing.T, name, image string, i int) {
+func (a *availability) onEach(t *testing.T, name, image string, i int) {
 	t.Helper()
 	const kubectl = "KUBECACHEDIR=/tmp/kubectl-cache timeout 120 kubectl "
-	for _, node := range []string{"h4", "h5"} {
+	for _, node := range []string{"node-0", "node-1", "node-2"} {
 		pod := fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"%[1]s-%[2]s","labels":{"when":%[1]q}},
 			"spec":{"nodeName":%[2]q,"containers":[{"name":"c","image":%[3]q}]}}`, name, node, image)
-		if _, err := r.lab.SSH(t.Context(), i, []byte(pod), kubectl+"apply -f -"); err != nil {
+		if _, err := a.lab.SSH(t.Context(), i, []byte(pod), kubectl+"apply -f -"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	r.ssh(t, i, kubectl+"wait --for=condition=Ready pod -l when="+name+" --timeout=100s")
+	a.ssh(t, i, kubectl+"wait --for=condition=Ready pod -l when="+name+" --timeout=100s")
 }
 
 // containers are the identities of those that ran before, by kubectl on host i.
-func (r *road) containers(t *testing.T, i int) string {
+func (a *availability) containers(t *testing.T, i int) string {
 	t.Helper()
-	return r.ssh(t, i, "KUBECACHEDIR=/tmp/kubectl-cache kubectl get pods -l when=before -o jsonpath='{range .items[*]}{.metadata.name} {.status.phase} {.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}{\"\\n\"}{end}'")
+	return a.ssh(t, i, "KUBECACHEDIR=/tmp/kubectl-cache kubectl get pods -l when=before -o jsonpath='{range .items[*]}{.metadata.name} {.status.phase} {.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}{\"\\n\"}{end}'")
 }
 
 // firstMasterBack gives the power back: the master takes its place again by itself, and there is nothing to do.
-func (r *road) firstMasterBack(t *testing.T) {
-	if err := r.lab.Start(t.Context(), 1); err != nil {
+func (a *availability) firstMasterBack(t *testing.T) {
+	if err := a.lab.Start(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	r.answers(t, 1, 3*time.Minute)
+	a.answers(t, 1, 3*time.Minute)
 	eventually(t, 3*time.Minute, func() error {
-		out, err := r.lab.SSH(t.Context(), 1, nil, "systemctl is-active kubefile-registry && KUBECACHEDIR=/tmp/kubectl-cache kubectl wait --for=condition=Ready nodes --all --timeout=10s")
+		out, err := a.lab.SSH(t.Context(), 1, nil, "systemctl is-active kubefile-registry && KUBECACHEDIR=/tmp/kubectl-cache kubectl wait --for=condition=Ready nodes --all --timeout=10s")
 		if err != nil {
 			return fmt.Errorf("%w: %s", err, out)
 		}
 		return nil
 	})
-	if out := r.asRoot(t, r.available("-p", "-")...); !strings.Contains(out, "nothing to do") {
-		t.Errorf("it said %q\n%s", out, r.told())
+	if out := a.asRoot(t, append([]string{"apply", "-e", oomScore}, a.applied()...)...); !strings.Contains(out, "nothing to do") {
+		t.Errorf("it said %q\n%s", out, a.told())
 	}
-	r.kubectl(t, "delete pod -l when --now")
-	r.kubectl(t, "delete service after")
+	a.kubectl(t, "delete pod -l when --now")
+	a.kubectl(t, "delete service after")
 }

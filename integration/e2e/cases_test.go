@@ -12,15 +12,9 @@ import (
 	"testing"
 )
 
-// cases are Clusterfiles as users of the old tool write them; the decoder's tests read them too.
+// cases are Clusterfiles as users of the old tool write them; the decoder's tests read them too. Only what a site has to put in is put in:
+// image, addresses and logins, and networks and a name where a case is applied to the cluster of another one.
 const cases = "runner/clusterfile/testdata/cases"
-
-// clusterfileCases applies Clusterfiles of the old tool. Only what a site has to put in is put in: image, addresses and logins. Others of
-// them are applied in scenarios that need such a cluster anyway.
-func clusterfileCases(t *testing.T, r *road) {
-	t.Run("v2-kubeadm and default-plugins", r.caseKubeadm)
-	t.Run("v2-env-list", r.caseEnvList)
-}
 
 var (
 	caseAddress = regexp.MustCompile(`192\.168\.(?:0|56)\.([2-7])\b`)
@@ -51,15 +45,24 @@ func (r *road) clusterfile(t *testing.T, name, image string) string {
 	return file
 }
 
-// removed deletes what a Clusterfile has brought up.
-func (r *road) removed(t *testing.T, file string) {
+// rewritten is a changed copy of a file.
+func (r *road) rewritten(t *testing.T, file string, change func(string) string) string {
 	t.Helper()
-	r.asRoot(t, "delete", "--all", "--yes", "-f", file)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(t.TempDir(), "Clusterfile")
+	if err := os.WriteFile(copied, []byte(change(string(text))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return copied
 }
 
-// caseKubeadm runs the image with default plugins, of which one installs a package: the host has it already, for nothing is to be had
+// defaultPlugins brings up the case v2-kubeadm, one host, with the image of the case default-plugins, of which one installs a package: the host has it already, for nothing is to be had
 // there, which apt learns at once from a proxy that is not there instead of from minutes of timeouts.
-func (r *road) caseKubeadm(t *testing.T) {
+func defaultPlugins(t *testing.T, r *road) {
+	before := r.snapshots(t)
 	r.ssh(t, 1, `echo 'Acquire::http::Proxy "http://127.0.0.1:1";' > /etc/apt/apt.conf.d/90-no-network`)
 	r.ssh(t, 1, "printf '[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=true\\n[Install]\\nWantedBy=multi-user.target\\n' > /etc/systemd/system/iscsid.service && systemctl daemon-reload")
 	file := r.clusterfile(t, "v2-kubeadm", r.registry+"/default-plugins:v1")
@@ -80,47 +83,31 @@ func (r *road) caseKubeadm(t *testing.T) {
 	if got := r.kubectl(t, "-n kube-flannel get configmap kube-flannel-cfg -o jsonpath='{.data.net-conf\\.json}'"); !strings.Contains(got, "100.64.0.0/10") {
 		t.Errorf("the network plugin has %s", got)
 	}
-	r.removed(t, file)
+	r.asRoot(t, "delete", "--all", "--yes", "-f", file)
 	r.ssh(t, 1, "systemctl disable --now iscsid; rm /etc/systemd/system/iscsid.service /etc/apt/apt.conf.d/90-no-network; systemctl daemon-reload")
-}
-
-// caseEnvList has logins of a host's own, and another port.
-func (r *road) caseEnvList(t *testing.T) {
-	r.ssh(t, 1, "useradd -m -s /bin/bash -G sudo admin && echo admin:yyy | chpasswd")
-	for i := 2; i <= 4; i++ {
-		r.ssh(t, i, "printf 'Port 22\\nPort 2222\\n' > /etc/ssh/sshd_config.d/port.conf && systemctl restart ssh")
-	}
-	file := r.clusterfile(t, "v2-env-list", r.registry+"/kubernetes:v1.34.4")
-	_, stderr, err := r.output(r.command(t.Context(), "apply", "-f", file, "-e", oomScore))
-	if err != nil {
-		t.Fatalf("%v\n%s\n%s", err, stderr, r.lastLog())
-	}
-	if got := r.kubectl(t, "get nodes -l node-role.kubernetes.io/db -o name"); got != "node/h2\nnode/h3\nnode/h4" {
-		t.Errorf("nodes with the role db are %s", got)
-	}
-	r.removed(t, file)
+	r.ssh(t, 1, "rmdir /var/lib/apt/lists/auxfiles") // which the plugin's apt has made
+	r.bare(t, before)
 }
 
 // casePlugins applies both Clusterfiles as one. The command of their shell plugin names no node, which kubectl refuses: the run says so
 // at the end, when all else is done.
-func casePlugins(t *testing.T, r *road) {
-	cluster, plugins := r.clusterfile(t, "v1alpha1", r.source), r.clusterfile(t, "plugins", "")
-	apply := []string{"apply", "-f", cluster, "-f", plugins, "-e", oomScore, "--cmd", sayNodes}
-	r.refused(t, r.command(t.Context(), apply...), 1, "PostInstall", `plugin "taint"`, "10.77.0.11", "10.77.0.12", "10.77.0.13", "resource name")
+func (a *availability) casePlugins(t *testing.T) {
+	apply := []string{"apply", "-f", a.whole, "-f", a.plugins, "-e", oomScore, "--cmd", "kubectl get namespaces"}
+	a.refused(t, a.command(t.Context(), apply...), 1, "PostInstall", `plugin "taint"`, "10.77.0.11", "10.77.0.12", "10.77.0.13", "resource name")
 	for i, want := range []string{"master-0", "master-1", "master-2", "node-0", "node-1", "node-2"} {
-		if got := r.ssh(t, i+1, "hostname"); got != want {
+		if got := a.ssh(t, i+1, "hostname"); got != want {
 			t.Errorf("h%d is named %s, want %s", i+1, got, want)
 		}
 	}
-	if got := r.kubectl(t, "get nodes -l node-role.kubernetes.io/control-plane -o name"); got != "node/master-0\nnode/master-1\nnode/master-2" {
+	if got := a.kubectl(t, "get nodes -l node-role.kubernetes.io/control-plane -o name"); got != "node/master-0\nnode/master-1\nnode/master-2" {
 		t.Errorf("masters are %s", got)
 	}
 	for label, want := range map[string]string{"ssd=true": "node/master-0\nnode/master-1", "ssd=false,hdd=true": "node/node-0"} {
-		if got := r.kubectl(t, "get nodes -l "+label+" -o name"); got != want {
+		if got := a.kubectl(t, "get nodes -l "+label+" -o name"); got != want {
 			t.Errorf("%s: %s, want %s", label, got, want)
 		}
 	}
-	taints := r.taints(t)
+	taints := a.taints(t)
 	const controlPlane = "node-role.kubernetes.io/control-plane=:NoSchedule"
 	for node, want := range map[string]string{
 		"master-0": controlPlane, "master-1": controlPlane + " key1=value1:NoSchedule key3=:NoSchedule key4=:NoSchedule key5=:NoSchedule",
@@ -131,12 +118,11 @@ func casePlugins(t *testing.T, r *road) {
 			t.Errorf("%s has the taints %v, want %s", node, got, want)
 		}
 	}
-	if got := r.kubectl(t, "get service kubernetes -o jsonpath='{.spec.clusterIP}'"); got != "10.96.0.1" {
+	if got := a.kubectl(t, "get service kubernetes -o jsonpath='{.spec.clusterIP}'"); got != "10.96.0.1" {
 		t.Errorf("the API's service is at %s", got)
 	}
-	sans := r.ssh(t, 1, "curl -s --resolve aliyun-inc.com:6443:10.77.0.11 --cacert /etc/kubernetes/pki/ca.crt -o /dev/null -w '%{ssl_verify_result}' https://aliyun-inc.com:6443/readyz")
+	sans := a.ssh(t, 1, "curl -s --resolve aliyun-inc.com:6443:10.77.0.11 --cacert /etc/kubernetes/pki/ca.crt -o /dev/null -w '%{ssl_verify_result}' https://aliyun-inc.com:6443/readyz")
 	if sans != "0" {
 		t.Errorf("the API as aliyun-inc.com: %s", sans)
 	}
-	r.removed(t, cluster)
 }

@@ -301,6 +301,21 @@ func (r *road) again(t *testing.T) {
 	}
 }
 
+// generated applies the Clusterfile that gen makes of the flags.
+func (r *road) generated(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "Clusterfile")
+	out := r.asRoot(t, append([]string{"gen"}, r.bringUp()...)...)
+	if strings.Contains(out, r.lab.Passwords["root"]) || !strings.Contains(out, "passwd: prompt") {
+		t.Errorf("gen wrote:\n%s", out)
+	}
+	if err := os.WriteFile(file, []byte(out), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := r.asRoot(t, "apply", "-f", file); !strings.Contains(out, "nothing to do") {
+		t.Errorf("it said %q\n%s", out, r.told())
+	}
+}
+
 // kubeconfig is used on the delivery machine, which knows no name of the cluster.
 func (r *road) kubeconfig(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "admin.conf")
@@ -310,6 +325,30 @@ func (r *road) kubeconfig(t *testing.T) {
 	out, err := r.lab.Command(t.Context(), filepath.Join(r.env.Bin, "kubectl"), "--kubeconfig", file, "get", "nodes", "-o", "name").CombinedOutput()
 	if err != nil || len(strings.Fields(string(out))) != 3 {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// developing runs the commands of docs/developing.md that run sealer-run on the hosts, with the names of this lab.
+func (r *road) developing(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(r.top, "docs/developing.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := strings.NewReplacer("$PWD/_out/demo", t.TempDir(), "bin/sealer-run", r.runner, "_out/hosts/id_lab", r.lab.Key,
+		"_out/demo/dashboard.tar", filepath.Join(r.home, "oci.tar"))
+	lines := regexp.MustCompile(`(?m)^    ((?:export XDG_|integration/hosts/lan bin/sealer-run ).*)$`).FindAllStringSubmatch(string(page), -1)
+	if len(lines) != 3 {
+		t.Fatalf("got %d commands, want 3: the pattern does not fit the page", len(lines))
+	}
+	variables := lines[0][1]
+	for i, want := range map[int]string{1: "h3", 2: "10.77.0.11"} {
+		script := names.Replace(variables + "\n" + lines[i][1])
+		cmd := exec.CommandContext(t.Context(), "bash", "-ec", script)
+		cmd.Dir, cmd.Env = r.top, append(os.Environ(), "LAB_NAME="+r.lab.Name())
+		out, err := cmd.CombinedOutput()
+		if code := exitCode(err); (code != 0 && code != pending) || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v, want %q in:\n%s", script, err, want, out)
+		}
 	}
 }
 

@@ -9,26 +9,54 @@ import (
 	"time"
 )
 
-// guards tries what would destroy a cluster, or the data of somebody else, on a cluster with a master, a node and a spare host. That
-// cluster is made by the case v2-env.
+// guards tries what would destroy a cluster, or the data of somebody else, on a cluster with a master, a node and two spare hosts. That
+// cluster is made by the case v2-env; at the end the case v2-env-list adds the spare hosts to it.
 func guards(t *testing.T, r *road) {
+	r.loginsOfEnvList(t)
 	before := r.snapshots(t)
 	t.Run("an etcd of somebody else", r.foreignEtcd)
 	t.Run("delete where nothing is ours", r.deleteWithoutRecord)
-	if !t.Run("a run whose command fails", func(t *testing.T) { r.failingRun(t, before) }) {
+	if !t.Run("a network of somebody else", func(t *testing.T) { r.foreignNetwork(t, before) }) {
 		return
 	}
 	file := r.clusterfile(t, "v2-env", r.registry+"/site:v1")
 	if !t.Run("v2-env", func(t *testing.T) { r.caseEnv(t, file) }) {
 		return
 	}
+	t.Run("a command that fails", func(t *testing.T) {
+		cmd := r.command(t.Context(), "apply", "-f", file, "-e", oomScore, "--cmd", "false")
+		cmd.Env = append(cmd.Env, "SEALER_PASSWD="+r.lab.Passwords["root"])
+		r.refused(t, cmd, 1, "false")
+	})
 	t.Run("lost markers", func(t *testing.T) { r.lostMarkers(t, file) })
 	t.Run("another master for the same node", r.stolenNode)
 	t.Run("kubeadm's documents change", r.changedDocuments)
+	all := r.clusterfile(t, "v2-env-list", r.registry+"/site:v1")
+	t.Run("v2-env-list", func(t *testing.T) { r.caseEnvList(t, all) })
 	t.Run("delete", func(t *testing.T) {
-		r.withPassword(t, "delete", "--all", "--yes", "-f", file)
+		r.asRoot(t, "delete", "--all", "--yes", "-f", all)
 		r.bare(t, before)
 	})
+}
+
+// loginsOfEnvList are a user of the first host's own, and another port on the others.
+func (r *road) loginsOfEnvList(t *testing.T) {
+	t.Helper()
+	r.ssh(t, 1, "useradd -m -s /bin/bash -G sudo admin && echo admin:yyy | chpasswd")
+	for i := 2; i <= 4; i++ {
+		r.ssh(t, i, "printf 'Port 22\\nPort 2222\\n' > /etc/ssh/sshd_config.d/port.conf && systemctl restart ssh")
+	}
+}
+
+// caseEnvList adds two nodes, and the role of all of them. The image asks for the variable that the case does not have.
+func (r *road) caseEnvList(t *testing.T, file string) {
+	_, stderr, err := r.output(r.command(t.Context(), "apply", "-f", file, "-e", oomScore, "-e", "docker-dir=/var/lib/docker"))
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, stderr, r.lastLog())
+	}
+	if got := r.kubectl(t, "get nodes -l node-role.kubernetes.io/db -o name"); got != "node/h2\nnode/h3\nnode/h4" {
+		t.Errorf("nodes with the role db are %s", got)
+	}
 }
 
 const (
@@ -95,12 +123,35 @@ func (r *road) deleteWithoutRecord(t *testing.T) {
 	}
 }
 
-// failingRun leaves no host behind that a removal by the master does not find.
-func (r *road) failingRun(t *testing.T, before map[int]string) {
-	r.fails(t, r.small("--cmd", "false"), "false")
+// podman is what podman installs: a network of pods that a kubelet takes for its own.
+const podman = `{"cniVersion":"0.4.0","name":"podman","plugins":[{"type":"bridge","bridge":"cni-podman0","isGateway":true,"ipMasq":true,
+	"hairpinMode":true,"ipam":{"type":"host-local","routes":[{"dst":"0.0.0.0/0"}],"ranges":[[{"subnet":"10.88.0.0/16","gateway":"10.88.0.1"}]]}}]}`
+
+// foreignNetwork brings up a cluster whose master has the network of another program, and a nameserver on loopback. Its nodes get ready, and
+// yet nothing works: the run fails and names the file. It leaves no host behind that a removal by the master does not find.
+func (r *road) foreignNetwork(t *testing.T, before map[int]string) {
+	const file = "/etc/cni/net.d/87-podman.conflist"
+	if _, err := r.lab.SSH(t.Context(), 1, []byte(podman), "mkdir -p /etc/cni/net.d; cat > "+file); err != nil {
+		t.Fatal(err)
+	}
+	args := r.small("--cmd", sayNodes)
+	plan, stderr, err := r.run(t, append([]string{"plan"}, args...)...)
+	if wanted := "/resolv.conf for the kubelet"; exitCode(err) != pending || !strings.Contains(plan, wanted) {
+		t.Errorf("the plan does not contain %q (%v):\n%s%s", wanted, err, plan, stderr)
+	}
+	stdout, stderr, err := r.run(t, args...)
+	if err == nil || strings.Contains(stdout, "runs") {
+		t.Fatalf("it ended with %v and said %q\n%s", err, stdout, stderr)
+	}
+	for _, want := range []string{masters + " has the address 10.88.", file + ", a file of another program"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("the error does not say %q:\n%s", want, stderr)
+		}
+	}
 	if out := r.succeed(t, "delete", "--all", "--yes", "-m", masters); !strings.Contains(out, "is gone") {
 		t.Errorf("it said %q", out)
 	}
+	r.ssh(t, 1, "rm "+file+"; rmdir -p /etc/cni/net.d; ip link delete cni-podman0")
 	r.bare(t, before)
 }
 

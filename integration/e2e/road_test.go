@@ -65,7 +65,9 @@ func wholeRoad(t *testing.T, r *road) {
 	t.Run("bytes are exact", r.exactBytes)
 	t.Run("worker has no images", r.workerHasNoImages)
 	t.Run("again changes nothing", r.again)
+	t.Run("gen says the same", r.generated)
 	t.Run("kubeconfig", r.kubeconfig)
+	t.Run("docs/developing.md", r.developing)
 	t.Run("status with an encrypted key", r.encryptedKey)
 	t.Run("power cut of the master", r.powerCut)
 	t.Run("delete", func(t *testing.T) {

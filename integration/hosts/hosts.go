@@ -61,6 +61,9 @@ func (l *Lab) directory() string {
 	return out
 }
 
+// Name tells the lab from others that are up at once: it is LAB_NAME for the scripts.
+func (l *Lab) Name() string { return l.name }
+
 // Down stops all hosts and leaves nothing behind.
 func (l *Lab) Down(ctx context.Context) error { return l.script(ctx, "down") }
 
