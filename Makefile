@@ -83,13 +83,14 @@ release: ## All files of release VERSION=v0.1.0 in dist/, signed with KEY=FILE i
 	@go -C release run . -root .. -version '$(VERSION)' $(if $(KEY),-key '$(abspath $(KEY))') $(if $(DIRTY),-dirty)
 
 REGISTRY :=
+PLATFORMS :=
 FRONTEND_TAGS :=
 BASES := kubernetes
 BASE_FLAGS :=
 
 .PHONY: publish
 publish: ## Push the frontend image and the base images to REGISTRY with docker buildx; VERSION=v0.1.0 or FRONTEND_TAGS give its tags
-	@REGISTRY='$(REGISTRY)' VERSION='$(VERSION)' DIRTY='$(DIRTY)' FRONTEND_TAGS='$(FRONTEND_TAGS)' BASES='$(BASES)' BASE_FLAGS='$(BASE_FLAGS)' release/publish.sh
+	@REGISTRY='$(REGISTRY)' VERSION='$(VERSION)' DIRTY='$(DIRTY)' PLATFORMS='$(PLATFORMS)' FRONTEND_TAGS='$(FRONTEND_TAGS)' BASES='$(BASES)' BASE_FLAGS='$(BASE_FLAGS)' release/publish.sh
 
 ## Tests
 

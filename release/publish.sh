@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# publish.sh: builds the frontend image for linux/amd64 and linux/arm64 with SBOM and provenance, and the base images with it, and pushes
+# publish.sh: builds the frontend image for its platforms with SBOM and provenance, and the base images with it, and pushes
 # all of them to REGISTRY by the user's docker buildx. Variables:
 #   REGISTRY    where to, such as registry.example.com/kubefile: the images are REGISTRY/frontend and REGISTRY/kubernetes
 #   VERSION     of the release, such as v1.2.3; default is what git knows of the commit
 #   DIRTY       not empty: allow a VERSION for files that are not committed
+#   PLATFORMS   of the frontend; default is linux/amd64,linux/arm64
 #   FRONTEND_TAGS   tags of the frontend; default is 1.2.3 1.2 1 for v1.2.3, and the whole version for a pre-release
 #   BASES       examples that are base images; default is kubernetes
 #   BASE_FLAGS  further flags of docker buildx build for them
@@ -31,7 +32,9 @@ tags_of() {
 }
 read -ra tags <<< "${FRONTEND_TAGS:-$(tags_of "$version")}"
 
-make --no-print-directory frontend VERSION="$version"
+platforms=${PLATFORMS:-linux/amd64,linux/arm64}
+architectures=${platforms//linux\//}
+make --no-print-directory frontend VERSION="$version" ARCH="${architectures//,/ }"
 names=()
 for tag in "${tags[@]}"; do
   names+=(--tag "$REGISTRY/frontend:$tag")
@@ -39,9 +42,9 @@ done
 date=$(field DATE)
 [ -z "$date" ] || SOURCE_DATE_EPOCH=$(date --date "$date" +%s)
 [ -z "$date" ] || export SOURCE_DATE_EPOCH # times in the image are the commit's
-docker buildx build --file Dockerfile.frontend --platform linux/amd64,linux/arm64 --sbom=true --provenance=mode=max \
+docker buildx build --file Dockerfile.frontend --platform "$platforms" --sbom=true --provenance=mode=max \
   --build-arg VERSION="$version" --build-arg COMMIT="$(field COMMIT)" --build-arg DATE="$date" \
-  "${names[@]}" --output type=image,push=true,rewrite-timestamp=true .
+  "${names[@]}" --output type=image,push=true,rewrite-timestamp=true,compression=zstd .
 unset SOURCE_DATE_EPOCH
 
 frontend=$REGISTRY/frontend:${tags[0]}

@@ -37,8 +37,10 @@ func TestPublish(t *testing.T) {
 		}
 	}
 	checkIndex(t, repo, index)
-	succeed(t, dir, lab.Lines(), "make", "publish", "REGISTRY="+registry, "VERSION=v2.0.0-rc.1", "BASES=")
-	resolve(t, repo, "2.0.0-rc.1")
+	succeed(t, dir, lab.Lines(), "make", "publish", "REGISTRY="+registry, "VERSION=v2.0.0-rc.1", "BASES=", "PLATFORMS=linux/amd64")
+	if got := platformsOf(t, repo, resolve(t, repo, "2.0.0-rc.1")); !slices.Equal(got, []string{"linux/amd64"}) {
+		t.Errorf("got platforms %q, want linux/amd64 alone", got)
+	}
 	if got := resolve(t, repo, "1"); got.Digest != index.Digest {
 		t.Error("a pre-release moves the tag 1")
 	}
@@ -66,6 +68,19 @@ func fetch(t *testing.T, repo *remote.Repository, d ocispec.Descriptor, into any
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// platformsOf returns those of the index itself, which has attestations, too.
+func platformsOf(t *testing.T, repo *remote.Repository, d ocispec.Descriptor) (platforms []string) {
+	t.Helper()
+	var index ocispec.Index
+	fetch(t, repo, d, &index)
+	for _, child := range index.Manifests {
+		if child.Annotations["vnd.docker.reference.type"] == "" {
+			platforms = append(platforms, child.Platform.OS+"/"+child.Platform.Architecture)
+		}
+	}
+	return platforms
 }
 
 // checkIndex wants both platforms, each with its labels, SBOM and provenance.
