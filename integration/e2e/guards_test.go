@@ -114,7 +114,7 @@ func (r *road) foreignEtcd(t *testing.T) {
 func (r *road) deleteWithoutRecord(t *testing.T) {
 	r.ssh(t, 3, "mkdir -p "+dataDir+"/rootfs/scripts && echo precious > "+dataDir+"/file && echo 'rm -f /precious' > "+dataDir+"/rootfs/scripts/clean.sh && echo precious > /precious")
 	stdout, stderr, err := r.run(t, "delete", "--all", "--yes", "-m", spare)
-	if err == nil || strings.Contains(stdout, "is gone") {
+	if err == nil || strings.Contains(stdout, "removed") {
 		t.Errorf("it said %q %q, %v", stdout, stderr, err)
 	}
 	r.fails(t, []string{r.source, "-m", masters, "-n", spare}, spare, dataDir)
@@ -148,7 +148,7 @@ func (r *road) foreignNetwork(t *testing.T, before map[int]string) {
 			t.Errorf("the error does not say %q:\n%s", want, stderr)
 		}
 	}
-	if out := r.succeed(t, "delete", "--all", "--yes", "-m", masters); !strings.Contains(out, "is gone") {
+	if out := r.succeed(t, "delete", "--all", "--yes", "-m", masters); !strings.Contains(out, "cluster default removed") {
 		t.Errorf("it said %q", out)
 	}
 	r.ssh(t, 1, "rm "+file+"; rmdir -p /etc/cni/net.d; ip link delete cni-podman0")
