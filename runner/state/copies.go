@@ -142,7 +142,7 @@ func (s *State) merge(other *State) (gained []string) {
 		case old == nil:
 			gained = append(gained, h.Address.String())
 			s.Put(h)
-		case !old.In() && h.In(), old.Phase == Joined && h.Phase == Complete:
+		case !old.In() && h.In(), old.Phase == Joined && h.Phase == Complete, h.Leaves() && !old.Leaves():
 			old.Phase = h.Phase
 		}
 	}

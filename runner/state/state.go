@@ -65,6 +65,10 @@ const (
 	Joined Phase = "joined"
 	// Complete is a host that was in the cluster when a run ended well.
 	Complete Phase = "complete"
+	// Leaving is a host that is being taken out of the cluster: what is left of it there, and on the host, is not known.
+	Leaving Phase = "leaving"
+	// Lost is a host that is being taken out of the cluster, and is gone for good.
+	Lost Phase = "lost"
 )
 
 // Host is one host of the cluster.
@@ -78,8 +82,11 @@ type Host struct {
 	Taints []string          `json:"taints,omitempty"`
 }
 
-// In reports whether kubeadm has made the host a node of the cluster.
+// In reports whether kubeadm has made the host a node of the cluster. One that leaves is in it until it is removed from the state.
 func (h Host) In() bool { return h.Phase != Joining }
+
+// Leaves reports whether a removal of the host has begun, and has not ended.
+func (h Host) Leaves() bool { return h.Phase == Leaving || h.Phase == Lost }
 
 // App is an application image on the cluster.
 type App struct {
@@ -152,6 +159,13 @@ func (s *State) Put(h Host) {
 		s.Hosts = append(s.Hosts, h)
 	}
 	slices.SortFunc(s.Hosts, func(a, b Host) int { return cmp.Or(cmp.Compare(a.Role, b.Role), a.Address.Compare(b.Address)) })
+}
+
+// Remove takes the host with an address out, and reports whether it was there.
+func (s *State) Remove(address netip.Addr) bool {
+	before := len(s.Hosts)
+	s.Hosts = slices.DeleteFunc(s.Hosts, func(h Host) bool { return h.Address == address })
+	return len(s.Hosts) < before
 }
 
 // CommandKey identifies a command of an artifact, the nth of those that are equal: that of another artifact runs again, and one that

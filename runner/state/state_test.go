@@ -1,6 +1,8 @@
 package state
 
 import (
+	"bytes"
+	"errors"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -131,5 +133,47 @@ func TestRecordForgetsWhatWasBefore(t *testing.T) {
 	}
 	if s.Ran(first+"-x") || s.Ran(first+"-y") || !s.Ran(first) || !s.Ran(second+"-x") {
 		t.Errorf("recorded are %q", s.Commands)
+	}
+}
+
+// A host that leaves is in the cluster until it is removed, for programs too that do not know its phase.
+func TestLeaving(t *testing.T) {
+	s := withHosts(1, 2, 3)
+	s.Put(numbered(2, Leaving))
+	s.Put(numbered(3, Lost))
+	s.Put(numbered(4, "a phase to come"))
+	data := stored(t, s)
+	read, err := Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, leaves := range map[byte]bool{1: false, 2: true, 3: true, 4: false} {
+		if h := read.Host(numbered(n, "").Address); !h.In() || h.Leaves() != leaves {
+			t.Errorf("%+v: in %v, leaves %v, want %v", h, h.In(), h.Leaves(), leaves)
+		}
+	}
+	if !bytes.Equal(stored(t, read), data) {
+		t.Errorf("read and stored again it is\n%s\nwant\n%s", stored(t, read), data)
+	}
+	if address := numbered(2, "").Address; !read.Remove(address) || read.Remove(address) || hosts(read) != "h1 h3 h4" {
+		t.Errorf("after the removal there are %s", hosts(read))
+	}
+}
+
+// What one run began to remove is not in the cluster again because another one wrote it at the same time.
+func TestMergeOfLeaving(t *testing.T) {
+	first := stored(t, withHosts(1, 2))
+	here, _ := Parse(first)
+	there, _ := Parse(first)
+	here.Put(numbered(2, Leaving))
+	there.Put(numbered(1, Joined))
+	a, errA := here.Next(Fingerprint(first))
+	b, errB := there.Next(Fingerprint(first))
+	found, err := Reconcile("default", []Copy{{"a", a}, {"b", b}})
+	if err = errors.Join(errA, errB, err); err != nil {
+		t.Fatal(err)
+	}
+	if got := found.State.Host(numbered(2, "").Address).Phase; got != Leaving {
+		t.Errorf("merged to %s, want %s", got, Leaving)
 	}
 }
