@@ -170,6 +170,16 @@ func (s *Survey) ID() string {
 	return s.Record.ID
 }
 
+// Lines are those that the cluster has in a file that others write too; none when it is not known to have any.
+func (s *Survey) Lines(path, cluster string) []string {
+	for _, e := range slices.Backward(s.journal.Entries) {
+		if e.Path == path && e.Block != nil && e.Block.Mark == cluster {
+			return e.Block.Lines
+		}
+	}
+	return nil
+}
+
 // Removals says, one line each, what a removal takes off the host if nobody has changed it.
 func (s *Survey) Removals() []string {
 	var lines []string
