@@ -58,6 +58,24 @@ func Delete(ctx context.Context, site Site, opts Options, out io.Writer) error {
 	return err
 }
 
+// Leave takes single hosts out of the cluster. The site names them, if it names their logins, and the masters that stay, as far as they are known.
+func Leave(ctx context.Context, site Site, leaving phase.Leaving, opts Options, out io.Writer) error {
+	c, err := site.cluster()
+	if err != nil {
+		return err
+	}
+	c.SkipPlugins = opts.SkipPlugins
+	if err := perform(ctx, c, phase.Departure(c, leaving), opts); err != nil {
+		return err
+	}
+	if opts.shown() {
+		return writePlan(out, opts, c)
+	}
+	hosts := len(leaving.Masters) + len(leaving.Nodes)
+	_, err = fmt.Fprintf(out, "%s left cluster %s\n", plural(hosts, "host"), c.Name)
+	return err
+}
+
 // perform runs phases with a log.
 func perform(ctx context.Context, c *phase.Cluster, phases []phase.Phase, opts Options) error {
 	defer c.Close()

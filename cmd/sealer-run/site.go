@@ -67,16 +67,6 @@ func runFlags() []cli.Flag {
 		plainFlag())
 }
 
-func deleteFlags() []cli.Flag {
-	return append(siteFlags(),
-		&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "the whole cluster"},
-		&cli.BoolFlag{Name: "yes", Aliases: []string{"y", "force"}, Usage: "do not ask"},
-		&cli.BoolFlag{Name: "skip-plugins", Usage: "run no plugins: for a cluster that is too broken for them"},
-		&cli.BoolFlag{Name: "dry-run", Usage: "only say what would be done"},
-		timeoutFlag(),
-		commandline.OutputFlag())
-}
-
 func timeoutFlag() cli.Flag {
 	return &cli.DurationFlag{Name: "cmd-timeout", Value: phase.DefaultCommandLimit, Sources: cli.EnvVars("SEALER_CMD_TIMEOUT"),
 		Usage: "how long one command of an image, or one script of a plugin, may run on a host, such as 90m",
@@ -102,8 +92,8 @@ func plainFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "plain-http", Usage: "pull IMAGE over plain HTTP (implied for loopback registries)"}
 }
 
-// flagsOfFile are the flags that a Clusterfile stands in place of.
-var flagsOfFile = [...]string{"masters", "nodes", "user", "pk", "port", "cluster-name", "data-root"}
+// flagsOfFile are the flags that a Clusterfile stands in place of, where they do not name hosts for another reason.
+var flagsOfFile = [...]string{"user", "pk", "port", "cluster-name", "data-root"}
 
 // site reads the Clusterfile, or makes one of the flags.
 func site(ctx context.Context, cmd *cli.Command) (runner.Site, error) {
@@ -114,6 +104,11 @@ func site(ctx context.Context, cmd *cli.Command) (runner.Site, error) {
 	if err != nil {
 		return runner.Site{}, err
 	}
+	return siteOf(ctx, cmd, file)
+}
+
+// siteOf is the site of a Clusterfile.
+func siteOf(ctx context.Context, cmd *cli.Command, file *clusterfile.Clusterfile) (runner.Site, error) {
 	secrets, err := secrets(ctx, cmd)
 	if err != nil {
 		return runner.Site{}, err
@@ -158,6 +153,17 @@ func readSite(ctx context.Context, cmd *cli.Command) (*clusterfile.Clusterfile, 
 		}
 		return file, nil
 	}
+	for _, name := range []string{"masters", "nodes"} {
+		if cmd.IsSet(name) {
+			return nil, commandline.Usagef("--%s and a Clusterfile: write it into the Clusterfile", name)
+		}
+	}
+	return readFiles(ctx, cmd)
+}
+
+// readFiles reads the Clusterfile.
+func readFiles(ctx context.Context, cmd *cli.Command) (*clusterfile.Clusterfile, error) {
+	files := cmd.StringSlice("Clusterfile")
 	for _, name := range flagsOfFile {
 		if cmd.IsSet(name) {
 			return nil, commandline.Usagef("--%s and a Clusterfile: write it into the Clusterfile", name)
@@ -182,6 +188,11 @@ func document(cmd *cli.Command) (*format.ClusterDocument, error) {
 	if _, err := host.Inventory(masters, nodes, host.Auth{}); err != nil {
 		return nil, commandline.Usagef("%v", err)
 	}
+	return documentOf(cmd, masters, nodes), nil
+}
+
+// documentOf is the document for hosts that have been checked.
+func documentOf(cmd *cli.Command, masters, nodes string) *format.ClusterDocument {
 	d := clusterfile.NewDocument(cmd.String("cluster-name"), cmd.Args().First(), masters, nodes)
 	if user := cmd.String("user"); user != "root" {
 		d.Spec.SSH.User = user
@@ -194,7 +205,7 @@ func document(cmd *cli.Command) (*format.ClusterDocument, error) {
 	}
 	d.Spec.SSH.PK = cmd.String("pk")
 	d.Spec.Cmd, d.Spec.CmdArgs, d.Spec.AppNames = cmd.StringSlice("cmd"), cmd.StringSlice("cmd-args"), cmd.StringSlice("app")
-	return d, nil
+	return d
 }
 
 // secrets are the passwords for logins that name none, and how to ask for one.
@@ -314,37 +325,4 @@ func apply(ctx context.Context, cmd *cli.Command) error {
 
 func options(cmd *cli.Command) runner.Options {
 	return runner.Options{DryRun: cmd.Bool("dry-run"), JSON: cmd.String("output") == "json"}
-}
-
-func deleteCluster(ctx context.Context, cmd *cli.Command) error {
-	if !cmd.Bool("all") {
-		return commandline.Usagef("delete needs --all")
-	}
-	s, err := site(ctx, cmd)
-	if err != nil {
-		return err
-	}
-	if !cmd.Bool("yes") && !cmd.Bool("dry-run") {
-		if err := confirm(ctx, cmd, s.Clusterfile.Cluster.Name); err != nil {
-			return err
-		}
-	}
-	opts := options(cmd)
-	opts.SkipPlugins = cmd.Bool("skip-plugins")
-	return runner.Delete(ctx, s, opts, cmd.Root().Writer)
-}
-
-func confirm(ctx context.Context, cmd *cli.Command, cluster string) error {
-	terminal, ok := commandline.Terminal(cmd.Root().Reader)
-	if !ok {
-		return commandline.Usagef("delete asks before it deletes, and there is no terminal: add --yes")
-	}
-	answer, err := commandline.Ask(ctx, terminal, cmd.Root().ErrWriter, fmt.Sprintf("delete cluster %s and all its data? type its name: ", cluster))
-	if err != nil {
-		return err
-	}
-	if strings.TrimSpace(answer) != cluster {
-		return errors.New("not deleted")
-	}
-	return nil
 }

@@ -28,9 +28,11 @@ type NodeMetadata struct {
 	ResourceVersion string            `json:"resourceVersion"`
 }
 
-// NodeSpec has the taints of a node.
+// NodeSpec says which pods may come to a node.
 type NodeSpec struct {
 	Taints []Taint `json:"taints"`
+	// Unschedulable keeps all new pods off it, as after a drain.
+	Unschedulable bool `json:"unschedulable"`
 }
 
 // NodeStatus is what the kubelet says of itself.

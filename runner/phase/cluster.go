@@ -88,7 +88,11 @@ type Cluster struct {
 	uncleaned error                   // what a removal could not do
 	unknown   []error                 // nodes of which a removal knows no host
 	abandon   context.CancelCauseFunc // ends the work that is under way
-	lockDir   string                  // default /run
+	// lead is the master that is asked for everything; nil: the first that has a control plane.
+	lead *member
+	// dial connects to hosts; nil: by the Dialer.
+	dial    func(context.Context, []host.Host) []host.Report
+	lockDir string // default /run
 }
 
 // Host is one host with what the site says of it.
@@ -171,6 +175,9 @@ func (c *Cluster) nodes() []*member   { return c.withRole(host.RoleNode) }
 // first is the master that kubeadm init and the commands run on. In a cluster that exists it is one that is in it already, or one that has
 // a control plane: what we noted of that may be lost.
 func (c *Cluster) first() *member {
+	if c.lead != nil {
+		return c.lead
+	}
 	masters := c.masters()
 	for _, is := range []func(*member) bool{
 		func(m *member) bool { return m.joined },
@@ -184,7 +191,9 @@ func (c *Cluster) first() *member {
 }
 
 // running says that a master was reached that has a control plane.
-func (c *Cluster) running() bool { return len(c.masters()) > 0 && c.first().joined }
+func (c *Cluster) running() bool {
+	return (c.lead != nil || len(c.masters()) > 0) && c.first().joined
+}
 
 // masterAddresses are those of all masters of the cluster, whether they were named this time or not, and sorted, so that a file that is
 // made of them does not depend on how they were named.

@@ -40,7 +40,7 @@ func (f *machine) destroyed() []string {
 
 func (p *park) forget() {
 	for _, f := range p.machines {
-		f.ran = nil
+		f.ran, f.stdin, f.env = nil, nil, nil
 	}
 }
 

@@ -283,10 +283,13 @@ const kubectlCache = "kubectl-cache"
 func (c *Cluster) kube() kube.Kubectl { return c.kubeOn(c.first()) }
 
 // kubeOn is the API of a master that may not be the first.
-func (c *Cluster) kubeOn(m *member) kube.Kubectl {
+func (c *Cluster) kubeOn(m *member) kube.Kubectl { return m.kube(0) }
+
+// kube is the API of a master, for calls that may take so long; 0: as long as a question.
+func (m *member) kube(limit time.Duration) kube.Kubectl {
 	return func(ctx context.Context, input []byte, args ...string) ([]byte, error) {
 		argv := append([]string{m.program("kubectl"), "--kubeconfig", adminConfig, "--cache-dir", m.path(kubectlCache)}, args...)
-		return host.Output(ctx, m.Conn, host.Command{Argv: argv, Stdin: bytes.NewReader(input), Root: true})
+		return host.Output(ctx, m.Conn, host.Command{Argv: argv, Stdin: bytes.NewReader(input), Root: true, Limit: limit})
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/user"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,6 +30,8 @@ var (
 // leaves anything to clear away.
 type lock struct {
 	*Cluster
+	// also has hosts that are locked too; nil for none.
+	also *Cluster
 
 	mu   sync.Mutex
 	held []*heldLock
@@ -65,7 +68,11 @@ func (p *lock) Run(ctx context.Context) error {
 	if p.DryRun {
 		return nil
 	}
-	return p.each(ctx, p.members, p.take)
+	members := p.members
+	if p.also != nil {
+		members = slices.Concat(members, p.also.members)
+	}
+	return p.each(ctx, members, p.take)
 }
 
 // take locks one host.

@@ -109,6 +109,8 @@ func (f *machine) file(argv []string, stdin string) (stdout string, code int, kn
 	case argv[0] == "cat":
 		content, there := f.files[argv[1]]
 		return content, says[there], true
+	case argv[0] == "find" && argv[1] == containerdDir:
+		return f.under(containerdDir + "/"), 0, true
 	case argv[0] == "rm":
 		delete(f.files, argv[len(argv)-1])
 		return "", 0, true
@@ -154,6 +156,17 @@ func (f *machine) file(argv []string, stdin string) (stdout string, code int, kn
 		return fmt.Sprintf(`{"changed":%t}`, changed), 0, true
 	}
 	return "", 0, false
+}
+
+// under are the files in a directory, one a line.
+func (f *machine) under(dir string) string {
+	var lines strings.Builder
+	for name := range f.files {
+		if strings.HasPrefix(name, dir) {
+			fmt.Fprintln(&lines, name)
+		}
+	}
+	return lines.String()
 }
 
 // watchUnit is what the agent says of a unit.

@@ -91,6 +91,27 @@ func Removal(c *Cluster) []Phase {
 	}
 }
 
+// Departure is everything that takes single hosts out of a cluster, and leaves them as they were before.
+func Departure(c *Cluster, leaving Leaving) []Phase {
+	d := &departure{Cluster: c, part: &Cluster{}, leaving: leaving}
+	return []Phase{
+		&reachLeaving{departure: d},
+		&checkLeaving{d},
+		&lock{Cluster: c, also: d.part},
+		&recordLeaving{d},
+		&recallFarewell{d.part},
+		&drain{d},
+		&plugins{d.part, plugin.PreClean},
+		&leaveEtcd{d},
+		&deleteNodes{d},
+		&updateRest{d},
+		&clean{d.part},
+		&plugins{d.part, plugin.PostClean},
+		&leftovers{d.part},
+		&forget{d},
+	}
+}
+
 // Perform runs the phases in order and stops at the first that fails.
 func Perform(ctx context.Context, c *Cluster, phases []Phase) error {
 	ctx, c.abandon = context.WithCancelCause(ctx)

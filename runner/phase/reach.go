@@ -34,8 +34,14 @@ func (p *reach) Run(ctx context.Context) error {
 
 // connect reaches hosts and returns those that it could not.
 func (p *reach) connect(ctx context.Context, hosts []host.Host) (unreached []host.Report) {
+	dial := p.dial
+	if dial == nil {
+		dial = func(ctx context.Context, hosts []host.Host) []host.Report {
+			return host.Connect(ctx, p.Dialer, hosts, p.DataRoot)
+		}
+	}
 	var found []*member
-	for _, r := range host.Connect(ctx, p.Dialer, hosts, p.DataRoot) {
+	for _, r := range dial(ctx, hosts) {
 		if r.Err != nil {
 			unreached = append(unreached, r)
 			continue

@@ -28,6 +28,9 @@ func (p *remember) Run(ctx context.Context) error {
 	if err := p.checkMembership(ctx); err != nil {
 		return err
 	}
+	if err := p.takeBack(ctx); err != nil {
+		return err
+	}
 	if err := p.foreign(); err != nil {
 		return err
 	}
@@ -85,7 +88,11 @@ const maxNamed = 20
 func (p *remember) sayAbsent() {
 	var names []string
 	for _, other := range p.others() {
-		names = append(names, fmt.Sprintf("%s (%s, %s)", other.Address, other.Name, other.Role))
+		what := other.Role
+		if other.Leaves() {
+			what += ", whose removal was interrupted"
+		}
+		names = append(names, fmt.Sprintf("%s (%s, %s)", other.Address, other.Name, what))
 	}
 	if len(names) == 0 {
 		return

@@ -34,6 +34,7 @@ type world struct {
 	gone        map[string]bool   // nodes that somebody removed
 	elsewhere   map[string]string // nodes of other machines, with their addresses
 	missing     string            // an object that kubeadm init did not make
+	leaving     leavingWorld
 }
 
 func (f *machine) has(name string) bool {
@@ -73,6 +74,8 @@ func (w *world) api(f *machine, argv []string, stdin string) (string, int, bool)
 	case w.down || w.starts > 0:
 		w.starts--
 		return "connection refused", 1, true
+	case w.leaving.knows(line):
+		return w.leaving.api(w, f, line)
 	case strings.HasPrefix(line, "get node "):
 		one := w.single(f, args[2], args[4])
 		return one, 0, one != "" || f.answer == nil
@@ -126,7 +129,8 @@ func (w *world) single(f *machine, name, format string) string {
 		}
 	}
 	text, _ := json.Marshal(map[string]any{"metadata": map[string]any{"name": name, "labels": labels},
-		"status": map[string]any{"addresses": []any{map[string]string{"type": "InternalIP", "address": address}}}})
+		"status": map[string]any{"addresses": []any{map[string]string{"type": "InternalIP", "address": address}},
+			"conditions": []any{map[string]string{"type": "Ready", "status": map[bool]string{true: "True", false: "Unknown"}[w.leaving.ready[name]]}}}})
 	return string(text)
 }
 

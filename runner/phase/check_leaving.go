@@ -1,0 +1,213 @@
+package phase
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kube"
+)
+
+// checkLeaving refuses, before any change and for all hosts at once, what would take a host of others or break the cluster.
+type checkLeaving struct{ *departure }
+
+func (*checkLeaving) Title() string { return "Check what leaves the cluster" }
+
+func (p *checkLeaving) Run(ctx context.Context) error {
+	if err := p.checkAll(ctx); err != nil {
+		return fmt.Errorf("nothing was changed:\n%w", err)
+	}
+	// What carries nothing of the cluster needs no lock and no cleaning: an interrupted run has been there.
+	p.part.members = slices.DeleteFunc(p.part.members, func(m *member) bool { return m.survey == nil })
+	for i, m := range p.part.members {
+		m.index = i
+	}
+	return nil
+}
+
+// checkAll is asked again once all hosts are locked.
+func (d *departure) checkAll(ctx context.Context) error {
+	failed := make([]error, len(d.leavers))
+	var group errgroup.Group
+	group.SetLimit(maxChecks)
+	for i, l := range d.leavers {
+		group.Go(func() error {
+			if failed[i] = d.checkOne(ctx, l); failed[i] == nil {
+				failed[i] = d.checkPods(ctx, l)
+			}
+			return nil
+		})
+	}
+	group.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return errors.Join(append(failed, d.checkMasters(ctx))...)
+}
+
+// maxChecks is how many hosts are asked about at a time: one master answers for all of them.
+const maxChecks = 10
+
+// checkOne finds the host in the state and in the API, and refuses one that is another's.
+func (d *departure) checkOne(ctx context.Context, l *leaver) error {
+	known := d.state.Host(l.address)
+	var err error
+	if known != nil {
+		l.name = known.Name
+	} else if l.name, err = d.kube().NodeAt(ctx, l.address); err != nil {
+		return err
+	}
+	if l.name == "" {
+		return fmt.Errorf("%s is not a host of cluster %s: it is not in the cluster's state, and no node has its address", l.address, d.Name)
+	}
+	n, err := d.kube().Node(ctx, l.name)
+	if err != nil {
+		return err
+	}
+	if err := d.checkRole(l, n); err != nil {
+		return err
+	}
+	if n != nil && !slices.Contains(n.Addresses(), l.address) && (l.member == nil || !l.member.owns(n)) && len(n.Addresses()) > 0 {
+		return fmt.Errorf("%s is %s according to the cluster's state, but the node %s is at %s; check which of the two is meant", l.address, l.name, l.name, address(n))
+	}
+	if l.member == nil {
+		return d.checkLost(ctx, l)
+	}
+	if l.member.survey, err = l.member.Survey(ctx); err != nil {
+		return err
+	}
+	l.member.name = l.name
+	return d.checkCluster(l.member)
+}
+
+// checkRole refuses a master that was named as a node, and the other way round.
+func (d *departure) checkRole(l *leaver, n *kube.Node) error {
+	role := l.role
+	if known := d.state.Host(l.address); known != nil {
+		role = host.Role(known.Role)
+	} else if n != nil {
+		role = host.RoleNode
+		if _, master := n.Metadata.Labels[controlPlaneLabel]; master {
+			role = host.RoleMaster
+		}
+	}
+	if role == l.role {
+		return nil
+	}
+	asIs := leaver{address: l.address, role: role}
+	return fmt.Errorf("%s is a %s of cluster %s; to remove it, write %s", l.address, role, d.Name, asIs.flag())
+}
+
+// checkCluster refuses a host that is another cluster's, by its journal and record or by its kubelet.
+func (d *departure) checkCluster(m *member) error {
+	if m.survey != nil {
+		if err := m.survey.Prove(d.Name, d.state.ID); err != nil {
+			return fmt.Errorf("%s: %w", m, err)
+		}
+	}
+	if !m.facts.HasCluster(kubeletConfig) {
+		return nil
+	}
+	switch lead := d.first().authority(); {
+	case lead == "" || m.authority() != lead:
+		return d.foreignNode(m)
+	case m.survey == nil:
+		return fmt.Errorf("%s is a node of the cluster, but sealer-run did not prepare it (no %s), so it cannot clean it; "+
+			"run kubeadm reset on it, then the same command with --lost", m, m.path(agent.JournalFile))
+	}
+	return nil
+}
+
+// leaseWait is longer than a kubelet lets its lease be without renewing it.
+const leaseWait = 30 * time.Second
+
+// checkLost refuses to call a host lost that works. What it says itself decides, or else what its node and its member of etcd say of it.
+func (d *departure) checkLost(ctx context.Context, l *leaver) error {
+	if m := l.alive; m != nil {
+		record, err := m.Record(ctx)
+		if err == nil && record.Of(d.Name, d.state.ID) {
+			return fmt.Errorf("%s answers and is a host of this cluster, so it is not lost; leave out --lost to have it cleaned", l.address)
+		}
+	}
+	n, err := d.kube().Node(ctx, l.name)
+	if err != nil || n == nil || !n.Ready() {
+		return err
+	}
+	before, err := d.kube().Renewed(ctx, l.name)
+	if err != nil {
+		return err
+	}
+	wait := d.leaving.LeaseWait
+	if wait == 0 {
+		wait = leaseWait
+	}
+	d.Report.Line(d.first().String(), fmt.Sprintf("node %s is still Ready: listening %s for its kubelet", l.name, wait))
+	if err := pause(ctx, wait); err != nil {
+		return err
+	}
+	after, err := d.kube().Renewed(ctx, l.name)
+	if err == nil && after != before {
+		return fmt.Errorf("%s does not answer over SSH, but its kubelet is alive: it renewed its lease at %s; switch the host off, or leave out --lost",
+			l, host.WithoutControls(after))
+	}
+	return err
+}
+
+// checkMasters refuses to take the last master, or so many that etcd would stop.
+func (d *departure) checkMasters(ctx context.Context) error {
+	leaving := d.leavingMasters()
+	if len(leaving) == 0 {
+		return nil
+	}
+	left, err := d.etcd().Members(ctx)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, l := range leaving {
+		if l.name == "" {
+			continue // it is not of the cluster, which is said already
+		}
+		m, err := kube.MemberOf(left, l.name, l.address)
+		if err == nil && m != nil && l.member == nil && m.Healthy {
+			err = errors.New("its etcd answers, so it is not lost; switch the host off, or leave out --lost")
+		}
+		if err == nil && m != nil {
+			left, err = kube.Without(left, *m)
+		}
+		if errors.Is(err, kube.ErrNoMajority) {
+			err = fmt.Errorf("%w; bring the members back that do not answer, or remove them first with delete --lost", err)
+		}
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", l, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// checkPods refuses to drain a node with pods that nothing would start elsewhere.
+func (d *departure) checkPods(ctx context.Context, l *leaver) error {
+	if d.leaving.SkipDrain || d.leaving.Lost {
+		return nil
+	}
+	pods, err := d.kube().PodsOn(ctx, l.name)
+	if err != nil {
+		return err
+	}
+	var alone []string
+	for _, pod := range pods {
+		if pod.Alone() {
+			alone = append(alone, pod.String())
+		}
+	}
+	if len(alone) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: pods without a controller would be lost: %s; delete them, or add --skip-drain", l, shortened(alone))
+}

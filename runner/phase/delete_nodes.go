@@ -1,0 +1,34 @@
+package phase
+
+import (
+	"context"
+	"fmt"
+)
+
+// deleteNodes removes the nodes of the hosts that leave from the API.
+type deleteNodes struct{ *departure }
+
+func (*deleteNodes) Title() string { return "Remove the nodes from the cluster" }
+
+func (p *deleteNodes) Run(ctx context.Context) error {
+	for _, l := range p.leavers {
+		if err := p.deleteNode(ctx, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteNode removes the node of a host, if there is one and it is the host's.
+func (d *departure) deleteNode(ctx context.Context, l *leaver) error {
+	n, err := d.kube().Node(ctx, l.name)
+	if err != nil || n == nil {
+		return err
+	}
+	return d.Do(ctx, d.first(), fmt.Sprintf("remove node %s", l.name), func(ctx context.Context) error {
+		if err := d.still(ctx, l); err != nil {
+			return err
+		}
+		return d.kube().DeleteNode(ctx, l.name)
+	})
+}

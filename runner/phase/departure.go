@@ -1,0 +1,124 @@
+package phase
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kube"
+)
+
+// DefaultDrainTimeout is how long the pods of a node may take to move.
+const DefaultDrainTimeout = 5 * time.Minute
+
+// Leaving specifies the hosts that leave a cluster, and how.
+type Leaving struct {
+	Masters, Nodes []netip.Addr
+	// Lost are hosts that are gone for good: nothing is done on them.
+	Lost bool
+	// SkipDrain deletes the nodes with the pods that are on them.
+	SkipDrain bool
+	// DrainTimeout is how long the pods of each node may take to move; default [DefaultDrainTimeout].
+	DrainTimeout time.Duration
+	// LeaseWait is how long a lost host's kubelet is listened for; default leaseWait.
+	LeaseWait time.Duration
+}
+
+// has reports whether a host leaves.
+func (l Leaving) has(address netip.Addr) bool {
+	return slices.Contains(l.Masters, address) || slices.Contains(l.Nodes, address)
+}
+
+// departure is what the phases share that take hosts out of a cluster. The members of its cluster are the hosts that stay.
+type departure struct {
+	*Cluster
+	// part is the cluster with the hosts that leave as its members, as far as they were reached.
+	part    *Cluster
+	leaving Leaving
+	leavers []*leaver
+}
+
+// leaver is a host that leaves, nodes first.
+type leaver struct {
+	address netip.Addr
+	role    host.Role
+	name    string // of its node; empty when neither the state nor the API has it
+	// member is the host; nil when it is lost.
+	member *member
+	// alive is a host that was said to be lost and answers; nil when it does not.
+	alive *member
+}
+
+func (l *leaver) String() string {
+	if l.name == "" || l.name == l.address.String() {
+		return l.address.String()
+	}
+	return fmt.Sprintf("%s (%s)", l.address, l.name)
+}
+
+func (l *leaver) isMaster() bool { return l.role == host.RoleMaster }
+
+// flag is how the host is written on the command line.
+func (l *leaver) flag() string {
+	if l.isMaster() {
+		return "-m " + l.address.String()
+	}
+	return "-n " + l.address.String()
+}
+
+// begin lists the hosts that leave.
+func (d *departure) begin() {
+	for _, list := range []struct {
+		role      host.Role
+		addresses []netip.Addr
+	}{{host.RoleNode, d.leaving.Nodes}, {host.RoleMaster, d.leaving.Masters}} {
+		for _, address := range list.addresses {
+			d.leavers = append(d.leavers, &leaver{address: address, role: list.role})
+		}
+	}
+}
+
+// leavingMasters are the masters that leave.
+func (d *departure) leavingMasters() []*leaver {
+	return slices.DeleteFunc(slices.Clone(d.leavers), func(l *leaver) bool { return !l.isMaster() })
+}
+
+// leavingNames are the hosts that leave, for a person.
+func (d *departure) leavingNames() string {
+	var names []string
+	for _, l := range d.leavers {
+		names = append(names, l.String())
+	}
+	return shortened(names)
+}
+
+// shortened joins names, as many as a person reads.
+func shortened(names []string) string {
+	text := strings.Join(names[:min(len(names), maxNamed)], ", ")
+	if more := len(names) - maxNamed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// etcd is asked on the master that leads.
+func (d *departure) etcd() kube.Etcd { return kube.Etcd{Kubectl: d.kube(), Node: d.first().name} }
+
+// still makes sure, right before a change that cannot be undone, that a host which leaves is what it was when the run began: locked by this run
+// and not in another cluster by now. A lost host must still be silent.
+func (d *departure) still(ctx context.Context, l *leaver) error {
+	if d.DryRun {
+		return nil
+	}
+	if l.member == nil {
+		return d.checkLost(ctx, l)
+	}
+	if err := d.refresh(ctx, l.member); err != nil {
+		return err
+	}
+	return d.checkCluster(l.member)
+}

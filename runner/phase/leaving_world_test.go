@@ -1,0 +1,269 @@
+package phase
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/state"
+)
+
+// leavingWorld is what the API and etcd say when hosts leave.
+type leavingWorld struct {
+	on      bool
+	etcd    []etcdMember
+	dead    map[string]bool   // nodes whose hosts have no power
+	pods    map[string]string // by node, as kubectl prints them
+	blocked string            // what a drain says that does not end
+	busy    int               // so many changes of its members etcd does not take yet
+	ready   map[string]bool   // nodes that are Ready
+	renewed int               // how often a lease was asked for that is renewed
+	silent  bool              // leases are not renewed
+}
+
+type etcdMember struct {
+	ID         uint64   `json:"ID"`
+	Name       string   `json:"name"`
+	PeerURLs   []string `json:"peerURLs"`
+	ClientURLs []string `json:"clientURLs"`
+}
+
+func (l *leavingWorld) knows(line string) bool {
+	if !l.on {
+		return false
+	}
+	for _, prefix := range []string{"get --raw /readyz", "drain ", "exec etcd-", "get lease ", "get pods --all-namespaces --field-selector", "get poddisruptionbudgets",
+		"delete node ", `get nodes -o jsonpath={range .items[*]}{.metadata.name}{"\t"}{.status.addresses`} {
+		if strings.HasPrefix(line, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// api answers what only a departure asks. The world is locked.
+func (l *leavingWorld) api(w *world, f *machine, line string) (string, int, bool) {
+	words := strings.Fields(line)
+	switch {
+	case strings.HasPrefix(line, "get --raw"):
+		if !f.has(adminConfig) {
+			return "refused", 1, true
+		}
+		return "ok", 0, true
+	case strings.HasPrefix(line, "drain ") && l.blocked != "":
+		f.note(line)
+		return l.blocked, 1, true
+	case strings.HasPrefix(line, "drain "):
+		f.note(line)
+		return "", 0, true
+	case strings.HasPrefix(line, "delete node "):
+		if w.gone == nil {
+			w.gone = map[string]bool{}
+		}
+		w.gone[words[2]] = true
+		f.note(line)
+		return "", 0, true
+	case strings.HasPrefix(line, "get lease "):
+		if !l.silent {
+			l.renewed++
+		}
+		return strconv.Itoa(l.renewed), 0, true
+	case strings.HasPrefix(line, "get pods "):
+		_, node, _ := strings.Cut(line, "spec.nodeName=")
+		node, _, _ = strings.Cut(node, " ")
+		return l.pods[node], 0, true
+	case strings.HasPrefix(line, "get poddisruptionbudgets "):
+		return "web\tfrontend\t0\n", 0, true
+	case strings.HasPrefix(line, "get nodes "):
+		var rows strings.Builder
+		for _, name := range w.nodes(f) {
+			fmt.Fprintf(&rows, "%s\t10.0.0.%s\n", name, strings.TrimPrefix(name, "h"))
+		}
+		return rows.String(), 0, true
+	}
+	return l.etcdctl(f, line)
+}
+
+func (l *leavingWorld) etcdctl(f *machine, line string) (string, int, bool) {
+	healthy, all := 0, []map[string]any{}
+	for _, m := range l.etcd {
+		if !l.dead[m.Name] {
+			healthy++
+		}
+		all = append(all, map[string]any{"endpoint": m.ClientURLs[0], "health": !l.dead[m.Name]})
+	}
+	switch {
+	case healthy <= len(l.etcd)/2:
+		return "etcdserver: request timed out", 1, true
+	case strings.Contains(line, " member list "):
+		return encode(map[string]any{"members": l.etcd}), 0, true
+	case strings.Contains(line, " endpoint health "):
+		return encode(all), 0, true
+	case l.busy > 0:
+		l.busy--
+		return "Error: etcdserver: unhealthy cluster", 1, true
+	}
+	id, _ := strconv.ParseUint(line[strings.LastIndex(line, " ")+1:], 16, 64)
+	l.etcd = slices.DeleteFunc(l.etcd, func(m etcdMember) bool { return m.ID == id })
+	f.note("remove member " + strconv.FormatUint(id, 10))
+	return "", 0, true
+}
+
+// note is a change that the world made.
+func (f *machine) note(line string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ran, f.stdin, f.env = append(f.ran, line), append(f.stdin, ""), append(f.env, nil)
+}
+
+// established is a cluster that a run brought up, whose hosts can be cleaned.
+func established(t *testing.T, masters, nodes int) *park {
+	t.Helper()
+	p := brought(t, masters, nodes)
+	l := &p.world.leaving
+	l.on, l.dead, l.pods, l.ready = true, map[string]bool{}, map[string]string{}, map[string]bool{}
+	for i, f := range p.machines {
+		m := p.members[i]
+		if m.isMaster() {
+			l.etcd = append(l.etcd, etcdMember{uint64(i + 1), f.node(), []string{"https://" + f.host.String() + ":2380"}, []string{"https://" + f.host.String() + ":2379"}})
+		}
+		f.files[m.path(agent.JournalFile)] = encode(map[string]any{"version": 2, "dir": m.Dir, "entries": []any{
+			map[string]any{"path": m.Dir, "dir": true},
+			map[string]any{"path": hostsPath, "block": map[string]any{"mark": p.Name, "lines": p.Cluster.names(m)}}}})
+		works := f.answer
+		f.answer = func(cmd host.Command, stdin string) (string, int) {
+			if cmd.Argv[0] == agent.Path && cmd.Argv[2] == "remove-created" {
+				f.undo()
+				return `{"left":[]}`, 0
+			}
+			return works(cmd, stdin)
+		}
+	}
+	p.forget()
+	return p
+}
+
+// keep remembers the machines and the world as they are.
+func (p *park) keep() (restore func()) {
+	var files []map[string]string
+	var units []map[string]bool
+	for _, f := range p.machines {
+		files, units = append(files, maps.Clone(f.files)), append(units, maps.Clone(f.units))
+	}
+	secret, version, etcd := p.world.secret, p.world.version, slices.Clone(p.world.leaving.etcd)
+	return func() {
+		for i, f := range p.machines {
+			f.files, f.units = maps.Clone(files[i]), maps.Clone(units[i])
+		}
+		p.world.secret, p.world.version, p.world.gone, p.world.leaving.etcd = secret, version, nil, slices.Clone(etcd)
+		p.forget()
+	}
+}
+
+// undo is what the agent makes of the host: what it was.
+func (f *machine) undo() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	kept := f.files[authorityFile]
+	f.files, f.units = map[string]string{hostsPath: "127.0.0.1 localhost\n"}, map[string]bool{}
+	if kept != "" {
+		f.files[authorityFile] = kept
+	}
+}
+
+// leave takes hosts, by their numbers, out of the cluster, through a run that knows nothing. via are the masters that are named. Nothing
+// reaches a host after so many commands.
+func (p *park) leave(ctx context.Context, t *testing.T, leaving Leaving, via []int, limit int64, kill func()) (*park, int64, error) {
+	t.Helper()
+	next := &park{out: &bytes.Buffer{}, machines: p.machines, world: p.world}
+	c := &Cluster{Name: p.Name, DataRoot: p.DataRoot, Site: bareSite(), Report: NewReport(next.out), state: state.New(p.Name), abandon: func(error) {},
+		DryRun: p.DryRun, SkipPlugins: p.SkipPlugins}
+	next.Cluster = c
+	for _, i := range via {
+		c.Hosts = append(c.Hosts, Host{Login: host.Host{Address: p.machines[i].host.Address, Role: host.RoleMaster}})
+	}
+	for _, address := range append(leaving.Masters, leaving.Nodes...) { // as flags name them: who is a master is found out
+		c.Hosts = append(c.Hosts, Host{Login: host.Host{Address: address, Role: host.RoleMaster}})
+	}
+	var n atomic.Int64
+	c.dial = func(ctx context.Context, hosts []host.Host) (reports []host.Report) {
+		for _, h := range hosts {
+			report := host.Report{Host: h, Err: errors.New("no route to host")}
+			at := slices.IndexFunc(p.machines, func(f *machine) bool { return f.host.Address == h.Address })
+			if at >= 0 && !p.world.leaving.dead[p.machines[at].node()] {
+				report = host.Report{Host: h, Conn: counting{p.machines[at], &n, limit, kill}}
+				report.Facts, report.Err = host.Gather(ctx, report.Conn, p.DataRoot)
+			}
+			reports = append(reports, report)
+		}
+		return reports
+	}
+	leaving.LeaseWait = time.Millisecond
+	for _, one := range Departure(c, leaving) {
+		if _, locks := one.(*lock); locks {
+			continue // needs hosts
+		}
+		if ctx.Err() != nil {
+			return next, n.Load(), context.Cause(ctx)
+		}
+		if err := one.Run(ctx); err != nil {
+			return next, n.Load(), fmt.Errorf("%s: %w", one.Title(), err)
+		}
+	}
+	return next, n.Load(), nil
+}
+
+// phases are the hosts of the state in the Secret, with their phases.
+func (p *park) phases(t *testing.T) string {
+	t.Helper()
+	s, err := state.Parse(p.world.secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words []string
+	for _, h := range s.Hosts {
+		words = append(words, h.Name+":"+string(h.Phase))
+	}
+	slices.Sort(words)
+	return strings.Join(words, " ")
+}
+
+// changes are the commands of all machines that changed the cluster.
+func (p *park) changes() string {
+	var lines []string
+	for _, f := range p.machines {
+		for _, line := range f.ran {
+			for _, prefix := range []string{"drain ", "delete node ", "remove member "} {
+				if strings.HasPrefix(line, prefix) {
+					words := strings.Fields(line)
+					lines = append(lines, strings.Join(words[:len(strings.Fields(prefix))+1], " "))
+				}
+			}
+		}
+	}
+	return strings.Join(lines, ", ")
+}
+
+// mentions are the files of a machine that have an address in them, but for those that say what was.
+func (f *machine) mentions(address string) (names []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for name, content := range f.files {
+		past := strings.HasSuffix(name, stateFile) || strings.HasSuffix(name, initConfig) || strings.HasSuffix(name, agent.JournalFile)
+		if !past && strings.Contains(content+"\n", address+":") || !past && strings.Contains(content, address+" ") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,225 @@
+package phase
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/kubefile/kubefile/runner/balancer"
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/state"
+)
+
+// reachLeaving connects to the hosts that leave a cluster and to those that stay. It finds the masters that stay by those that were named, or
+// else by the files of the hosts that leave.
+type reachLeaving struct {
+	*departure
+	opened []*member // that leave
+}
+
+func (*reachLeaving) Title() string { return "Reach the hosts" }
+
+func (p *reachLeaving) Run(ctx context.Context) error {
+	p.begin()
+	if err := p.reachLeavers(ctx); err != nil {
+		return err
+	}
+	staying := &reach{p.Cluster}
+	var stay []host.Host
+	for _, login := range p.logins() {
+		if !p.leaving.has(login.Address) {
+			stay = append(stay, login)
+		}
+	}
+	p.unreached = staying.connect(ctx, stay)
+	if err := p.findMasters(ctx, staying); err != nil {
+		return err
+	}
+	if err := p.lookUp(ctx); err != nil {
+		return err
+	}
+	p.unreached = append(p.unreached, staying.connect(ctx, p.unnamed(staying))...)
+	p.keepKnown()
+	for _, m := range p.members { // flags may name a host that stays without its role
+		if known := p.state.Host(m.host.Address); known != nil {
+			m.host.Role = host.Role(known.Role)
+		}
+	}
+	p.settleNames()
+	p.divide()
+	p.sayUnreached()
+	return context.Cause(ctx)
+}
+
+// reachLeavers connects to the hosts that leave. Of those that are lost, none should answer.
+func (p *reachLeaving) reachLeavers(ctx context.Context) error {
+	var logins []host.Host
+	for _, l := range p.leavers {
+		login := host.Host{Address: l.address, Role: l.role}
+		if len(p.Hosts) > 0 {
+			login.Auth = p.Hosts[0].Login.Auth
+		}
+		for _, h := range p.Hosts {
+			if h.Login.Address == l.address {
+				login.Auth, login.Local = h.Login.Auth, h.Login.Local
+			}
+		}
+		logins = append(logins, login)
+	}
+	*p.part = *p.Cluster
+	p.part.members = nil
+	unreached := (&reach{p.part}).connect(ctx, logins)
+	p.opened = p.part.members
+	for _, l := range p.leavers {
+		m := p.part.member(l.address.String())
+		if p.leaving.Lost {
+			l.alive = m
+		} else {
+			l.member = m
+		}
+	}
+	var failed []error
+	for _, r := range unreached {
+		if !p.leaving.Lost {
+			failed = append(failed, fmt.Errorf("%s does not answer: %w; if this host is gone for good, add --lost", r.Host, r.Err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// findMasters reaches masters that stay, if none was named that is one.
+func (p *reachLeaving) findMasters(ctx context.Context, staying *reach) error {
+	if slices.ContainsFunc(p.masters(), func(m *member) bool { return m.joined }) {
+		return nil
+	}
+	for _, m := range p.part.members {
+		addresses, err := mastersOf(ctx, m)
+		if err != nil {
+			return err
+		}
+		var hosts []host.Host
+		for _, address := range addresses {
+			tried := func(r host.Report) bool { return r.Host.Address == address }
+			if !p.leaving.has(address) && !slices.ContainsFunc(p.unreached, tried) && p.member(address.String()) == nil {
+				hosts = append(hosts, host.Host{Address: address, Role: host.RoleMaster, Auth: m.host.Auth})
+			}
+		}
+		p.unreached = append(p.unreached, staying.connect(ctx, hosts)...)
+	}
+	if slices.ContainsFunc(p.masters(), func(m *member) bool { return m.joined }) {
+		return nil
+	}
+	failed := []error{fmt.Errorf("no master that stays in cluster %s was reached; name one with --via, or all hosts with a Clusterfile (-f). "+
+		"To remove the whole cluster, use delete --all", p.Name)}
+	for _, r := range p.unreached {
+		failed = append(failed, fmt.Errorf("%s: %w", r.Host, r.Err))
+	}
+	return errors.Join(failed...)
+}
+
+// maxMasters bounds how many masters are believed of a host's file.
+const maxMasters = 100
+
+// mastersOf are the masters by a host's own files: the load balancer's of a node, the state of a master.
+func mastersOf(ctx context.Context, m *member) (addresses []netip.Addr, err error) {
+	config, err := m.read(ctx, m.path(balancerConfig))
+	if err != nil {
+		return nil, err
+	}
+	if parsed, err := balancer.ParseConfig(config); err == nil {
+		for _, backend := range parsed.Backends {
+			if parsed, err := netip.ParseAddrPort(backend); err == nil {
+				addresses = append(addresses, parsed.Addr())
+			}
+		}
+	}
+	data, err := m.read(ctx, m.path(stateFile))
+	if err != nil {
+		return nil, err
+	}
+	if s, err := state.Parse(data); err == nil {
+		for _, h := range s.Hosts {
+			if h.Role == string(host.RoleMaster) && !slices.Contains(addresses, h.Address) {
+				addresses = append(addresses, h.Address)
+			}
+		}
+	}
+	return addresses[:min(len(addresses), maxMasters)], nil
+}
+
+// lookUp reads the state by a master that stays and whose API answers.
+func (p *reachLeaving) lookUp(ctx context.Context) error {
+	var failed []error
+	for _, m := range p.masters() {
+		if !m.joined {
+			failed = append(failed, fmt.Errorf("%s: it is not a master of cluster %s", m, p.Name))
+			continue
+		}
+		if _, err := p.kubeOn(m)(ctx, nil, "get", "--raw", "/readyz", "--request-timeout=10s"); err != nil {
+			failed = append(failed, fmt.Errorf("%s: its API does not answer: %w", m, err))
+			continue
+		}
+		p.lead = m
+		if err := p.recall(ctx); err != nil {
+			return err
+		}
+		if known := p.state.Host(m.host.Address); known == nil || !known.Leaves() {
+			return nil
+		}
+		p.lead = nil
+		failed = append(failed, fmt.Errorf("%s: its own removal was interrupted", m))
+	}
+	return fmt.Errorf("no master that stays has an API that answers; bring one back, or name another with --via:\n%w", errors.Join(failed...))
+}
+
+// unnamed are the hosts of the state that stay and were not tried.
+func (p *reachLeaving) unnamed(staying *reach) []host.Host {
+	return slices.DeleteFunc(staying.unnamed(), func(h host.Host) bool {
+		tried := func(r host.Report) bool { return r.Host.Address == h.Address }
+		return p.leaving.has(h.Address) || p.member(h.String()) != nil || slices.ContainsFunc(p.unreached, tried)
+	})
+}
+
+// keepKnown leaves out hosts that the cluster does not know, as those that a Clusterfile is about to add.
+func (p *reachLeaving) keepKnown() {
+	known := p.members[:0:0]
+	for _, m := range p.members {
+		if p.state.Host(m.host.Address) == nil && m != p.lead {
+			m.Conn.Close()
+			continue
+		}
+		m.index = len(known)
+		known = append(known, m)
+	}
+	p.members = known
+	p.unreached = slices.DeleteFunc(p.unreached, func(r host.Report) bool { return p.state.Host(r.Host.Address) == nil })
+}
+
+// Close ends the connections to the hosts that leave.
+func (p *reachLeaving) Close() error {
+	var failed []error
+	for _, m := range p.opened {
+		failed = append(failed, m.Conn.Close())
+	}
+	return errors.Join(failed...)
+}
+
+// divide makes the part of the cluster that leaves know what the rest knows. Hosts that are said to be lost are not in it.
+func (p *reachLeaving) divide() {
+	members := p.part.members
+	*p.part = *p.Cluster
+	p.part.members, p.part.unreached = members, nil
+	if p.leaving.Lost {
+		p.part.members = nil
+	}
+	p.part.settleNames()
+}
+
+// sayUnreached warns of hosts that stay and are not told.
+func (p *reachLeaving) sayUnreached() {
+	for _, r := range p.unreached {
+		p.Report.Line(r.Host.String(), fmt.Sprintf("warning: not reached, and still knows the hosts that leave; the next apply changes that (%v)", r.Err))
+	}
+}

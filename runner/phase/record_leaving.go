@@ -1,0 +1,57 @@
+package phase
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/kubefile/kubefile/runner/state"
+)
+
+// recordLeaving notes in the cluster's state which hosts leave, before the first change: whoever reads it knows that they may be half gone.
+type recordLeaving struct{ *departure }
+
+func (*recordLeaving) Title() string { return "Record which hosts leave" }
+
+func (p *recordLeaving) Run(ctx context.Context) error {
+	if !p.DryRun {
+		if err := p.checkAgain(ctx); err != nil {
+			return err
+		}
+	}
+	phase := state.Leaving
+	if p.leaving.Lost {
+		phase = state.Lost
+	}
+	changed := false
+	for _, l := range p.leavers {
+		h := state.Host{Address: l.address, Name: l.name, Role: string(l.role)}
+		if known := p.state.Host(l.address); known != nil {
+			h = *known
+		}
+		if h.Phase != phase {
+			h.Phase, changed = phase, true
+			p.state.Put(h)
+		}
+	}
+	if !changed {
+		return nil
+	}
+	return p.Do(ctx, p.first(), fmt.Sprintf("record in the cluster's state which hosts leave: %s", p.leavingNames()), p.save)
+}
+
+// checkAgain is the check of before, now that no other run works on the hosts. The state may have been changed since it was read, too.
+func (p *recordLeaving) checkAgain(ctx context.Context) error {
+	if err := p.recall(ctx); err != nil {
+		return err
+	}
+	p.part.state = p.state
+	for _, m := range p.part.members {
+		if err := p.refresh(ctx, m); err != nil {
+			return err
+		}
+	}
+	if err := p.checkAll(ctx); err != nil {
+		return fmt.Errorf("nothing was changed:\n%w", err)
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package phase
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kube"
+	"github.com/kubefile/kubefile/runner/state"
+)
+
+// takeBack decides what becomes of hosts that are given and whose removal was interrupted. As long as they are whole, they stay in the cluster. Later
+// the removal has to be completed: what is left of such a host is not known.
+func (p *remember) takeBack(ctx context.Context) error {
+	var refused []error
+	for _, m := range p.members {
+		known := p.state.Host(m.host.Address)
+		if known == nil || !known.Leaves() {
+			continue
+		}
+		n, err := p.wholeNode(ctx, m, *known)
+		if n == nil {
+			leaving := leaver{address: known.Address, role: host.Role(known.Role)}
+			lost := ""
+			if known.Phase == state.Lost {
+				lost = " --lost"
+			}
+			refused = append(refused, errors.Join(fmt.Errorf("%s: its removal from the cluster was interrupted; run delete%s %s again. "+
+				"After that, the host can join again", m, lost, leaving.flag()), err))
+			continue
+		}
+		p.Report.Line(m.String(), "its removal was interrupted before it left the cluster; it stays")
+		if n.Spec.Unschedulable {
+			p.Report.Line(m.String(), fmt.Sprintf("warning: its node gets no new pods since then; to change that, run kubectl uncordon %s on a master", known.Name))
+		}
+	}
+	return errors.Join(refused...)
+}
+
+// wholeNode is the node of a host whose removal has begun, if nothing was taken from it but pods; else nil.
+func (p *remember) wholeNode(ctx context.Context, m *member, known state.Host) (*kube.Node, error) {
+	if !m.joined || !p.running() {
+		return nil, nil
+	}
+	n, err := p.kube().Node(ctx, known.Name)
+	if err != nil || n == nil || !m.owns(n) {
+		return nil, err
+	}
+	if known.Role != string(host.RoleMaster) {
+		return n, nil
+	}
+	members, err := kube.Etcd{Kubectl: p.kube(), Node: p.first().name}.Members(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if member, err := kube.MemberOf(members, known.Name, known.Address); err != nil || member == nil {
+		return nil, err
+	}
+	return n, nil
+}

@@ -1,0 +1,213 @@
+package phase
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/kubefile/kubefile/registryproxy"
+	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/balancer"
+)
+
+// updateRest takes the hosts that leave out of the files of those that stay: /etc/hosts, the masters of the API's load balancer, and the registries
+// that the host's own and containerd ask. There is no image at hand, so the files that are there are changed, and only those that we wrote.
+type updateRest struct{ *departure }
+
+func (*updateRest) Title() string { return "Update the hosts that stay" }
+
+func (p *updateRest) Run(ctx context.Context) error {
+	return p.each(ctx, p.members, func(ctx context.Context, m *member) error {
+		if m.isNew {
+			return nil // a removal that was interrupted has cleaned it
+		}
+		if err := p.hostsFile(ctx, m); err != nil {
+			return fmt.Errorf("%s: %w", m, err)
+		}
+		if len(p.leaving.Masters) == 0 {
+			return nil
+		}
+		for _, update := range []func(context.Context, *member) error{p.balancer, p.registry} {
+			if err := update(ctx, m); err != nil {
+				return fmt.Errorf("%s: %w", m, err)
+			}
+		}
+		return nil
+	})
+}
+
+// hostsFile takes the names of the hosts out of the cluster's lines in /etc/hosts.
+func (p *updateRest) hostsFile(ctx context.Context, m *member) error {
+	survey, err := m.Survey(ctx)
+	if err != nil || survey == nil {
+		return err
+	}
+	have := survey.Lines(hostsPath, p.Name)
+	gone := map[string]bool{}
+	for _, l := range p.leavers {
+		gone[l.address.String()+" "+endpointName] = true
+		gone[l.address.String()+" "+l.name] = true
+	}
+	left := slices.DeleteFunc(slices.Clone(have), func(line string) bool { return gone[line] })
+	if len(left) == len(have) {
+		return nil
+	}
+	return p.Do(ctx, m, "take the hosts that leave out of "+hostsPath, func(ctx context.Context) error {
+		_, err := m.WriteBlock(ctx, hostsPath, p.Name, left)
+		return err
+	})
+}
+
+// changeConfig is what becomes of a configuration that we wrote, as JSON; nil when it stays. One that a newer program wrote may have what this one
+// does not know: it stays too, and the next apply writes it.
+func changeConfig[T any](p *updateRest, m *member, name string, content []byte, parse func([]byte) (T, error), change func(*T)) []byte {
+	if len(content) == 0 {
+		return nil
+	}
+	encode := func(config T) []byte {
+		data, err := json.MarshalIndent(config, "", "  ")
+		if err != nil {
+			return nil
+		}
+		return append(data, '\n')
+	}
+	config, err := parse(content)
+	if err != nil || !bytes.Equal(encode(config), content) {
+		p.Report.Line(m.String(), fmt.Sprintf("warning: %s is not as this program writes it, and stays as it is; the next apply writes it again", name))
+		return nil
+	}
+	change(&config)
+	return encode(config)
+}
+
+// leavingAt reports whether ADDRESS:PORT is on a host that leaves.
+func (p *updateRest) leavingAt(text string) bool {
+	parsed, err := netip.ParseAddrPort(text)
+	return err == nil && p.leaving.has(parsed.Addr())
+}
+
+// balancer takes the masters out of the load balancer of a node.
+func (p *updateRest) balancer(ctx context.Context, m *member) error {
+	old, err := m.read(ctx, m.path(balancerConfig))
+	if err != nil {
+		return err
+	}
+	var listen string
+	content := changeConfig(p, m, balancerConfig, old, balancer.ParseConfig, func(c *balancer.Config) {
+		listen = c.Listen[0]
+		c.Backends = slices.DeleteFunc(c.Backends, p.leavingAt)
+	})
+	if content == nil {
+		return nil
+	}
+	files := []file{{path: m.path(balancerConfig), mode: 0o644, content: content, restart: true}}
+	return p.installUnit(ctx, m, service{balancer.Unit, files, []agent.Question{{URL: "tcp://" + listen}}})
+}
+
+const registryConfig = "registry.json"
+
+// registry takes the masters out of what a host's registry and containerd ask. The order of those that are left is that of an installation without
+// them.
+func (p *updateRest) registry(ctx context.Context, m *member) error {
+	old, err := m.read(ctx, m.path(registryConfig))
+	if err != nil {
+		return err
+	}
+	var local string
+	content := changeConfig(p, m, registryConfig, old, registryproxy.ParseConfig, func(c *registryproxy.Config) {
+		local = c.Listen[0].Address
+		c.Seeds = p.remaining(m, c.Seeds)
+	})
+	if content == nil {
+		return nil
+	}
+	files := []file{{path: m.path(registryConfig), mode: 0o644, content: content, restart: true}}
+	mirrors, err := p.mirrors(ctx, m, local)
+	if err != nil {
+		return err
+	}
+	return p.installUnit(ctx, m, service{registryproxy.Unit, append(files, mirrors...), []agent.Question{{URL: "http://" + local + "/v2/"}}})
+}
+
+// remaining are the registries, as ADDRESS:PORT, of masters that stay, in the order in which a host asks them.
+func (p *updateRest) remaining(m *member, seeds []string) []string {
+	left := slices.DeleteFunc(slices.Clone(seeds), p.leavingAt)
+	slices.SortFunc(left, func(a, b string) int {
+		one, _ := netip.ParseAddrPort(a)
+		other, _ := netip.ParseAddrPort(b)
+		return cmp.Or(one.Compare(other), strings.Compare(a, b))
+	})
+	return m.rotated(left)
+}
+
+// mirrors are containerd's files for registries. A file that does not begin with the host's own registry is not ours.
+func (p *updateRest) mirrors(ctx context.Context, m *member, local string) ([]file, error) {
+	out, err := m.ask(ctx, "find", containerdDir, "-mindepth", "2", "-maxdepth", "2", "-type", "f", "-name", "hosts.toml")
+	if err != nil {
+		return nil, err
+	}
+	var files []file
+	for _, name := range slices.Sorted(strings.Lines(string(out))) {
+		name = strings.TrimSuffix(name, "\n")
+		if path.Dir(path.Dir(name)) != containerdDir {
+			continue
+		}
+		old, err := m.ask(ctx, "cat", name)
+		if err != nil {
+			return nil, err
+		}
+		content, ours := registryproxy.ChangeMirrors(old, func(urls []string) []string { return p.asked(m, local, urls) })
+		if !ours || bytes.Equal(content, old) {
+			continue
+		}
+		mode := fs.FileMode(0o644)
+		if bytes.Contains(content, []byte("Authorization")) {
+			mode = secretMode
+		}
+		files = append(files, file{path: name, mode: mode, content: content})
+	}
+	return files, nil
+}
+
+// asked are the mirrors that stay, in order: the host's own registry, the masters', and the site's.
+func (p *updateRest) asked(m *member, local string, urls []string) []string {
+	if urls[0] != "http://"+local {
+		return urls
+	}
+	_, port, _ := net.SplitHostPort(local)
+	scheme, at, seeds := "", -1, []string{}
+	var others []string
+	for _, url := range urls[1:] {
+		before, hostPort, _ := strings.Cut(url, "://")
+		if address, err := netip.ParseAddrPort(hostPort); err == nil && fmt.Sprint(address.Port()) == port && p.isMaster(address.Addr()) {
+			seeds, scheme = append(seeds, hostPort), before
+			if at < 0 {
+				at = len(others)
+			}
+			continue
+		}
+		others = append(others, url)
+	}
+	if at < 0 {
+		return urls
+	}
+	left := urls[:1:1]
+	left = append(left, others[:at]...)
+	for _, seed := range p.remaining(m, seeds) {
+		left = append(left, scheme+"://"+seed)
+	}
+	return append(left, others[at:]...)
+}
+
+// isMaster reports whether an address is a master's, of those that stay or of those that leave.
+func (p *updateRest) isMaster(address netip.Addr) bool {
+	return slices.Contains(p.leaving.Masters, address) || slices.Contains(p.masterAddresses(), address)
+}
