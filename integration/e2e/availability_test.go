@@ -49,8 +49,9 @@ func highAvailability(t *testing.T, r *road) {
 	t.Run("v2-basic", a.caseBasic)
 	t.Run("power cut of the first master", a.firstMasterGone)
 	t.Run("the first master is back", a.firstMasterBack)
+	t.Run("the first master and a node leave", func(t *testing.T) { a.hostsLeave(t, before) })
 	t.Run("delete", func(t *testing.T) {
-		r.asRoot(t, "delete", "--all", "--yes", "--cluster-name", clusterName, "-m", "10.77.0.11", "-p", "-")
+		r.asRoot(t, "delete", "--all", "--yes", "--cluster-name", clusterName, "-m", "10.77.0.12", "-p", "-")
 		r.bare(t, before)
 	})
 }
@@ -276,4 +277,34 @@ func (a *availability) firstMasterBack(t *testing.T) {
 	}
 	a.kubectl(t, "delete pod -l when --now")
 	a.kubectl(t, "delete service after")
+}
+
+// hostsLeave takes the first master and a node out of the cluster: they are as they were before, and to the rest it is as if they had never been
+// there.
+func (a *availability) hostsLeave(t *testing.T, before map[int]string) {
+	leave := []string{"delete", "-m", "10.77.0.11", "-n", "10.77.0.16", "--cluster-name", clusterName, "-p", "-"}
+	plan := a.asRoot(t, append(leave, "--dry-run")...)
+	if done := a.asRoot(t, append(leave, "--yes")...); !strings.Contains(done, "2 hosts left cluster "+clusterName) {
+		t.Errorf("it said %q", done)
+	}
+	told := a.told()
+	for line := range strings.Lines(plan) {
+		if change := strings.TrimSuffix(line, "\n"); strings.HasPrefix(change, "  ") && !strings.Contains(told, change) {
+			t.Errorf("planned and not done: %s", change)
+		}
+	}
+	for _, i := range []int{1, 6} {
+		same(t, fmt.Sprintf("h%d after it left", i), before[i], a.snapshot(t, i))
+	}
+	if got := a.ssh(t, 2, "KUBECACHEDIR=/tmp/kubectl-cache kubectl get nodes -o name"); got != "node/master-1\nnode/master-2\nnode/node-0\nnode/node-1" {
+		t.Errorf("nodes are %s", got)
+	}
+	const etcd = "/etc/kubernetes/pki/etcd/"
+	if got := a.ssh(t, 2, "crictl exec $(crictl ps -q --name etcd) etcdctl --cacert "+etcd+"ca.crt --cert "+etcd+"server.crt --key "+etcd+"server.key member list | wc -l"); got != "2" {
+		t.Errorf("etcd has %s members", got)
+	}
+	a.cluster = a.rewritten(t, a.cluster, func(text string) string {
+		return strings.NewReplacer("     - 10.77.0.11\n", "", "     - 10.77.0.16\n", "").Replace(text)
+	})
+	a.nothingToDo(t, a.applied()...)
 }
