@@ -207,8 +207,36 @@ func (c *Cluster) noteAgain(ctx context.Context, m *member) error {
 	return nil
 }
 
-// kubeadmJoin makes one host join.
+// kubeadmJoin makes one host join. A master whose member etcd promoted too late for kubeadm joins again.
 func (c *Cluster) kubeadmJoin(ctx context.Context, m *member, join kubeadm.Join) error {
+	err := c.joinOnce(ctx, m, join)
+	if !isPromotedAlready(err) || ctx.Err() != nil {
+		return err
+	}
+	c.Report.Line(m.String(), "etcd accepted the new member too late for kubeadm: joining again")
+	return c.joinOnce(ctx, m, join)
+}
+
+// promotedAlready is etcd's answer to the promotion of a member that it has promoted (ErrMemberNotLearner of api/v3rpc/rpctypes/error.go).
+// kubeadm waits two seconds for each answer; when a slow disk makes etcd late, it asks again, and gets this one until it gives up
+// (MemberPromote of cmd/kubeadm/app/util/etcd/etcd.go, in 1.34).
+const promotedAlready = "etcdserver: can only promote a learner member"
+
+// isPromotedAlready reports whether that is what a kubeadm join failed with. Another answer has the same beginning.
+func isPromotedAlready(err error) bool {
+	if err == nil {
+		return false
+	}
+	for line := range strings.Lines(err.Error()) {
+		if strings.HasSuffix(strings.TrimSpace(line), promotedAlready) {
+			return true
+		}
+	}
+	return false
+}
+
+// joinOnce runs kubeadm join on a host, after what an interrupted one left was cleared away.
+func (c *Cluster) joinOnce(ctx context.Context, m *member, join kubeadm.Join) error {
 	join.NodeName, join.Kubelet = m.name, c.kubelet(m)
 	config, err := kubeadm.JoinConfig(c.kubeadm, join)
 	if err != nil {
