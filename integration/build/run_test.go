@@ -17,18 +17,18 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// examples builds the example images, once for all tests.
-var examples sync.Once
+// exampleBuild builds the image of examples/kubernetes, once for all tests.
+var exampleBuild sync.Once
 
 // kubernetes is the image of examples/kubernetes, with the real programs and without a shell.
 func kubernetes(t *testing.T) string {
 	t.Helper()
-	examples.Do(func() {
-		if output, err := run(t, "../lab/examples.sh"); err != nil {
+	exampleBuild.Do(func() {
+		if output, err := run(t, "env", "PREFIX=build/", "../lab/examples.sh", "kubernetes"); err != nil {
 			t.Fatalf("%v\n%s", err, output)
 		}
 	})
-	return lab.Registry + "/kubernetes:v1.34.4"
+	return lab.Registry + "/build/kubernetes:v1.34.4"
 }
 
 // runCase is steps on a base without a shell, and what they leave.

@@ -28,7 +28,7 @@ func styleFiles(t *testing.T, name string) (context files, commands, images []st
 // TestStyles builds the Kubefiles of testdata/styles.
 func TestStyles(t *testing.T) {
 	base := onExample(t)
-	example := pull(t, lab.Registry+"/kubernetes:v1.34.4", "linux/amd64").describe(t).Lock
+	example := pull(t, kubernetes(t), "linux/amd64").describe(t).Lock
 	for _, name := range []string{"heredoc", "toolchain", "git", "private", "platforms", "chart", "kustomize", "operator", "layers", "frozen"} {
 		t.Run(name, func(t *testing.T) {
 			context, commands, images := styleFiles(t, name)
@@ -43,7 +43,7 @@ func TestStyles(t *testing.T) {
 			case "platforms":
 				args = []string{"--platform", "linux/amd64,linux/arm64"}
 			case "layers":
-				below := lab.Registry + "/kubernetes:v1.34.4"
+				below := kubernetes(t)
 				for _, level := range []string{"base", "middle"} {
 					context["Kubefile"], context["top.Kubefile"] = context[level+".Kubefile"], context["Kubefile"]+context["top.Kubefile"]
 					ref, _ := build(t, context, append(slices.Clone(base), "--build-arg", "BASE="+below)...)

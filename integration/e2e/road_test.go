@@ -149,14 +149,20 @@ func (r *road) succeed(t *testing.T, args ...string) string {
 	return stdout
 }
 
-// lastLog is the end of the newest log, for the message of a test that failed.
-func (r *road) lastLog() string {
+// log is the newest log.
+func (r *road) log() string {
 	logs, _ := filepath.Glob(filepath.Join(r.home, ".local/state/sealer-run/*.log"))
 	if len(logs) == 0 {
 		return ""
 	}
 	data, _ := os.ReadFile(logs[len(logs)-1])
-	return string(data[max(0, len(data)-4000):])
+	return string(data)
+}
+
+// lastLog is the end of the newest log, for the message of a test that failed.
+func (r *road) lastLog() string {
+	text := r.log()
+	return text[max(0, len(text)-4000):]
 }
 
 // aboutHost finds the lines of a log that are about a host, without what the host printed.
@@ -164,7 +170,7 @@ var aboutHost = regexp.MustCompile(`(?m)^\S+Z   \S+: .*$`)
 
 // told is what the last run said about hosts, one line for each change that it made.
 func (r *road) told() string {
-	return strings.Join(aboutHost.FindAllString(r.lastLog(), -1), "\n")
+	return strings.Join(aboutHost.FindAllString(r.log(), -1), "\n")
 }
 
 // bringUp are the arguments that make the cluster of all hosts.

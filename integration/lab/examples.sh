@@ -2,7 +2,8 @@
 # examples.sh [NAME...]: builds the example images in the lab and pushes them to its registry, all of them unless some are named:
 # kubernetes from the compiled binaries, the dashboard on top of it, and the application images. The command lines are those of the
 # examples' READMEs, with the lab's frontend and addresses. The name "binaries" makes only the directory _out/examples/binaries.
-# ARCHIVE=FILE writes the dashboard's image to an OCI archive, too.
+# ARCHIVE=FILE writes the dashboard's image to an OCI archive, too. PREFIX=build/ puts the images below that path: tests that run side by
+# side push the same names, and a tag must not move under one of them.
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 [ -f "$top/_out/lab.env" ] || { echo "examples.sh: the lab is down: make up" >&2; exit 1; }
@@ -11,6 +12,7 @@ set -a
 . "$top/_out/lab.env"
 set +a
 version=v1.34.4
+PREFIX=${PREFIX:-}
 
 buildx=(docker buildx)
 command -v docker > /dev/null || buildx=("$LAB_BIN/buildx") # the same program, which a bare machine has without Docker's client
@@ -20,8 +22,8 @@ build() {
   shift 2
   "${buildx[@]}" build --builder "$BUILDX_BUILDER" --file "$top/examples/$example/Kubefile" \
     --build-arg BUILDKIT_SYNTAX="$FRONTEND" --build-arg KUBEFILE_MIRRORS \
-    --output "type=image,name=$REGISTRY/$tag,push=true,compression=zstd" "$@" "$top/examples/$example"
-  echo "$REGISTRY/$tag"
+    --output "type=image,name=$REGISTRY/$PREFIX$tag,push=true,compression=zstd" "$@" "$top/examples/$example"
+  echo "$REGISTRY/$PREFIX$tag"
 }
 
 # The directory that stands in for the Kubefile's stage "binaries": hard links where the file system allows, for it is 500 MB. A file
@@ -52,7 +54,7 @@ kubernetes() {
 }
 
 dashboard() {
-  build dashboard dashboard:v2.2.0 --build-context kubernetes:$version="docker-image://$REGISTRY/kubernetes:$version" \
+  build dashboard dashboard:v2.2.0 --build-context kubernetes:$version="docker-image://$REGISTRY/${PREFIX}kubernetes:$version" \
     --build-arg URL="http://$UPSTREAM/files/dashboard/recommended.yaml" \
     ${ARCHIVE:+--output "type=oci,dest=$ARCHIVE,compression=zstd"}
 }
