@@ -19,7 +19,7 @@ import (
 )
 
 // updateRest takes the hosts that leave out of the files of those that stay: /etc/hosts, the masters of the API's load balancer, and the registries
-// that the host's own and containerd ask. There is no image at hand, so the files that are there are changed, and only those that we wrote.
+// that the host's own and containerd ask. A removal has no image, so it changes the files that are there, and only those that we wrote.
 type updateRest struct{ *departure }
 
 func (*updateRest) Title() string { return "Update the hosts that stay" }
