@@ -8,7 +8,7 @@ import (
 )
 
 // ChangeMirrors returns a file that [HostsFiles] wrote with other mirrors: change gets their URLs in the order in which they are asked, and returns
-// those that stay, in theirs. It reports false for a file that is not exactly as we write it: that is somebody else's.
+// those that stay, in theirs. It reports false for a file that is not exactly as we write it: that is another program's.
 func ChangeMirrors(content []byte, change func(urls []string) []string) ([]byte, bool) {
 	mirrors, closed, ok := readHosts(content)
 	if !ok {
@@ -38,7 +38,7 @@ type asked struct{ url, settings string }
 const maxMirrors = 1000
 
 // readHosts reads what hostsTOML writes: the mirrors in the order in which they are asked, and whether the last one is the server, after which
-// nobody else is asked.
+// no other is asked.
 func readHosts(content []byte) (mirrors []asked, closed, ok bool) {
 	sections := strings.SplitN(string(content), "\n\n", maxMirrors)
 	var server asked

@@ -92,7 +92,7 @@ func plainFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "plain-http", Usage: "pull IMAGE over plain HTTP (implied for loopback registries)"}
 }
 
-// flagsOfFile are the flags that a Clusterfile stands in place of, where they do not name hosts for another reason.
+// flagsOfFile are the flags that a Clusterfile replaces, where they do not name hosts for another reason.
 var flagsOfFile = [...]string{"user", "pk", "port", "cluster-name", "data-root"}
 
 // site reads the Clusterfile, or makes one of the flags.

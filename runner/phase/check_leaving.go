@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
@@ -33,22 +31,16 @@ func (p *checkLeaving) Run(ctx context.Context) error {
 
 // checkAll is asked again once all hosts are locked.
 func (d *departure) checkAll(ctx context.Context) error {
-	failed := make([]error, len(d.leavers))
-	var group errgroup.Group
-	group.SetLimit(maxChecks)
-	for i, l := range d.leavers {
-		group.Go(func() error {
-			if failed[i] = d.checkOne(ctx, l); failed[i] == nil {
-				failed[i] = d.checkPods(ctx, l)
-			}
-			return nil
-		})
-	}
-	group.Wait()
+	failed := together(maxChecks, d.leavers, func(l *leaver) error {
+		if err := d.checkOne(ctx, l); err != nil {
+			return err
+		}
+		return d.checkPods(ctx, l)
+	})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return errors.Join(append(failed, d.checkMasters(ctx))...)
+	return errors.Join(failed, d.checkMasters(ctx))
 }
 
 // maxChecks is how many hosts are asked about at a time: one master answers for all of them.

@@ -10,7 +10,6 @@ import (
 	"path"
 	"slices"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -260,17 +259,17 @@ func (c *Cluster) doTogether(ctx context.Context, changes []change, work func(co
 
 // each calls work for every member at once and returns all errors.
 func (c *Cluster) each(ctx context.Context, members []*member, work func(context.Context, *member) error) error {
+	return together(maxHosts, members, func(m *member) error { return work(ctx, m) })
+}
+
+// together calls work for all items, so many at a time, and returns all errors in the order of the items.
+func together[T any](limit int, items []T, work func(T) error) error {
+	failed := make([]error, len(items))
 	var group errgroup.Group
-	group.SetLimit(maxHosts)
-	var mu sync.Mutex
-	var failed []error
-	for _, m := range members {
+	group.SetLimit(limit)
+	for i, item := range items {
 		group.Go(func() error {
-			if err := work(ctx, m); err != nil {
-				mu.Lock()
-				failed = append(failed, err)
-				mu.Unlock()
-			}
+			failed[i] = work(item)
 			return nil
 		})
 	}

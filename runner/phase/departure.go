@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/runner/host"
-	"github.com/kubefile/kubefile/runner/kube"
 )
 
 // DefaultDrainTimeout is how long the pods of a node may take to move.
@@ -104,9 +103,6 @@ func shortened(names []string) string {
 	}
 	return text
 }
-
-// etcd is asked on the master that leads.
-func (d *departure) etcd() kube.Etcd { return kube.Etcd{Kubectl: d.kube(), Node: d.first().name} }
 
 // still makes sure, right before a change that cannot be undone, that a host which leaves is what it was when the run began: locked by this run
 // and not in another cluster by now. A lost host must still be silent.

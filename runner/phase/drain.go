@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"slices"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/kubefile/kubefile/runner/host"
 )
@@ -24,25 +22,8 @@ func (p *drain) Run(ctx context.Context) error {
 	if p.leaving.SkipDrain || p.leaving.Lost {
 		return nil
 	}
-	var group errgroup.Group
-	group.SetLimit(maxDrains)
-	var mu sync.Mutex
-	var failed []error
-	for _, l := range p.leavers {
-		if l.isMaster() {
-			continue
-		}
-		group.Go(func() error {
-			if err := p.one(ctx, l); err != nil {
-				mu.Lock()
-				failed = append(failed, err)
-				mu.Unlock()
-			}
-			return nil
-		})
-	}
-	group.Wait()
-	if err := errors.Join(failed...); err != nil {
+	nodes := slices.DeleteFunc(slices.Clone(p.leavers), (*leaver).isMaster)
+	if err := together(maxDrains, nodes, func(l *leaver) error { return p.one(ctx, l) }); err != nil {
 		return err
 	}
 	for _, l := range p.leavingMasters() {

@@ -23,13 +23,5 @@ func (p *forget) Run(ctx context.Context) error {
 	if !changed {
 		return nil
 	}
-	return p.Do(ctx, p.first(), fmt.Sprintf("remove %s from the cluster's state", p.leavingNames()), func(ctx context.Context) error {
-		if err := p.save(ctx); err != nil {
-			return err
-		}
-		if p.unsaved {
-			return fmt.Errorf("the masters have the state, but it could not be written to %s; run the same command again when the API answers", secretPlace)
-		}
-		return nil
-	})
+	return p.Do(ctx, p.first(), fmt.Sprintf("remove %s from the cluster's state", p.leavingNames()), p.saveWhole)
 }

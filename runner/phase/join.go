@@ -255,7 +255,7 @@ func (c *Cluster) joinOnce(ctx context.Context, m *member, join kubeadm.Join) er
 	}
 	// A join that was interrupted may have registered the node already, and kubeadm refuses a name that is taken. It is this host's:
 	// examineJoin refuses that of another.
-	if _, err := c.kubectl(ctx, "delete", "node", m.name, "--ignore-not-found"); err != nil {
+	if err := c.kube().DeleteNode(ctx, m.name); err != nil {
 		return err
 	}
 	if err := c.claim(ctx, m, agent.BegunKubeadmJoin); err != nil {
@@ -309,6 +309,9 @@ const kubectlCache = "kubectl-cache"
 
 // kube is the API of the cluster, by the packed kubectl on the first master.
 func (c *Cluster) kube() kube.Kubectl { return c.kubeOn(c.first()) }
+
+// etcd is that of the cluster, asked on the first master.
+func (c *Cluster) etcd() kube.Etcd { return kube.Etcd{Kubectl: c.kube(), Node: c.first().name} }
 
 // kubeOn is the API of a master that may not be the first.
 func (c *Cluster) kubeOn(m *member) kube.Kubectl { return m.kube(0) }

@@ -23,7 +23,8 @@ type registry struct{ *Cluster }
 func (*registry) Title() string { return "Start the registry" }
 
 const (
-	containerdDir = "/etc/containerd/certs.d"
+	containerdDir  = "/etc/containerd/certs.d"
+	registryConfig = "registry.json"
 	// secretMode is that of files that tell a password, its hash or a key.
 	secretMode = 0o600
 )
@@ -201,7 +202,7 @@ func (p *registry) files(m *member) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	configFile := m.path("registry.json")
+	configFile := m.path(registryConfig)
 	files := []file{
 		{path: configFile, mode: 0o644, content: append(encoded, '\n'), restart: true},
 		{path: unitDir + registryproxy.Unit, mode: 0o644, content: fmt.Appendf(nil, unit, agent.Path, configFile, protectHome(m.Dir)), restart: true},

@@ -97,11 +97,7 @@ func (p *remember) sayAbsent() {
 	if len(names) == 0 {
 		return
 	}
-	more := ""
-	if len(names) > maxNamed {
-		names, more = names[:maxNamed], fmt.Sprintf(" and %d more", len(names)-maxNamed)
-	}
-	p.Report.printf("not named, and left in the cluster as they are: %s%s\n", strings.Join(names, ", "), more)
+	p.Report.printf("not named, and left in the cluster as they are: %s\n", shortened(names))
 }
 
 // given is the name that a HOSTNAME plugin of the Clusterfile gives a host, or nothing.

@@ -33,15 +33,18 @@ func (p *saveState) Run(ctx context.Context) error {
 	if err != nil || !p.unsaved && state.Fingerprint(data) == p.stored {
 		return err
 	}
-	return p.Do(ctx, p.first(), "save the state on the masters and in Secret kube-system/"+stateSecret, func(ctx context.Context) error {
-		if err := p.save(ctx); err != nil {
-			return err
-		}
-		if p.unsaved {
-			return fmt.Errorf("the masters have the state, but it could not be written to the Secret %s; run the same command again when the API answers", stateSecret)
-		}
-		return nil
-	})
+	return p.Do(ctx, p.first(), "save the state on the masters and in Secret kube-system/"+stateSecret, p.saveWhole)
+}
+
+// saveWhole is [Cluster.save] that fails unless the Secret was written too.
+func (c *Cluster) saveWhole(ctx context.Context) error {
+	if err := c.save(ctx); err != nil {
+		return err
+	}
+	if c.unsaved {
+		return fmt.Errorf("the masters have the state, but it could not be written to %s; run the same command again when the API answers", secretPlace)
+	}
+	return nil
 }
 
 // enter puts a host into the state. Of an application image nothing about the host is wanted.

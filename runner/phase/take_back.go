@@ -50,7 +50,7 @@ func (p *remember) wholeNode(ctx context.Context, m *member, known state.Host) (
 	if known.Role != string(host.RoleMaster) {
 		return n, nil
 	}
-	members, err := kube.Etcd{Kubectl: p.kube(), Node: p.first().name}.Members(ctx)
+	members, err := p.etcd().Members(ctx)
 	if err != nil {
 		return nil, err
 	}

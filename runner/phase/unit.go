@@ -59,8 +59,7 @@ type UnitError struct {
 // Error implements error. What the host wrote is repeated without what would control a terminal.
 func (e *UnitError) Error() string {
 	clean := func(text string) string {
-		text = host.WithoutControls(text)
-		return string([]rune(text)[:min(unitWidth, len([]rune(text)))])
+		return cutText(host.WithoutControls(text), unitWidth)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s does not work: %s (state %s, %s; result %s, exit status %s)", e.Unit, clean(e.State.Why),

@@ -112,8 +112,6 @@ func (p *updateRest) balancer(ctx context.Context, m *member) error {
 	return p.installUnit(ctx, m, service{balancer.Unit, files, []agent.Question{{URL: "tcp://" + listen}}})
 }
 
-const registryConfig = "registry.json"
-
 // registry takes the masters out of what a host's registry and containerd ask. The order of those that are left is that of an installation without
 // them.
 func (p *updateRest) registry(ctx context.Context, m *member) error {
