@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -283,6 +284,7 @@ func (a *availability) firstMasterBack(t *testing.T) {
 // there.
 func (a *availability) hostsLeave(t *testing.T, before map[int]string) {
 	leave := []string{"delete", "-m", "10.77.0.11", "-n", "10.77.0.16", "--cluster-name", clusterName, "-p", "-"}
+	a.noPlaceForDNS(t, leave)
 	plan := a.asRoot(t, append(leave, "--dry-run")...)
 	if done := a.asRoot(t, append(leave, "--yes")...); !strings.Contains(done, "2 hosts left cluster "+clusterName) {
 		t.Errorf("it said %q", done)
@@ -307,4 +309,25 @@ func (a *availability) hostsLeave(t *testing.T, before map[int]string) {
 		return strings.NewReplacer("     - 10.77.0.11\n", "", "     - 10.77.0.16\n", "").Replace(text)
 	})
 	a.nothingToDo(t, a.applied()...)
+}
+
+// noPlaceForDNS has the DNS run on the first master only, by the taints that the plugins have set on all others: no host leaves until they are gone.
+func (a *availability) noPlaceForDNS(t *testing.T, leave []string) {
+	t.Helper()
+	a.kubectl(t, "-n kube-system rollout restart deployment coredns")
+	a.kubectl(t, "-n kube-system rollout status deployment coredns --timeout=100s")
+	eventually(t, time.Minute, func() (err error) {
+		if others := a.kubectl(t, "-n kube-system get pods -l k8s-app=kube-dns --field-selector=spec.nodeName!=master-0 -o name"); others != "" {
+			err = fmt.Errorf("on other nodes than master-0 are %s", others)
+		}
+		return err
+	})
+	cmd := a.command(t.Context(), append(slices.Clone(leave), "--yes", "--drain-timeout", "40s")...)
+	cmd.Stdin = strings.NewReader(a.lab.Passwords["root"] + "\n")
+	a.refused(t, cmd, 1, "DNS runs on no node that stays", "pod coredns-", "untolerated taint", "kubectl uncordon node-2 master-0")
+	if got := a.kubectl(t, "get nodes -o name"); len(strings.Fields(got)) != 6 {
+		t.Errorf("nodes are %s", got)
+	}
+	a.kubectl(t, "taint nodes master-1 key1- key5-")
+	a.kubectl(t, "taint nodes master-1 master-2 node-0 node-1 node-2 key3- key4-")
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/plugin"
@@ -147,6 +148,44 @@ func TestBlockedDrain(t *testing.T) {
 	}
 	if got := p.phases(t); got != "h1:complete h2:leaving" || !p.machines[1].has(kubeletConfig) {
 		t.Errorf("recorded %s", got)
+	}
+}
+
+// TestDrainWithoutDNS: a cluster whose DNS runs on no other node keeps its hosts. One without a DNS, or whose DNS runs, has nothing to wait for.
+func TestDrainWithoutDNS(t *testing.T) {
+	pending := podRow("kube-system", "coredns-1", "", "", "", "kube-dns", "False", " ")
+	cases := []struct {
+		name    string
+		system  []string
+		leaving Leaving
+		stays   bool
+	}{
+		{"no node takes it", []string{pending, pending}, Leaving{Nodes: numbered(2)}, true},
+		{"one of two", []string{pending, podRow("kube-system", "coredns-2", "h1", "10.244.0.2", "", "kube-dns", "True", " ")}, Leaving{Nodes: numbered(2)}, false},
+		{"none, and another pod that is not ready", []string{podRow("kube-system", "proxy", "h1", "", "kube-proxy", "", "False", " ")}, Leaving{Nodes: numbered(2)}, false},
+		{"without a drain", []string{pending}, Leaving{Nodes: numbered(2), SkipDrain: true}, false},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			p := established(t, 1, 1)
+			p.world.leaving.system, p.world.leaving.detail = c.system, "0/2 nodes are available: 1 node(s) had untolerated taint(s)."
+			c.leaving.DrainTimeout = time.Millisecond
+			_, _, err := p.leave(t.Context(), t, c.leaving, nil, 1<<40, forever)
+			if !c.stays {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			for _, want := range []string{"the cluster's DNS runs on no node that stays", "pod coredns-1 (Pending): 0/2 nodes are available", "--skip-drain", "kubectl uncordon h2"} {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("the error is %v, want %q", err, want)
+				}
+			}
+			if got := p.phases(t); got != "h1:complete h2:leaving" || p.changes() != "drain h2" {
+				t.Errorf("recorded %s, changed %s", got, p.changes())
+			}
+		})
 	}
 }
 

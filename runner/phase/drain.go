@@ -1,10 +1,12 @@
 package phase
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kubefile/kubefile/runner/host"
@@ -31,8 +33,44 @@ func (p *drain) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return p.dnsRuns(ctx)
 }
+
+// dnsRuns waits until a pod of the cluster's DNS runs, if the cluster has any: perhaps no other node takes those that were moved.
+func (p *drain) dnsRuns(ctx context.Context) error {
+	if p.DryRun {
+		return nil
+	}
+	problems, err := p.wait(ctx, p.timeout(), func(ctx context.Context) ([]problem, error) {
+		s, err := p.readSystem(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.pods = slices.DeleteFunc(s.pods, func(pod pod) bool { return !pod.isDNS() })
+		d := diagnosis{Cluster: p.Cluster, system: s}
+		return d.unreadyPods(ctx), nil
+	})
+	if err != nil || len(problems) == 0 {
+		return err
+	}
+	var pods, nodes []string
+	for _, found := range problems {
+		pods = append(pods, found.text)
+	}
+	for _, l := range p.leavers {
+		nodes = append(nodes, l.name)
+	}
+	return fmt.Errorf("the cluster's DNS runs on no node that stays, after %s:\n  %s\n  Give it one, as by removing a taint (kubectl describe node), and run the same command again, "+
+		"or add --skip-drain. %s", p.timeout(), strings.Join(pods, "\n  "), keepInstead(nodes...))
+}
+
+// keepInstead is how hosts that were drained stay in the cluster.
+func keepInstead(nodes ...string) string {
+	return "To keep the hosts instead, apply the cluster's image with them, and run kubectl uncordon " + strings.Join(nodes, " ")
+}
+
+// timeout is how long the pods of a node may take to move.
+func (p *drain) timeout() time.Duration { return cmp.Or(p.leaving.DrainTimeout, DefaultDrainTimeout) }
 
 // one drains the node of a host, if there is one.
 func (p *drain) one(ctx context.Context, l *leaver) error {
@@ -40,10 +78,7 @@ func (p *drain) one(ctx context.Context, l *leaver) error {
 	if err != nil || there == nil {
 		return err
 	}
-	timeout := p.leaving.DrainTimeout
-	if timeout == 0 {
-		timeout = DefaultDrainTimeout
-	}
+	timeout := p.timeout()
 	return p.Do(ctx, p.first(), fmt.Sprintf("drain node %s", l.name), func(ctx context.Context) error {
 		if err := p.still(ctx, l); err != nil {
 			return err
@@ -54,7 +89,7 @@ func (p *drain) one(ctx context.Context, l *leaver) error {
 			return err
 		}
 		return fmt.Errorf("its pods did not move within %s: %s%s\n  Fix what keeps them and run the same command again, or add --skip-drain to remove the node "+
-			"with its pods. To keep it instead, apply the cluster's image with this host, and run kubectl uncordon %s", timeout, lastLine(exit.Stderr), p.blocking(ctx, l), l.name)
+			"with its pods. %s", timeout, lastLine(exit.Stderr), p.blocking(ctx, l), keepInstead(l.name))
 	})
 }
 
