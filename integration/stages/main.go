@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -23,6 +24,10 @@ func run(names []string) int {
 	if err == nil {
 		err = validate(stages)
 	}
+	space := &disk{dir: "_out"}
+	if err == nil && slices.ContainsFunc(stages, func(s stage) bool { return s.name == "up" }) {
+		err = space.require(diskNeeded)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "stages:", err)
 		return 2
@@ -32,7 +37,8 @@ func run(names []string) int {
 	meter := &meter{out: "_out", cgroups: "/sys/fs/cgroup/cpuacct", labs: []string{lab, lab + "2", lab + "3"}}
 	r := &runner{
 		stages: stages, capacity: capacity, dir: "_out/test", out: os.Stdout,
-		every: time.Minute, grace: 20 * time.Second, kill: kill, tick: meter.sample,
+		every: time.Minute, grace: 20 * time.Second, kill: kill,
+		tick: func() { meter.sample(); _ = space.sample() }, // a run without this figure is as good
 	}
 	meter.sample()
 	began, before, tools := time.Now(), measure(), compiledTools()
@@ -43,6 +49,7 @@ func run(names []string) int {
 	}
 	rep := newReport(results, time.Since(began), before, measure())
 	rep.addDaemons(meter.total)
+	rep.Machine.LeastDisk = space.least
 	rep.setBudget(len(newTools(tools, compiledTools())) > 0)
 	if err := errors.Join(rep.write(r.dir), rep.print(os.Stdout)); err != nil {
 		fmt.Fprintln(os.Stderr, "stages:", err)

@@ -30,7 +30,8 @@ type reportMachine struct {
 	CPUs       int     `json:"cpus"`
 	LoadBefore float64 `json:"loadBefore"`
 	LoadAfter  float64 `json:"loadAfter"`
-	Busy       float64 `json:"busySeconds"` // of all processes on the machine, of others too
+	Busy       float64 `json:"busySeconds"`        // of all processes on the machine, of others too
+	LeastDisk  uint64  `json:"leastFreeDiskBytes"` // while the stages ran
 }
 
 type reportStage struct {
@@ -170,8 +171,12 @@ func (rep *report) summary() string {
 	if rep.overBudget() {
 		state = "Over"
 	}
-	return fmt.Sprintf("%s the budget of %s on %d CPUs; load %.1f before and %.1f after; all processes of the machine used %s of CPU.", state,
-		inSeconds(rep.Budget), rep.Machine.CPUs, rep.Machine.LoadBefore, rep.Machine.LoadAfter, inSeconds(rep.Machine.Busy))
+	space := fmt.Sprintf("at least %s of disk were free", gigabytes(rep.Machine.LeastDisk))
+	if rep.Machine.LeastDisk < diskFull {
+		space = fmt.Sprintf("only %s of disk were free at times, which may be why stages failed", gigabytes(rep.Machine.LeastDisk))
+	}
+	return fmt.Sprintf("%s the budget of %s on %d CPUs; load %.1f before and %.1f after; all processes of the machine used %s of CPU; %s.", state,
+		inSeconds(rep.Budget), rep.Machine.CPUs, rep.Machine.LoadBefore, rep.Machine.LoadAfter, inSeconds(rep.Machine.Busy), space)
 }
 
 // print prints the tables, and then what failed, so that this is what one sees last.

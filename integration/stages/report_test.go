@@ -31,7 +31,7 @@ func sampleReport(t *testing.T) *report {
 		{stage: stage{name: "bench"}, status: notRun, reason: "e2e did not pass"},
 	}
 	rep := newReport(results, 640*time.Second, machine{Load: 0.25, busy: time.Second}, machine{Load: 3, busy: 401 * time.Second})
-	rep.Machine.CPUs = 2
+	rep.Machine.CPUs, rep.Machine.LeastDisk = 2, 31e9
 	rep.addDaemons(map[string]time.Duration{"services": 30 * time.Second, "hosts": 200 * time.Second})
 	rep.setBudget(false)
 	return rep

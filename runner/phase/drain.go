@@ -41,18 +41,44 @@ func (p *drain) dnsRuns(ctx context.Context) error {
 	if p.DryRun {
 		return nil
 	}
-	problems, err := p.wait(ctx, p.timeout(), func(ctx context.Context) ([]problem, error) {
-		s, err := p.readSystem(ctx)
-		if err != nil {
-			return nil, err
+	begin := time.Now()
+	told := begin
+	for interval := firstInterval; ; interval = longer(interval) {
+		problems, err := p.unreadyDNS(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err == nil && len(problems) == 0:
+			return nil
+		case err != nil:
+			problems = []problem{{text: err.Error()}}
 		}
-		s.pods = slices.DeleteFunc(s.pods, func(pod pod) bool { return !pod.isDNS() })
-		d := diagnosis{Cluster: p.Cluster, system: s}
-		return d.unreadyPods(ctx), nil
-	})
-	if err != nil || len(problems) == 0 {
-		return err
+		if time.Since(begin) >= p.timeout() {
+			return p.withoutDNS(problems)
+		}
+		if time.Since(told) >= noticeEvery {
+			told = time.Now()
+			p.tell(time.Since(begin), problems)
+		}
+		if pause(ctx, interval) != nil {
+			return context.Cause(ctx)
+		}
 	}
+}
+
+// unreadyDNS are the pods of the cluster's DNS, if none of them is ready.
+func (p *drain) unreadyDNS(ctx context.Context) ([]problem, error) {
+	s, err := p.readSystem(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.pods = slices.DeleteFunc(s.pods, func(pod pod) bool { return !pod.isDNS() })
+	d := diagnosis{Cluster: p.Cluster, system: s}
+	return d.unreadyPods(ctx), nil
+}
+
+// withoutDNS is the error for a cluster that would be left without one.
+func (p *drain) withoutDNS(problems []problem) error {
 	var pods, nodes []string
 	for _, found := range problems {
 		pods = append(pods, found.text)
