@@ -130,6 +130,10 @@ func (a *availability) threeMasters(t *testing.T) {
 	if got := a.kubectl(t, "-n kube-system get pods -l component=etcd -o name"); len(strings.Fields(got)) != 3 {
 		t.Errorf("members of etcd are %s", got)
 	}
+	dns := strings.Fields(a.kubectl(t, "-n kube-system get pods -l k8s-app=kube-dns --field-selector=status.phase=Running -o jsonpath='{.items[*].spec.nodeName}'"))
+	if slices.Sort(dns); len(slices.Compact(dns)) < 2 {
+		t.Errorf("the DNS runs on %s only", dns)
+	}
 	for _, i := range []int{2, 3} {
 		if got := a.ssh(t, i, "KUBECACHEDIR=/tmp/kubectl-cache kubectl get nodes -o name | wc -l"); got != "6" {
 			t.Errorf("kubectl on h%d sees %s nodes", i, got)

@@ -66,6 +66,15 @@ func (k Kubectl) Drain(ctx context.Context, node string, timeout time.Duration) 
 	return err
 }
 
+// RestartDeployment starts the pods of a Deployment anew, and waits until they run.
+func (k Kubectl) RestartDeployment(ctx context.Context, namespace, name string, timeout time.Duration) error {
+	if _, err := k(ctx, nil, "rollout", "restart", "deployment", name, "--namespace", namespace); err != nil {
+		return err
+	}
+	_, err := k(ctx, nil, "rollout", "status", "deployment", name, "--namespace", namespace, fmt.Sprintf("--timeout=%s", timeout))
+	return err
+}
+
 const addressesQuery = `jsonpath={range .items[*]}{.metadata.name}{"\t"}{.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}`
 
 // NodeAt is the name of the node with an internal address, or nothing.

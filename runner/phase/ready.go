@@ -40,10 +40,15 @@ func (p *ready) Run(ctx context.Context) error {
 	if slices.ContainsFunc(p.Artifact.Description.Apps, func(a imagespec.App) bool { return p.network(a.Name) }) {
 		after = network
 	}
-	if p.DryRun || p.after != after {
+	if p.after != after {
 		return nil
 	}
-	return p.works(ctx, readyPatience, false)
+	if !p.DryRun {
+		if err := p.works(ctx, readyPatience, false); err != nil {
+			return err
+		}
+	}
+	return p.spreadDNS(ctx)
 }
 
 // problem is something of the cluster that does not work.

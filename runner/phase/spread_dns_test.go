@@ -1,0 +1,78 @@
+package phase
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kube"
+	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/state"
+)
+
+// TestSpreadDNS: the DNS is restarted once hosts have joined, if one node runs all of it although another one is ready.
+func TestSpreadDNS(t *testing.T) {
+	const restart = "rollout restart deployment coredns"
+	cases := []struct {
+		name     string
+		cluster  sick
+		complete bool // no host is new
+		dryRun   bool
+		config   string
+		plan     bool // it says that the DNS may be restarted
+		want     bool // it is
+	}{
+		{name: "one node runs all of it", cluster: healthy(), plan: true, want: true},
+		{name: "in a dry run", cluster: healthy(), dryRun: true, plan: true},
+		{name: "all hosts have been here", cluster: healthy(), complete: true},
+		{name: "no DNS", cluster: healthy(), config: "---\nkind: InitConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\nskipPhases: [addon/coredns]\n"},
+		{name: "two nodes run it", plan: true, cluster: healthy(func(s *sick) {
+			s.pods[1] = podRow("kube-system", "coredns-2", "h2", "10.244.1.3", "", "kube-dns", "True", " ")
+		})},
+		{name: "there is one pod", plan: true, cluster: healthy(func(s *sick) { s.pods = slices.Delete(s.pods, 1, 2) })},
+		{name: "no other node is ready", plan: true, cluster: healthy(func(s *sick) { s.nodes["h2"] = false })},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPark(t, 1, 1).joined(2)
+			p.DryRun = c.dryRun
+			for _, f := range p.machines {
+				f.answer = func(cmd host.Command, _ string) (string, int) { return c.cluster.answer(cmd, f.host.String()) }
+			}
+			var err error
+			if p.kubeadm, err = kubeadm.Parse([]byte(podNetwork + c.config)); err != nil {
+				t.Fatal(err)
+			}
+			p.state = state.New(p.Name)
+			for _, m := range p.members {
+				if c.complete {
+					p.state.Hosts = append(p.state.Hosts, state.Host{Address: m.host.Address, Name: m.name, Role: string(m.host.Role), Phase: state.Complete})
+				}
+			}
+			if err := (&ready{p.Cluster, guests}).spreadDNS(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(p.plan(t), "restart the cluster's DNS"); got != c.plan {
+				t.Errorf("in the plan: %v, want %v", got, c.plan)
+			}
+			if got := strings.Contains(strings.Join(p.machines[0].argvs, "\n"), restart); got != c.want {
+				t.Errorf("restarted: %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestRepelsDNS(t *testing.T) {
+	for taint, want := range map[kube.Taint]bool{
+		{Key: "node-role.kubernetes.io/control-plane", Effect: "NoSchedule"}: false,
+		{Key: "dedicated", Value: "web", Effect: "PreferNoSchedule"}:         false,
+		{Key: "dedicated", Value: "web", Effect: "NoSchedule"}:               true,
+		{Key: "node.kubernetes.io/unschedulable", Effect: "NoSchedule"}:      true,
+		{Key: "node.kubernetes.io/unreachable", Effect: "NoExecute"}:         true,
+	} {
+		if got := repelsDNS(taint); got != want {
+			t.Errorf("%+v: %v", taint, got)
+		}
+	}
+}
