@@ -89,6 +89,16 @@ func TestCommandsOnThisMachine(t *testing.T) { testCommands(t, local(t)) }
 
 // testCommands checks what every Conn has to do.
 func testCommands(t *testing.T, conn Conn) {
+	testArgumentsAndEnvironment(t, conn)
+	testInput(t, conn)
+	testCommandEnds(t, conn)
+	testRefusedCommands(t, conn)
+	testFacts(t, conn)
+}
+
+// testArgumentsAndEnvironment checks that both reach the process as they are, and the environment no process list.
+func testArgumentsAndEnvironment(t *testing.T, conn Conn) {
+	t.Helper()
 	ctx := t.Context()
 	t.Run("arguments arrive as they are", func(t *testing.T) {
 		out, err := Output(ctx, conn, Command{Argv: append([]string{"printf", "%s\\0"}, awkward...)})
@@ -134,21 +144,17 @@ func testCommands(t *testing.T, conn Conn) {
 			t.Fatal("a value of the environment is in a command line")
 		}
 	})
+}
+
+// testInput checks that a command reads its input whole, or not at all.
+func testInput(t *testing.T, conn Conn) {
+	t.Helper()
+	ctx := t.Context()
 	t.Run("big input", func(t *testing.T) {
 		const size = 64 << 20
 		out, err := Output(ctx, conn, Command{Argv: []string{"wc", "-c"}, Stdin: io.LimitReader(zeros{}, size)})
 		if err != nil || strings.TrimSpace(string(out)) != "67108864" {
 			t.Fatalf("%q, %v", out, err)
-		}
-	})
-	t.Run("failure", func(t *testing.T) {
-		err := conn.Run(ctx, Command{Argv: []string{"sh", "-c", "echo out; seq 1 1000 >&2; printf 'the \\033[31mreason\\n' >&2; exit 3"}})
-		var exit *ExitError
-		if !errors.As(err, &exit) || exit.Code != 3 || exit.Name != "sh" || exit.Host != conn.Host().String() {
-			t.Fatalf("%#v", err)
-		}
-		if !strings.HasSuffix(exit.Stderr, "1000\nthe [31mreason") || strings.Count(exit.Stderr, "\n") != tailLines-1 {
-			t.Errorf("stderr %q", exit.Stderr)
 		}
 	})
 	t.Run("the input need not be read", func(t *testing.T) {
@@ -163,6 +169,22 @@ func testCommands(t *testing.T, conn Conn) {
 		err := conn.Run(ctx, Command{Argv: []string{"cat"}, Stdin: io.MultiReader(strings.NewReader("part"), failing{broken})})
 		if !errors.Is(err, broken) {
 			t.Fatal(err)
+		}
+	})
+}
+
+// testCommandEnds checks what becomes of a command that fails, runs too long or prints too much.
+func testCommandEnds(t *testing.T, conn Conn) {
+	t.Helper()
+	ctx := t.Context()
+	t.Run("failure", func(t *testing.T) {
+		err := conn.Run(ctx, Command{Argv: []string{"sh", "-c", "echo out; seq 1 1000 >&2; printf 'the \\033[31mreason\\n' >&2; exit 3"}})
+		var exit *ExitError
+		if !errors.As(err, &exit) || exit.Code != 3 || exit.Name != "sh" || exit.Host != conn.Host().String() {
+			t.Fatalf("%#v", err)
+		}
+		if !strings.HasSuffix(exit.Stderr, "1000\nthe [31mreason") || strings.Count(exit.Stderr, "\n") != tailLines-1 {
+			t.Errorf("stderr %q", exit.Stderr)
 		}
 	})
 	t.Run("its context ends a command", func(t *testing.T) {
@@ -182,6 +204,19 @@ func testCommands(t *testing.T, conn Conn) {
 			t.Fatalf("%d bytes were kept", len(out))
 		}
 	})
+	t.Run("a directory that is missing", func(t *testing.T) {
+		err := conn.Run(ctx, Command{Argv: []string{"true"}, Dir: "/does/not/exist"})
+		var exit *ExitError
+		if !errors.As(err, &exit) || exit.Code != 127 || !strings.Contains(err.Error(), "/does/not/exist") {
+			t.Fatal(err)
+		}
+	})
+}
+
+// testRefusedCommands checks that a command that cannot be passed as it is does not run.
+func testRefusedCommands(t *testing.T, conn Conn) {
+	t.Helper()
+	ctx := t.Context()
 	t.Run("what can not be passed is refused", func(t *testing.T) {
 		for _, cmd := range []Command{
 			{},
@@ -199,13 +234,12 @@ func testCommands(t *testing.T, conn Conn) {
 			}
 		}
 	})
-	t.Run("a directory that is missing", func(t *testing.T) {
-		err := conn.Run(ctx, Command{Argv: []string{"true"}, Dir: "/does/not/exist"})
-		var exit *ExitError
-		if !errors.As(err, &exit) || exit.Code != 127 || !strings.Contains(err.Error(), "/does/not/exist") {
-			t.Fatal(err)
-		}
-	})
+}
+
+// testFacts checks that the facts of a machine are gathered.
+func testFacts(t *testing.T, conn Conn) {
+	t.Helper()
+	ctx := t.Context()
 	t.Run("facts", func(t *testing.T) {
 		facts, err := Gather(ctx, conn, "/var/lib/does/not/exist")
 		if err != nil {
