@@ -32,14 +32,37 @@ func apply(t *testing.T, c Config, old string) string {
 	return string(result)
 }
 
-func TestApply(t *testing.T) {
-	for _, test := range []struct {
-		name, ext, strategy, process string
-		old, data, want              string
-	}{
+// applyCase is a file, and what becomes of it by a Config.
+type applyCase struct {
+	name, ext, strategy, process string
+	old, data, want              string
+}
+
+func testApply(t *testing.T, cases []applyCase) {
+	t.Helper()
+	for _, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			c := Config{Name: "mysql-config", Path: "etc/x" + test.ext, Data: test.data, Strategy: test.strategy, Where: "Clusterfile:12"}
+			if test.process != "" {
+				c.Process = strings.Split(test.process, "|")
+			}
+			if got := apply(t, c, test.old); got != test.want {
+				t.Errorf("got\n%s\nwant\n%s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestOverwrite(t *testing.T) {
+	testApply(t, []applyCase{
 		{"overwrite is the default", ".yaml", "", "", "a: 1\n", "b: 2\n", "b: 2\n"},
 		{"overwrite", ".conf", "Overwrite", "", "old", "not: [yaml", "not: [yaml"},
 		{"overwrite by nothing", ".conf", "", "", "old", "", ""},
+	})
+}
+
+func TestMergedValues(t *testing.T) {
+	testApply(t, []applyCase{
 		{"merge", ".yaml", "Merge", "", "a: 1\nb: 2\n", "b: 3\nc: 4\n", "a: 1\nb: 3\nc: 4\n"},
 		{"merge into nothing", ".yaml", "merge", "", "", "# mine\na: &x 1\nb: *x\n", "# mine\na: &x 1\nb: *x\n"},
 		{"merge into comments", ".yaml", "merge", "", "# replicas: 1", "replicas: 2\n", "# replicas: 1\nreplicas: 2\n"},
@@ -51,6 +74,11 @@ func TestApply(t *testing.T) {
 		{"another type", ".yaml", "merge", "", "a: {b: 1}\nc: [1]\nd: 1\n", "a: 1\nc: {x: 1}\nd: \"1\"\n", "a: 1\nc: {x: 1}\nd: \"1\"\n"},
 		{"quotes tell a string from a boolean", ".yaml", "merge", "", "a: yes\nb: \"on\"\n", "a: \"yes\"\nb: on\n", "a: \"yes\"\nb: on\n"},
 		{"a key in quotes", ".yaml", "merge", "", "1: a\n", "\"1\": b\n", "1: b\n"},
+	})
+}
+
+func TestMergeKeepsTheForm(t *testing.T) {
+	testApply(t, []applyCase{
 		{"comments stay", ".yaml", "merge", "", "# top\n\n# of a\na: 1 # one\n# of b\nb:\n  # of c\n  c: 2 # two\n# end\n", "a: 2\nb: {c: 3}\n",
 			"# top\n\n# of a\na: 2 # one\n# of b\nb:\n  # of c\n  c: 3 # two\n# end\n"},
 		{"indentation stays", ".yaml", "merge", "", "a:\n    b:\n        c: 1\n    e: 1\n", "a: {e: 2}\n", "a:\n    b:\n        c: 1\n    e: 2\n"},
@@ -61,6 +89,11 @@ func TestApply(t *testing.T) {
 			"kind: A\na: {b: 2}\nc: {b: 1}\nd: 1\n---\nkind: B\nd: &y 1\ne: *y\n"},
 		{"merge keys", ".yaml", "merge", "", "x: &x\n  a: {b: 1, c: 2}\n  d: 1\ny:\n  <<: *x\n  d: 2\n", "y:\n  a: {b: 3}\n",
 			"x:\n  a: {b: 1, c: 2}\n  d: 1\ny:\n  d: 2\n  a: {b: 3, c: 2}\n"},
+	})
+}
+
+func TestMergeIntoDocuments(t *testing.T) {
+	testApply(t, []applyCase{
 		{"one document among others and comments", ".yaml", "merge", "", "kind: A\na: 1\n--- # second\nkind: B\na: 1\nb: 2\n---\n# nothing\n---\na:  3\n", "kind: B\na: 3\n",
 			"kind: A\na: 1\n--- # second\nkind: B\na: 3\nb: 2\n---\n# nothing\n---\na:  3\n"},
 		{"the only document beside comments", ".yaml", "merge", "", "# nothing\n---\na: 1\n---\n", "a: 3\n", "# nothing\n---\na: 3\n---\n"},
@@ -83,11 +116,21 @@ func TestApply(t *testing.T) {
 			"kind: B\nmetadata: {name: x}\nspec: 1\n---\nkind: A\nmetadata: {name: x}\nspec: 2\n",
 			"kind: A\nmetadata: {name: x, namespace: n}\nspec: 2\n---\nkind: B\nmetadata: {name: x}\nspec: 1\n"},
 		{"windows", ".yaml", "merge", "", "kind: A\r\na: 1\r\n---\r\nkind: B\r\na: 2\r\n", "kind: A\na: 2\n", "kind: A\na: 2\n---\r\nkind: B\r\na: 2\r\n"},
+	})
+}
+
+func TestMergeIntoJSON(t *testing.T) {
+	testApply(t, []applyCase{
 		{"JSON", ".json", "merge", "", "{\n\t\"b\": {\"x\": 1e3, \"y\": \"\\ud83d\\ude00<\"},\n\t\"a\": 12345678901234567890\n}\n", "b:\n  x: 0x10\nc: [on, ~]\n",
 			"{\n\t\"b\": {\n\t\t\"x\": 16,\n\t\t\"y\": \"😀<\"\n\t},\n\t\"a\": 12345678901234567890,\n\t\"c\": [\n\t\t\"on\",\n\t\tnull\n\t]\n}\n"},
 		{"JSON on a line", ".json", "merge", "", `{"a": 1}`, `{"b": {"c": false}}`, `{"a":1,"b":{"c":false}}`},
 		{"JSON that has it", ".json", "merge", "", `{"a":   1.0}`, `{"a": 1.0}`, `{"a":   1.0}`},
 		{"JSON into nothing", ".json", "merge", "", "", "a: {b: 1}\n", "{\n  \"a\": {\n    \"b\": 1\n  }\n}\n"},
+	})
+}
+
+func TestProcess(t *testing.T) {
+	testApply(t, []applyCase{
 		{"to JSON", ".json", "", "toJson", "", "b: {x: 1}\na: [yes, 0x10, .5, 2001-01-01, null, true]\n", `{"b":{"x":1},"a":["yes",16,0.5,"2001-01-01",null,true]}`},
 		{"to base64", ".txt", "", "TOBASE64", "", "text\n", "dGV4dAo="},
 		{"to JSON in base64", ".txt", "", "toJson|toBase64", "", "a: 1\n", "eyJhIjoxfQ=="},
@@ -101,17 +144,7 @@ func TestApply(t *testing.T) {
 		{"into one of several Secrets", ".yaml", "merge", "toSecret", "kind: Secret\nmetadata: {name: x}\n---\nkind: Secret\nmetadata: {name: mysql-config}\n", "a: eA==\n",
 			"kind: Secret\nmetadata: {name: x}\n---\nkind: Secret\nmetadata: {name: mysql-config}\ndata:\n  a: eA==\n"},
 		{"to a Secret in JSON", ".json", "", "value|toBase64|toSecret", `{"kind":"Secret"}`, "a: x\n", `{"kind":"Secret","data":{"a":"eA=="}}`},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			c := Config{Name: "mysql-config", Path: "etc/x" + test.ext, Data: test.data, Strategy: test.strategy, Where: "Clusterfile:12"}
-			if test.process != "" {
-				c.Process = strings.Split(test.process, "|")
-			}
-			if got := apply(t, c, test.old); got != test.want {
-				t.Errorf("got\n%s\nwant\n%s", got, test.want)
-			}
-		})
-	}
+	})
 }
 
 // TestGolden merges values as a site has them into files as images have them: testdata/NAME/{old,data,want}.yaml.
@@ -155,16 +188,31 @@ func TestFile(t *testing.T) {
 	}
 }
 
-func TestCheck(t *testing.T) {
-	deep := strings.Repeat("[", 600) + strings.Repeat("]", 600)
-	bomb := "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
-	for _, name := range "bcdefg" {
-		bomb += strings.NewReplacer("N", string(name), "P", string(name-1)).Replace("N: &N [*P,*P,*P,*P,*P,*P,*P,*P,*P,*P]\n")
+// refusedCase is a Config that Check refuses.
+type refusedCase struct {
+	c    Config
+	says string
+}
+
+func testRefused(t *testing.T, cases []refusedCase) {
+	t.Helper()
+	for _, test := range cases {
+		if test.c.Name == "" {
+			test.c.Name = "mysql"
+		}
+		test.c.Where = "Clusterfile:12"
+		err := test.c.Check()
+		if err == nil || !strings.HasPrefix(err.Error(), "Clusterfile:12: Config ") || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "secret-word") {
+			t.Errorf("%.100q: %v, want %q", test.c, err, test.says)
+		}
+		if _, applied := test.c.Apply(nil); applied == nil || applied.Error() != err.Error() {
+			t.Errorf("applied: %v", applied)
+		}
 	}
-	for _, test := range []struct {
-		c    Config
-		says string
-	}{
+}
+
+func TestCheck(t *testing.T) {
+	testRefused(t, []refusedCase{
 		{Config{}, "path is empty"},
 		{Config{Path: "/etc/x"}, `path "/etc/x" is not the relative path`},
 		{Config{Path: "../x"}, `path "../x" is not`},
@@ -183,9 +231,13 @@ func TestCheck(t *testing.T) {
 		{Config{Path: "x", Process: []string{"value", "toJson", "toSecret"}}, "put toBase64 before it"},
 		{Config{Path: "x", Process: []string{"toBase64", "toSecret"}}, "put value before toBase64"},
 		{Config{Path: "x", Strategy: "merge", Process: []string{"toBase64"}}, "base64 cannot be merged"},
+	})
+}
+
+func TestCheckProcessedData(t *testing.T) {
+	testRefused(t, []refusedCase{
 		{Config{Path: "x", Data: "a: [", Process: []string{"toJson"}}, "data: line 1: no valid YAML: "},
 		{Config{Path: "x", Data: "a: .inf", Process: []string{"toJson"}}, "data: line 1: json: unsupported value"},
-		{Config{Path: "x.json", Strategy: "merge", Data: "a: .nan"}, "data: line 1: json: unsupported value"},
 		{Config{Path: "x", Data: "1: a\n\"1\": b", Process: []string{"toJson"}}, `data: line 2: key "1" is set twice`},
 		{Config{Path: "x", Data: "[1]", Process: []string{"value", "toJson"}}, "data: it is a list, not a map"},
 		{Config{Path: "x", Data: "a: [1]", Process: []string{"value", "toBase64"}}, "data: a: toBase64 takes text"},
@@ -194,6 +246,12 @@ func TestCheck(t *testing.T) {
 		{Config{Path: "x", Data: "a/b: eA==", Process: []string{"toSecret"}}, `data: "a/b" cannot be a key of a Secret`},
 		{Config{Path: "x", Data: "a: {b: eA==}", Process: []string{"toSecret"}}, "write process: value|toJson|toBase64|toSecret"},
 		{Config{Name: "My Secret", Path: "x", Data: "a: eA==", Process: []string{"toSecret"}}, `"My Secret" cannot name one`},
+	})
+}
+
+func TestCheckMergedData(t *testing.T) {
+	testRefused(t, []refusedCase{
+		{Config{Path: "x.json", Strategy: "merge", Data: "a: .nan"}, "data: line 1: json: unsupported value"},
 		{Config{Path: "x", Strategy: "merge"}, "data: there is nothing to merge"},
 		{Config{Path: "x", Strategy: "merge", Data: "- a\n"}, "data: line 1: a list, where a map is merged"},
 		{Config{Path: "x", Strategy: "merge", Data: "just text"}, "data: line 1: a single value (str), where a map is merged"},
@@ -202,26 +260,24 @@ func TestCheck(t *testing.T) {
 		{Config{Path: "x", Strategy: "merge", Data: "b: 1\n---\na:\n  b: 1\n  c: 1\n  b: 2\n"}, `data: line 6: key "b" is set twice`},
 		{Config{Path: "x", Strategy: "merge", Data: "[a]: 1\n"}, "data: line 1: a key that is a map or a list"},
 		{Config{Path: "x", Strategy: "merge", Data: "a: 1\n---\na: *x\n"}, "data: line 3: no valid YAML: YAML reads a value that begins with * as an alias"},
+		{Config{Path: "x", Strategy: "merge", Data: "<<: 1\n"}, "data: line 1: << takes maps"},
+	})
+}
+
+func TestCheckLimits(t *testing.T) {
+	deep := strings.Repeat("[", 600) + strings.Repeat("]", 600)
+	bomb := "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+	for _, name := range "bcdefg" {
+		bomb += strings.NewReplacer("N", string(name), "P", string(name-1)).Replace("N: &N [*P,*P,*P,*P,*P,*P,*P,*P,*P,*P]\n")
+	}
+	testRefused(t, []refusedCase{
 		{Config{Path: "x", Strategy: "merge", Data: bomb}, "data: more than 500000 values"},
 		{Config{Path: "x", Strategy: "merge", Data: "a: &a\n  b: *a\n"}, "data: line 2: nested more than 500 deep"},
 		{Config{Path: "x", Strategy: "merge", Data: "a: " + deep}, "nested more than 500 deep"},
 		{Config{Path: "x", Strategy: "merge", Data: strings.Repeat("- ", 1<<19)}, "data: more than 500000 values"},
 		{Config{Path: "x", Strategy: "merge", Data: strings.Repeat("---\na: 1\n", 1001)}, "data: more than 1000 documents"},
-		{Config{Path: "x", Strategy: "merge", Data: "<<: 1\n"}, "data: line 1: << takes maps"},
 		{Config{Path: "x", Data: strings.Repeat("x", MaxSize+1)}, "data: more than 16 MiB"},
-	} {
-		if test.c.Name == "" {
-			test.c.Name = "mysql"
-		}
-		test.c.Where = "Clusterfile:12"
-		err := test.c.Check()
-		if err == nil || !strings.HasPrefix(err.Error(), "Clusterfile:12: Config ") || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "secret-word") {
-			t.Errorf("%.100q: %v, want %q", test.c, err, test.says)
-		}
-		if _, applied := test.c.Apply(nil); applied == nil || applied.Error() != err.Error() {
-			t.Errorf("applied: %v", applied)
-		}
-	}
+	})
 }
 
 func TestApplyRefusals(t *testing.T) {
