@@ -84,14 +84,13 @@ func table(t *testing.T, name string, become func(t *testing.T, input string) st
 	}
 }
 
-// meaning is what a Clusterfile says, as YAML.
-func meaning(t *testing.T, c *Clusterfile) string {
-	t.Helper()
-	type app struct {
+// These types are what a Clusterfile says, in the form that tests compare.
+type (
+	appMeaning struct {
 		Env  environment.Set `yaml:",omitempty"`
 		Cmds any             `yaml:",omitempty"`
 	}
-	type host struct {
+	hostMeaning struct {
 		Address, Role string
 		Roles         []string          `yaml:",omitempty,flow"`
 		SSH           format.SSH        `yaml:",omitempty,flow"`
@@ -99,45 +98,56 @@ func meaning(t *testing.T, c *Clusterfile) string {
 		Labels        map[string]string `yaml:",omitempty,flow"`
 		Taints        []string          `yaml:",omitempty,flow"`
 	}
-	type cluster struct {
+	clusterMeaning struct {
 		Name, Image string
 		Env         environment.Set `yaml:",omitempty"`
-		Hosts       []host
-		Cmd         any             `yaml:",omitempty"` // an empty list is not nothing
-		CmdArgs     environment.Set `yaml:"cmdArgs,omitempty"`
-		AppNames    any             `yaml:"appNames,omitempty"`
-		Apps        map[string]app  `yaml:",omitempty"`
-		Aliases     []Alias         `yaml:",omitempty"`
-		Registry    format.Registry `yaml:",omitempty"`
-		DataRoot    string          `yaml:"dataRoot,omitempty"`
+		Hosts       []hostMeaning
+		Cmd         any                   `yaml:",omitempty"` // an empty list is not nothing
+		CmdArgs     environment.Set       `yaml:"cmdArgs,omitempty"`
+		AppNames    any                   `yaml:"appNames,omitempty"`
+		Apps        map[string]appMeaning `yaml:",omitempty"`
+		Aliases     []Alias               `yaml:",omitempty"`
+		Registry    format.Registry       `yaml:",omitempty"`
+		DataRoot    string                `yaml:"dataRoot,omitempty"`
 	}
+)
+
+// meaningOfCluster is what a Clusterfile says of the cluster, if it does.
+func meaningOfCluster(from *Cluster) *clusterMeaning {
+	if from == nil {
+		return nil
+	}
+	said := &clusterMeaning{
+		Name: from.Name, Image: from.Image, Env: from.Env, CmdArgs: from.CmdArgs, Cmd: orNothing(from.Cmd), AppNames: orNothing(from.AppNames),
+		Aliases: from.Aliases, Registry: from.Registry, DataRoot: from.DataRoot, Apps: map[string]appMeaning{},
+	}
+	for _, h := range from.Hosts {
+		one := hostMeaning{Address: h.Address.String(), Role: string(h.Role), Roles: h.Roles, SSH: h.SSH, Env: h.Env, Labels: h.Labels}
+		for _, taint := range h.Taints {
+			one.Taints = append(one.Taints, taint.String())
+		}
+		said.Hosts = append(said.Hosts, one)
+	}
+	for name, a := range from.Apps {
+		said.Apps[name] = appMeaning{a.Env, orNothing(a.Cmds)}
+	}
+	return said
+}
+
+// meaning is what a Clusterfile says, as YAML.
+func meaning(t *testing.T, c *Clusterfile) string {
+	t.Helper()
 	said := struct {
-		Cluster  *cluster                  `yaml:",omitempty"`
+		Cluster  *clusterMeaning           `yaml:",omitempty"`
 		Kubeadm  map[string]map[string]any `yaml:",omitempty"`
 		Configs  []map[string]any          `yaml:",omitempty"`
 		Plugins  []plugin.Plugin           `yaml:",omitempty"`
 		Warnings []string                  `yaml:",omitempty"`
-	}{Kubeadm: c.Kubeadm, Plugins: c.Plugins, Warnings: c.Warnings}
+	}{Cluster: meaningOfCluster(c.Cluster), Kubeadm: c.Kubeadm, Plugins: c.Plugins, Warnings: c.Warnings}
 	for _, one := range c.Configs {
 		said.Configs = append(said.Configs, map[string]any{
 			"name": one.Name, "file": one.File(), "data": one.Data, "strategy": one.Strategy, "process": one.Process, "where": one.Where,
 		})
-	}
-	if from := c.Cluster; from != nil {
-		said.Cluster = &cluster{
-			Name: from.Name, Image: from.Image, Env: from.Env, CmdArgs: from.CmdArgs, Cmd: orNothing(from.Cmd), AppNames: orNothing(from.AppNames),
-			Aliases: from.Aliases, Registry: from.Registry, DataRoot: from.DataRoot, Apps: map[string]app{},
-		}
-		for _, h := range from.Hosts {
-			one := host{Address: h.Address.String(), Role: string(h.Role), Roles: h.Roles, SSH: h.SSH, Env: h.Env, Labels: h.Labels}
-			for _, taint := range h.Taints {
-				one.Taints = append(one.Taints, taint.String())
-			}
-			said.Cluster.Hosts = append(said.Cluster.Hosts, one)
-		}
-		for name, a := range from.Apps {
-			said.Cluster.Apps[name] = app{a.Env, orNothing(a.Cmds)}
-		}
 	}
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)

@@ -56,6 +56,43 @@ func hosts(s *State) string {
 	return strings.Join(names, " ")
 }
 
+// reconcileCase are copies of a state, and what they are reconciled to.
+type reconcileCase struct {
+	name   string
+	copies []string
+	want   string // hosts, in any order of the copies
+	stale  bool
+	notes  []string
+}
+
+// test reconciles the copies in several orders.
+func (c reconcileCase) test(t *testing.T) {
+	for range 4 {
+		rand.Shuffle(len(c.copies), func(i, j int) { c.copies[i], c.copies[j] = c.copies[j], c.copies[i] })
+		var copies []Copy
+		for i, data := range c.copies {
+			copies = append(copies, Copy{fmt.Sprintf("place %d", i), []byte(data)})
+		}
+		found, err := Reconcile("default", copies)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.want == "" {
+			if found.State != nil {
+				t.Fatalf("found %+v in nothing", found.State)
+			}
+			continue
+		}
+		if got := hosts(found.State); got != c.want || found.Stale != c.stale {
+			t.Errorf("hosts are %s, stale %v; want %s, %v", got, found.Stale, c.want, c.stale)
+		}
+		said := strings.Join(found.Notes, "\n")
+		if (said == "") != (c.notes == nil) || slices.ContainsFunc(c.notes, func(want string) bool { return !strings.Contains(said, want) }) {
+			t.Errorf("said %q, want %q", said, c.notes)
+		}
+	}
+}
+
 func TestReconcile(t *testing.T) {
 	first := stored(t, withHosts(1, 2))
 	second := changed(t, first, 3)
@@ -65,13 +102,7 @@ func TestReconcile(t *testing.T) {
 	old := []byte(`{"version":1,"revision":4,"cluster":"default","hosts":[{"address":"10.0.0.1","name":"h1","role":"node"}],"commands":null}`)
 	oldOther := []byte(strings.NewReplacer("0.1", "0.7", "h1", "h7").Replace(string(old)))
 	foreign := []byte(strings.ReplaceAll(string(first), `"default"`, `"other"`))
-	cases := []struct {
-		name   string
-		copies []string
-		want   string // hosts, in any order of the copies
-		stale  bool
-		notes  []string
-	}{
+	for _, c := range []reconcileCase{
 		{"one", []string{string(first)}, "h1 h2", false, nil},
 		{"equal", []string{string(second), string(second)}, "h1 h2 h3", false, nil},
 		{"a master was away", []string{string(first), string(third), string(second)}, "h1 h2 h3 h4", true, nil},
@@ -88,34 +119,8 @@ func TestReconcile(t *testing.T) {
 		{"version 1 and 2", []string{string(old), string(changed(t, old, 5))}, "h1 h5", true, nil},
 		{"version 1, split", []string{string(old), string(oldOther)}, "h1 h7", true, []string{"two runs changed"}},
 		{"nothing", []string{"", ""}, "", true, nil},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			for range 4 {
-				rand.Shuffle(len(c.copies), func(i, j int) { c.copies[i], c.copies[j] = c.copies[j], c.copies[i] })
-				var copies []Copy
-				for i, data := range c.copies {
-					copies = append(copies, Copy{fmt.Sprintf("place %d", i), []byte(data)})
-				}
-				found, err := Reconcile("default", copies)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if c.want == "" {
-					if found.State != nil {
-						t.Fatalf("found %+v in nothing", found.State)
-					}
-					continue
-				}
-				if got := hosts(found.State); got != c.want || found.Stale != c.stale {
-					t.Errorf("hosts are %s, stale %v; want %s, %v", got, found.Stale, c.want, c.stale)
-				}
-				said := strings.Join(found.Notes, "\n")
-				if (said == "") != (c.notes == nil) || slices.ContainsFunc(c.notes, func(want string) bool { return !strings.Contains(said, want) }) {
-					t.Errorf("said %q, want %q", said, c.notes)
-				}
-			}
-		})
+	} {
+		t.Run(c.name, c.test)
 	}
 }
 
