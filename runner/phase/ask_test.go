@@ -57,6 +57,24 @@ func asked(t *testing.T, bare bool, masters, nodes int, found func(p *park)) *pa
 	return next
 }
 
+// checkUnavailable checks that the error of a question has the reason, and the words.
+func checkUnavailable(t *testing.T, question string, err error, why Unavailable, words []string) {
+	t.Helper()
+	var got *UnavailableError
+	if !errors.As(err, &got) {
+		t.Errorf("%s: the error is %v, want an UnavailableError", question, err)
+		return
+	}
+	if got.Why != why || got.Host != "10.0.0.1" || got.Cluster != "default" {
+		t.Errorf("%s: got %+v, want the reason %s", question, got, why)
+	}
+	for _, want := range words {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: the error lacks %q: %v", question, want, err)
+		}
+	}
+}
+
 // Every command that only asks a cluster says what it found on the host, and what to run next. It never uses the API or the credentials of
 // another cluster.
 func TestClusterThatCannotBeAsked(t *testing.T) {
@@ -106,19 +124,7 @@ func TestClusterThatCannotBeAsked(t *testing.T) {
 					}
 					continue
 				}
-				var unavailable *UnavailableError
-				if !errors.As(err, &unavailable) {
-					t.Errorf("%s: the error is %v, want an UnavailableError", name, err)
-					continue
-				}
-				if unavailable.Why != tt.why || unavailable.Host != "10.0.0.1" || unavailable.Cluster != "default" {
-					t.Errorf("%s: got %+v, want the reason %s", name, unavailable, tt.why)
-				}
-				for _, want := range tt.want {
-					if !strings.Contains(err.Error(), want) {
-						t.Errorf("%s: the error lacks %q: %v", name, want, err)
-					}
-				}
+				checkUnavailable(t, name, err, tt.why, tt.want)
 			}
 			argvs := strings.Join(p.machines[0].argvs, "\n")
 			if secrets := strings.Contains(argvs, "kubectl") || strings.Contains(argvs, "cat "+adminConfig); secrets && tt.why == AnotherCluster {

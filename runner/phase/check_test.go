@@ -105,87 +105,19 @@ func (s *sick) host(address string, change func(*agent.Probed)) {
 
 const podNetwork = "kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\nnetworking: {podSubnet: 10.244.0.0/16}\n"
 
-func TestProblems(t *testing.T) {
-	crashing := func(s *sick) {
-		s.pod("coredns-1", "10.244.0.2", "False", "CrashLoopBackOff")
-		s.pod("coredns-2", "10.244.0.3", "False", "CrashLoopBackOff")
-	}
-	for _, test := range []struct {
-		name    string
-		sick    sick
-		kubeadm string
-		whole   bool
-		want    []string // each in a problem of its own; nothing: it works
-		certain bool
-	}{
-		{name: "all is well", sick: healthy()},
-		{name: "no pod address is judged without a pod network", kubeadm: "kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\n", sick: healthy(func(s *sick) {
-			s.pod("coredns-1", "10.88.0.2", "True", "")
-		})},
-		{name: "a network plugin with addresses of its own", sick: healthy(func(s *sick) { s.pod("coredns-1", "10.0.9.9", "True", "") })},
-		{name: "one pod of the DNS is enough", sick: healthy(func(s *sick) { s.pod("coredns-2", "", "False", "ContainerCreating") })},
-		{name: "a node that is missing, and one that is not ready", sick: healthy(func(s *sick) { s.nodes = map[string]bool{"h1": false} }),
-			want: []string{"node h1 is not ready", "node h2 is not in the cluster"}},
-		{name: "no network plugin", sick: healthy(func(s *sick) {
-			s.nodes["h2"] = false
-			s.sets = s.sets[:1]
-			s.host("10.0.0.2", func(f *agent.Probed) { f.Networks = nil })
-		}), want: []string{"node h2 is not ready", "no network plugin"}},
-		{name: "no nameserver", certain: true, sick: healthy(crashing, func(s *sick) {
-			s.detail = "plugin/forward: no nameservers found\n"
-			s.host("10.0.0.1", func(f *agent.Probed) { f.Nameservers = nil })
-			s.host("10.0.0.2", func(f *agent.Probed) { f.Lookup = "no answer" })
-		}), want: []string{
-			"pod coredns-1 (Running) on h1: CrashLoopBackOff: plugin/forward: no nameservers found. /etc/resolv.conf of 10.0.0.1 has no nameserver", "coredns-2",
-			"DNS: 10.96.0.10 does not resolve kubernetes.default.svc.cluster.local on 10.0.0.2: no answer",
-		}},
-		{name: "a nameserver on loopback", certain: true, sick: healthy(crashing, func(s *sick) {
-			s.detail = "[FATAL] plugin/loop"
-			s.host("10.0.0.1", func(f *agent.Probed) { f.Nameservers = []string{"127.0.0.53"} })
-		}), want: []string{"in /etc/resolv.conf of 10.0.0.1 is a loopback address", "coredns-2"}},
-		{name: "no resolv.conf", certain: true, sick: healthy(func(s *sick) {
-			s.pod("kube-proxy-2", "", "False", "ContainerCreating")
-			s.detail = "Failed to create pod sandbox: open /etc/resolv.conf: no such file or directory"
-		}), want: []string{"pod kube-proxy-2 (Pending) on h2: ContainerCreating: Failed to create pod sandbox: open /etc/resolv.conf: no such file or directory. The kubelet starts no pod on 10.0.0.2"}},
-		{name: "no default route", certain: true, sick: healthy(func(s *sick) {
-			s.host("10.0.0.2", func(f *agent.Probed) {
-				f.Service, f.NoRoute, f.NoDefaultRoute, f.Lookup = "network is unreachable", true, true, "network is unreachable"
-			})
-		}), want: []string{"10.0.0.2 does not reach the API at its service address 10.96.0.1:443: network is unreachable. It has no default route: add one", "on 10.0.0.2: network is unreachable"}},
-		{name: "a network plugin without a default route", certain: true, sick: healthy(func(s *sick) {
-			s.pod("flannel-2", "10.0.0.2", "False", "CrashLoopBackOff")
-			s.host("10.0.0.2", func(f *agent.Probed) { f.NoDefaultRoute = true })
-		}), want: []string{"pod flannel-2 (Running) on h2: CrashLoopBackOff. 10.0.0.2 has no default route: add one"}},
-		{name: "kube-proxy crashes", sick: healthy(func(s *sick) {
-			s.pod("kube-proxy-2", "10.0.0.2", "False", "CrashLoopBackOff")
-			s.detail = "open /proc/sys/net/netfilter/nf_conntrack_max: permission denied"
-			s.host("10.0.0.2", func(f *agent.Probed) { f.Service = "no answer" })
-		}), want: []string{"pod kube-proxy-2 (Running) on h2: CrashLoopBackOff: open /proc/sys/net/netfilter/nf_conntrack_max: permission denied", "10.0.0.2 does not reach the API at its service address 10.96.0.1:443: no answer"}},
-		{name: "a foreign network", certain: true, sick: healthy(func(s *sick) {
-			s.pod("coredns-1", "10.88.0.2", "True", "")
-			s.host("10.0.0.1", func(f *agent.Probed) {
-				f.Networks = append(f.Networks, agent.Network{File: "/etc/cni/net.d/87-podman.conflist", Prefixes: []string{"10.88.0.0/16"}})
-			})
-		}), want: []string{"pod coredns-1 on 10.0.0.1 has the address 10.88.0.2, which is not of the pod network 10.244.0.0/16 but of /etc/cni/net.d/87-podman.conflist"}},
-		{name: "a closed port of the network plugin", sick: healthy(func(s *sick) {
-			s.host("10.0.0.2", func(f *agent.Probed) { f.Lookup = "no answer" })
-		}), want: []string{"does not resolve kubernetes.default.svc.cluster.local on 10.0.0.2: no answer. It runs on h1 and other hosts reach it: check that no firewall"}},
-		{name: "a closed port of the API", sick: healthy(func(s *sick) {
-			s.host("10.0.0.2", func(f *agent.Probed) { f.Service = "no answer" })
-		}), want: []string{"no answer. Check that no firewall closes port 6443 of the masters"}},
-		{name: "an image that is missing", sick: healthy(func(s *sick) {
-			s.pod("flannel-2", "10.0.0.2", "False", "ImagePullBackOff")
-		}), want: []string{"pod flannel-2 (Running) on h2: ImagePullBackOff. Its image could not be pulled: sealer-run status --missed"}},
-		{name: "a pod of a host that is not of this run", sick: healthy(func(s *sick) {
-			s.nodes["other"] = false
-			s.pods = append(s.pods, podRow("kube-system", "kube-proxy-3", "other", "", "kube-proxy", "", "False", ""))
-		})},
-		{name: "the same in a check of all", whole: true, sick: healthy(func(s *sick) {
-			s.nodes["other"] = false
-			s.pods = append(s.pods, podRow("kube-system", "kube-proxy-3", "other", "", "kube-proxy", "", "False", ""))
-		}), want: []string{"node other is not ready", "pod job (Pending) on h2", "pod kube-proxy-3 (Pending) on other"}},
-		{name: "no DNS is wanted", kubeadm: podNetwork + "---\nkind: InitConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\nskipPhases: [addon/coredns]\n", sick: healthy()},
-	} {
+// problemCase is a cluster, and what a check finds wrong in it.
+type problemCase struct {
+	name    string
+	sick    sick
+	kubeadm string
+	whole   bool
+	want    []string // each in a problem of its own; nothing: it works
+	certain bool
+}
+
+func testProblems(t *testing.T, cases []problemCase) {
+	t.Helper()
+	for _, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
 			p := newPark(t, 1, 1).joined(2)
 			for _, f := range p.machines {
@@ -213,6 +145,97 @@ func TestProblems(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestNoProblems(t *testing.T) {
+	testProblems(t, []problemCase{
+		{name: "all is well", sick: healthy()},
+		{name: "no pod address is judged without a pod network", kubeadm: "kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\n", sick: healthy(func(s *sick) {
+			s.pod("coredns-1", "10.88.0.2", "True", "")
+		})},
+		{name: "a network plugin with addresses of its own", sick: healthy(func(s *sick) { s.pod("coredns-1", "10.0.9.9", "True", "") })},
+		{name: "one pod of the DNS is enough", sick: healthy(func(s *sick) { s.pod("coredns-2", "", "False", "ContainerCreating") })},
+		{name: "a pod of a host that is not of this run", sick: healthy(func(s *sick) {
+			s.nodes["other"] = false
+			s.pods = append(s.pods, podRow("kube-system", "kube-proxy-3", "other", "", "kube-proxy", "", "False", ""))
+		})},
+		{name: "no DNS is wanted", kubeadm: podNetwork + "---\nkind: InitConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\nskipPhases: [addon/coredns]\n", sick: healthy()},
+	})
+}
+
+func TestProblemsOfNodesAndPods(t *testing.T) {
+	testProblems(t, []problemCase{
+		{name: "a node that is missing, and one that is not ready", sick: healthy(func(s *sick) { s.nodes = map[string]bool{"h1": false} }),
+			want: []string{"node h1 is not ready", "node h2 is not in the cluster"}},
+		{name: "no network plugin", sick: healthy(func(s *sick) {
+			s.nodes["h2"] = false
+			s.sets = s.sets[:1]
+			s.host("10.0.0.2", func(f *agent.Probed) { f.Networks = nil })
+		}), want: []string{"node h2 is not ready", "no network plugin"}},
+		{name: "kube-proxy crashes", sick: healthy(func(s *sick) {
+			s.pod("kube-proxy-2", "10.0.0.2", "False", "CrashLoopBackOff")
+			s.detail = "open /proc/sys/net/netfilter/nf_conntrack_max: permission denied"
+			s.host("10.0.0.2", func(f *agent.Probed) { f.Service = "no answer" })
+		}), want: []string{"pod kube-proxy-2 (Running) on h2: CrashLoopBackOff: open /proc/sys/net/netfilter/nf_conntrack_max: permission denied", "10.0.0.2 does not reach the API at its service address 10.96.0.1:443: no answer"}},
+		{name: "an image that is missing", sick: healthy(func(s *sick) {
+			s.pod("flannel-2", "10.0.0.2", "False", "ImagePullBackOff")
+		}), want: []string{"pod flannel-2 (Running) on h2: ImagePullBackOff. Its image could not be pulled: sealer-run status --missed"}},
+		{name: "a host that is not of this run, in a check of all", whole: true, sick: healthy(func(s *sick) {
+			s.nodes["other"] = false
+			s.pods = append(s.pods, podRow("kube-system", "kube-proxy-3", "other", "", "kube-proxy", "", "False", ""))
+		}), want: []string{"node other is not ready", "pod job (Pending) on h2", "pod kube-proxy-3 (Pending) on other"}},
+	})
+}
+
+func TestProblemsOfNameservers(t *testing.T) {
+	crashing := func(s *sick) {
+		s.pod("coredns-1", "10.244.0.2", "False", "CrashLoopBackOff")
+		s.pod("coredns-2", "10.244.0.3", "False", "CrashLoopBackOff")
+	}
+	testProblems(t, []problemCase{
+		{name: "no nameserver", certain: true, sick: healthy(crashing, func(s *sick) {
+			s.detail = "plugin/forward: no nameservers found\n"
+			s.host("10.0.0.1", func(f *agent.Probed) { f.Nameservers = nil })
+			s.host("10.0.0.2", func(f *agent.Probed) { f.Lookup = "no answer" })
+		}), want: []string{
+			"pod coredns-1 (Running) on h1: CrashLoopBackOff: plugin/forward: no nameservers found. /etc/resolv.conf of 10.0.0.1 has no nameserver", "coredns-2",
+			"DNS: 10.96.0.10 does not resolve kubernetes.default.svc.cluster.local on 10.0.0.2: no answer",
+		}},
+		{name: "a nameserver on loopback", certain: true, sick: healthy(crashing, func(s *sick) {
+			s.detail = "[FATAL] plugin/loop"
+			s.host("10.0.0.1", func(f *agent.Probed) { f.Nameservers = []string{"127.0.0.53"} })
+		}), want: []string{"in /etc/resolv.conf of 10.0.0.1 is a loopback address", "coredns-2"}},
+		{name: "no resolv.conf", certain: true, sick: healthy(func(s *sick) {
+			s.pod("kube-proxy-2", "", "False", "ContainerCreating")
+			s.detail = "Failed to create pod sandbox: open /etc/resolv.conf: no such file or directory"
+		}), want: []string{"pod kube-proxy-2 (Pending) on h2: ContainerCreating: Failed to create pod sandbox: open /etc/resolv.conf: no such file or directory. The kubelet starts no pod on 10.0.0.2"}},
+	})
+}
+
+func TestProblemsOfNetworks(t *testing.T) {
+	testProblems(t, []problemCase{
+		{name: "no default route", certain: true, sick: healthy(func(s *sick) {
+			s.host("10.0.0.2", func(f *agent.Probed) {
+				f.Service, f.NoRoute, f.NoDefaultRoute, f.Lookup = "network is unreachable", true, true, "network is unreachable"
+			})
+		}), want: []string{"10.0.0.2 does not reach the API at its service address 10.96.0.1:443: network is unreachable. It has no default route: add one", "on 10.0.0.2: network is unreachable"}},
+		{name: "a network plugin without a default route", certain: true, sick: healthy(func(s *sick) {
+			s.pod("flannel-2", "10.0.0.2", "False", "CrashLoopBackOff")
+			s.host("10.0.0.2", func(f *agent.Probed) { f.NoDefaultRoute = true })
+		}), want: []string{"pod flannel-2 (Running) on h2: CrashLoopBackOff. 10.0.0.2 has no default route: add one"}},
+		{name: "a foreign network", certain: true, sick: healthy(func(s *sick) {
+			s.pod("coredns-1", "10.88.0.2", "True", "")
+			s.host("10.0.0.1", func(f *agent.Probed) {
+				f.Networks = append(f.Networks, agent.Network{File: "/etc/cni/net.d/87-podman.conflist", Prefixes: []string{"10.88.0.0/16"}})
+			})
+		}), want: []string{"pod coredns-1 on 10.0.0.1 has the address 10.88.0.2, which is not of the pod network 10.244.0.0/16 but of /etc/cni/net.d/87-podman.conflist"}},
+		{name: "a closed port of the network plugin", sick: healthy(func(s *sick) {
+			s.host("10.0.0.2", func(f *agent.Probed) { f.Lookup = "no answer" })
+		}), want: []string{"does not resolve kubernetes.default.svc.cluster.local on 10.0.0.2: no answer. It runs on h1 and other hosts reach it: check that no firewall"}},
+		{name: "a closed port of the API", sick: healthy(func(s *sick) {
+			s.host("10.0.0.2", func(f *agent.Probed) { f.Service = "no answer" })
+		}), want: []string{"no answer. Check that no firewall closes port 6443 of the masters"}},
+	})
 }
 
 // Without an answer a check never says yes, and a host that does not answer does not hide what is wrong with others.

@@ -120,22 +120,31 @@ func (f *machine) file(argv []string, stdin string) (stdout string, code int, kn
 			there = there || name == argv[2] || strings.HasPrefix(name, argv[2]+"/")
 		}
 		return "", says[there], true
-	case argv[0] == agent.Path && argv[1] == "agent" && argv[2] == "watch-unit":
-		return f.watchUnit(argv[3]), 0, true
+	case argv[0] == agent.Path && argv[1] == "agent":
+		return f.askAgent(argv[2:], stdin)
 	case argv[0] == "systemctl" && argv[1] == "restart":
 		f.units[argv[2]], f.oldDaemons = true, false
 		return "", 0, false
-	case argv[0] == agent.Path && argv[1] == "agent" && argv[2] == "protocol":
+	}
+	return "", 0, false
+}
+
+// askAgent does what the agent is asked for about files and units.
+func (f *machine) askAgent(argv []string, stdin string) (stdout string, code int, known bool) {
+	switch argv[0] {
+	case "watch-unit":
+		return f.watchUnit(argv[1]), 0, true
+	case "protocol":
 		if f.noAgent {
 			return "not found", 127, true
 		}
 		return fmt.Sprintf(`{"protocol":%d}`, agent.Protocol), 0, true
-	case argv[0] == agent.Path && argv[1] == "agent" && argv[2] == "write-block":
+	case "write-block":
 		var request struct {
 			Path, Cluster string
 			Lines         []string
 		}
-		if err := json.Unmarshal([]byte(argv[3]), &request); err != nil {
+		if err := json.Unmarshal([]byte(argv[1]), &request); err != nil {
 			f.t.Error(err)
 		}
 		text, err := agent.WithBlock(f.files[request.Path], request.Cluster, request.Lines)
@@ -144,11 +153,11 @@ func (f *machine) file(argv []string, stdin string) (stdout string, code int, kn
 		}
 		f.files[request.Path] = text
 		return `{"changed":true}`, 0, true
-	case argv[0] == agent.Path && argv[1] == "agent" && argv[2] == "begin":
-		return f.begin(argv[3]), 0, true
-	case argv[0] == agent.Path && argv[1] == "agent" && argv[2] == "write-file":
+	case "begin":
+		return f.begin(argv[1]), 0, true
+	case "write-file":
 		var request struct{ Path string }
-		if err := json.Unmarshal([]byte(argv[3]), &request); err != nil {
+		if err := json.Unmarshal([]byte(argv[1]), &request); err != nil {
 			f.t.Error(err)
 		}
 		changed := f.files[request.Path] != stdin
@@ -316,6 +325,14 @@ func newPlugin(t *testing.T, name, typ, action, on, data string) plugin.Plugin {
 		t.Fatal(err)
 	}
 	return one
+}
+
+// checkError checks that an error has the text, or that there is none if there is no text.
+func checkError(t *testing.T, err error, want string) {
+	t.Helper()
+	if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+		t.Errorf("error is %v, want %q", err, want)
+	}
 }
 
 // secretless fails if a secret is in what anybody on a host, or whoever reads along, can see.

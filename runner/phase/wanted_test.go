@@ -14,6 +14,33 @@ import (
 const ofImage = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: {podSubnet: 10.244.0.0/16}\n---\n" +
 	"apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nmaxPods: 110\n"
 
+// configure sets the kubeadm configuration of the Clusterfile and that of the image.
+func (p *park) configure(t *testing.T, ofSite, image string) {
+	t.Helper()
+	parsed, err := kubeadm.Parse([]byte(ofSite))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Site.Kubeadm, p.files = parsed, map[string]source.File{kubeadmFile: {Content: []byte(image)}}
+}
+
+// configuredBy is a cluster whose first master was made with a Clusterfile's kubeadm configuration.
+func configuredBy(t *testing.T, ofSite string) *park {
+	t.Helper()
+	p := newPark(t, 1, 0).joined(1)
+	p.Artifact = artifact(t)
+	p.configure(t, ofSite, ofImage)
+	if err := (&adapt{p.Cluster}).configuration(); err != nil {
+		t.Fatal(err)
+	}
+	given, err := kubeadm.InitConfig(p.kubeadm, p.initSite(p.first()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.machines[0].files[p.first().path(initConfig)] = string(given)
+	return p
+}
+
 // What changed in the configuration of a running cluster is refused where the Clusterfile wants it, and named where it has another reason.
 func TestChangedKubeadm(t *testing.T) {
 	cluster := "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n"
@@ -43,33 +70,14 @@ func TestChangedKubeadm(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			p := newPark(t, 1, 0).joined(1)
-			p.Artifact = artifact(t)
-			var err error
-			p.files = map[string]source.File{kubeadmFile: {Content: []byte(ofImage)}}
-			if p.Site.Kubeadm, err = kubeadm.Parse([]byte(c.was)); err != nil {
-				t.Fatal(err)
-			}
-			a := &adapt{p.Cluster}
-			if err := a.configuration(); err != nil {
-				t.Fatal(err)
-			}
-			given, err := kubeadm.InitConfig(p.kubeadm, p.initSite(p.first()))
-			if err != nil {
-				t.Fatal(err)
-			}
-			p.machines[0].files[p.first().path(initConfig)] = string(given)
+			p := configuredBy(t, c.was)
 			if !c.earlier {
 				p.noteKubeadm()
 			}
-			if p.Site.Kubeadm, err = kubeadm.Parse([]byte(c.now)); err != nil {
-				t.Fatal(err)
-			}
-			p.files[kubeadmFile] = source.File{Content: []byte(c.image)}
-			err = errors.Join(a.configuration(), a.unchanged(t.Context()), a.unapplied(t.Context()))
-			if (err == nil) != (c.refused == "") || err != nil && !strings.Contains(err.Error(), c.refused) {
-				t.Errorf("refused: %v, want %q", err, c.refused)
-			}
+			a := &adapt{p.Cluster}
+			p.configure(t, c.now, c.image)
+			err := errors.Join(a.configuration(), a.unchanged(t.Context()), a.unapplied(t.Context()))
+			checkError(t, err, c.refused)
 			if said := p.out.String(); (said == "") != (c.said == "") || !strings.Contains(said, c.said) || strings.Contains(said, "s3cret") {
 				t.Errorf("said %q, want %q", said, c.said)
 			}
