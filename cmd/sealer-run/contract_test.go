@@ -12,62 +12,97 @@ import (
 
 func TestEveryFlag(t *testing.T) { commandlinetest.Check(t, application) }
 
-// TestWords: a word that cannot name an image is a command, wherever it stands, and is never looked up in a registry.
-func TestWords(t *testing.T) {
+// testUsage checks that each command line is refused with the message, in a directory that has one named layout.
+func testUsage(t *testing.T, messages map[string]string) {
+	t.Helper()
 	t.Chdir(t.TempDir())
 	if err := os.Mkdir("layout", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for line, want := range map[string]string{
-		"statsu":                                    `unknown command "statsu"; did you mean "status"?`,
-		"statsu -m 127.0.0.1":                       `unknown command "statsu"; did you mean "status"?`,
-		"-m 127.0.0.1 statsu":                       `unknown command "statsu"; did you mean "status"?`,
-		"-m 127.0.0.1 -- statsu":                    `unknown command "statsu"; did you mean "status"?`,
-		"statsu --missed":                           `unknown command "statsu"; did you mean "status"?`,
-		"-m 127.0.0.1 statsu --missed":              `unknown command "statsu"; did you mean "status"?`,
-		"help statsu":                               `unknown command "statsu"; did you mean "status"?`,
-		"h statsu":                                  `unknown command "statsu"; did you mean "status"?`,
-		"--help statsu":                             `unknown command "statsu"; did you mean "status"?`,
-		"STATUS -m 127.0.0.1":                       `unknown command "STATUS"; did you mean "status"?`,
-		"applay -f x":                               `unknown command "applay"; did you mean "apply"?`,
-		"applay -f x --server y":                    `unknown command "applay"; did you mean "apply"?`,
-		"reset -m 1.2.3.4":                          `unknown command "reset"`,
-		"join -m 1.2.3.4":                           `unknown command "join"`,
-		"upgrade foo":                               `unknown command "upgrade"`,
-		"check":                                     "no IMAGE",
-		"check -m 127.0.0.1":                        "no IMAGE",
-		"check a:v1":                                "no master",
-		"check kubernetes -m 127.0.0.1":             `"kubernetes" is not an image`,
-		"check a:v1 -m 127.0.0.1 --dry-run":         "unknown flag --dry-run for check",
-		"chekc -m 127.0.0.1":                        `unknown command "chekc"; did you mean "check"?`,
-		"push":                                      `unknown command "push"`,
-		"pull":                                      `unknown command "pull"`,
-		"load":                                      `unknown command "load"`,
-		"completion bash":                           `unknown command "completion"`,
-		"registry srve":                             `unknown command "srve"`,
-		"registry":                                  "no command given; there are serve",
-		"a:v1 statsu -m 127.0.0.1":                  `unknown command "statsu"; did you mean "status"?`,
-		"a:v1 status -m 127.0.0.1":                  `"status" is a command, and a command is the first word: sealer-run status`,
-		"-m 127.0.0.1 status":                       "flag --masters is before the command; write sealer-run status --masters",
-		"--dry-run version":                         "unknown flag --dry-run for version",
-		"a:v1 --dry-run false":                      `unknown command "false"`,
-		"layout -m 127.0.0.1":                       "for the file or directory of that name write ./layout",
-		"inspect layout":                            "for the file or directory of that name write ./layout",
-		"kubernetes -m 127.0.0.1":                   "for an image of that name write kubernetes:latest",
-		"run kubernetes -m 127.0.0.1":               `"kubernetes" is not an image: for an image of that name write kubernetes:latest`,
-		"apply -f x kubernetes":                     `"kubernetes" is not an image`,
-		"plan kubernetes -m 127.0.0.1":              `"kubernetes" is not an image`,
-		"images kubernetes":                         `"kubernetes" is not an image`,
-		"inspect status":                            `"status" is a command`,
-		"version extra":                             `version takes no arguments, and got "extra"`,
-		"status ./x -m 127.0.0.1":                   "status takes no arguments",
-		"delete ./x --all -m 127.0.0.1":             "delete takes no arguments",
-		"delete":                                    "delete needs the hosts that leave (-n 192.168.0.10",
-		"delete --lost":                             "delete needs the hosts that leave",
-		"delete --all":                              "no master",
-		"delete --all --lost -m 127.0.0.1":          "--all and --lost: --lost is for single hosts",
-		"delete --all -m 127.0.0.1 --skip-drain":    "--all and --skip-drain",
-		"delete --all -m 127.0.0.1 --via 127.0.0.2": "--all and --via: --via is for single hosts",
+	for line, want := range messages {
+		stdout, stderr, status := call(t, "", strings.Fields(line)...)
+		if status != commandline.Usage || stdout != "" || !strings.Contains(stderr, want) {
+			t.Errorf("%s: got status %d, want %d with %q in:\n%s%s", line, status, commandline.Usage, want, stdout, stderr)
+		}
+	}
+}
+
+// TestUnknownCommands: a word that cannot name an image is a command, wherever it stands.
+func TestUnknownCommands(t *testing.T) {
+	testUsage(t, map[string]string{
+		"statsu":                       `unknown command "statsu"; did you mean "status"?`,
+		"statsu -m 127.0.0.1":          `unknown command "statsu"; did you mean "status"?`,
+		"-m 127.0.0.1 statsu":          `unknown command "statsu"; did you mean "status"?`,
+		"-m 127.0.0.1 -- statsu":       `unknown command "statsu"; did you mean "status"?`,
+		"statsu --missed":              `unknown command "statsu"; did you mean "status"?`,
+		"-m 127.0.0.1 statsu --missed": `unknown command "statsu"; did you mean "status"?`,
+		"help statsu":                  `unknown command "statsu"; did you mean "status"?`,
+		"h statsu":                     `unknown command "statsu"; did you mean "status"?`,
+		"--help statsu":                `unknown command "statsu"; did you mean "status"?`,
+		"STATUS -m 127.0.0.1":          `unknown command "STATUS"; did you mean "status"?`,
+		"applay -f x":                  `unknown command "applay"; did you mean "apply"?`,
+		"applay -f x --server y":       `unknown command "applay"; did you mean "apply"?`,
+		"reset -m 1.2.3.4":             `unknown command "reset"`,
+		"join -m 1.2.3.4":              `unknown command "join"`,
+		"upgrade foo":                  `unknown command "upgrade"`,
+		"chekc -m 127.0.0.1":           `unknown command "chekc"; did you mean "check"?`,
+		"push":                         `unknown command "push"`,
+		"pull":                         `unknown command "pull"`,
+		"load":                         `unknown command "load"`,
+		"completion bash":              `unknown command "completion"`,
+		"registry srve":                `unknown command "srve"`,
+		"a:v1 statsu -m 127.0.0.1":     `unknown command "statsu"; did you mean "status"?`,
+		"a:v1 --dry-run false":         `unknown command "false"`,
+	})
+}
+
+// TestWordsThatAreNotImages: a word that cannot name an image is never looked up in a registry.
+func TestWordsThatAreNotImages(t *testing.T) {
+	testUsage(t, map[string]string{
+		"check kubernetes -m 127.0.0.1": `"kubernetes" is not an image`,
+		"a:v1 status -m 127.0.0.1":      `"status" is a command, and a command is the first word: sealer-run status`,
+		"layout -m 127.0.0.1":           "for the file or directory of that name write ./layout",
+		"inspect layout":                "for the file or directory of that name write ./layout",
+		"kubernetes -m 127.0.0.1":       "for an image of that name write kubernetes:latest",
+		"run kubernetes -m 127.0.0.1":   `"kubernetes" is not an image: for an image of that name write kubernetes:latest`,
+		"apply -f x kubernetes":         `"kubernetes" is not an image`,
+		"plan kubernetes -m 127.0.0.1":  `"kubernetes" is not an image`,
+		"images kubernetes":             `"kubernetes" is not an image`,
+		"inspect status":                `"status" is a command`,
+	})
+}
+
+// TestArguments: arguments and flags that a command does not take, or needs, are named.
+func TestArguments(t *testing.T) {
+	testUsage(t, map[string]string{
+		"check":                                 "no IMAGE",
+		"check -m 127.0.0.1":                    "no IMAGE",
+		"check a:v1":                            "no master",
+		"check a:v1 -m 127.0.0.1 --dry-run":     "unknown flag --dry-run for check",
+		"registry":                              "no command given; there are serve",
+		"-m 127.0.0.1 status":                   "flag --masters is before the command; write sealer-run status --masters",
+		"--dry-run version":                     "unknown flag --dry-run for version",
+		"version extra":                         `version takes no arguments, and got "extra"`,
+		"status ./x -m 127.0.0.1":               "status takes no arguments",
+		"status --missed --served -m 127.0.0.1": "--served and --missed are mutually exclusive",
+		"status --missed -o json -m 127.0.0.1":  "--missed and --output are mutually exclusive",
+		"images a:v1 -m 127.0.0.1":              "--masters is for --from-cluster only",
+		"images a:v1 --why b:v1 --from-cluster": "--why and --from-cluster are mutually exclusive",
+		"gen --schema -m 127.0.0.1":             "takes no IMAGE and no other flags",
+		"gen a:v1 -m 127.0.0.1 --output json":   "unknown flag --output for gen",
+	})
+}
+
+// TestArgumentsOfDelete: hosts and flags that do not fit together are named before anything is deleted.
+func TestArgumentsOfDelete(t *testing.T) {
+	testUsage(t, map[string]string{
+		"delete ./x --all -m 127.0.0.1":                       "delete takes no arguments",
+		"delete":                                              "delete needs the hosts that leave (-n 192.168.0.10",
+		"delete --lost":                                       "delete needs the hosts that leave",
+		"delete --all":                                        "no master",
+		"delete --all --lost -m 127.0.0.1":                    "--all and --lost: --lost is for single hosts",
+		"delete --all -m 127.0.0.1 --skip-drain":              "--all and --skip-drain",
+		"delete --all -m 127.0.0.1 --via 127.0.0.2":           "--all and --via: --via is for single hosts",
 		"delete --all -m 127.0.0.1 --drain-timeout 1m":        "--all and --drain-timeout",
 		"delete --lost -n 127.0.0.1 --yes":                    "name a master that stays: --via ADDRESS",
 		"delete --lost --skip-drain -n 127.0.0.1 -f x":        "a lost host is not drained; leave out --skip-drain",
@@ -81,18 +116,7 @@ func TestWords(t *testing.T) {
 		"delete -n 127.0.0.1 --user ops -f x":                 "--user and a Clusterfile",
 		"delete -n 127.0.0.1 --skip-drain --drain-timeout 1m": "--skip-drain and --drain-timeout are mutually exclusive",
 		"delete -n 127.0.0.1 --drain-timeout 0s":              "too short",
-		"status --missed --served -m 127.0.0.1":               "--served and --missed are mutually exclusive",
-		"status --missed -o json -m 127.0.0.1":                "--missed and --output are mutually exclusive",
-		"images a:v1 -m 127.0.0.1":                            "--masters is for --from-cluster only",
-		"images a:v1 --why b:v1 --from-cluster":               "--why and --from-cluster are mutually exclusive",
-		"gen --schema -m 127.0.0.1":                           "takes no IMAGE and no other flags",
-		"gen a:v1 -m 127.0.0.1 --output json":                 "unknown flag --output for gen",
-	} {
-		stdout, stderr, status := call(t, "", strings.Fields(line)...)
-		if status != commandline.Usage || stdout != "" || !strings.Contains(stderr, want) {
-			t.Errorf("%s: got status %d, want %d with %q in:\n%s%s", line, status, commandline.Usage, want, stdout, stderr)
-		}
-	}
+	})
 }
 
 // TestRepeatedAddresses: every -m and -n counts.
