@@ -71,6 +71,16 @@ func asked(t *testing.T, hosts docker.RegistryHosts, registry string) []string {
 	return urls
 }
 
+// checkMirror checks that containerd only reads from a mirror, and logs in to it.
+func checkMirror(t *testing.T, name string, got docker.RegistryHost, mirror registryproxy.Mirror) {
+	t.Helper()
+	user, password, _ := (&http.Request{Header: got.Header}).BasicAuth()
+	if got.Capabilities != docker.HostCapabilityPull|docker.HostCapabilityResolve || got.Path != "/v2" ||
+		user != mirror.Credentials.Username || password != mirror.Credentials.Password {
+		t.Errorf("%s %s has capabilities %v, path %s, header %v", name, mirror.URL, got.Capabilities, got.Path, got.Header)
+	}
+}
+
 func TestHostsFiles(t *testing.T) {
 	store := storetest.New(t)
 	for _, reference := range []string{dashboard, "docker.io/library/nginx:1", "registry.k8s.io/pause:3.10", "localhost:5001/x:1"} {
@@ -122,11 +132,7 @@ func TestHostsFiles(t *testing.T) {
 			}
 			found, _ := hosts(registry)
 			for i, mirror := range test.mirrors {
-				user, password, _ := (&http.Request{Header: found[i].Header}).BasicAuth()
-				if found[i].Capabilities != docker.HostCapabilityPull|docker.HostCapabilityResolve || found[i].Path != "/v2" ||
-					user != mirror.Credentials.Username || password != mirror.Credentials.Password {
-					t.Errorf("%s %s has capabilities %v, path %s, header %v", name, mirror.URL, found[i].Capabilities, found[i].Path, found[i].Header)
-				}
+				checkMirror(t, name, found[i], mirror)
 			}
 		}
 	}

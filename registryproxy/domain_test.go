@@ -12,10 +12,11 @@ import (
 	"github.com/kubefile/kubefile/registryproxy"
 )
 
-// Images under the registry's own name are found whatever registry they come from, on the host that has them and through the one that has not.
-func TestOwnDomain(t *testing.T) {
+// domainStores are two stores with images of several registries and a damaged tag, and the digest of each image.
+func domainStores(t *testing.T) (dirs []string, images map[string]digest.Digest) {
+	t.Helper()
 	store, app := storetest.New(t), storetest.New(t)
-	images := map[string]digest.Digest{}
+	images = map[string]digest.Digest{}
 	for _, s := range []struct {
 		store      *storetest.Store
 		references []string
@@ -29,32 +30,43 @@ func TestOwnDomain(t *testing.T) {
 	}
 	// Only what is asked for is read: damage elsewhere hides nothing.
 	store.Write("refs/quay.io/a/b/_tags/broken.json", []byte("no descriptor"))
-	site := newSite(t)
-	seed := site.start(registryproxy.Config{Stores: []string{store.Dir, app.Dir}, Domain: "sea.hub:5000", Records: t.TempDir()})
-	worker := site.start(registryproxy.Config{Seeds: []string{seed.secure}, Domain: "sea.hub:5000", Records: t.TempDir()})
+	return []string{store.Dir, app.Dir}, images
+}
+
+// ownPaths are paths under a registry's own name, and the image that each leads to; none if it is not found.
+func ownPaths(images map[string]digest.Digest) map[string]string {
 	byDigest := images["quay.io/a/b:2"].String()
+	return map[string]string{
+		"/v2/library/nginx/manifests/1?ns=sea.hub:5000":      "docker.io/library/nginx:1",
+		"/v2/nginx/manifests/1?ns=sea.hub:5000":              "docker.io/library/nginx:1",
+		"/v2/nginx/manifests/1":                              "docker.io/library/nginx:1",
+		"/v2/pause/manifests/3":                              "registry.k8s.io/pause:3",
+		"/v2/pause/manifests/3?ns=sea.hub:5000":              "registry.k8s.io/pause:3",
+		"/v2/x/manifests/1?ns=sea.hub:5000":                  "localhost:5000/x:1",
+		"/v2/localhost:5000/x/manifests/1":                   "localhost:5000/x:1",
+		"/v2/a/b/manifests/1?ns=sea.hub:5000":                "docker.io/a/b:1",
+		"/v2/quay.io/a/b/manifests/1?ns=sea.hub:5000":        "quay.io/a/b:1",
+		"/v2/quay.io/a/b/manifests/1":                        "quay.io/a/b:1",
+		"/v2/a/b/manifests/2?ns=sea.hub:5000":                "gcr.io/a/b:2",
+		"/v2/a/b/manifests/3?ns=sea.hub:5000":                "docker.io/a/b:3",
+		"/v2/a/b/manifests/4?ns=sea.hub:5000":                "sea.hub:5000/a/b:4",
+		"/v2/a/b/manifests/4?ns=quay.io":                     "quay.io/a/b:4",
+		"/v2/a/b/manifests/" + byDigest + "?ns=sea.hub:5000": "quay.io/a/b:2",
+		"/v2/pause/manifests/3?ns=docker.io":                 "",
+		"/v2/pause/manifests/3?ns=sea.hub":                   "",
+		"/v2/pause/manifests/4?ns=sea.hub:5000":              "",
+		"/v2/library/pause/manifests/3?ns=sea.hub:5000":      "",
+	}
+}
+
+// Images under the registry's own name are found whatever registry they come from, on the host that has them and through the one that has not.
+func TestOwnDomain(t *testing.T) {
+	stores, images := domainStores(t)
+	site := newSite(t)
+	seed := site.start(registryproxy.Config{Stores: stores, Domain: "sea.hub:5000", Records: t.TempDir()})
+	worker := site.start(registryproxy.Config{Seeds: []string{seed.secure}, Domain: "sea.hub:5000", Records: t.TempDir()})
 	for name, h := range map[string]*host{"own": seed, "forwarded": worker} {
-		for path, reference := range map[string]string{
-			"/v2/library/nginx/manifests/1?ns=sea.hub:5000":      "docker.io/library/nginx:1",
-			"/v2/nginx/manifests/1?ns=sea.hub:5000":              "docker.io/library/nginx:1",
-			"/v2/nginx/manifests/1":                              "docker.io/library/nginx:1",
-			"/v2/pause/manifests/3":                              "registry.k8s.io/pause:3",
-			"/v2/pause/manifests/3?ns=sea.hub:5000":              "registry.k8s.io/pause:3",
-			"/v2/x/manifests/1?ns=sea.hub:5000":                  "localhost:5000/x:1",
-			"/v2/localhost:5000/x/manifests/1":                   "localhost:5000/x:1",
-			"/v2/a/b/manifests/1?ns=sea.hub:5000":                "docker.io/a/b:1",
-			"/v2/quay.io/a/b/manifests/1?ns=sea.hub:5000":        "quay.io/a/b:1",
-			"/v2/quay.io/a/b/manifests/1":                        "quay.io/a/b:1",
-			"/v2/a/b/manifests/2?ns=sea.hub:5000":                "gcr.io/a/b:2",
-			"/v2/a/b/manifests/3?ns=sea.hub:5000":                "docker.io/a/b:3",
-			"/v2/a/b/manifests/4?ns=sea.hub:5000":                "sea.hub:5000/a/b:4",
-			"/v2/a/b/manifests/4?ns=quay.io":                     "quay.io/a/b:4",
-			"/v2/a/b/manifests/" + byDigest + "?ns=sea.hub:5000": "quay.io/a/b:2",
-			"/v2/pause/manifests/3?ns=docker.io":                 "",
-			"/v2/pause/manifests/3?ns=sea.hub":                   "",
-			"/v2/pause/manifests/4?ns=sea.hub:5000":              "",
-			"/v2/library/pause/manifests/3?ns=sea.hub:5000":      "",
-		} {
+		for path, reference := range ownPaths(images) {
 			got := h.get(t, path)
 			if reference == "" {
 				if got.status != http.StatusNotFound || got.code() != "MANIFEST_UNKNOWN" {
