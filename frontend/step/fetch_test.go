@@ -134,65 +134,73 @@ func TestFetchFromATerseRegistry(t *testing.T) {
 	}
 }
 
+// fetchTop fetches what an index leads to on amd64.
+func fetchTop(t *testing.T, r *registry, top, config ocispec.Descriptor) (Image, string) {
+	t.Helper()
+	answer, out := fetch(t, FetchRequest{Platform: amd64, Images: []Wanted{{Reference: r.reference(top.Digest), Digest: top.Digest, Config: config.Digest}}}, "")
+	return answer[0], out
+}
+
 // TestFetchFollowsIndexes: as BuildKit and containerd do, to the manifest whose config was chosen.
 func TestFetchFollowsIndexes(t *testing.T) {
 	r := newRegistry(t)
+	index := func(children ...ocispec.Descriptor) ocispec.Descriptor {
+		return r.indexOf(t, ocispec.MediaTypeImageIndex, children...)
+	}
 	amd, config := r.image(t, ocispec.MediaTypeImageManifest, "amd64")
 	arm, _ := r.image(t, ocispec.MediaTypeImageManifest, "arm64")
-	on := func(d ocispec.Descriptor, arch string) ocispec.Descriptor {
-		d.Platform = &ocispec.Platform{OS: "linux", Architecture: arch}
-		return d
-	}
 	attestation := r.document(t, ocispec.MediaTypeImageManifest, ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest})
 	attestation.Annotations = map[string]string{"vnd.docker.reference.type": "attestation-manifest"}
-	index := func(children ...ocispec.Descriptor) ocispec.Descriptor {
-		return r.document(t, ocispec.MediaTypeImageIndex, ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: children})
-	}
-	deep := func(levels int) ocispec.Descriptor {
-		top := amd
-		for range levels {
-			top = index(top)
-		}
-		return top
-	}
-	list := r.document(t, dockerList, ocispec.Index{MediaType: dockerList, Manifests: []ocispec.Descriptor{on(arm, "arm64"), on(amd, "amd64")}})
-	many := make([]ocispec.Descriptor, maxDocuments)
-	for i := range many {
-		many[i] = arm
-	}
+	list := r.indexOf(t, dockerList, onArch(arm, "arm64"), onArch(amd, "amd64"))
 	for name, tt := range map[string]struct {
 		top     ocispec.Descriptor
-		indexes int // on the way; 0: an error
-		err     string
+		indexes int // on the way
 	}{
-		"without platform":             {index(amd), 1, ""},
-		"attestation first":            {index(attestation, amd), 1, ""},
-		"another platform's first":     {index(arm, amd), 1, ""},
-		"with platform goes first":     {index(arm, on(amd, "amd64")), 1, ""},
-		"nested":                       {index(index(on(arm, "arm64"), on(amd, "amd64"))), 2, ""},
-		"nested, with platform":        {index(on(index(arm), "arm64"), on(index(amd), "amd64")), 2, ""},
-		"nested in the second":         {index(index(on(arm, "arm64")), index(on(amd, "amd64"))), 2, ""},
-		"a list of Docker in an index": {index(list), 2, ""},
-		"as deep as a store may be":    {deep(imagespec.MaxIndexDepth), imagespec.MaxIndexDepth, ""},
-		"deeper":                       {deep(imagespec.MaxIndexDepth + 1), 0, "nested more than 4 levels"},
-		"nothing for the platform":     {index(on(arm, "arm64")), 0, "none of the index's manifests"},
-		"empty":                        {index(), 0, "none of the index's manifests"},
-		"too many":                     {index(many...), 0, "among the first 100"},
+		"without platform":             {index(amd), 1},
+		"attestation first":            {index(attestation, amd), 1},
+		"another platform's first":     {index(arm, amd), 1},
+		"with platform goes first":     {index(arm, onArch(amd, "amd64")), 1},
+		"nested":                       {index(index(onArch(arm, "arm64"), onArch(amd, "amd64"))), 2},
+		"nested, with platform":        {index(onArch(index(arm), "arm64"), onArch(index(amd), "amd64")), 2},
+		"nested in the second":         {index(index(onArch(arm, "arm64")), index(onArch(amd, "amd64"))), 2},
+		"a list of Docker in an index": {index(list), 2},
+		"as deep as a store may be":    {r.nested(t, amd, imagespec.MaxIndexDepth), imagespec.MaxIndexDepth},
 	} {
 		t.Run(name, func(t *testing.T) {
-			answer, out := fetch(t, FetchRequest{Platform: amd64, Images: []Wanted{{Reference: r.reference(tt.top.Digest), Digest: tt.top.Digest, Config: config.Digest}}}, "")
-			image := answer[0]
-			if !strings.Contains(image.Error, tt.err) || (image.Error == "") != (tt.err == "") {
-				t.Fatalf("error %q, want %q", image.Error, tt.err)
-			}
-			if tt.err != "" {
-				return
+			image, out := fetchTop(t, r, tt.top, config)
+			if image.Error != "" {
+				t.Fatalf("error %q", image.Error)
 			}
 			if image.Manifest.Digest != amd.Digest || len(image.Indexes) != tt.indexes || image.Indexes[0].Digest != tt.top.Digest {
 				t.Errorf("got manifest %s under %+v, want %s under %d indexes", image.Manifest.Digest, image.Indexes, amd.Digest, tt.indexes)
 			}
 			if blobs := blobsIn(t, out); len(blobs) != tt.indexes+1 {
 				t.Errorf("the step wrote %q, want the manifest and %d indexes", blobs, tt.indexes)
+			}
+		})
+	}
+}
+
+// TestFetchRefusesIndexes: those that do not lead to the manifest whose config was chosen.
+func TestFetchRefusesIndexes(t *testing.T) {
+	r := newRegistry(t)
+	index := func(children ...ocispec.Descriptor) ocispec.Descriptor {
+		return r.indexOf(t, ocispec.MediaTypeImageIndex, children...)
+	}
+	amd, config := r.image(t, ocispec.MediaTypeImageManifest, "amd64")
+	arm, _ := r.image(t, ocispec.MediaTypeImageManifest, "arm64")
+	for name, tt := range map[string]struct {
+		top ocispec.Descriptor
+		err string
+	}{
+		"deeper than a store may be": {r.nested(t, amd, imagespec.MaxIndexDepth+1), "nested more than 4 levels"},
+		"nothing for the platform":   {index(onArch(arm, "arm64")), "none of the index's manifests"},
+		"empty":                      {index(), "none of the index's manifests"},
+		"too many":                   {index(slices.Repeat([]ocispec.Descriptor{arm}, maxDocuments)...), "among the first 100"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if image, _ := fetchTop(t, r, tt.top, config); !strings.Contains(image.Error, tt.err) {
+				t.Errorf("error %q, want %q", image.Error, tt.err)
 			}
 		})
 	}

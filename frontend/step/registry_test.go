@@ -113,8 +113,7 @@ func (r *registry) index(t *testing.T, indexType, manifestType string) (index, c
 	var children []ocispec.Descriptor
 	for _, arch := range []string{"arm64", "amd64"} {
 		manifest, c := r.image(t, manifestType, arch)
-		manifest.Platform = &ocispec.Platform{OS: "linux", Architecture: arch}
-		children = append(children, manifest)
+		children = append(children, onArch(manifest, arch))
 		config = c
 	}
 	attestation := r.document(t, ocispec.MediaTypeImageManifest, ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest})
@@ -124,4 +123,26 @@ func (r *registry) index(t *testing.T, indexType, manifestType string) (index, c
 		MediaType: indexType,
 		Manifests: append(children, attestation),
 	}), config
+}
+
+// indexOf is an index, or list, with the children.
+func (r *registry) indexOf(t *testing.T, mediaType string, children ...ocispec.Descriptor) ocispec.Descriptor {
+	t.Helper()
+	return r.document(t, mediaType, ocispec.Index{MediaType: mediaType, Manifests: children})
+}
+
+// nested is a manifest below as many indexes.
+func (r *registry) nested(t *testing.T, manifest ocispec.Descriptor, levels int) ocispec.Descriptor {
+	t.Helper()
+	top := manifest
+	for range levels {
+		top = r.indexOf(t, ocispec.MediaTypeImageIndex, top)
+	}
+	return top
+}
+
+// onArch is a descriptor for a platform of Linux.
+func onArch(d ocispec.Descriptor, arch string) ocispec.Descriptor {
+	d.Platform = &ocispec.Platform{OS: "linux", Architecture: arch}
+	return d
 }
