@@ -80,11 +80,9 @@ func packed(t *testing.T, name, image string) []byte {
 	return buffer.Bytes()
 }
 
-// TestInstructions: each instruction that a Dockerfile does not have, in one build.
-func TestInstructions(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	stored := packed(t, "stored", "docker.io/library/redis:7")
+// newChartRepository serves a packed chart, stored 1.0.0, to those who log in as user with the password secret. It returns its address.
+func newChartRepository(t *testing.T, stored []byte) string {
+	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/stable/index.yaml", func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user+":"+password != "user:secret" {
@@ -94,10 +92,14 @@ func TestInstructions(t *testing.T) {
 		fmt.Fprintf(w, "entries: {stored: [{version: 1.0.0, urls: [stored-1.0.0.tgz], digest: %s}]}\n", digest.FromBytes(stored).Encoded())
 	})
 	mux.HandleFunc("/stable/stored-1.0.0.tgz", func(w http.ResponseWriter, _ *http.Request) { w.Write(stored) })
-	site := httptest.NewServer(mux)
-	t.Cleanup(site.Close)
-	login := fmt.Sprintf(`{"auths":{%q:{"auth":"dXNlcjpzZWNyZXQ="}}}`, strings.TrimPrefix(site.URL, "http://"))
-	context := files{
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// allInstructions is a context whose Kubefile has each instruction that a Dockerfile does not have.
+func allInstructions(repository string) files {
+	return files{
 		"Kubefile": `FROM scratch
 ARG VERSION=1.0.0
 LABEL io.kubefile.kubernetes.version=v1.34.4
@@ -105,7 +107,7 @@ KUBEVERSION >=1.30, <1.35
 CMD first
 APP web local://web
 APP web local://web-values.yaml
-APP stored helm+` + site.URL + `/stable/stored@$VERSION
+APP stored helm+` + repository + `/stable/stored@$VERSION
 APP script local://install.sh
 CNI net.yaml
 CSI disk local://net.yaml
@@ -121,6 +123,16 @@ COPY shell.yaml plugin
 		"net.yaml":               pod("quay.io/lab/tool:v1"),
 		"shell.yaml":             "kind: Plugin\n",
 	}
+}
+
+// TestInstructions: each instruction that a Dockerfile does not have, in one build.
+func TestInstructions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stored := packed(t, "stored", "docker.io/library/redis:7")
+	repository := newChartRepository(t, stored)
+	login := fmt.Sprintf(`{"auths":{%q:{"auth":"dXNlcjpzZWNyZXQ="}}}`, strings.TrimPrefix(repository, "http://"))
+	context := allInstructions(repository)
 	b := w.build(t, context, request{secrets: map[string]string{"kubefile.dockerconfig": login}})
 	equal(t, "commands", b.commands(t), []string{
 		"kubectl apply -f applications/cni/net.yaml",
@@ -148,7 +160,7 @@ COPY shell.yaml plugin
 		t.Errorf("warnings: %s", warned)
 	}
 	err := w.fails(t, context, request{})
-	contains(t, "the error without a login", err.Error(), "fetching helm+"+site.URL+"/stable/stored@1.0.0", "401")
+	contains(t, "the error without a login", err.Error(), "fetching helm+"+repository+"/stable/stored@1.0.0", "401")
 }
 
 // TestWarnings: rules of BuildKit and of ours are printed once for all platforms, with their lines, and can be made errors.
