@@ -44,6 +44,23 @@ func undo(t *testing.T, cluster string) []string {
 	return answer.Left
 }
 
+// checkTree checks that a tree is what it was before.
+func checkTree(t *testing.T, root, before string) {
+	t.Helper()
+	if after := tree(t, root); after != before {
+		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+}
+
+// checkUndone undoes what was done for a cluster, and checks that nothing is left of it.
+func checkUndone(t *testing.T, root, cluster, before string) {
+	t.Helper()
+	if left := undo(t, cluster); len(left) != 0 {
+		t.Errorf("left: %q", left)
+	}
+	checkTree(t, root, before)
+}
+
 func TestEverythingIsUndone(t *testing.T) {
 	root, cluster := machine(t)
 	before := tree(t, root)
@@ -72,12 +89,7 @@ func TestEverythingIsUndone(t *testing.T) {
 	if strings.Contains(read(t, filepath.Join(cluster, JournalFile)), "token") {
 		t.Error("content is in the journal")
 	}
-	if left := undo(t, cluster); len(left) != 0 {
-		t.Error(left)
-	}
-	if after := tree(t, root); after != before {
-		t.Errorf("before\n%s\nafter\n%s", before, after)
-	}
+	checkUndone(t, root, cluster, before)
 	if info, err := os.Stat(in("etc/hosts")); err != nil || info.Mode() != 0o640 {
 		t.Error("mode of the restored file: ", info.Mode(), err)
 	}
@@ -127,12 +139,7 @@ func TestKilledBetweenJournalAndFile(t *testing.T) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if left := undo(t, cluster); len(left) != 0 {
-		t.Error(left)
-	}
-	if after := tree(t, root); after != before {
-		t.Errorf("before\n%s\nafter\n%s", before, after)
-	}
+	checkUndone(t, root, cluster, before)
 }
 
 func TestFileThatIsRightAlreadyIsNotOurs(t *testing.T) {
@@ -162,9 +169,7 @@ func TestLinksAreFollowedNotReplaced(t *testing.T) {
 	if err := os.Remove(linked); err != nil {
 		t.Fatal("the link was replaced: ", err)
 	}
-	if after := tree(t, root); after != before {
-		t.Errorf("before\n%s\nafter\n%s", before, after)
-	}
+	checkTree(t, root, before)
 }
 
 func TestRefusedRequests(t *testing.T) {
@@ -219,12 +224,7 @@ func TestInstall(t *testing.T) {
 	if _, err := install(installRequest{Dir: cluster, Path: path, Temp: temp, Digest: "sha256:x"}); !errors.Is(err, ErrDamaged) || read(t, path) != "runner 2" {
 		t.Fatal(err)
 	}
-	if left := undo(t, cluster); len(left) != 0 {
-		t.Error(left)
-	}
-	if after := tree(t, root); after != before {
-		t.Errorf("before\n%s\nafter\n%s", before, after)
-	}
+	checkUndone(t, root, cluster, before)
 }
 
 // TestUmaskOfTheLogin does not show in what is made.

@@ -42,9 +42,7 @@ func TestDirectoryOfOthers(t *testing.T) {
 			t.Errorf("%s: removed", name)
 		}
 	}
-	if after := tree(t, root); after != before {
-		t.Errorf("before\n%s\nafter\n%s", before, after)
-	}
+	checkTree(t, root, before)
 }
 
 // A directory that was there and empty, as a disk of its own, stays, and is empty again.
@@ -56,12 +54,7 @@ func TestEmptyDirectoryStays(t *testing.T) {
 	}
 	before := tree(t, root)
 	put(t, dir, filepath.Join(dir, "inside"), "x", 0o644)
-	if left := undo(t, dir); len(left) != 0 {
-		t.Errorf("left: %q", left)
-	}
-	if after := tree(t, root); after != before {
-		t.Errorf("before\n%s\nafter\n%s", before, after)
-	}
+	checkUndone(t, root, dir, before)
 }
 
 // What a first run leaves that is killed before its journal is written does not keep the next one from going on.
@@ -86,12 +79,7 @@ func TestDataRootBehindALink(t *testing.T) {
 	before := tree(t, root)
 	dir := filepath.Join(root, "data/default")
 	put(t, dir, filepath.Join(dir, "inside"), "x", 0o644)
-	if left := undo(t, dir); len(left) != 0 {
-		t.Errorf("left: %q", left)
-	}
-	if after := tree(t, root); after != before {
-		t.Errorf("before\n%s\nafter\n%s", before, after)
-	}
+	checkUndone(t, root, dir, before)
 }
 
 // A journal or record that is not of this directory and this cluster, is damaged, or can be written by others, removes nothing.

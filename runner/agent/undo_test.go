@@ -81,12 +81,7 @@ func TestSharedFileIsAsBefore(t *testing.T) {
 	if info, err := os.Stat(hosts); err != nil || info.Mode() != 0o604 {
 		t.Errorf("got %v, %v, want mode 0604", info, err)
 	}
-	if left := undo(t, cluster); len(left) != 0 {
-		t.Errorf("left: %q", left)
-	}
-	if after := tree(t, root); after != before {
-		t.Errorf("before\n%s\nafter\n%s", before, after)
-	}
+	checkUndone(t, root, cluster, before)
 	if n, err := unix.Getxattr(hosts, "user.kubefile-test", make([]byte, 8)); attributes && (err != nil || n != 1) {
 		t.Errorf("the extended attribute is lost: %v", err)
 	}
@@ -118,12 +113,7 @@ func TestUndoAfterAKillBetweenTwoWrites(t *testing.T) {
 			return j.prepareBlock(hosts, &block{Mark: "default", Lines: []string{next}, Old: known})
 		})
 	}
-	if left := undo(t, cluster); len(left) != 0 {
-		t.Errorf("left: %q", left)
-	}
-	if after := tree(t, root); after != before {
-		t.Errorf("before\n%s\nafter\n%s", before, after)
-	}
+	checkUndone(t, root, cluster, before)
 }
 
 // What others made of a file of ours is not lost when it is written again, and is named at the removal.
