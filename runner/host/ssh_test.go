@@ -80,6 +80,24 @@ func (s *sshServer) dial(t *testing.T) Conn {
 	return conn
 }
 
+// dialRelayed starts the server and logs in to it through a relay. keepAlive is that of the dialer; 0 is the default.
+func (s *sshServer) dialRelayed(t *testing.T, keepAlive time.Duration) (Conn, *hosttest.Relay) {
+	t.Helper()
+	s.Start(t, hosttest.Config{})
+	relay := hosttest.StartRelay(t, s.Address)
+	h := s.host("key")
+	h.Auth.Port = relay.Address.Port()
+	var contacts []string
+	d := s.dialer(&contacts)
+	d.KeepAlive = keepAlive
+	conn, err := d.Dial(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn, relay
+}
+
 func write(t *testing.T, file string, data []byte) {
 	t.Helper()
 	if err := os.WriteFile(file, data, 0o600); err != nil {
@@ -269,25 +287,14 @@ func TestUnreachable(t *testing.T) {
 // testSilentHost stops a host under a running command: the connection is given up.
 func testSilentHost(t *testing.T, s *sshServer) {
 	t.Parallel() // it mostly waits
-	s.Start(t, hosttest.Config{})
-	relay := hosttest.StartRelay(t, s.Address)
-	h := s.host("key")
-	h.Auth.Port = relay.Address.Port()
-	var contacts []string
-	d := s.dialer(&contacts)
-	d.KeepAlive = time.Second
-	conn, err := d.Dial(t.Context(), h)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn, relay := s.dialRelayed(t, time.Second)
 	// A long command that says nothing is no reason to give up.
 	if err := conn.Run(t.Context(), Command{Argv: []string{"sleep", "4"}}); err != nil {
 		t.Fatal(err)
 	}
 	time.AfterFunc(100*time.Millisecond, relay.Freeze)
-	err = conn.Run(t.Context(), Command{Argv: []string{"sleep", "1000"}})
-	if !errors.Is(err, ErrConnectionLost) || !strings.Contains(err.Error(), "stopped answering") || !strings.Contains(err.Error(), h.String()) {
+	err := conn.Run(t.Context(), Command{Argv: []string{"sleep", "1000"}})
+	if !errors.Is(err, ErrConnectionLost) || !strings.Contains(err.Error(), "stopped answering") || !strings.Contains(err.Error(), conn.Host().String()) {
 		t.Fatal(err)
 	}
 	if err := conn.Run(t.Context(), Command{Argv: []string{"true"}}); !errors.Is(err, ErrConnectionLost) {
@@ -298,18 +305,9 @@ func testSilentHost(t *testing.T, s *sshServer) {
 // testHostThatGoesAway ends a host under a running command.
 func testHostThatGoesAway(t *testing.T, s *sshServer) {
 	t.Parallel() // it mostly waits
-	s.Start(t, hosttest.Config{})
-	relay := hosttest.StartRelay(t, s.Address)
-	h := s.host("key")
-	h.Auth.Port = relay.Address.Port()
-	var contacts []string
-	conn, err := s.dialer(&contacts).Dial(t.Context(), h)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn, relay := s.dialRelayed(t, 0)
 	time.AfterFunc(100*time.Millisecond, relay.Cut)
-	err = conn.Run(t.Context(), Command{Argv: []string{"sleep", "1000"}, Stdin: zeros{}})
+	err := conn.Run(t.Context(), Command{Argv: []string{"sleep", "1000"}, Stdin: zeros{}})
 	if !errors.Is(err, ErrConnectionLost) || !strings.Contains(err.Error(), "run the same command again") {
 		t.Fatal(err)
 	}

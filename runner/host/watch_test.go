@@ -98,16 +98,7 @@ func testLimits(t *testing.T, conn Conn) {
 // A host whose line is dead returns from every command at its limit, long before the connection is given up.
 func testLimitOfSilentHost(t *testing.T, s *sshServer) {
 	t.Parallel() // it mostly waits
-	s.Start(t, hosttest.Config{})
-	relay := hosttest.StartRelay(t, s.Address)
-	h := s.host("key")
-	h.Auth.Port = relay.Address.Port()
-	var contacts []string
-	conn, err := s.dialer(&contacts).Dial(t.Context(), h)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn, relay := s.dialRelayed(t, 0)
 	relay.Freeze()
 	var limit *LimitError
 	if err := conn.Run(t.Context(), Command{Argv: []string{"true"}, Limit: 200 * time.Millisecond}); !errors.As(err, &limit) {
