@@ -92,13 +92,7 @@ func TestControlPlaneThatStarts(t *testing.T) {
 	f.units["kubelet.service"], f.files[apiserverManifest] = true, "x"
 	p.world.secret, p.world.version, p.world.starts = nil, 0, 1
 	p.forget()
-	next, _ := p.again(t, 1<<40, func() {})
-	if err := errors.Join((&remember{next.Cluster}).Run(t.Context()), (&kubeadmInit{next.Cluster}).Run(t.Context())); err != nil {
-		t.Fatal(err)
-	}
-	if got := f.calls(next.members[0].program("kubeadm")); len(got) > 0 || !next.members[0].joined {
-		t.Errorf("ran %q", got)
-	}
+	p.checkMasterIsKept(t)
 }
 
 // The checks of a node look for what others have on it, as those of a master do, until kubeadm was begun there.

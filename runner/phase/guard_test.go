@@ -184,6 +184,18 @@ func TestControlPlaneWithoutMarker(t *testing.T) {
 	}
 }
 
+// checkMasterIsKept checks that the same command again runs no kubeadm on the first master, which is in the cluster.
+func (p *park) checkMasterIsKept(t *testing.T) {
+	t.Helper()
+	next, _ := p.again(t, 1<<40, func() {})
+	if err := errors.Join((&remember{next.Cluster}).Run(t.Context()), (&kubeadmInit{next.Cluster}).Run(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.machines[0].calls(next.members[0].program("kubeadm")); len(got) > 0 || !next.members[0].joined {
+		t.Errorf("ran %q", got)
+	}
+}
+
 // A kubeadm that an interrupted run left running ends first, and is not taken for one that was interrupted.
 func TestKubeadmThatStillRuns(t *testing.T) {
 	p := brought(t, 1, 0)
@@ -197,13 +209,7 @@ func TestKubeadmThatStillRuns(t *testing.T) {
 		return "", 0
 	}
 	p.forget()
-	next, _ := p.again(t, 1<<40, func() {})
-	if err := errors.Join((&remember{next.Cluster}).Run(t.Context()), (&kubeadmInit{next.Cluster}).Run(t.Context())); err != nil {
-		t.Fatal(err)
-	}
-	if got := f.calls(next.members[0].program("kubeadm")); len(got) > 0 || !next.members[0].joined {
-		t.Errorf("ran %q", got)
-	}
+	p.checkMasterIsKept(t)
 }
 
 // What is on a host, and in the API, decides what becomes of one that is to join.
