@@ -103,15 +103,44 @@ func content(t *testing.T, name string) string {
 	return string(dt)
 }
 
-func TestWget(t *testing.T) {
+// download is a command line, and what becomes of it.
+type download struct {
+	args string // URL in it is the address of the server
+	code int
+	out  string
+	file string // its content is that of /file.yaml
+}
+
+// testDownloads runs command lines of wget or curl against site.
+func testDownloads(t *testing.T, name string, downloads map[string]download) {
+	t.Helper()
 	server := httptest.NewServer(site())
 	defer server.Close()
-	for name, tt := range map[string]struct {
-		args string
-		code int
-		out  string
-		file string // its content is that of /file.yaml
-	}{
+	for title, tt := range downloads {
+		t.Run(title, func(t *testing.T) {
+			wget, curl := programs(t)
+			run := map[string]program{"wget": wget, "curl": curl}[name]
+			for file, text := range map[string]string{"started": "01234", "finished": "0123456789"} {
+				if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			code, out, errors := run(strings.Fields(strings.ReplaceAll(tt.args, "URL", server.URL))...)
+			if code != tt.code || out != tt.out {
+				t.Errorf("code %d, output %q, want %d, %q (%s)", code, out, tt.code, tt.out, errors)
+			}
+			if (code != 0) != strings.HasPrefix(errors, name+": ") {
+				t.Errorf("code %d says %q", code, errors)
+			}
+			if tt.file != "" && content(t, tt.file) != "0123456789" {
+				t.Errorf("the file is %q", content(t, tt.file))
+			}
+		})
+	}
+}
+
+func TestWget(t *testing.T) {
+	testDownloads(t, "wget", map[string]download{
 		"own name":        {args: "URL/file.yaml", file: "file.yaml"},
 		"given name":      {args: "-q -O x URL/moved", file: "x"},
 		"directory":       {args: "-P a/b URL/file.yaml", file: "a/b/file.yaml"},
@@ -132,37 +161,11 @@ func TestWget(t *testing.T) {
 		"no URL":          {args: "-q", code: wgetUsage},
 		"trust anyone":    {args: "--no-check-certificate URL/file.yaml", code: wgetUsage},
 		"other scheme":    {args: "ftp://example.com/x", code: wgetGeneric},
-	} {
-		t.Run(name, func(t *testing.T) {
-			wget, _ := programs(t)
-			for file, text := range map[string]string{"started": "01234", "finished": "0123456789"} {
-				if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			code, out, errors := wget(strings.Fields(strings.ReplaceAll(tt.args, "URL", server.URL))...)
-			if code != tt.code || out != tt.out {
-				t.Errorf("code %d, output %q, want %d, %q (%s)", code, out, tt.code, tt.out, errors)
-			}
-			if (code != 0) != strings.HasPrefix(errors, "wget: ") {
-				t.Errorf("code %d says %q", code, errors)
-			}
-			if tt.file != "" && content(t, tt.file) != "0123456789" {
-				t.Errorf("the file is %q", content(t, tt.file))
-			}
-		})
-	}
+	})
 }
 
 func TestCurl(t *testing.T) {
-	server := httptest.NewServer(site())
-	defer server.Close()
-	for name, tt := range map[string]struct {
-		args string
-		code int
-		out  string
-		file string // its content is that of /file.yaml
-	}{
+	testDownloads(t, "curl", map[string]download{
 		"standard output":    {args: "URL/file.yaml", out: "0123456789"},
 		"as people write it": {args: "--proto =https --tlsv1.2 -fsSL URL/moved", out: "0123456789"},
 		"not followed":       {args: "-s URL/moved", out: "<a href=\"/file.yaml\">Found</a>.\n\n"},
@@ -188,21 +191,7 @@ func TestCurl(t *testing.T) {
 		"trust anyone":       {args: "-k URL/file.yaml", code: curlUsage},
 		"bad number":         {args: "--retry x URL/file.yaml", code: curlUsage},
 		"other scheme":       {args: "ftp://example.com/x", code: curlURL},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, curl := programs(t)
-			code, out, errors := curl(strings.Fields(strings.ReplaceAll(tt.args, "URL", server.URL))...)
-			if code != tt.code || out != tt.out {
-				t.Errorf("code %d, output %q, want %d, %q (%s)", code, out, tt.code, tt.out, errors)
-			}
-			if (code != 0) != strings.HasPrefix(errors, "curl: ") {
-				t.Errorf("code %d says %q", code, errors)
-			}
-			if tt.file != "" && content(t, tt.file) != "0123456789" {
-				t.Errorf("the file is %q", content(t, tt.file))
-			}
-		})
-	}
+	})
 }
 
 func TestSilence(t *testing.T) {
