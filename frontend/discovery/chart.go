@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -195,7 +196,8 @@ func (c *collector) render(ctx context.Context, r *rendering) (map[string]string
 		if r.install.at.File != "" {
 			file, line = r.install.at.File, r.install.at.Line
 		}
-		known := !strings.ContainsAny(err.Error(), "$*") && !c.partial // a pattern may match at the site
+		var wrong *valuesError
+		known := !(errors.As(err, &wrong) && wrong.decidedAtSite()) && !c.partial
 		c.problem(file, line, known, "the chart %s is searched with its own values only: %v", r.packed.name, err)
 	}
 	r.given = given

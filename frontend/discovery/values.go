@@ -44,17 +44,38 @@ func (v ValueSet) equal(other ValueSet) bool {
 		slices.Equal(v.SetFile, other.SetFile) && slices.Equal(v.SetJSON, other.SetJSON) && slices.Equal(v.SetLiteral, other.SetLiteral)
 }
 
+// valuesError is what is wrong with values that an installation gives its chart.
+type valuesError struct {
+	Flag string // what gives them; empty when Err says it
+	Name string // the flag's argument
+	Err  error
+}
+
+// Error implements error.
+func (e *valuesError) Error() string {
+	if e.Flag == "" {
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("%s %s: %v", e.Flag, e.Name, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *valuesError) Unwrap() error { return e.Err }
+
+// decidedAtSite reports whether the argument has a variable or a pattern of the shell, which may be right where it runs.
+func (e *valuesError) decidedAtSite() bool { return strings.ContainsAny(e.Name, "$*") }
+
 // given merges what an installation gives its chart, in the order of helm install.
 func (c *collector) given(in install) (map[string]any, error) {
 	merged := loader.MergeMaps(map[string]any{}, in.values.Values)
 	for _, name := range in.values.Files {
 		data, err := c.valuesFile(in, name)
 		if err != nil {
-			return nil, err
+			return nil, &valuesError{Name: name, Err: err}
 		}
 		values, err := loader.LoadValues(bytes.NewReader(data))
 		if err != nil {
-			return nil, fmt.Errorf("values file %s: %w", name, err)
+			return nil, &valuesError{Flag: "values file", Name: name, Err: err}
 		}
 		merged = loader.MergeMaps(merged, values)
 	}
@@ -62,11 +83,11 @@ func (c *collector) given(in install) (map[string]any, error) {
 		if strings.HasPrefix(strings.TrimSpace(text), "{") {
 			var values map[string]any
 			if err := json.Unmarshal([]byte(text), &values); err != nil {
-				return nil, fmt.Errorf("--set-json %s: %w", text, err)
+				return nil, &valuesError{Flag: "--set-json", Name: text, Err: err}
 			}
 			merged = loader.MergeMaps(merged, values)
 		} else if err := strvals.ParseJSON(text, merged); err != nil {
-			return nil, fmt.Errorf("--set-json %s: %w", text, err)
+			return nil, &valuesError{Flag: "--set-json", Name: text, Err: err}
 		}
 	}
 	file := func(name []rune) (any, error) {
@@ -85,7 +106,7 @@ func (c *collector) given(in install) (map[string]any, error) {
 	} {
 		for _, text := range flag.texts {
 			if err := flag.parse(text, merged); err != nil {
-				return nil, fmt.Errorf("%s %s: %w", flag.name, text, err)
+				return nil, &valuesError{Flag: flag.name, Name: text, Err: err}
 			}
 		}
 	}

@@ -189,6 +189,16 @@ func TestDrainWithoutDNS(t *testing.T) {
 	}
 }
 
+// TestDrainWithoutAnswer: an API that does not say where the DNS runs is no DNS without a place.
+func TestDrainWithoutAnswer(t *testing.T) {
+	p := established(t, 1, 1)
+	p.world.leaving.mute = true
+	_, _, err := p.leave(t.Context(), t, Leaving{Nodes: numbered(2), DrainTimeout: time.Millisecond}, nil, 1<<40, forever)
+	if err == nil || !strings.Contains(err.Error(), "looking where the cluster's DNS runs: ") || !strings.Contains(err.Error(), "request timed out") || strings.Contains(err.Error(), "taint") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 // TestLeaveWithPlugins: those that the hosts which leave have noted run there, and nowhere else.
 func TestLeaveWithPlugins(t *testing.T) {
 	for _, skip := range []bool{false, true} {

@@ -50,11 +50,12 @@ func (p *drain) dnsRuns(ctx context.Context) error {
 			return context.Cause(ctx)
 		case err == nil && len(problems) == 0:
 			return nil
+		case time.Since(begin) >= p.timeout() && err != nil:
+			return fmt.Errorf("looking where the cluster's DNS runs: %w", err)
+		case time.Since(begin) >= p.timeout():
+			return p.withoutDNS(problems)
 		case err != nil:
 			problems = []problem{{text: err.Error()}}
-		}
-		if time.Since(begin) >= p.timeout() {
-			return p.withoutDNS(problems)
 		}
 		if time.Since(told) >= noticeEvery {
 			told = time.Now()
