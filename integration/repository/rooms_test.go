@@ -18,7 +18,7 @@ import (
 const module = "github.com/kubefile/kubefile"
 
 // rooms says which of the project's own rooms a room may import besides itself
-// (docs/architecture.md, "Rooms"). A nil list means none, "*" means all.
+// (docs/architecture.md, "Packages"). A nil list means none, "*" means all.
 var rooms = map[string][]string{
 	"version":       nil,
 	"imagespec":     nil,
