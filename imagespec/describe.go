@@ -37,7 +37,7 @@ func (c Command) String() string {
 // plainWord means itself in every place of a command line.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`)
 
-// Description is what the config of a cluster image says of it.
+// Description is the data about a cluster image that its config has.
 type Description struct {
 	Kind              string // KindCluster or KindApp
 	KubernetesVersion string // "v1.34.4"; empty for an app

@@ -34,7 +34,7 @@ type Whiteout struct {
 	Opaque bool   // only what is in the directory
 }
 
-// ReadWhiteout tells whether a name that [SafePath] returned is one of a whiteout.
+// ReadWhiteout reports whether a name that [SafePath] returned is the name of a whiteout.
 func ReadWhiteout(name string) (Whiteout, bool, error) {
 	dir, base := path.Dir(name), path.Base(name)
 	hidden, ok := strings.CutPrefix(base, whiteout)

@@ -13,7 +13,7 @@ const Version = "1"
 // Labels of the image config (SPEC.md, section 3). What a derived build or an inspection needs is here, so that no layer has to be
 // pulled for it.
 const (
-	// LabelVersion marks a cluster image and says which version of the format it has.
+	// LabelVersion marks a cluster image and has the version of its format.
 	LabelVersion = "io.kubefile.version"
 	// LabelFrontend is the version of the frontend that built the image ("v0.1.0"). It is for people; nothing is decided by it.
 	LabelFrontend = "io.kubefile.frontend"
@@ -21,7 +21,7 @@ const (
 	LabelKind = "io.kubefile.kind"
 	// LabelKubernetesVersion is the packed Kubernetes version ("v1.34.4"). A Kubefile sets it by LABEL; derived images inherit it.
 	LabelKubernetesVersion = "io.kubefile.kubernetes.version"
-	// LabelSupportedKubernetes is the range of Kubernetes versions that an image is meant for (">=1.28, <1.35"), as KUBEVERSION says it.
+	// LabelSupportedKubernetes is the range of Kubernetes versions that an image supports (">=1.28, <1.35"), as written in KUBEVERSION.
 	LabelSupportedKubernetes = "io.kubefile.kubernetes.supported"
 	// LabelApps is the JSON list of the applications in the image, the base image's first.
 	LabelApps = "io.kubefile.apps"
@@ -45,7 +45,7 @@ const (
 const (
 	// RoleCNI is the network: its commands run first.
 	RoleCNI = "cni"
-	// RoleCSI is the storage: its commands run after those of the network.
+	// RoleCSI is the storage. Its commands run after the commands of the network.
 	RoleCSI = "csi"
 )
 
@@ -88,12 +88,12 @@ const (
 )
 
 var (
-	// ErrNotClusterImage says that an image carries no io.kubefile.version label: an image, but none that a Kubefile built.
+	// ErrNotClusterImage is returned for an image without the label io.kubefile.version, which was not built from a Kubefile.
 	ErrNotClusterImage = errors.New("not a cluster image")
-	// ErrVersion says that an image has a format version that this program does not know.
+	// ErrVersion is returned for an image with a format version that this program does not know.
 	ErrVersion = errors.New("unknown cluster image version")
-	// ErrInvalid says that a cluster image breaks a rule of SPEC.md.
+	// ErrInvalid is returned for a cluster image that breaks a rule of SPEC.md.
 	ErrInvalid = errors.New("invalid cluster image")
-	// ErrNotFound says that the embedded store does not hold what was asked for.
+	// ErrNotFound is returned if the requested content is not in the embedded store.
 	ErrNotFound = errors.New("not in the embedded store")
 )

@@ -13,8 +13,8 @@ type Layer struct {
 	DiffID     digest.Digest      // of the uncompressed tar
 }
 
-// ImageLayers tells the layers that every host needs from those that hold embedded images only, by the marks in the config's history
-// (SPEC.md, section 5). Both keep their order.
+// ImageLayers distinguishes the layers that every host needs from layers that hold only embedded images, by the marks in the config's
+// history (SPEC.md, section 5). Both keep their order.
 func ImageLayers(manifest ocispec.Manifest, config ocispec.Image) (rootfs, images []Layer, err error) {
 	if len(manifest.Layers) > MaxLayers {
 		return nil, nil, fmt.Errorf("%w: %d layers", ErrInvalid, len(manifest.Layers))

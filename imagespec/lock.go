@@ -10,7 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Class says how sure a finding is.
+// Class is how certain a finding is.
 type Class string
 
 // Classes of findings, the surest first.
@@ -43,7 +43,7 @@ type LockedImage struct {
 	Reference string           `json:"reference"` // in full form
 	Digest    digest.Digest    `json:"digest"`    // of the index or manifest that the reference names
 	MediaType string           `json:"mediaType"`
-	Size      int64            `json:"size"` // bytes of all blobs that are shipped for it
+	Size      int64            `json:"size"` // bytes of all blobs that are shipped for the image
 	Platforms []LockedPlatform `json:"platforms"`
 	Found     []Finding        `json:"found"`
 }
@@ -60,7 +60,7 @@ type Lock struct {
 	Version   int           `json:"version"`
 	Platforms []string      `json:"platforms"` // of the cluster image
 	Images    []LockedImage `json:"images"`    // sorted by reference
-	// Ignored is what the image may ask for in vain, sorted by reference.
+	// Ignored lists images that were left out and may be missing at the site, sorted by reference.
 	Ignored []IgnoredImage `json:"ignored,omitempty"`
 }
 
@@ -158,7 +158,7 @@ func (i *LockedImage) validate() error {
 	return nil
 }
 
-// Marshal returns the lock as it stands in the image: sorted, indented, with a newline at the end.
+// Marshal returns the lock as it is stored in the image: sorted, indented, with a newline at the end.
 func (l *Lock) Marshal() ([]byte, error) {
 	l.normalise()
 	if err := l.Validate(); err != nil {
@@ -184,8 +184,8 @@ func (l *Lock) Label() (string, error) {
 	return string(data), nil
 }
 
-// Merge returns a lock with the images of both. For a reference that stands in both, digest and platforms of other win, because its
-// layers lie above, and the findings are united.
+// Merge returns a lock with the images of both. For a reference in both, digest and platforms of other win, because its layers lie above,
+// and the findings are united.
 func (l *Lock) Merge(other *Lock) *Lock {
 	merged := &Lock{Version: lockVersion, Platforms: union(l.Platforms, other.Platforms)}
 	byReference := make(map[string]LockedImage, len(l.Images)+len(other.Images))

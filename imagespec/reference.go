@@ -62,7 +62,7 @@ func RefPaths(ref reference.Named) ([]string, error) {
 	return paths, nil
 }
 
-// RefFromPath is the inverse of [RefPaths]: the full reference that a file of the store stands for.
+// RefFromPath is the inverse of [RefPaths]: it returns the full reference for a file of the store.
 func RefFromPath(name string) (string, error) {
 	invalid := fmt.Errorf("%s: %w: not the file of a reference", name, ErrInvalid)
 	rest, ok := strings.CutPrefix(name, refsDir+"/")
@@ -85,7 +85,7 @@ func RefFromPath(name string) (string, error) {
 	if err != nil || ref.String() != full {
 		return "", invalid
 	}
-	// "a:b" is no repository, though with a digest behind it the whole is a reference.
+	// "a:b" is not a repository, although it forms a reference together with a digest.
 	if paths, err := RefPaths(ref); err != nil || len(paths) != 1 || paths[0] != name {
 		return "", invalid
 	}
@@ -100,7 +100,7 @@ func BlobPath(d digest.Digest) (string, error) {
 	return path.Join(blobsDir, d.Algorithm().String(), d.Encoded()), nil
 }
 
-// checkDigest refuses what is no sha256 digest, before a path is made of it.
+// checkDigest refuses anything but a sha256 digest, before a path is made of it.
 func checkDigest(d digest.Digest) error {
 	if err := d.Validate(); err != nil {
 		return fmt.Errorf("digest %q: %w: %w", string(d), ErrInvalid, err)

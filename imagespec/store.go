@@ -74,7 +74,7 @@ func (s *Store) child(ref reference.Named, d digest.Digest) (ocispec.Descriptor,
 	return found, fmt.Errorf("%s: %w", ref, ErrNotFound)
 }
 
-// References lists every reference of the store in full form, with the descriptor it stands for.
+// References lists every reference of the store in full form, with its descriptor.
 func (s *Store) References() (map[string]ocispec.Descriptor, error) {
 	references := map[string]ocispec.Descriptor{}
 	err := s.eachRef(refsDir, func(full string, descriptor ocispec.Descriptor) error {
@@ -148,7 +148,7 @@ func (s *Store) Open(d digest.Digest) (fs.File, error) {
 	return s.open(name)
 }
 
-// open opens a regular file. A link is none, and a named pipe would block.
+// open opens a regular file. It refuses links, and named pipes, which would block.
 func (s *Store) open(name string) (fs.File, error) {
 	info, err := fs.Lstat(s.fsys, name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -26,7 +26,7 @@ const (
 
 	// maxTreeBytes bounds a tree without its compression: a header and the two records of a long name for each entry.
 	maxTreeBytes = MaxTreeEntries * 3 * 1024
-	// placeholderID owns the files of a tree. Together with their mode it tells them from files that a build copies.
+	// placeholderID owns the files of a tree. Together with their mode, it distinguishes them from files that a build copies.
 	placeholderID = 65534
 )
 

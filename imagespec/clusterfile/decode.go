@@ -81,7 +81,7 @@ func (c *checker) value(node *yaml.Node, t reflect.Type, name, check string) {
 	}
 }
 
-// asList says how to write a value as a list.
+// asList describes how to write a value as a list.
 func asList(node *yaml.Node, item reflect.Type, check string) string {
 	switch {
 	case item.Kind() == reflect.Struct:
@@ -151,7 +151,7 @@ func fieldName(field reflect.StructField) string {
 	return strings.TrimPrefix(name, "-")
 }
 
-// elsewhere says where fields of the old form stand in the new one, and what to write in place of those of neither.
+// elsewhere returns, for a field of the other form, where it is in this form, or what to write instead.
 var elsewhere = map[string]string{
 	"spec.masters":  "hosts has them already: write either hosts, or masters and nodes",
 	"spec.nodes":    "hosts has them already: write either hosts, or masters and nodes",
@@ -168,7 +168,7 @@ func (c *checker) unknown(key *yaml.Node, full string, known map[string]reflect.
 	c.fail(key, "no field %s%s", full, Suggest(key.Value, names(known)))
 }
 
-// names are those of fields that a person may write.
+// names returns the names of fields that a user may write.
 func names(known map[string]reflect.StructField) []string {
 	var all []string
 	for name, field := range known {
@@ -207,7 +207,7 @@ func (c *checker) env(node *yaml.Node, name, check string) {
 	}
 }
 
-// longest is how much of a text from outside stands in a message, in bytes.
+// longest limits how much of a foreign text a message quotes, in bytes.
 const longest = 64
 
 // shown is a word from outside, as a message can have it.
@@ -229,12 +229,12 @@ func Suggest(wrong string, known []string) string {
 	return ": there are " + strings.Join(known, ", ")
 }
 
-// Nearest is the known word that a wrong one is a slip of; empty if there is none.
+// Nearest returns the known word that is most similar to a misspelled one, or "" if none is similar.
 func Nearest(wrong string, known []string) string {
 	best, least := "", 1+len(wrong)/3
 	for _, word := range known {
 		if len(wrong) > longest {
-			break // a longer one is no slip, and costly to compare
+			break // a longer word is not a typo, and costly to compare
 		}
 		if d := levenshtein.Distance(strings.ToLower(wrong), strings.ToLower(word), nil); d <= least {
 			best, least = word, d-1

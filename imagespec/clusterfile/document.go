@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Limits of what is read. Those of a document hold with its aliases written out, so that a few lines cannot become gigabytes.
+// Limits of Clusterfiles. The limits of a document apply after its aliases are expanded, so a few lines cannot become gigabytes.
 const (
 	maxNodes    = 50_000
 	maxBytes    = 16 << 20
@@ -30,8 +30,8 @@ type Document struct {
 	before int // lines of the file
 }
 
-// Parse reads the documents of a file; name is for messages. Empty ones are left out. Errors begin with the place, and are those of all
-// documents; documents without errors are returned beside them.
+// Parse reads the documents of a file; name is for messages. It leaves out empty documents. The error lists the errors of all documents,
+// each with its position; documents without errors are returned together with it.
 func Parse(name string, data []byte) ([]*Document, error) {
 	var documents []*Document
 	var failed []error
@@ -48,7 +48,7 @@ func Parse(name string, data []byte) ([]*Document, error) {
 	return documents, errors.Join(failed...)
 }
 
-// split yields the documents of a file. A line that begins with --- or ... ends a document wherever it stands (YAML 1.2.2, section 9.1.2).
+// split yields the documents of a file. A line that begins with --- or ... always ends a document (YAML 1.2.2, section 9.1.2).
 func split(name string, data []byte) iter.Seq[*Document] {
 	return func(yield func(*Document) bool) {
 		current, lines := &Document{File: name}, 0
@@ -140,10 +140,11 @@ func (d *Document) Field(path ...string) *yaml.Node {
 	return node
 }
 
-// Kinds are those of our documents.
+// Kinds returns the kinds of our documents.
 func Kinds() []string { return []string{"Cluster", "Config", "Plugin", "Application"} }
 
-// APIVersions are those of every generation, today's first. They do not decide how a document is read; its kind and shape do.
+// APIVersions returns the API versions of all generations, the current one first. They do not decide how a document is read; its kind and
+// fields do.
 func APIVersions() []string {
 	var all []string
 	for _, group := range []string{"sealer.io", "sealer.cloud", "sealer.aliyun.com", "zlink.aliyun.com"} {
@@ -176,7 +177,7 @@ func (p *plainer) problem(node *yaml.Node, format string, args ...any) error {
 	return fmt.Errorf("%s:%d:%d: %w", p.document.File, p.document.before+node.Line, node.Column, fmt.Errorf(format, args...))
 }
 
-// note keeps a mistake after which reading goes on.
+// note records an error and lets reading continue.
 func (p *plainer) note(node *yaml.Node, format string, args ...any) {
 	if len(p.failed) < maxProblems {
 		p.failed = append(p.failed, p.problem(node, format, args...))
@@ -210,11 +211,11 @@ func (p *plainer) plain(node *yaml.Node, depth int) (*yaml.Node, error) {
 	return clone, nil
 }
 
-// plainTags are those of values that are as they are written, unlike !!binary.
+// plainTags are the tags of values that are used as written, unlike !!binary.
 var plainTags = []string{"tag:yaml.org,2002:str", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool",
 	"tag:yaml.org,2002:null", "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:merge"}
 
-// fields copies those of a map: its own, and under them those of its merge keys, the first of several maps over the others.
+// fields copies the fields of a map. Its own fields override those of its merge keys, and earlier merged maps override later ones.
 func (p *plainer) fields(clone, node *yaml.Node, depth int) error {
 	own := map[string]*yaml.Node{}
 	var merged []*yaml.Node

@@ -6,7 +6,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Env is an environment: the values of each name, more than one where a name stands several times.
+// Env is an environment: the values of each name. A repeated name has several values.
 type Env map[string][]string
 
 // UnmarshalYAML reads a map from names to values or lists of values, a list of NAME=VALUE, or one NAME=VALUE.
@@ -19,7 +19,7 @@ func (e *Env) UnmarshalYAML(node *yaml.Node) error {
 	for _, p := range pairs {
 		set[p.name] = append(set[p.name], p.value)
 	}
-	if node.Kind == yaml.MappingNode { // an empty list of values is none of the pairs
+	if node.Kind == yaml.MappingNode { // an empty list of values is not in the pairs
 		for i := 0; i < len(node.Content); i += 2 {
 			if name := node.Content[i].Value; set[name] == nil {
 				set[name] = []string{}
@@ -41,7 +41,7 @@ func (e Env) MarshalYAML() (any, error) {
 	return written, nil
 }
 
-// pair is one variable, and where it stands.
+// pair is one variable with its position.
 type pair struct {
 	node        *yaml.Node
 	name, value string
@@ -55,7 +55,7 @@ type envError struct {
 
 func (e *envError) Error() string { return e.text }
 
-// readEnv returns the variables up to the first that is none.
+// readEnv returns the variables up to the first invalid one.
 func readEnv(node *yaml.Node) (pairs []pair, failed *envError) {
 	items := []*yaml.Node{node}
 	switch node.Kind {
@@ -94,7 +94,7 @@ func readEnvMap(node *yaml.Node) (pairs []pair, failed *envError) {
 	return pairs, nil
 }
 
-// textOf is the text of a value; that of null is empty.
+// textOf returns the text of a value; null has an empty text.
 func textOf(node *yaml.Node) string {
 	if isNull(node) {
 		return ""

@@ -51,7 +51,7 @@ type generator struct {
 	definitions object
 }
 
-// comments are those of types.go.
+// comments returns the doc comments of types.go.
 func comments(t *testing.T) map[string]string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "types.go", nil, parser.ParseComments)
@@ -80,7 +80,7 @@ func comments(t *testing.T) map[string]string {
 	return found
 }
 
-// schema is that of one document, which its kind and, for a Cluster, its shape tell apart.
+// schema returns the schema of one document, selected by its kind and, for a Cluster, by its fields.
 func (g *generator) schema() object {
 	kind := func(name string) object {
 		return object{"required": []string{"kind"}, "properties": object{"kind": object{"const": name}}}

@@ -11,13 +11,13 @@ import (
 
 // No message shows a value: it may be a password that YAML reads as something else.
 
-// textLine is how YAML libraries begin what they say about a line of a text.
+// textLine matches the beginning of an error of the YAML libraries about a line.
 var textLine = regexp.MustCompile(`(?m)^(?:yaml: )?(?:unmarshal errors:\n)?\s*line (\d+): `)
 
-// unknownAnchor is what the YAML library says without a line.
+// unknownAnchor matches an error of the YAML library that has no line.
 var unknownAnchor = regexp.MustCompile(`unknown anchor '(.*)' referenced`)
 
-// explanations are what the YAML library says, and what that means to a person.
+// explanations map errors of the YAML library to messages for users.
 var explanations = []struct {
 	says    *regexp.Regexp
 	meaning string
@@ -31,7 +31,7 @@ var explanations = []struct {
 	{regexp.MustCompile("(?s)`.*`|'.*'|\".*\""), `…`},
 }
 
-// Explain says what an error of the YAML library means. The values that the library quotes are not in it.
+// Explain returns a message for an error of the YAML library, without the values that the library quotes.
 func Explain(err error) error {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	var explained []string
@@ -50,7 +50,7 @@ func Explain(err error) error {
 // secretFields are the names of fields that hold passwords.
 var secretFields = []string{"passwd", "pkPasswd", "password"}
 
-// lost reports whether what was meant as a password is a comment or an anchor to YAML.
+// lost reports whether YAML reads an intended password as a comment or an anchor.
 func lost(key, value *yaml.Node) bool {
 	return slices.Contains(secretFields, key.Value) && isNull(value) && value.Value == "" &&
 		(value.Anchor != "" || key.LineComment != "" || value.LineComment != "" || value.HeadComment != "")

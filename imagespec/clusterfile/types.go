@@ -9,8 +9,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A field of the types has the name of its tag `yaml`, and those of `also`, which are old ones. `check` names one of [Checks], which its
-// text has to pass. `ignored` says why a field of old documents means nothing here: a warning says so. `examples` are for the schema.
+// A field of the types has the name in its tag `yaml`, and old names in `also`. `check` names one of [Checks], which its text must pass.
+// `ignored` is the reason why a field of old documents has no effect here; a warning prints it. `examples` are for the schema.
 
 // ClusterDocument is `kind: Cluster`.
 type ClusterDocument struct {
@@ -41,7 +41,7 @@ type Metadata struct {
 	CreationTimestamp Ignored `yaml:"creationTimestamp,omitempty"`
 }
 
-// ClusterSpec says which image runs on which hosts, and how.
+// ClusterSpec specifies which image runs on which hosts, and how.
 type ClusterSpec struct {
 	// Image is the cluster image: a registry reference, an OCI layout directory, or an archive.
 	Image string `yaml:"image,omitempty"`
@@ -49,29 +49,29 @@ type ClusterSpec struct {
 	Env Env `yaml:"env,omitempty" check:"variable"`
 	// SSH is how to log in to the hosts.
 	SSH SSH `yaml:"ssh,omitempty"`
-	// Hosts of the cluster. One master at least.
+	// Hosts are the hosts of the cluster, with at least one master.
 	Hosts []HostSpec `yaml:"hosts"`
-	// Cmd runs in place of the image's own commands. What starts its CNI and CSI runs nevertheless.
+	// Cmd replaces the image's own commands. Its CNI and CSI are still started.
 	Cmd []string `yaml:"cmd,omitempty"`
-	// CmdArgs are NAME=VALUE for the commands only, over all other env.
+	// CmdArgs are NAME=VALUE for the commands only. They override all other env.
 	CmdArgs []string `yaml:"cmd_args,omitempty" check:"variable"`
 	// AppNames are the applications of the image to start; all by default, and none for [""].
 	AppNames []string `yaml:"appNames,omitempty"`
 	// HostAliases are names for every host's /etc/hosts.
 	HostAliases []HostAlias `yaml:"hostAliases,omitempty"`
-	// Registry is the cluster's own registry and one beside it.
+	// Registry configures the cluster's own registry and an external one.
 	Registry Registry `yaml:"registry,omitempty"`
-	// ContainerRuntime is what the image brings.
+	// ContainerRuntime is the container runtime in the image.
 	ContainerRuntime ContainerRuntime `yaml:"containerRuntime,omitempty"`
 	// DataRoot is the directory of the cluster's files on the hosts; default /var/lib/sealer/data.
 	DataRoot string `yaml:"dataRoot,omitempty" check:"path"`
 }
 
-// SSH is a login. Of a host's own, what is empty is the cluster's.
+// SSH is a login. Empty fields of a host's SSH are taken from the cluster's.
 type SSH struct {
-	// User is the login name; default root. Another needs sudo.
+	// User is the login name; default root. Any other user needs sudo.
 	User string `yaml:"user,omitempty"`
-	// Passwd is the password: as it is, or better env:NAME, file:PATH or prompt.
+	// Passwd is the password. Use env:NAME, file:PATH or prompt to keep it out of the file.
 	Passwd string `yaml:"passwd,omitempty"`
 	// PK is the file of the private key; default the keys of ~/.ssh and the SSH agent.
 	PK string `yaml:"pk,omitempty"`
@@ -79,7 +79,7 @@ type SSH struct {
 	PKPasswd string `yaml:"pkPasswd,omitempty"`
 	// Port of sshd; default 22.
 	Port Port `yaml:"port,omitempty" check:"port"`
-	// Encrypted marks passwords that the old tool encrypted with a key that everybody has. They cannot be used here.
+	// Encrypted marks passwords that the old tool encrypted with a publicly known key. They cannot be used here.
 	Encrypted bool `yaml:"encrypted,omitempty"`
 }
 
@@ -91,14 +91,14 @@ type HostSpec struct {
 	Roles []string `yaml:"roles" check:"role" examples:"master node"`
 	// SSH is how to log in to these hosts.
 	SSH SSH `yaml:"ssh,omitempty"`
-	// Env of these hosts, over the cluster's.
+	// Env is the environment of these hosts. It overrides the cluster's.
 	Env Env `yaml:"env,omitempty" check:"variable"`
-	// Labels of the nodes.
+	// Labels are labels of the nodes.
 	Labels map[string]string `yaml:"labels,omitempty" check:"label"`
-	// Taints of the nodes: key=value:Effect, or key:Effect-, which removes one.
+	// Taints are taints of the nodes: key=value:Effect, or key:Effect-, which removes one.
 	Taints []string `yaml:"taints,omitempty" check:"taint"`
 
-	// Line and Column are where it stands.
+	// Line and Column are its position in the file.
 	Line, Column int `yaml:"-" json:"-"`
 }
 
@@ -109,7 +109,7 @@ func (h *HostSpec) UnmarshalYAML(node *yaml.Node) error {
 	return node.Decode((*plain)(h))
 }
 
-// HostAlias gives an address names.
+// HostAlias is an address with its names.
 type HostAlias struct {
 	// IP is the address.
 	IP string `yaml:"ip" check:"address"`
@@ -117,41 +117,41 @@ type HostAlias struct {
 	Hostnames []string `yaml:"hostnames" check:"hostname"`
 }
 
-// Registry is where images are, besides those that are in the cluster image.
+// Registry configures the registry of the cluster and an external one.
 type Registry struct {
-	// LocalRegistry is the one that serves the images of the cluster image, on every host.
+	// LocalRegistry serves the images of the cluster image on every host.
 	LocalRegistry LocalRegistry `yaml:"localRegistry,omitempty"`
-	// ExternalRegistry is asked for what the local one has not.
+	// ExternalRegistry serves images that are not in the cluster image.
 	ExternalRegistry *ExternalRegistry `yaml:"externalRegistry,omitempty"`
 }
 
 // LocalRegistry is the registry of the cluster.
 type LocalRegistry struct {
-	// Domain by which the hosts know it; default sea.hub.
+	// Domain is the name that hosts use for it; default sea.hub.
 	Domain string `yaml:"domain,omitempty" check:"hostname"`
-	// Port on every host; default 5000.
+	// Port is its port on every host; default 5000.
 	Port Port `yaml:"port,omitempty" check:"port"`
-	// Username for those who ask from other hosts; with it goes Password.
+	// Username is required from other hosts. It needs Password.
 	Username string `yaml:"username,omitempty"`
-	// Password is written like that of ssh.
+	// Password has the same forms as ssh.passwd.
 	Password string `yaml:"password,omitempty"`
-	// HA is true, and nothing else: every master has all images.
+	// HA must be true: every master has all images.
 	HA *bool `yaml:"ha,omitempty" check:"true"`
-	// Insecure speaks HTTP without TLS between hosts.
+	// Insecure uses HTTP without TLS between hosts.
 	Insecure bool `yaml:"insecure,omitempty"`
-	// Cert is what its certificate is valid for, or a certificate of one's own.
+	// Cert has additional names for its certificate, or your own certificate.
 	Cert Cert `yaml:"cert,omitempty"`
 }
 
-// Cert is the registry's certificate. Without files the cluster makes its own.
+// Cert is the registry's certificate. Without files the cluster creates one.
 type Cert struct {
-	// SubjectAltName are more names that the certificate is valid for.
+	// SubjectAltName has additional names for the certificate.
 	SubjectAltName SubjectAltName `yaml:"subjectAltName,omitempty"`
 	// CertFile is a file on the delivery machine: the certificate, PEM. It is valid for the address of every master.
 	CertFile string `yaml:"certFile,omitempty"`
 	// KeyFile is the file of its key.
 	KeyFile string `yaml:"keyFile,omitempty"`
-	// CAFile is the file of the authority that issued it; default the certificate itself.
+	// CAFile is the file of the CA that issued it; default the certificate itself.
 	CAFile string `yaml:"caFile,omitempty"`
 }
 
@@ -165,13 +165,13 @@ type SubjectAltName struct {
 
 // ExternalRegistry is a registry of the site.
 type ExternalRegistry struct {
-	// Domain is its host.
+	// Domain is its host name.
 	Domain string `yaml:"domain" check:"hostname"`
-	// Port is where it listens; default 443.
+	// Port is its port; default 443.
 	Port Port `yaml:"port,omitempty" check:"port"`
-	// Username and Password are for it.
+	// Username and Password are the login for this registry.
 	Username string `yaml:"username,omitempty"`
-	// Password is written like that of ssh.
+	// Password has the same forms as ssh.passwd.
 	Password string `yaml:"password,omitempty"`
 }
 
@@ -181,7 +181,7 @@ type ContainerRuntime struct {
 	Type string `yaml:"type,omitempty" check:"runtime" examples:"containerd"`
 }
 
-// OldClusterDocument is `kind: Cluster` of the first generation, recognised by its shape: masters and nodes in place of hosts.
+// OldClusterDocument is `kind: Cluster` of the first generation, recognised by its fields masters and nodes instead of hosts.
 type OldClusterDocument struct {
 	APIVersion string         `yaml:"apiVersion"`
 	Kind       string         `yaml:"kind"`
@@ -192,23 +192,23 @@ type OldClusterDocument struct {
 	Status Ignored `yaml:"status,omitempty"`
 }
 
-// OldClusterSpec says which image runs on which hosts.
+// OldClusterSpec specifies which image runs on which hosts.
 type OldClusterSpec struct {
 	// Image is the cluster image: a registry reference, an OCI layout directory, or an archive.
 	Image string `yaml:"image,omitempty"`
 	// Env is for scripts, templates, plugins and commands: a map, or a list of NAME=VALUE in which a name that appears twice makes a list.
 	Env Env `yaml:"env,omitempty" check:"variable"`
-	// Provider is BAREMETAL: hosts are only used, not made.
+	// Provider must be BAREMETAL: machines must already exist.
 	Provider string `yaml:"provider,omitempty" check:"provider" examples:"BAREMETAL"`
 	// SSH is how to log in to the hosts.
 	SSH SSH `yaml:"ssh,omitempty"`
 	// Network are the cluster's networks.
 	Network OldNetwork `yaml:"network,omitempty"`
-	// CertSANS are more names and addresses that the API server's certificate is valid for.
+	// CertSANS are additional names and addresses for the API server's certificate.
 	CertSANS []string `yaml:"certSANS,omitempty"`
-	// Masters of the cluster, one at least.
+	// Masters are the masters of the cluster, at least one.
 	Masters OldHosts `yaml:"masters"`
-	// Nodes of the cluster.
+	// Nodes are the nodes of the cluster.
 	Nodes OldHosts `yaml:"nodes,omitempty"`
 }
 
@@ -232,18 +232,18 @@ type OldHosts struct {
 	// IPList are addresses, lists and ranges: 192.168.0.2-192.168.0.7.
 	IPList []string `yaml:"ipList" check:"addresses"`
 
-	// CPU was of hosts that the old tool made.
+	// CPU was for machines that the old tool created.
 	CPU Ignored `yaml:"cpu,omitempty" ignored:"hosts are used as they are"`
-	// Memory was of hosts that the old tool made.
+	// Memory was for machines that the old tool created.
 	Memory Ignored `yaml:"memory,omitempty" ignored:"hosts are used as they are"`
-	// Count was of hosts that the old tool made.
+	// Count was for machines that the old tool created.
 	Count Ignored `yaml:"count,omitempty" ignored:"the hosts are those of ipList"`
-	// SystemDisk was of hosts that the old tool made.
+	// SystemDisk was for machines that the old tool created.
 	SystemDisk Ignored `yaml:"systemDisk,omitempty" ignored:"hosts are used as they are"`
-	// DataDisks was of hosts that the old tool made.
+	// DataDisks was for machines that the old tool created.
 	DataDisks Ignored `yaml:"dataDisks,omitempty" ignored:"hosts are used as they are"`
 
-	// Line and Column are where it stands.
+	// Line and Column are its position in the file.
 	Line, Column int `yaml:"-" json:"-"`
 }
 
@@ -254,7 +254,7 @@ func (h *OldHosts) UnmarshalYAML(node *yaml.Node) error {
 	return node.Decode((*plain)(h))
 }
 
-// ConfigDocument is `kind: Config`: a file of the rootfs as this site has it.
+// ConfigDocument is `kind: Config`: it changes a file of the rootfs for this site.
 type ConfigDocument struct {
 	APIVersion string     `yaml:"apiVersion"`
 	Kind       string     `yaml:"kind"`
@@ -262,21 +262,21 @@ type ConfigDocument struct {
 	Spec       ConfigSpec `yaml:"spec"`
 }
 
-// ConfigSpec says what becomes of which file.
+// ConfigSpec specifies a file and how it is changed.
 type ConfigSpec struct {
-	// Path of the file, relative to the rootfs; of an application with AppName, relative to its directory.
+	// Path is the path of the file relative to the rootfs, or with AppName relative to the directory of that application.
 	Path string `yaml:"path"`
-	// Data is the content, or what is merged into it.
+	// Data is the new content, or the data to merge.
 	Data string `yaml:"data"`
-	// Strategy is overwrite, which is the default, or merge: a deep merge of YAML.
+	// Strategy is overwrite (default) or merge, a deep merge of YAML.
 	Strategy string `yaml:"strategy,omitempty" examples:"overwrite merge"`
-	// Process is what is done with data first, joined by |: value, toJson, toBase64, toSecret.
+	// Process converts data first: value, toJson, toBase64 and toSecret, joined by |.
 	Process string `yaml:"process,omitempty" examples:"toJson toBase64 value|toBase64 value|toBase64|toSecret"`
-	// AppName is the application of the image that the file is of.
+	// AppName is the application of the image that has the file.
 	AppName string `yaml:"appName,omitempty"`
 }
 
-// PluginDocument is `kind: Plugin`: something to do on the hosts at certain moments.
+// PluginDocument is `kind: Plugin`: work to do on the hosts at given moments.
 type PluginDocument struct {
 	APIVersion string     `yaml:"apiVersion"`
 	Kind       string     `yaml:"kind"`
@@ -284,7 +284,7 @@ type PluginDocument struct {
 	Spec       PluginSpec `yaml:"spec"`
 }
 
-// PluginSpec says what, when and where.
+// PluginSpec specifies what runs, when and where.
 type PluginSpec struct {
 	// Type is HOSTNAME, SHELL, LABEL, TAINT or CLUSTERCHECK.
 	Type string `yaml:"type,omitempty" examples:"HOSTNAME SHELL LABEL TAINT CLUSTERCHECK"`
@@ -297,7 +297,7 @@ type PluginSpec struct {
 	Data string `yaml:"data,omitempty"`
 }
 
-// ApplicationDocument is `kind: Application`: how the applications of an image are started here.
+// ApplicationDocument is `kind: Application`: how the applications of an image are started at this site.
 type ApplicationDocument struct {
 	APIVersion string          `yaml:"apiVersion"`
 	Kind       string          `yaml:"kind"`

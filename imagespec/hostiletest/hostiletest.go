@@ -15,9 +15,9 @@ type File struct {
 // Case is a list of files, of which the last one is refused.
 type Case struct {
 	Files []File
-	// OnDisk says that a file system can hold it, so that a step of a build can make it.
+	// OnDisk reports that a file system can hold it, so a build step can create it.
 	OnDisk bool
-	// Refused is the path that an error has to name; empty: that of the last file.
+	// Refused is the path that an error must name; empty means the path of the last file.
 	Refused string
 }
 

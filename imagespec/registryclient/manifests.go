@@ -104,7 +104,7 @@ func fill(req *http.Request, resp *http.Response) error {
 	return nil
 }
 
-// mediaTypeOf is the media type of an answer; empty if it is none, or that of any file.
+// mediaTypeOf returns the media type of an answer; empty if it is invalid, or the generic one of any file.
 func mediaTypeOf(resp *http.Response) string {
 	mediaType, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if err != nil {
