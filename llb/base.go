@@ -26,7 +26,8 @@ func Base(ctx context.Context, st llb.State) (llb.State, bool, error) {
 	return base, err == nil, err
 }
 
-// Depth returns how many layers the steps of st make, without those of the images it begins at. A base that is no image is one.
+// Depth returns how many layers the steps of st make, without the layers of the images that it begins with. A base that is not an image
+// counts as one.
 func Depth(ctx context.Context, st llb.State) (int, error) {
 	g, err := readGraph(ctx, st)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/moby/buildkit/solver/pb"
 )
 
-// ChartProgram is the program of a RUN that stands for an instruction that fetches charts. No image has it: [WithCharts] puts another step
+// ChartProgram is the program of a RUN that represents an instruction that fetches charts. No image has it: [WithCharts] puts another step
 // in its place. What follows are --checksum=DIGEST, sources, in which variables are replaced, and a directory.
 const ChartProgram = "/.kubefile/chart"
 
@@ -49,7 +49,7 @@ func WithCharts(ctx context.Context, st, self llb.State) (llb.State, error) {
 	return out.state()
 }
 
-// fetchCharts adds the step that stands for v, and the copy of its result onto what v continues.
+// fetchCharts adds the step that replaces v, and the copy of its result onto the base of v.
 func fetchCharts(ctx context.Context, out *graph, v *vertex, self llb.State) (*pb.Input, error) {
 	exec := v.op.GetExec()
 	args, directory, err := chartArguments(exec.Meta)

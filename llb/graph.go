@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// vertex is one operation of a graph with what BuildKit keeps beside it.
+// vertex is one operation of a graph with its metadata.
 type vertex struct {
 	op        *pb.Op
 	metadata  *pb.OpMetadata
@@ -86,7 +86,7 @@ func (g *graph) add(v *vertex) (string, error) {
 	return dgst, nil
 }
 
-// addState puts all of st into the graph and returns the input that stands for it; nil for scratch.
+// addState adds all operations of st to the graph and returns the input for its result; nil for scratch.
 func (g *graph) addState(ctx context.Context, st llb.State) (*pb.Input, error) {
 	other, err := readGraph(ctx, st)
 	if err != nil {
@@ -100,9 +100,8 @@ func (g *graph) addState(ctx context.Context, st llb.State) (*pb.Input, error) {
 	return other.head, nil
 }
 
-// rewrite returns a copy of the graph in which every vertex was replaced by what edit returns for it. edit gets a
-// private copy whose inputs are rewritten already; it may add vertices to out, and returns the output that stands for
-// the vertex from then on, or nil to keep the vertex as edited.
+// rewrite returns a copy of the graph in which edit has replaced every vertex. edit gets a private copy whose inputs are already rewritten;
+// it may add vertices to out, and returns the output that replaces the vertex from then on, or nil to keep the vertex as edited.
 func (g *graph) rewrite(edit func(out *graph, old string, v *vertex) (*pb.Input, error)) (*graph, error) {
 	out := &graph{vertices: map[string]*vertex{}, infos: g.infos}
 	kept := map[string]string{}

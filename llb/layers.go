@@ -134,7 +134,7 @@ func layer(source llb.State, from, to, name string) Layer {
 	return Layer{State: st, Name: name}
 }
 
-// internal names a step in the progress that stands in no Kubefile.
+// internal names a step in the progress that no Kubefile contains.
 func internal(name string) llb.ConstraintsOpt { return llb.WithCustomName("[kubefile] " + name) }
 
 // blobPath is where the store has a blob (imagespec.BlobPath; the digests are valid here).

@@ -18,8 +18,8 @@ type RootfsTree func(image string, platform *ocispec.Platform) ([]byte, bool)
 // Link is the result of [Linked].
 type Link struct {
 	State llb.State
-	// Tree has the same files as State, as far as names and kinds go. It is nil if only the base could say which those are, and
-	// State itself does not need the base.
+	// Tree has the same file names and kinds as State. It is nil if only the base has this information, and State itself does not need the
+	// base.
 	Tree *llb.State
 }
 

@@ -15,11 +15,11 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// RootfsLayers says how many layers a cluster image has below its image layers. It is false for any other image, and for one that has
-// a rootfs layer above an image layer.
+// RootfsLayers returns how many layers a cluster image has below its image layers. It returns false for any other image, and for one that
+// has a rootfs layer above an image layer.
 type RootfsLayers func(image string, platform *ocispec.Platform) (int, bool)
 
-// ClusterBase is the cluster image that the steps of a Kubefile stand on.
+// ClusterBase is the cluster image that the steps of a Kubefile run on.
 type ClusterBase struct {
 	Whole  llb.State // with its image layers
 	Rootfs llb.State // without
@@ -28,8 +28,8 @@ type ClusterBase struct {
 // With returns the whole base with what st changed of its rootfs on top. Without a base it returns st.
 //
 // The base's image layers stay below what st changed. To put them on top, the difference between the whole base and its rootfs would have
-// to be exported, and BuildKit records each layer of an exported difference under the chain of layers that ends with it in the base.
-// Whatever pulls that chain afterwards, here or by another frontend, may be given the one layer in place of the chain.
+// to be exported, and BuildKit records each layer of an exported difference under the chain of layers that ends with it in the base. A
+// later pull of that chain, by this or another frontend, may get that single layer instead of the chain.
 func (b *ClusterBase) With(ctx context.Context, st llb.State) (llb.State, error) {
 	if b == nil {
 		return st, nil

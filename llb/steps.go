@@ -120,7 +120,7 @@ func ImageDigest(ctx context.Context, st llb.State) (string, error) {
 	return dgst, nil
 }
 
-// Step is a state on the way to another, and where it stands in the Kubefile.
+// Step is an intermediate state of a build, with its line in the Kubefile.
 type Step struct {
 	State    llb.State
 	Location []parser.Range

@@ -14,20 +14,19 @@ const (
 	ToolboxDir = "/.kubefile/toolbox"
 	// toolboxSource is the toolbox's directory in the frontend's image.
 	toolboxSource = "/toolbox"
-	// launcher stands in for /bin/sh; it prefers the rootfs's own shell.
+	// launcher replaces /bin/sh; it prefers the rootfs's own shell.
 	launcher = ToolboxDir + "/launch"
 
 	binSh = "/bin/sh"
-	// defaultPath is what a container has when nobody says otherwise (BuildKit's system.DefaultPathEnvUnix).
+	// defaultPath is the default PATH of a container (BuildKit's system.DefaultPathEnvUnix).
 	defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
 
-// WithToolbox returns st with the toolbox mounted, read-only, into every RUN step whose root begins at scratch, at a
-// directory, or at a cluster image, because such a rootfs need not have a shell, and into every step that runs one of its programs. The rootfs's own programs come first: its /bin/sh where
-// there is one, its directories in PATH.
-//
-// isCluster is asked with an image's reference as it stands in the build graph: with a digest, unless the image was given as a named
-// context. toolbox gives the frontend's image for the platform that a step runs on.
+// WithToolbox returns st with the toolbox mounted, read-only, into every RUN step whose root begins at scratch, at a directory, or at a
+// cluster image, because such a rootfs need not have a shell, and into every step that runs one of its programs. The rootfs's own programs
+// come first: its /bin/sh where there is one, its directories in PATH. isCluster is called with an image's reference as it is in the build
+// graph: with a digest, unless the image was given as a named context. toolbox gives the frontend's image for the platform that a step runs
+// on.
 func WithToolbox(ctx context.Context, st llb.State, isCluster func(image string) bool, toolbox func(*ocispec.Platform) (llb.State, error)) (llb.State, error) {
 	g, err := readGraph(ctx, st)
 	if err != nil {

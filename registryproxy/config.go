@@ -21,7 +21,7 @@ type Config struct {
 	// not; fields that such a program may ignore do not raise it.
 	Version int `json:"version,omitempty"`
 	// Stores are the directories with embedded images, asked in this order; none on hosts that hold no images. One may appear later. A part
-	// of the path that is * stands for every directory there, in sorted order: /apps/*/registry.
+	// of the path that is * matches every directory there, in sorted order: /apps/*/registry.
 	Stores []string `json:"stores,omitempty"`
 	// Domain is the registry's own name, as name:port, for images without the registry that they come from (sea.hub:5000/a/b:1): these are
 	// looked for in docker.io and then in every registry, in sorted order, that images of the stores come from. Empty for none.
@@ -32,20 +32,20 @@ type Config struct {
 	Seeds []string `json:"seeds,omitempty"`
 	// Authority is the file of the certificate authority that seeds are verified against.
 	Authority string `json:"ca,omitempty"`
-	// Credentials is the file with what the seeds want, as [Credentials.Line] has it; empty when they let everybody in.
+	// Credentials is the file with the credentials for the seeds, in the format of [Credentials.Line]; empty if they require none.
 	Credentials string `json:"credentials,omitempty"`
-	// PlainHTTP says that the hosts speak plain HTTP with each other instead of TLS.
+	// PlainHTTP makes the hosts use plain HTTP between each other instead of TLS.
 	PlainHTTP bool `json:"plainHTTP,omitempty"`
 	// Records is the directory for what was served and missed; empty for none.
 	Records string `json:"records,omitempty"`
 }
 
-// Listener is one address. Without a certificate it speaks plain HTTP, which only a loopback address may unless PlainHTTP is set.
+// Listener is one address. Without a certificate it serves plain HTTP, which is allowed only on loopback addresses unless PlainHTTP is set.
 type Listener struct {
 	Address     string `json:"address"` // IP:port
 	Certificate string `json:"cert,omitempty"`
 	Key         string `json:"key,omitempty"`
-	// Users is the file with who is let in, as [Credentials.Htpasswd] has it; empty for everybody.
+	// Users is the file with the users that may pull, in the format of [Credentials.Htpasswd]; empty allows everyone.
 	Users string `json:"users,omitempty"`
 }
 

@@ -20,13 +20,13 @@ const (
 	hostsFile       = "hosts.toml"
 )
 
-// hostGrammar is what may stand before the port in an address: a DNS name or an IP address. Nothing of it needs quoting in TOML.
+// hostGrammar matches the part of an address before the port: a DNS name or an IP address. It needs no quoting in TOML.
 var hostGrammar = regexp.MustCompile(`^[A-Za-z0-9.:-]+$`)
 
 // Mirror is a registry that containerd asks for the images of others.
 type Mirror struct {
 	URL         string      // http://host:port, or https://
-	Authority   string      // for https: the file that the server is verified against, beside what the host trusts; may be empty
+	Authority   string      // for https: file with CAs that are trusted in addition to those of the host; may be empty
 	Credentials Credentials // sent with every request; may be empty
 }
 
@@ -51,10 +51,9 @@ func (m Mirror) check() error {
 }
 
 // HostsFiles returns the files below containerd's config_path (certs.d), by name, that make containerd pull from the mirrors, in their
-// order: the proxy of the own host, then each seed, then what the site has.
-//
-//   - One directory for the own domain (see [Config.Domain]; may be empty) and for every registry that the lock has images of. For those
-//     nobody else is asked: what runs is what was shipped.
+// order: the proxy of the host itself, then each seed, then the external registry of the site.
+//   - One directory for the cluster's domain (see [Config.Domain]; may be empty) and for every registry with images in the lock. These
+//     names are served only from the cluster image: only shipped images run.
 //   - _default for every other registry. There containerd asks the registry itself after the mirrors, so that a site's own registry
 //     needs no settings.
 //

@@ -12,7 +12,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// errNoStore says that this host cannot know what is in the cluster image.
+// errNoStore is returned on a host that has no store and so does not know the content of the cluster image.
 var errNoStore = fmt.Errorf("%w: this host holds no images", imagespec.ErrNotFound)
 
 // own answers from the first store of this host that has what is asked for. They are opened for each request: one may appear, or be

@@ -1,9 +1,9 @@
 // Package registryproxy serves the embedded images of a cluster image over the OCI distribution API: to containerd on the same host,
 // and from the masters, the seeds, to the other hosts.
 //
-// containerd asks a mirror for another registry's image with ?ns=<registry> in the URL, so gcr.io/x:v1 of an unmodified manifest comes
-// from the embedded store. What the own store does not hold is asked of the seeds; what nobody holds is recorded as missed. Nothing is
-// ever asked of the internet, and nothing that passes through is kept.
+// containerd asks a mirror for another registry's image with ?ns=<registry> in the URL, so gcr.io/x:v1 of an unmodified manifest comes from
+// the embedded store. Content that is not in the local store is requested from the seeds; images that no seed has are recorded as missed.
+// Nothing is ever asked of the internet, and nothing that passes through is kept.
 //
 // The handler is our own on net/http. The store is a directory of files, and http.ServeContent gives every kind of range, HEAD, conditions
 // and sendfile for files; a request that falls through is passed on as it is. ociregistry's ociserver, the library at hand, puts readers
@@ -26,7 +26,7 @@ import (
 type Handler struct {
 	stores  []string // as in Config
 	domain  string   // as in Config
-	seeds   *seeds   // nil when there is nobody to ask
+	seeds   *seeds   // nil if there are none
 	records *Records // nil to keep none
 	log     *slog.Logger
 }

@@ -86,7 +86,7 @@ func readRecordFile(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, maxRecords*maxRecordSize))
 }
 
-// ReadRecords reads a record file. Lines that are no records are left out: the last one may have been cut off by a power failure.
+// ReadRecords reads a record file. It skips invalid lines: a power failure may have cut off the last one.
 func ReadRecords(r io.Reader) ([]Record, error) {
 	var records []Record
 	lines := bufio.NewReaderSize(r, maxRecordSize)

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// ForwardedHeader marks a request that came from another proxy: it is answered from the own store or not at all, or two masters
-// would ask each other without end.
+// ForwardedHeader marks a request that came from another proxy: it is answered only from the local store; otherwise two masters would ask
+// each other without end.
 const ForwardedHeader = "Kubefile-Forwarded"
 
 func forwarded(r *http.Request) bool { return r.Header.Get(ForwardedHeader) != "" }
@@ -34,9 +34,9 @@ const (
 type answer int
 
 const (
-	answerNone    answer = iota // nobody spoke
-	answerUnknown               // somebody spoke and does not have it; every seed has all images, so nobody has
-	answerServed                // somebody has it, and the client got it
+	answerNone    answer = iota // no seed answered
+	answerUnknown               // a seed answered that it does not have it; every seed has all images, so no other has it
+	answerServed                // a seed has it, and the client got it
 )
 
 // seeds asks the hosts that hold the images, in order.

@@ -11,7 +11,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// stores are those of a host that are there.
+// stores are the existing stores of a host.
 type stores []store
 
 type store struct {
@@ -19,7 +19,7 @@ type store struct {
 	root *os.Root
 }
 
-// openStores opens what is there of the stores of a [Config]. The error is about the others.
+// openStores opens the existing stores of a [Config]. The error is about the others.
 func openStores(names []string) (stores, error) {
 	var opened stores
 	var failed []error
@@ -39,7 +39,7 @@ func openStores(names []string) (stores, error) {
 	return opened, errors.Join(failed...)
 }
 
-// expand returns the directories that a name with a part * stands for, in sorted order.
+// expand returns the directories that a name with a part * matches, in sorted order.
 func expand(name string) ([]string, error) {
 	parent, rest, several := strings.Cut(name, "/*/")
 	if !several {
@@ -64,7 +64,7 @@ func (s stores) close() {
 	}
 }
 
-// find asks one store after the other for each of the targets until one has it, whatever is damaged in those before it.
+// find looks for each target in one store after the other until one has it; damage in earlier stores does not stop it.
 func (s stores) find(targets []target, ask func(*imagespec.Store, target) error) (found bool, damage error) {
 	var failed []error
 	for _, t := range targets {

@@ -42,7 +42,7 @@ type target struct {
 }
 
 // parseTarget reads /v2/<repository>/<kind>/<name>. Without a namespace the first part of the repository is the registry if it looks like
-// one, as in image references; else the registry is the own domain, or docker.io if there is none.
+// one, as in image references; otherwise the registry is the cluster's domain, or docker.io if there is none.
 func parseTarget(path, namespace, domain string) (target, *apiError) {
 	rest, ok := strings.CutPrefix(path, "/v2/")
 	if !ok {
@@ -93,7 +93,7 @@ func (t *target) locate(repository, namespace, domain string) *apiError {
 	return nil
 }
 
-// meanings are what a target stands for, the best first: itself, and what [Config.Domain] says.
+// meanings returns what a target may mean, the best match first: itself, and the names according to [Config.Domain].
 func (t target) meanings(domain string, stores stores) ([]target, error) {
 	if t.host != domain || t.kind == kindBlob {
 		return []target{t}, nil
@@ -138,7 +138,7 @@ func (t target) String() string {
 	}
 }
 
-// unknown is the answer when nobody has it.
+// unknown is the answer if no store and no seed has it.
 func (t target) unknown() *apiError {
 	return &apiError{http.StatusNotFound, t.kind.unknown(), t.String() + " is not in the cluster image"}
 }

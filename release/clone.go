@@ -21,7 +21,7 @@ func checkVersion(version string) error {
 	return nil
 }
 
-// checkClone refuses a clone whose files are not those of its commit, and returns the version of what is in it.
+// checkClone refuses a clone with uncommitted changes, and returns the version of its content.
 func (r *release) checkClone(ctx context.Context, version string, dirty bool) (string, error) {
 	changes, err := r.git(ctx, "status", "--porcelain")
 	if err != nil {

@@ -38,7 +38,7 @@ func (r *release) writePackages(binary, arch string) error {
 	return nil
 }
 
-// description is what a package says about itself, and what is in it.
+// description is the metadata of a package, and its content.
 func (r *release) description(binary, arch, licenseFile string) *nfpm.Info {
 	content := func(source, destination string, mode os.FileMode) *files.Content {
 		return &files.Content{Source: source, Destination: destination,
