@@ -21,7 +21,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// lockStatement is how the lock's statement is called in a directory that a build is exported to, beside BuildKit's provenance.json.
+// lockStatement is the file name of the lock's statement in an exported directory, next to BuildKit's provenance.json.
 const lockStatement = "images-lock.json"
 
 // attester attaches to the result of every platform what the user asked for: the SBOM that his scanner writes, as BuildKit's own

@@ -11,8 +11,8 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// caps are the frontend capabilities that a client may ask for. They stand in the label moby.buildkit.frontend.caps of
-// the frontend's image too.
+// caps are the frontend capabilities that a client may ask for. They are in the label moby.buildkit.frontend.caps of the frontend's image
+// too.
 var caps = map[string]bool{
 	"moby.buildkit.frontend.inputs":      true,
 	"moby.buildkit.frontend.subrequests": true,
@@ -28,7 +28,8 @@ func checkBuildKit(caps apicaps.CapSet) error {
 	return nil
 }
 
-// checkCaps refuses a request that needs what this frontend has not. "+forward" only says that a frontend may hand the request on.
+// checkCaps refuses a request that needs a capability which this frontend lacks. "+forward" only means that a frontend may forward the
+// request.
 func checkCaps(requested string) error {
 	for _, name := range strings.FieldsFunc(requested, func(r rune) bool { return r == ',' }) {
 		name, _, _ = strings.Cut(name, "+")

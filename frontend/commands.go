@@ -9,8 +9,8 @@ import (
 	"github.com/kubefile/kubefile/frontend/kubefile"
 )
 
-// Commands returns the command lines that the last stage of a Kubefile makes a cluster run, with those that start its applications as
-// they lie in the rootfs. Those of the base image are not among them.
+// Commands returns the command lines that the last stage of a Kubefile makes a cluster run, with those that start its applications as they
+// are in the rootfs, without those of the base image.
 func Commands(data []byte, rootfs fs.FS) ([]string, error) {
 	file, err := kubefile.Parse(data)
 	if err != nil {

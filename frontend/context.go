@@ -24,11 +24,11 @@ const (
 	frozenArg = "KUBEFILE_FROZEN"
 	// lockArg is the path of the lock in the build context.
 	lockArg = "KUBEFILE_LOCK"
-	// lockName is that path when nobody says another.
+	// lockName is the default path.
 	lockName = "images.lock.json"
 )
 
-// readContext reads what the build context says about images: the control file and the lock, where there are such.
+// readContext reads the control file and the lock of the build context, if they exist.
 func (b *build) readContext(ctx context.Context) error {
 	args := b.ui.BuildArgs
 	b.lockPath = lockName
@@ -91,7 +91,7 @@ func (b *build) contextFiles(ctx context.Context, names ...string) (map[string][
 	return files, nil
 }
 
-// speaksOfImages tells the control file and the lock, wherever COPY has put them: they list what may be needed, and need nothing.
+// speaksOfImages reports whether a file is the control file or the lock, wherever COPY put it; neither needs images itself.
 func (b *build) speaksOfImages(name string) bool {
 	base := path.Base(name)
 	return base == control.FileName || base == lockName || strings.HasSuffix("/"+name, "/"+b.lockPath)
@@ -106,7 +106,7 @@ type usage struct {
 
 func newUsage() *usage { return &usage{ignores: map[int]bool{}, references: map[string]bool{}} }
 
-// use notes what a platform needs: all is what was found in its rootfs, needed what is to be embedded.
+// use records the images of a platform: all were found in its rootfs, and needed will be embedded.
 func (p *platformBuild) use(all []discovery.Finding, needed []found) {
 	p.used.mu.Lock()
 	defer p.used.mu.Unlock()
@@ -121,7 +121,7 @@ func (p *platformBuild) use(all []discovery.Finding, needed []found) {
 	}
 }
 
-// reportUnused warns of entries of the control file and of the lock that no platform needs any more.
+// reportUnused warns of entries of the control file and the lock that no platform needs.
 func (b *build) reportUnused(ctx context.Context) {
 	for n, i := range b.control.Images.Ignore {
 		if len(i.Platforms) == 0 && !b.used.ignores[n] {
@@ -139,7 +139,7 @@ func (b *build) reportUnused(ctx context.Context) {
 	}
 }
 
-// sourceOf is where an image is fetched from: where the control file says, with the digest that the lock says.
+// sourceOf returns where an image is fetched from, according to the control file, with the digest in the lock.
 func (b *build) sourceOf(name reference.Named) (reference.Named, error) {
 	source, err := b.control.Source(name)
 	if err != nil {

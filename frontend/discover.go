@@ -20,7 +20,7 @@ import (
 	"github.com/kubefile/kubefile/llb"
 )
 
-// found is a reference with every place where it stands, the surest first.
+// found is a reference with all its findings, the most certain first.
 type found struct {
 	reference string
 	findings  []imagespec.Finding

@@ -19,7 +19,7 @@ import (
 	"github.com/kubefile/kubefile/version"
 )
 
-// createdBy begins the history entries that stand for no instruction.
+// createdBy is the prefix of history entries without an instruction.
 const createdBy = "KUBEFILE "
 
 // lock lists what the result has embedded: the base's images and this build's.
@@ -47,7 +47,7 @@ func (p *platformBuild) lock(known []imagespec.LockedImage, images []embedded) (
 	return merged, merged.Validate()
 }
 
-// top is what the reference names: the index, or the manifest where there is none.
+// top is the content that the reference names: the index, or the manifest if there is none.
 func (e embedded) top() ocispec.Descriptor {
 	if len(e.Indexes) > 0 {
 		return e.Indexes[0]
@@ -162,7 +162,7 @@ func refFiles(e embedded) ([]llb.File, error) {
 	return files, nil
 }
 
-// configure writes what the image says of itself: labels, command, and a history in which every layer has its entry.
+// configure writes the config of the image: labels, command, and a history with an entry for every layer.
 func (p *platformBuild) configure(df *dockerfile2llb.Result, lock *imagespec.Lock, layers []llb.Layer) error {
 	commands, err := json.Marshal(p.planned.Commands)
 	if err != nil {

@@ -21,8 +21,8 @@ import (
 	"github.com/kubefile/kubefile/llb"
 )
 
-// mirrorsArg is the build argument with mirrors for the fetch step, which does not see those of the daemon's configuration:
-// HOST=URL, separated by commas; a host may stand several times.
+// mirrorsArg is the build argument with mirrors for the fetch step, which does not see the daemon's configuration: HOST=URL, separated by
+// commas; a host may be repeated.
 const mirrorsArg = "KUBEFILE_MIRRORS"
 
 // embedded is one image with everything that is known of it, and its blobs with where their bytes come from.
@@ -127,7 +127,7 @@ func (w wanted) request() step.Wanted {
 	return step.Wanted{Reference: w.source.String(), Digest: w.digest, Config: w.config}
 }
 
-// origin says where the bytes of a blob come from.
+// origin describes where the bytes of a blob come from.
 type origin func(digest.Digest, int64) (llb.Blob, error)
 
 // inRegistry is BuildKit's own source of blobs.
@@ -159,8 +159,8 @@ func blobsOf(e embedded, manifest origin, all bool) ([]llb.Blob, error) {
 	return blobs, errors.Join(errs...)
 }
 
-// blobFailure says which images a blob is of that BuildKit could not fetch, and where they stand. Errors of a build name the blob in their
-// text only.
+// blobFailure names the images of a blob that BuildKit could not fetch, with their places. Errors of a build name the blob in their text
+// only.
 func blobFailure(err error, images []embedded) error {
 	var report unresolved
 	for _, e := range images {

@@ -52,7 +52,7 @@ func (p *platformBuild) locate(f imagespec.Finding) kubefile.Place {
 	return kubefile.Place{}
 }
 
-// instruction is where a command of the image stands in the Kubefile, if it is not the base's.
+// instruction is the place of a command in the Kubefile, unless the command is the base's.
 func (p *platformBuild) instruction(command int) kubefile.Place {
 	if command < 0 || command >= len(p.planned.Origins) {
 		return kubefile.Place{}

@@ -19,7 +19,7 @@ type listed struct {
 	err  error
 }
 
-// list runs the list step over the rootfs beside the rest of the build.
+// list runs the list step on the rootfs in parallel with the rest of the build.
 func (p *platformBuild) list(ctx context.Context, rootfs bkllb.State) (<-chan listed, error) {
 	answer := make(chan listed, 1) // ends with the build's context
 	_, derived, err := p.derived(ctx, rootfs)

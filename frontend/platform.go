@@ -27,14 +27,14 @@ type platformBuild struct {
 	platform    ocispec.Platform
 	image       *dockerspec.DockerOCIImage // becomes the result's config
 	inherited   inherited                  // what that image is built with and runs
-	base        *imagespec.Description     // of the image that this build is derived from; empty if that is no cluster image
+	base        *imagespec.Description     // of the base image; empty if that is not a cluster image
 	content     *kubefile.Content          // of the Kubefile
 	planned     application.Result         // what base and Kubefile run
 	uninstalled []string                   // charts that nothing installs
 	ignored     []imagespec.IgnoredImage   // found, and not to be embedded
 	depth       int                        // layers that the Kubefile's instructions make
 	clusterBase *llb.ClusterBase           // nil, or the base that the instructions see without its image layers
-	tree        *bkllb.State               // has the files of the rootfs, as far as names and kinds go; nil: only the base has
+	tree        *bkllb.State               // has the names and kinds of the rootfs' files; nil if only the base has them
 	lint        *lint.Linter
 	warn        bool // warnings are printed for one platform only
 }
@@ -195,7 +195,7 @@ func (p *platformBuild) subject(ctx context.Context, df *dockerfile2llb.Result, 
 	return s, err
 }
 
-// describe reads what the base image's config says, which the compiler carried over, and what the Kubefile says beyond a Dockerfile.
+// describe reads the base image's config, which the compiler carried over, and the Kubefile's own instructions.
 func (p *platformBuild) describe() (err error) {
 	scope := p.scope(p.platform)
 	scope.BaseEnv = append([]string{}, p.inherited.config.Env...)

@@ -124,7 +124,7 @@ type failure struct {
 	err error
 }
 
-// unresolved is the error that lists every reference that cannot be embedded, where it stands and what to do.
+// unresolved returns the error that lists every reference that cannot be embedded, its place and what to do.
 type unresolved []failure
 
 func (u unresolved) Error() string {

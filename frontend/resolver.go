@@ -51,7 +51,7 @@ func newResolver(c client.Client) *resolver {
 // ResolveImageConfig is the gateway's, remembered.
 func (r *resolver) ResolveImageConfig(ctx context.Context, ref string, opt sourceresolver.Opt) (string, digest.Digest, []byte, error) {
 	key := opt
-	key.LogName = "" // says who asks, not what for
+	key.LogName = "" // names the caller, not the content
 	dt, err := json.Marshal(key)
 	if err != nil {
 		return "", "", nil, fmt.Errorf("resolving %s: %w", ref, err)
@@ -98,7 +98,7 @@ func (r *resolver) remember(ref string, dgst digest.Digest, config []byte, opt s
 	}
 }
 
-// isCluster reports whether the image is a cluster image, as far as this build has seen its config.
+// isCluster reports whether the image is a cluster image, among those whose config this build has read.
 func (r *resolver) isCluster(ref string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

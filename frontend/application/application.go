@@ -1,5 +1,5 @@
 // Package application finds out what a cluster has to run: how the applications of an image are started, by what they consist of, and in
-// which order all its commands stand.
+// which order all its commands have.
 package application
 
 import (
@@ -39,8 +39,8 @@ type Request struct {
 	Apps       []App               `json:"apps,omitempty"`
 	Steps      []Step              `json:"steps,omitempty"`
 	WorkingDir string              `json:"workingDir,omitempty"` // of commands, relative to the rootfs; empty is the rootfs itself
-	Env        []string            `json:"env,omitempty"`        // NAME=VALUE, as ENV says
-	// Whole says that the file system is all of the rootfs, and not only what is new in it.
+	Env        []string            `json:"env,omitempty"`        // NAME=VALUE, from ENV
+	// Whole reports that the file system is the whole rootfs, and not only the added files.
 	Whole   bool    `json:"whole,omitempty"`
 	Changes Changes `json:"changes"` // of the base, in addition to new files
 }
@@ -51,9 +51,9 @@ type Result struct {
 	Commands []imagespec.Command `json:"commands,omitempty"`
 	// Origins are the numbers of the request's steps that the commands come from, -1 for those of the base.
 	Origins []int `json:"origins,omitempty"`
-	// Missing are files that commands want; they are looked for if the request says that the whole rootfs is there.
+	// Missing are files that commands need and the rootfs lacks; they are only determined if the request has Whole set.
 	Missing []Missing `json:"missing,omitempty"`
-	// Failure says that a step cannot be done; the rest is empty then.
+	// Failure is set if a step cannot be done; the other fields are empty then.
 	Failure *Failure `json:"failure,omitempty"`
 }
 
@@ -154,7 +154,7 @@ func (p *plan) relative(name string) string {
 	return rel
 }
 
-// launch returns the commands that start an application as l says.
+// launch returns the commands that start an application according to l.
 func (p *plan) launch(l Launch) ([]imagespec.Command, error) {
 	at := slices.IndexFunc(p.apps, func(a imagespec.App) bool { return a.Name == l.App })
 	if at < 0 {

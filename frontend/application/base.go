@@ -21,7 +21,7 @@ type Changes struct {
 	Environment bool `json:"environment,omitempty"`
 	WorkingDir  bool `json:"workingDir,omitempty"`
 	Kubernetes  bool `json:"kubernetes,omitempty"` // its version
-	// Steps says that a program ran on the base, which can have removed files.
+	// Steps reports that a program ran on the base, which may have removed files.
 	Steps bool `json:"steps,omitempty"`
 }
 
@@ -63,7 +63,7 @@ type uses struct {
 	files         bool     // manifests, which are searched wherever they are
 }
 
-// uses reads a command as far as its images depend on files. A program that is not known stays what it is, whatever the files are.
+// uses reads the parts of a command whose images depend on files. An unknown program is unaffected by files.
 func (p *plan) uses(c imagespec.Command) uses {
 	var u uses
 	programs := command.Read(c)
@@ -92,7 +92,7 @@ func isKustomize(program command.Simple, verb string) bool {
 	})
 }
 
-// runsAnything tells shells, scripts, programs that run others, and what is not known.
+// runsAnything reports whether a program is a shell, a script, one that runs others, or unknown.
 func runsAnything(program command.Simple) bool {
 	known := []string{"sh", "bash", "ash", "dash", "ksh", ".", "source", "eval", "cd", "kustomize", "helmfile", helm, "helm3", kubectl}
 	return strings.Contains(program.Words[0], "/") || slices.ContainsFunc(program.Words, func(word string) bool {
@@ -134,7 +134,7 @@ func (p *plan) lacks(c imagespec.Command) bool {
 
 // added are the files that a build adds, by what can depend on them.
 type added struct {
-	files       []string // all that do not stand for themselves
+	files       []string // all that are not complete in themselves
 	documents   []string // resources of Kubernetes, which do unless a kustomization takes them in
 	partOfChart bool     // files in a chart whose Chart.yaml the build does not add
 }
@@ -156,7 +156,7 @@ func (a *added) changes(u uses, c Changes) bool {
 	return slices.ContainsFunc(a.files, related) || slices.ContainsFunc(a.documents, related)
 }
 
-// readAdded sorts the files that a build adds. Those of its own applications are not among them: no command of the base knows these.
+// readAdded sorts the files that a build adds, without those of its own applications, which no command of the base uses.
 func readAdded(ctx context.Context, fsys fs.FS, r Request) (*added, error) {
 	a := &added{}
 	own := map[string]bool{}
@@ -206,7 +206,7 @@ func inAny(dirs map[string]bool, name string) bool {
 	}
 }
 
-// looksLikePartOfChart tells files in a directory of charts/.
+// looksLikePartOfChart reports whether a file is in a directory of charts/.
 func looksLikePartOfChart(name string) bool {
 	parts := strings.Split(name, "/")
 	at := slices.Index(parts, "charts")
@@ -253,7 +253,7 @@ func kindOf(fsys fs.FS, name string, d fs.DirEntry) (fileKind, error) {
 	return input, nil
 }
 
-// isImageList tells lists of images by the names that they commonly have.
+// isImageList reports whether a file has one of the usual names of image lists.
 func isImageList(name string) bool {
 	base := strings.ToLower(path.Base(name))
 	stem := strings.TrimSuffix(base, path.Ext(base))

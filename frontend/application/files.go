@@ -78,7 +78,7 @@ func (p *plan) read(dir string) (*contents, error) {
 		c.charts = []string{dir}
 		return c, nil
 	}
-	seen := map[string]bool{} // a file may lie beside its template
+	seen := map[string]bool{} // a file may be next to its template
 	err := fs.WalkDir(p.fsys, dir, func(name string, d fs.DirEntry, err error) error {
 		rendered := strings.TrimSuffix(name, ".tmpl")
 		switch {
@@ -126,7 +126,7 @@ func (p *plan) file(c *contents, name, stored string, top bool) error {
 	return nil
 }
 
-// interpreter is bash for a script that says so in its first line.
+// interpreter returns bash for a script whose first line names it, otherwise sh.
 func (p *plan) interpreter(script string) (string, error) {
 	text, err := p.prefix(script)
 	if errors.Is(err, fs.ErrNotExist) { // a template

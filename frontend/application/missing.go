@@ -54,7 +54,7 @@ func (p *plan) has(file string) bool {
 	return false
 }
 
-// onlyReads tells the programs that leave the rootfs as it is, and the directory that the next one runs in.
+// onlyReads reports whether a program leaves the rootfs and the working directory of the next program unchanged.
 func onlyReads(c command.Simple) bool {
 	switch program, verb := c.Verb(); program {
 	case "echo", "printf", "sleep", "true", "test", "[", "wait", "export", "set":

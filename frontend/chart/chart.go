@@ -62,7 +62,7 @@ func Fetch(ctx context.Context, args []string, dockerConfig string) error {
 type fetcher struct {
 	client   *auth.Client
 	dir      string
-	checksum digest.Digest // of the chart; empty: what the repository says
+	checksum digest.Digest // of the chart; if empty, the repository's is used
 }
 
 func (f *fetcher) fetch(ctx context.Context, source string) error {

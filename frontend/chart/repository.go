@@ -13,8 +13,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// entry is one version of a chart in the index of a Helm repository (https://helm.sh/docs/topics/chart_repository/#the-index-file).
-// Helm's own library for it brings a runtime for plugins with it, twice the size of this program's other parts.
+// entry is one version of a chart in the index of a Helm repository (https://helm.sh/docs/topics/chart_repository/#the-index-file). Helm's
+// own library for repositories includes a plugin runtime, which is twice the size of the rest of this program.
 type entry struct {
 	Version string   `json:"version"`
 	URLs    []string `json:"urls"`
@@ -83,7 +83,7 @@ func (f *fetcher) index(ctx context.Context, repository *url.URL) (map[string][]
 	return index.Entries, nil
 }
 
-// choose takes the version that is asked for, as it stands or as a range, else the newest that is no pre-release.
+// choose returns the requested version, which may be a range, or the newest version that is not a pre-release.
 func choose(entries []entry, version string) (*entry, error) {
 	if len(entries) == 0 {
 		return nil, errors.New("there is none of that name")

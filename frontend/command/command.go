@@ -16,14 +16,14 @@ type Simple struct {
 	// Words are program and arguments without quotes, at least one. A word that is not known before the line runs (a variable, a
 	// pattern) is empty; so is the program where it is a group that writes files.
 	Words []string
-	// Guarded says that the line reckons with the program's failure, or runs it only if another one says so: "x || true",
-	// "test -f y && x", "if y; then x; fi".
+	// Guarded reports that the line expects the program to fail, or runs it depending on another one: "x || true", "test -f y && x", "if y;
+	// then x; fi".
 	Guarded bool
 	// Writes are the files that its output goes to, empty like words.
 	Writes []string
 }
 
-// Read returns the programs of a command in order, those of "sh -c" too. A line that is no shell has none.
+// Read returns the programs of a command in order, including those of "sh -c". A line that is not valid shell has none.
 func Read(c imagespec.Command) []Simple {
 	if c.Shell != "" {
 		return parse(c.Shell, false)
@@ -68,7 +68,7 @@ func walk(node syntax.Node, guarded bool, found func(Simple)) {
 	})
 }
 
-// isTest tells what is run for its answer.
+// isTest reports whether a program is run only for its exit status.
 func isTest(st *syntax.Stmt) bool {
 	call, ok := st.Cmd.(*syntax.CallExpr)
 	if !ok || len(call.Args) == 0 {
@@ -95,7 +95,7 @@ func writes(redirects []*syntax.Redirect) (files []string) {
 	return files
 }
 
-// nested puts a program in the place of one that only runs it, and the programs of a line in that of "sh -c".
+// nested replaces a program that only runs another one by that one, and "sh -c" by the programs of its line.
 func nested(c Simple) []Simple {
 	for len(c.Words) > 1 && slices.Contains([]string{"sudo", "exec", "nohup", "command", "env"}, c.Words[0]) && !strings.ContainsAny(c.Words[1], "-=") {
 		c.Words = c.Words[1:]

@@ -1,5 +1,5 @@
-// Package control is what a build context says about the images of its cluster image beyond what is found in its files: .kubefile.yaml,
-// and the build arguments that stand for parts of it.
+// Package control reads settings for the images of a cluster image, in addition to those found in its files: .kubefile.yaml, and the build
+// arguments for parts of it.
 package control
 
 import (
@@ -34,7 +34,7 @@ const (
 	Rule = "control-file"
 )
 
-// ErrInvalid says that the file or an argument breaks a rule.
+// ErrInvalid is returned for an invalid control file or build argument.
 var ErrInvalid = errors.New("invalid control file")
 
 // File is .kubefile.yaml.
@@ -62,7 +62,7 @@ type Add struct {
 
 // Ignore is an image that is found and not embedded.
 type Ignore struct {
-	// Image is a reference, a repository (any tag of it), or a pattern in which * stands for any characters.
+	// Image is a reference, a repository (any tag of it), or a pattern in which * matches any characters.
 	Image  string `yaml:"image"`
 	Reason string `yaml:"reason"`
 	// Platforms are those on which it is left out; empty means all.
@@ -70,16 +70,16 @@ type Ignore struct {
 	place     place
 }
 
-// Rewrite says that images are fetched from elsewhere. They are embedded under their own names.
+// Rewrite specifies images that are fetched from elsewhere. They are embedded under their own names.
 type Rewrite struct {
 	From  string `yaml:"from"` // the beginning of a full reference, such as docker.io/library/
 	To    string `yaml:"to"`
 	place place
 }
 
-// Chart gives a chart values beside those that the commands give it.
+// Chart has values for a chart in addition to those of commands.
 type Chart struct {
-	Path string `yaml:"path"` // in the rootfs; * stands for all charts that are not named
+	Path string `yaml:"path"` // in the rootfs; * means all charts without an entry
 	// Sets are sets of values; the images of all of them are embedded.
 	Sets  []ValueSet `yaml:"sets"`
 	place place
@@ -109,7 +109,7 @@ type Classes struct {
 	Maybe   Strictness `yaml:"maybe"`
 }
 
-// place is where an entry stands.
+// place is the position of an entry.
 type place struct {
 	file string
 	line int
@@ -165,7 +165,7 @@ func at(lines []int, i int) place {
 	return place{FileName, lines[i]}
 }
 
-// lines returns where the entries of a list stand. Aliases stand where they are used.
+// lines returns the lines of the entries of a list. For aliases, it is the line where they are used.
 func lines(node *yaml.Node, path ...string) []int {
 	if node.Kind == yaml.DocumentNode {
 		node = node.Content[0]
@@ -211,7 +211,7 @@ var (
 	anyLine      = regexp.MustCompile(`line (\d+): (.*)`)
 )
 
-// readable says what the decoder found in terms of the file.
+// readable rewrites an error of the decoder in terms of the file.
 func readable(err error) error {
 	text := err.Error()
 	if m := unknownField.FindStringSubmatch(text); m != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// Finding is where an added image stands, in the terms of discovery.
+// Finding returns an added image as a finding of discovery.
 func (a Add) Finding() (string, imagespec.Finding) {
 	ref, err := imagespec.ParseReference(a.Image)
 	if err != nil { // Parse and Arguments have checked it
@@ -54,7 +54,7 @@ func (i Ignore) on(platform ocispec.Platform) bool {
 	})
 }
 
-// Place is where an entry stands, for messages.
+// Place returns the position of an entry, for messages.
 func (i Ignore) Place() string { return i.place.String() }
 
 // Source is where a reference is fetched from: the first rewrite that fits, or itself.

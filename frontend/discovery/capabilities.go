@@ -47,7 +47,7 @@ func builtinAPIs(version common.KubeVersion) common.VersionSet {
 	_, _ = fmt.Sscan(version.Minor, &at.minor)
 	apis := map[string]bool{"apiregistration.k8s.io/v1": true, "apiregistration.k8s.io/v1/APIService": true}
 	for kind, of := range scheme.Scheme.AllKnownTypes() {
-		// Options, which are no resources, are registered in every version.
+		// Options, which are not resources, are registered in every version.
 		if strings.HasPrefix(of.PkgPath(), "k8s.io/apimachinery/") || !served(kind, of, at) {
 			continue
 		}
@@ -90,7 +90,7 @@ func (c *collector) clusterOf(files []string, charts []packedChart) *common.Capa
 		if documentExt(name) == "" {
 			continue
 		}
-		if data, err := fs.ReadFile(c.fsys, name); err == nil { // whoever reads the documents says what is wrong with them
+		if data, err := fs.ReadFile(c.fsys, name); err == nil { // invalid documents are reported where they are read
 			add(data)
 		}
 	}

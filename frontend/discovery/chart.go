@@ -22,8 +22,8 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// Charts are rendered as Helm renders them when they are installed. What lies in a chart is read through the chart only: its raw
-// templates, test values and CI files are not what gets installed, and its subcharts only as far as it enables them.
+// Charts are rendered as Helm renders them when they are installed. What lies in a chart is read through the chart only: its raw its
+// templates, test values and CI files are not installed as they are, and its subcharts only if it enables them.
 
 // packedChart is a chart of the rootfs, in a directory or an archive.
 type packedChart struct {
@@ -104,19 +104,19 @@ func (c *collector) chartsIn(ctx context.Context, t *tree) ([]packedChart, error
 	return charts, each(ctx, archives, add(c.readChartArchive))
 }
 
-// aside tells what lies among documentation or tests, and is used only if a command says so.
+// aside reports whether a file is among documentation or tests, and so is used only if a command names it.
 func (c *collector) aside(name string) bool {
 	return isAside(name) && !slices.ContainsFunc(c.usage.installs, func(in install) bool { return in.chart == name })
 }
 
-// isAside tells directories of documentation and tests.
+// isAside reports whether a directory has documentation or tests.
 func isAside(name string) bool {
 	return slices.ContainsFunc(strings.Split(name, "/"), func(element string) bool {
 		return slices.Contains([]string{"doc", "docs", "test", "tests", "testdata", "e2e"}, element)
 	})
 }
 
-// installations are the ways in which a chart gets installed: those of the commands and those that the options add, or else with its
+// installations returns the ways in which a chart is installed: by the commands, and with the values that the options add, or else with its
 // own values.
 func (c *collector) installations(name string, ch *chart.Chart) []install {
 	var all []install
@@ -221,7 +221,7 @@ func (c *collector) render(ctx context.Context, r *rendering) (map[string]string
 	return rendered, nil
 }
 
-// compared tells the failures that come from what a chart looks up in the cluster.
+// compared reports whether a failure depends on objects that the chart looks up in the cluster.
 func (r *rendering) compared(ctx context.Context, failures []failure) ([]failure, error) {
 	asks := slices.ContainsFunc(r.packed.files, func(f *archive.BufferedFile) bool {
 		return isArchive(f.Name) || bytes.Contains(f.Data, []byte("lookup"))
@@ -245,8 +245,8 @@ func (r *rendering) compared(ctx context.Context, failures []failure) ([]failure
 	return failures, nil
 }
 
-// mend says how to give the chart a value.
-func (r *rendering) mend(value string) string {
+// hint returns how to give the chart a value.
+func (r *rendering) hint(value string) string {
 	switch {
 	case r.install.at.File != "":
 		return fmt.Sprintf("give it by --set %s=... or a values file in the command at %s:%d", value, r.install.at.File, r.install.at.Line)
@@ -281,16 +281,16 @@ func (r *rendering) failed(c *collector, f failure) {
 	if f.template != "" {
 		file, line = r.file(f.template), f.line
 	}
-	mend := ""
+	hint := ""
 	if f.value != "" {
-		mend = ": " + r.mend(f.value)
+		hint = ": " + r.hint(f.value)
 	}
 	message := f.message
 	if len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage], "") + " ..."
 	}
 	harmless := r.upgrade || f.elsewhere || f.incomplete && r.doubtful || f.refused && r.install.at.File == ""
-	c.problem(file, line, !harmless, "the chart %s cannot be rendered: %s%s", r.chart.Name(), message, mend)
+	c.problem(file, line, !harmless, "the chart %s cannot be rendered: %s%s", r.chart.Name(), message, hint)
 }
 
 func (s *chartSearch) search(template string, data []byte) {
@@ -318,7 +318,7 @@ func (s *chartSearch) search(template string, data []byte) {
 	}
 }
 
-// finding returns the place of a line that a template renders to: where it stands in the template or in a helper of it.
+// finding returns the place of a line that a template renders to: its line in the template or in a helper of it.
 func (s *chartSearch) finding(template string, line int) imagespec.Finding {
 	f := imagespec.Finding{File: s.file(template), Chain: s.chain(template)}
 	if m, ok := s.marks[template][line]; ok {
@@ -364,7 +364,7 @@ func hooksOf(root *yaml.Node) (h hooks) {
 			Annotations map[string]string `yaml:"annotations"`
 		} `yaml:"metadata"`
 	}
-	_ = root.Decode(&resource) // what has other types there is no hook
+	_ = root.Decode(&resource) // annotations of other types are not hooks
 	moments := resource.Metadata.Annotations["helm.sh/hook"]
 	h.any = moments != ""
 	h.test = h.any

@@ -13,12 +13,12 @@ import (
 	"helm.sh/helm/v4/pkg/chart/loader/archive"
 )
 
-// isArchive tells the names that packed charts have.
+// isArchive reports whether a name is that of a packed chart.
 func isArchive(name string) bool {
 	return path.Ext(name) == ".tgz"
 }
 
-// readChartArchive reads a packed chart. An archive that is no chart, such as a release of binaries, is left alone.
+// readChartArchive reads a packed chart. It ignores archives that are not charts, such as releases of binaries.
 func (c *collector) readChartArchive(ctx context.Context, name string) (packed packedChart, err error) {
 	file, err := c.fsys.Open(name)
 	if err != nil {

@@ -29,7 +29,7 @@ func (c *collector) readChartDir(ctx context.Context, name string) (packedChart,
 }
 
 const (
-	// maxChart bounds the files of a chart together, in bytes, as Helm bounds those of an archive.
+	// maxChart limits the total size of the files of a chart, in bytes, as Helm does for archives.
 	maxChart = 100 << 20
 	// maxChartFiles and maxChartDepth end a chart whose links run in a circle.
 	maxChartFiles = 20_000

@@ -12,7 +12,7 @@ import (
 const (
 	// ruleCommand finds the images that commands and scripts name themselves.
 	ruleCommand = "command"
-	// CommandFile stands for the commands in findings: they come from the Kubefile, not from a file of the rootfs. The line is the
+	// CommandFile is the file name of commands in findings: they come from the Kubefile, not from a file of the rootfs. The line is the
 	// number of the command.
 	CommandFile = "CMD"
 )
@@ -178,7 +178,7 @@ func commandImages(words []string) []string {
 	}
 	name, args := path.Base(words[0]), words[1:]
 	if i := slices.Index(args, "pull"); i >= 0 && i+1 < len(args) && isRuntime(name) {
-		images = append(images, args[len(args)-1]) // the flags and their values stand before it
+		images = append(images, args[len(args)-1]) // the flags and their values come before it
 	}
 	if i := slices.Index(args, "set"); i >= 0 && i+1 < len(args) && args[i+1] == "image" && name == "kubectl" {
 		for _, arg := range args[i+2:] {

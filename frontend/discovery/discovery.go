@@ -13,27 +13,27 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// Options says how the material will be used.
+// Options specify how the files will be used.
 type Options struct {
 	// Commands are the commands that will be run on the cluster, each as one line.
 	Commands []string `json:"commands,omitempty"`
 	// Env is the environment of the commands, "NAME=VALUE"; WorkingDir is where they start, relative to the rootfs (the default).
 	Env        []string `json:"env,omitempty"`
 	WorkingDir string   `json:"workingDir,omitempty"`
-	// Partial says that what is searched is a part of a rootfs, so that commands may name what is in the rest.
+	// Partial reports that only a part of a rootfs is searched, so commands may name files in the rest.
 	Partial bool `json:"partial,omitempty"`
 	// Inherited is how many of the commands, the first ones, are of the rest: what they need was searched for with it.
 	Inherited int `json:"inherited,omitempty"`
 	// KubernetesVersion is what charts are rendered for ("v1.34.4"); empty means the newest that the Helm library knows.
 	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
-	// Values are value sets that charts are rendered with beside those that commands give them, by the path of the chart in the
-	// rootfs; those of [EveryChart] are for the charts that have none of their own. A chart that has neither is rendered with its defaults.
+	// Values are additional value sets with which charts are rendered, by the path of the chart in the rootfs; those of [EveryChart] are
+	// for charts without an entry. A chart without value sets and commands is rendered with its defaults.
 	Values map[string][]ValueSet `json:"values,omitempty"`
 	// Ignore are files and directories that are not read, as patterns of [path.Match] for their path in the rootfs.
 	Ignore []string `json:"ignore,omitempty"`
 }
 
-// EveryChart stands for the path of a chart in [Options].
+// EveryChart is the key for all charts in [Options].Values.
 const EveryChart = "*"
 
 // Finding is one place that needs an image.

@@ -23,7 +23,7 @@ func readDocuments(ctx context.Context, c *collector, t *tree) error {
 	return each(ctx, names, c.readDocument)
 }
 
-// notDeployed tells documents that are about something else than a cluster: documentation and tests, and what builds and checks a project.
+// notDeployed reports whether a document is not about a cluster: documentation, tests, and files that build and check a project.
 func notDeployed(name string) bool {
 	base := path.Base(name)
 	for _, prefix := range []string{".gitlab-ci", ".travis", ".drone", ".goreleaser", ".golangci", ".pre-commit", "azure-pipelines", "cloudbuild", "skaffold", "docker-compose",
@@ -36,8 +36,8 @@ func notDeployed(name string) bool {
 		strings.HasPrefix(name, ".circleci/") || strings.Contains(name, "/.circleci/")
 }
 
-// documentExt returns the extension of a file of documents, or nothing for other files. "x.yaml.tmpl" is rendered on each host to
-// x.yaml, and is searched as far as it is YAML already.
+// documentExt returns the extension of a file of documents, or nothing for other files. "x.yaml.tmpl" is rendered on each host to x.yaml,
+// and is searched if it is already YAML.
 func documentExt(name string) string {
 	switch ext := strings.ToLower(path.Ext(strings.TrimSuffix(name, ".tmpl"))); ext {
 	case ".yaml", ".yml", ".json":
@@ -100,9 +100,9 @@ type document struct {
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// split cuts a stream where a line begins with "---" or "...", which begin and end a document wherever they stand (YAML 1.2, section
-// 9.1), so that a document that cannot be parsed does not hide the others. Something may follow "---" at once, as in "---# comment":
-// Helm and kubectl take it.
+// split cuts a stream where a line begins with "---" or "...", which always begin and end a document (YAML 1.2, section 9.1), so that a
+// document that cannot be parsed does not hide the others. Something may follow "---" at once, as in "---# comment": Helm and kubectl take
+// it.
 func split(data []byte) []document {
 	data = bytes.TrimPrefix(data, byteOrderMark)
 	var documents []document
@@ -127,7 +127,7 @@ func split(data []byte) []document {
 	return documents
 }
 
-// separates reports whether data begins with exactly three dashes, or with three dots that stand alone.
+// separates reports whether data begins with exactly three dashes, or with three dots alone on a line.
 func separates(data []byte) bool {
 	if rest, ok := bytes.CutPrefix(data, []byte("---")); ok {
 		return !bytes.HasPrefix(rest, []byte("-"))
@@ -149,10 +149,10 @@ func (d document) empty() bool {
 // maxNodes bounds the nodes of a document, of which each costs some 300 bytes of memory.
 const maxNodes = 1_000_000
 
-// errTooLarge says that a document could cost more than any real one does.
+// errTooLarge is returned for a document that could cost more than any real one.
 var errTooLarge = fmt.Errorf("more than %d values", maxNodes)
 
-// tooLarge reports whether data may have more than maxNodes nodes, by what stands between them in YAML and JSON.
+// tooLarge reports whether data may have more than maxNodes nodes, by counting the separators of YAML and JSON.
 func tooLarge(data []byte) bool {
 	separators := 0
 	for _, b := range []string{",", ":", "[", "{", "\n"} {

@@ -18,7 +18,7 @@ type failure struct {
 	incomplete bool
 	// passed is what a template refused and rendering passed over.
 	passed bool
-	// elsewhere says that the chart refuses a cluster in which nothing is installed. What is in that of the site is not known.
+	// elsewhere reports that the chart refuses a cluster in which nothing is installed. The content of the site's cluster is unknown.
 	elsewhere bool
 	// refused values are not what the chart's schema asks for: Helm would not install it.
 	refused bool
@@ -76,7 +76,7 @@ func refused(sources map[string][]byte, message string) failure {
 	return f
 }
 
-// inParent returns the path of a value of a template as it is given to the chart that is installed: a subchart's stand below its name.
+// inParent returns the path of a template's value for the chart that is installed: values of a subchart are below its name.
 func inParent(template, value string) string {
 	if strings.HasPrefix(value, "global.") {
 		return value

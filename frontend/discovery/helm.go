@@ -17,7 +17,7 @@ type install struct {
 	release   string
 	namespace string
 	noHooks   bool
-	// skipSchema says that values are not validated.
+	// skipSchema disables the validation of values.
 	skipSchema bool
 	guessed    bool // because nothing is known to install the chart
 	values     ValueSet

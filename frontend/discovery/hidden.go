@@ -149,7 +149,7 @@ func (c *collector) applyHidden(e hidden) error {
 	return nil
 }
 
-// warnHidden says that an operator starts images which the table does not know, unless some of them are listed.
+// warnHidden warns that an operator starts images which are not in the table, unless some of them are listed.
 func (c *collector) warnHidden(e hidden, at imagespec.Finding, by string) {
 	listed := func(f Finding) bool {
 		ok, err := regexp.MatchString(e.Listed, f.Reference)
@@ -160,7 +160,7 @@ func (c *collector) warnHidden(e hidden, at imagespec.Finding, by string) {
 	}
 }
 
-// addHidden adds what an entry says is started by what was found at a place.
+// addHidden adds the images of an entry that matches a finding.
 func (c *collector) addHidden(e hidden, fill *strings.Replacer, at imagespec.Finding, by string) {
 	add := func(ref string, at imagespec.Finding) {
 		at.Rule, at.Class = ruleHidden, imagespec.ClassStrong
@@ -180,7 +180,7 @@ func (c *collector) addHidden(e hidden, fill *strings.Replacer, at imagespec.Fin
 	}
 }
 
-// inRange reports whether a version, which may be a tag, is in the range; what is no version is.
+// inRange reports whether a version, which may be a tag, is in the range. It is true for tags that are not versions.
 func inRange(text, version string) bool {
 	if text == "" {
 		return true

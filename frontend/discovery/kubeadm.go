@@ -13,8 +13,9 @@ import (
 // ruleKubeadm finds the images that the packed kubeadm fetches by itself.
 const ruleKubeadm = "kubeadm"
 
-// kubeadmVersions are the versions of what kubeadm fetches beside Kubernetes, by the minor version of Kubernetes 1, of the newest patch
-// release that was looked at (cmd/kubeadm/app/constants/constants.go of k8s.io/kubernetes v1.30.14, v1.31.14, v1.32.13, v1.33.13, v1.34.4, v1.35.4).
+// kubeadmVersions are the versions of other images that kubeadm pulls, by the minor version of Kubernetes 1, of the newest patch release
+// that was looked at (cmd/kubeadm/app/constants/constants.go of k8s.io/kubernetes v1.30.14, v1.31.14, v1.32.13, v1.33.13, v1.34.4,
+// v1.35.4).
 func kubeadmVersions(minor uint64) (etcd, coredns, pause string) {
 	switch minor {
 	case 30:

@@ -220,7 +220,7 @@ var pathKeys = []string{
 	"resources", "bases", "components", "crds", "configurations", "generators", "transformers", "validators", "patchesStrategicMerge",
 }
 
-// readKustomization reads what one kustomization refers to; nil if it is none.
+// readKustomization reads the references of a kustomization; nil if the file is not a kustomization.
 func (c *collector) readKustomization(ctx context.Context, name string) (*kustomization, error) {
 	data, ok, err := c.readFile(name)
 	if err != nil || !ok {

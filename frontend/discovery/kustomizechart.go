@@ -19,14 +19,14 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// inflated is a chart that a kustomization takes in (helmCharts). Kustomize would run helm for it.
+// inflated is a chart that a kustomization includes (helmCharts). Kustomize would run helm for it.
 type inflated struct {
 	chart    string // in the rootfs
 	line     int    // of its entry
 	rendered []byte
 }
 
-// inflatedFile is the file that stands for a chart in the directory of its kustomization.
+// inflatedFile is the file that replaces a chart in the directory of its kustomization.
 func inflatedFile(i int) string { return fmt.Sprintf("kubefile-chart-%d.yaml", i) }
 
 // inflate renders the charts of a kustomization that are in the rootfs.
@@ -38,7 +38,7 @@ func (c *collector) inflate(ctx context.Context, one *kustomization, data []byte
 		Old []types.HelmChartArgs `json:"helmChartInflationGenerator"`
 	}
 	if err := sigsyaml.Unmarshal(data, &typed); err != nil {
-		return nil // kustomize says why
+		return nil // kustomize reports the reason
 	}
 	s := searcher{budget: maxSteps}
 	entries := append(s.items(one.root, "helmCharts"), s.items(one.root, "helmChartInflationGenerator")...)

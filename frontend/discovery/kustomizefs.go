@@ -31,7 +31,7 @@ type kustomizeFS struct {
 	read    map[string]bool   // files that were read, by their names in the rootfs
 	refused error             // why a kustomization is not even shown
 	whole   bool              // CRDs with their schemas
-	made    map[string][]byte // files that stand for what kustomize does not make itself
+	made    map[string][]byte // files that replace what kustomize does not generate itself
 }
 
 func newKustomizeFS(ctx context.Context, c *collector, all map[string]*kustomization, dir string) *kustomizeFS {
@@ -135,7 +135,7 @@ func withoutSchemas(data []byte) []byte {
 	return kept
 }
 
-// kustomization returns what a kustomization file says, also of one that is none of those to build, among tests for example.
+// kustomization returns the content of a kustomization file, also of one that is not built, for example among tests.
 func (f *kustomizeFS) kustomization(name string) (*kustomization, error) {
 	dir := path.Dir(name)
 	if one := f.all[dir]; one != nil && one.file == name {
@@ -164,7 +164,7 @@ func expandable(name string, data []byte) error {
 	for _, d := range split(data) {
 		roots, err := d.parse()
 		if err != nil {
-			continue // kustomize says why, if it is YAML at all
+			continue // kustomize reports the reason if it is YAML
 		}
 		for _, root := range roots {
 			if expanded(root, map[*yaml.Node]int{}, 0) > maxNodes {

@@ -60,7 +60,7 @@ func (f *kustomizeFS) present(one *kustomization, list *yaml.Node) *yaml.Node {
 	return &kept
 }
 
-// isInline tells an entry of a list of files that is the content of a file itself.
+// isInline reports whether an entry in a list of files is the content of a file.
 func isInline(entry string) bool {
 	return strings.Contains(entry, "\n") || strings.HasPrefix(strings.TrimSpace(entry), "{")
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// origins finds where in the rootfs the images of built resources stand.
+// origins finds the places in the rootfs where the images of built resources come from.
 type origins struct {
 	c         *collector
 	fsys      *kustomizeFS
@@ -98,7 +98,7 @@ func (o *origins) search(one *kustomization, r *resource.Resource) {
 	}
 }
 
-// place is where a value of a resource stands: in its own file, or else in the kustomization, and what changed it in the chain.
+// place returns the place of a value of a resource: in its own file, or else in the kustomization, with the changes in the chain.
 func (o *origins) place(one *kustomization, r *resource.Resource, steps []step, written string) imagespec.Finding {
 	f := imagespec.Finding{File: one.file, Chain: []string{"kustomization " + one.dir}}
 	original := ""

@@ -9,7 +9,7 @@ import (
 	distribution "github.com/distribution/reference"
 )
 
-// likelihood says how much a text looks like an image reference, by what is in it.
+// likelihood is how much a text looks like an image reference, judged by its content.
 type likelihood int
 
 const (
@@ -21,7 +21,7 @@ const (
 	fullName              // quay.io/x/y:1, with a registry, and a tag or a digest
 )
 
-// files that are no images, whatever key they stand under
+// files that are not images, under any key
 var fileName = regexp.MustCompile(`(?i)\.(png|jpe?g|gif|svg|ico|webp|qcow2|iso|img|vmdk|raw|vhdx?|ova|ya?ml|json|sh|py|js|tgz|gz|tar|zip|conf|toml|ini|txt|md|html?|pem|crt|key|sock|log|sql|lua|jar|rpm|deb)$`)
 
 // maxReference is the longest reference, in characters: 255 for the name (distribution/reference), 127 for the tag, and a digest.
@@ -64,14 +64,14 @@ func isNumber(text string) bool {
 	return text != "" && strings.Trim(text, "0123456789.-_") == ""
 }
 
-// namesImages reports whether a key, a variable or a flag says by its name that its value is an image.
+// namesImages reports whether the name of a key, a variable or a flag shows that its value is an image.
 func namesImages(key string) bool {
 	norm := normal(key)
 	return strings.HasSuffix(norm, "image") && !notContainers(norm) || strings.HasPrefix(norm, "relatedimage") || strings.HasSuffix(norm, "imageref") ||
 		strings.HasSuffix(norm, "imagename") || strings.HasSuffix(norm, "imagereference")
 }
 
-// namesImageLists reports whether a key says that its value is several images.
+// namesImageLists reports whether the name of a key shows that its value is several images.
 func namesImageLists(key string) bool {
 	norm := normal(key)
 	return strings.HasSuffix(norm, "images") && !notContainers(strings.TrimSuffix(norm, "s"))
@@ -106,7 +106,7 @@ func normal(key string) string {
 	}, key)
 }
 
-// isValuesFile tells values for charts, of which those that are used are found by rendering.
+// isValuesFile reports whether a file has values for charts; rendering finds those that are used.
 func isValuesFile(name string) bool {
 	base := strings.ToLower(path.Base(name))
 	return strings.HasPrefix(base, "values") || strings.HasSuffix(strings.TrimSuffix(base, path.Ext(base)), "values")

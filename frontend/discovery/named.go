@@ -95,7 +95,7 @@ func flagLists(s *searcher, m *yaml.Node, at location) {
 			name, value, attached := strings.Cut(item.Value, "=")
 			switch {
 			case strings.HasPrefix(name, "-") && attached:
-				n := s.copied(item) // the value stands where the flag does
+				n := s.copied(item) // the value has the place of the flag
 				n.Value = strings.Trim(value, `"'`)
 				entries = append(entries, pair{strings.TrimLeft(name, "-"), n})
 				s.taken[item] = true
@@ -174,7 +174,7 @@ func (s *searcher) scalar(n *yaml.Node, at location, depth int) {
 	}
 }
 
-// namesAddress reports whether a key says that its value is a place in the network, or a chart.
+// namesAddress reports whether the name of a key shows that its value is a network address or a chart.
 func namesAddress(key string) bool {
 	norm := normal(key)
 	for _, part := range []string{"url", "host", "address", "endpoint", "server", "domain", "chart", "repo", "link", "path", "issuer"} {

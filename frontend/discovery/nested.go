@@ -15,7 +15,7 @@ const ruleText = "text"
 // maxNesting bounds documents within strings of documents.
 const maxNesting = 4
 
-// nesting is where a document stands that is a string of another one.
+// nesting is the place of a document that is a string in another one.
 type nesting struct {
 	node  *yaml.Node // of the outermost document
 	line  int        // of it, before the first line of the string
@@ -57,7 +57,7 @@ func (s *searcher) documents(n *yaml.Node, at location, depth int) bool {
 		if outer.node != nil {
 			s.nested.node, s.nested.line = outer.node, outer.line+n.Line+lines[i]
 		}
-		if n.Style&yaml.LiteralStyle == 0 { // its lines are not those of the file
+		if n.Style&yaml.LiteralStyle == 0 { // its lines differ from those of the file
 			s.nested.line -= max(1, root.Line)
 		}
 		s.document(root, at, depth+1)
@@ -72,7 +72,8 @@ var (
 	pull = regexp.MustCompile(`\b(?:docker|nerdctl|podman|crictl|ctr)\b.*\b(?:pull|run|create)\b(.*)`)
 )
 
-// lines searches a text line by line. Only what has a registry or a namespace counts, and a tag: there is no telling what the text is.
+// lines searches a text line by line. Only references with a registry or a namespace, and a tag, count, because the kind of text is
+// unknown.
 func (s *searcher) lines(n *yaml.Node, at location) {
 	report := func(word string, line int) {
 		word = strings.Trim(word, `"',;)`)

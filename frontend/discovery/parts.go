@@ -9,7 +9,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// ruleImageParts finds images whose repository, tag, digest and registry stand apart, in a map, in variables, or in flags.
+// ruleImageParts finds images with separate repository, tag, digest and registry, in a map, in variables, or in flags.
 const ruleImageParts = "image-parts"
 
 // pair is a name and its value: a key of a map, a variable, a flag.

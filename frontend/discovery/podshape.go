@@ -10,7 +10,7 @@ import (
 // around it, so that custom resources with a pod inside are found as well. Image volumes: KEP-4639.
 const rulePodSpec = "pod-spec"
 
-// injected is what stands in a pod whose image Istio fills in (https://istio.io/latest/docs/setup/additional-setup/gateway/).
+// injected is the image in a pod that Istio replaces (https://istio.io/latest/docs/setup/additional-setup/gateway/).
 const injected = "auto"
 
 func podSpec(s *searcher, m *yaml.Node) {

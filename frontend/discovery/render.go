@@ -26,7 +26,7 @@ type rendering struct {
 	capabilities *common.Capabilities
 
 	sources  map[string][]byte       // templates and values, by the names that Helm gives them
-	marks    map[string]map[int]mark // where what is rendered stands in the templates, by name and line
+	marks    map[string]map[int]mark // places of rendered lines in the templates, by name and line
 	aliases  map[string]string       // directories of dependencies, by those that Helm names them by
 	values   common.Values           // that the templates see
 	failures []failure
@@ -169,7 +169,7 @@ func (r *rendering) lookup(apiVersion, kind, _, name string) map[string]any {
 	}
 }
 
-// locate finds the lines of the templates that made what is rendered, as far as they can be told.
+// locate finds the lines of the templates that produced the rendered text, where that is possible.
 func (r *rendering) locate(ctx context.Context, values common.Values, rendered map[string]string) map[string]map[int]mark {
 	names := annotate(r.chart, nil)
 	annotated, err := r.tolerant(func(string) {}).RenderWithContext(ctx, r.chart, values)

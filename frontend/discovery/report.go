@@ -23,7 +23,7 @@ func (r *Result) Lines() []string {
 	return slices.Compact(lines)
 }
 
-// Write prints the findings: "lines" is one certain or strong reference a line, "table" says where and why, "json" is everything.
+// Write prints the findings: "lines" is one certain or strong reference a line, "table" also shows where and why, "json" has everything.
 func (r *Result) Write(w io.Writer, format string) error {
 	switch format {
 	case "lines":

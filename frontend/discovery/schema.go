@@ -12,8 +12,8 @@ import (
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 )
 
-// schemaFailures validates the values of a chart and its subcharts by their values.schema.json, as Helm does. What a schema refers to by
-// a URL is not there when Helm asks for it at the site.
+// schemaFailures validates the values of a chart and its subcharts by their values.schema.json, as Helm does. What a schema refers to by a
+// URL is not available when Helm reads it at the site.
 func schemaFailures(ch *chart.Chart, values map[string]any) []failure {
 	var failures []failure
 	name := ch.ChartFullPath() + "/values.schema.json"

@@ -10,7 +10,7 @@ import (
 
 // match is an image that a rule found.
 type match struct {
-	node      *yaml.Node // of the document, in whose text the reference stands
+	node      *yaml.Node // of the document that contains the reference
 	line      int        // of the document, from 1
 	reference string     // as it is written
 	rule      string
@@ -27,9 +27,9 @@ func rules() []rule {
 	return []rule{imageParts, environment, namedImages, flagLists}
 }
 
-// location is where in a document a node stands.
+// location is the position of a node in a document.
 type location struct {
-	key   string // under which it stands, or the list that it is in
+	key   string // of the node, or of the list that it is in
 	image string // the key nearest above it that names images, if there is one
 	hub   string // registry and tag that apply below, as Istio's values have them
 	tag   string
@@ -43,7 +43,7 @@ func search(root *yaml.Node, report func(m match)) error {
 	return searchUnder("", root, report)
 }
 
-// searchUnder searches what stands under a key.
+// searchUnder searches the value of a key.
 func searchUnder(key string, root *yaml.Node, report func(m match)) error {
 	s := searcher{rules: rules(), report: report, budget: maxSteps, taken: map[*yaml.Node]bool{}, copies: map[*yaml.Node]*yaml.Node{}}
 	if top := resolve(root); top.Kind == yaml.DocumentNode && len(top.Content) > 0 {
@@ -110,7 +110,7 @@ func (s *searcher) found(n *yaml.Node, reference, rule string, class imagespec.C
 	s.report(m)
 }
 
-// copied returns a copy of a scalar that stands for a part of it.
+// copied returns a copy of a scalar, for a part of its text.
 func (s *searcher) copied(n *yaml.Node) *yaml.Node {
 	one := *n
 	s.copies[&one] = n
@@ -131,7 +131,7 @@ func (s *searcher) step(depth int) bool {
 	return false
 }
 
-// visit does not follow aliases: what they stand for is visited where its anchor is.
+// visit does not follow aliases: their content is visited at the anchor.
 func (s *searcher) visit(n *yaml.Node, at location, depth int) {
 	if !s.step(depth) {
 		return
@@ -163,8 +163,8 @@ func (s *searcher) visit(n *yaml.Node, at location, depth int) {
 	}
 }
 
-// lookup returns the value of a key of a map, its own or merged in by "<<" (https://yaml.org/type/merge.html), with aliases
-// resolved; nil if there is none, or n is no map.
+// lookup returns the value of a key of a map, its own or merged in by "<<" (https://yaml.org/type/merge.html), with aliases resolved; nil
+// if there is none, or n is not a map.
 func (s *searcher) lookup(n *yaml.Node, key string) *yaml.Node {
 	return s.merged(n, key, 0)
 }

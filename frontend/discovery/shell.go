@@ -14,8 +14,8 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// Commands and the scripts that they call are followed as far as they can be without running anything: through variables that they set
-// themselves, directories, functions, loops over words and loops that count, here-documents. Of a condition all branches are taken.
+// Commands and the scripts that they call are followed without running anything: through variables that they set themselves, directories,
+// functions, loops over words and loops that count, here-documents. Of a condition all branches are taken.
 
 // program is a program that a command or a script starts.
 type program struct {
@@ -30,7 +30,7 @@ type shell struct {
 	fsys     fs.FS
 	start    func(p program)                           // is told of every program
 	document func(text string, at imagespec.Finding)   // is told of every here-document
-	unread   func(at imagespec.Finding, reason string) // is told of what is no shell script
+	unread   func(at imagespec.Finding, reason string) // is called for files that are not shell scripts
 	absent   func(at imagespec.Finding)                // is told of every file that is read and not there
 	written  map[string]string                         // files that are written by here-documents
 	seen     map[string]bool                           // scripts that were followed
@@ -78,7 +78,7 @@ func (sc *scope) set(name, value string) {
 	sc.variables[name] = expand.Variable{Set: true, Kind: expand.String, Str: value}
 }
 
-// place is where a statement stands.
+// place is the position of a statement.
 func (sc *scope) place(n syntax.Node) imagespec.Finding {
 	at := sc.at
 	if at.Line == 0 {

@@ -53,7 +53,7 @@ func declared(assignments []*syntax.Assign) string {
 	return flags
 }
 
-// target is the variable that a name means: declare -n makes one name stand for another.
+// target returns the variable that a name refers to: declare -n makes one name a reference to another.
 func (sc *scope) target(name string) string {
 	for range maxShellDepth {
 		v := sc.variables[name]
@@ -173,7 +173,7 @@ func (s *shell) assignElement(sc *scope, name string, a *syntax.Assign) {
 	}
 	i, ok := s.index(sc, a.Index)
 	if !ok {
-		i = next(sc.variables[name]) // what is kept at a place that is not known is kept nevertheless
+		i = next(sc.variables[name]) // a value at an unknown index is kept, too
 	}
 	setElement(sc, name, i, value, a.Append && ok)
 }

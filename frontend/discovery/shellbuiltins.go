@@ -9,7 +9,7 @@ import (
 	"mvdan.cc/sh/v3/expand"
 )
 
-// builtin follows the programs of the shell itself that change parameters and variables; false if it is none of them.
+// builtin follows the shell's builtins that change parameters and variables; it returns false for other programs.
 func (s *shell) builtin(sc *scope, separators string, words []string, input string) bool {
 	args := words[1:]
 	switch words[0] {

@@ -10,7 +10,7 @@ import (
 )
 
 // Arithmetic is computed where all of its numbers are known. What is not known is 0 for a shell that runs, and must not be that here: the
-// first image of a list would stand for all of them.
+// first image of a list would represent all of them.
 
 // maxCounted bounds how often a loop is followed that counts. Loops that wait count, too.
 const maxCounted = 200

@@ -15,7 +15,7 @@ import (
 // What a template renders to has lost the lines of the template. They are found by rendering once more with a comment behind every
 // line that names an image. What is found is what renders without the comments; they only say where it came from.
 
-// mark is where a line stands that a template renders to.
+// mark is the place of a line that a template renders.
 type mark struct {
 	template string
 	line     int // from 1

@@ -50,7 +50,7 @@ func walk(ctx context.Context, fsys fs.FS, ignore []string) (*tree, error) {
 	return t, err
 }
 
-// ours tells the directories that the format puts into an image: the store of embedded images and the runner.
+// ours reports whether the image format owns a directory: the store of embedded images and the runner.
 func ours(name string) bool {
 	return name == imagespec.RegistryDir || name == path.Dir(imagespec.RunnerPath)
 }

@@ -15,7 +15,7 @@ import (
 
 // ValueSet is what a chart is given when it is installed, in the terms of helm install.
 type ValueSet struct {
-	Release   string `json:"release,omitempty"`   // name of the release; by default that of the chart
+	Release   string `json:"release,omitempty"`   // name of the release; default is the chart's name
 	Namespace string `json:"namespace,omitempty"` // by default "default"
 	// Values lie over the chart's own, and all others over them.
 	Values map[string]any `json:"values,omitempty"`
@@ -128,7 +128,7 @@ func (c *collector) valuesFile(in install, name string) ([]byte, error) {
 		return []byte(text), nil
 	}
 	if _, err := fs.Stat(c.fsys, file+".tmpl"); err == nil {
-		file += ".tmpl" // rendered on each host to the file, whatever is in that
+		file += ".tmpl" // rendered on each host to the file, which it overwrites
 	}
 	data, err := fs.ReadFile(c.fsys, file)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/moby/buildkit/solver/pb"
 )
 
-// Program is what an exec operation runs. Its error is that of the operation.
+// Program is the program of an exec operation. Its error is the error of the operation.
 type Program func(context.Context, *Process) error
 
 // Executable is the content of a file that is the program of that name in [Config].
@@ -33,7 +33,7 @@ type Process struct {
 type mount struct {
 	dest   string
 	path   string
-	lower  *filesystem // that the directory began with; nil: a directory that is no result
+	lower  *filesystem // the initial content of the directory; nil for a directory that is not a result
 	output int64
 }
 

@@ -22,7 +22,7 @@ type layer struct {
 	tar   func(context.Context) (io.ReadCloser, error)
 }
 
-// filesystem is the result of an operation: its layers, and their files in a directory once somebody needs those.
+// filesystem is the result of an operation: its layers, and on demand their files in a directory.
 type filesystem struct {
 	gateway *Gateway
 	layers  []layer
@@ -31,7 +31,7 @@ type filesystem struct {
 	dir string
 }
 
-// directory returns the directory with the files of f, which nobody may change.
+// directory returns the directory with the files of f. Callers must not change it.
 func (f *filesystem) directory(ctx context.Context) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -171,7 +171,7 @@ func (g *Gateway) input(number int64, inputs []*filesystem) (*filesystem, error)
 	return inputs[number], nil
 }
 
-// ownerless gives every file to the user who runs the test: nobody else can give files away.
+// ownerless gives every file to the user who runs the test, because only root can set other owners.
 func ownerless(*fscopy.User) (*fscopy.User, error) {
 	return &fscopy.User{UID: os.Getuid(), GID: os.Getgid()}, nil
 }
@@ -203,5 +203,5 @@ func (d *directories) get(root, name string) (string, error) {
 	return dir, nil
 }
 
-// within returns the path of a file in a directory that stands for a root.
+// within returns the path of a file in a directory that represents a root.
 func within(dir, name string) string { return filepath.Join(dir, filepath.Join("/", name)) }

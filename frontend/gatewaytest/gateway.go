@@ -37,9 +37,9 @@ type Config struct {
 	Locals map[string]string
 	// Inputs are the inputs of the request by name.
 	Inputs map[string]llb.State
-	// Secrets are those of the client, by id.
+	// Secrets are the client's secrets, by id.
 	Secrets map[string]string
-	// Registry has every image, whatever its registry is called.
+	// Registry has every image, regardless of the name of its registry.
 	Registry *Registry
 	// Programs are what exec operations can run, by the name that [Executable] got.
 	Programs map[string]Program
@@ -125,7 +125,7 @@ func (g *Gateway) Inputs(context.Context) (map[string]llb.State, error) {
 	return maps.Clone(g.config.Inputs), nil
 }
 
-// NewContainer is an error: there are no containers.
+// NewContainer returns an error, because there are no containers.
 func (g *Gateway) NewContainer(context.Context, client.NewContainerRequest) (client.Container, error) {
 	return nil, errors.New("gatewaytest has no containers")
 }

@@ -27,7 +27,7 @@ type evaluation struct {
 	err     error
 }
 
-// Solve evaluates a build graph: at once if the request says so, else when its result is read.
+// Solve evaluates a build graph: at once if the request has Evaluate set, otherwise when its result is read.
 func (g *Gateway) Solve(ctx context.Context, req client.SolveRequest) (*client.Result, error) {
 	if req.Frontend != "" {
 		return nil, refused("the frontend %s", req.Frontend)
@@ -77,7 +77,7 @@ func (g *Gateway) read(def *pb.Definition) (*definition, error) {
 	return d, nil
 }
 
-// evaluate returns the file system that an input stands for; nil is scratch.
+// evaluate returns the file system of an input; nil is scratch.
 func (g *Gateway) evaluate(ctx context.Context, d *definition, in *pb.Input) (*filesystem, error) {
 	if in == nil {
 		return &filesystem{gateway: g}, nil

@@ -20,7 +20,7 @@ type Step struct {
 	Place
 }
 
-// Place is where an instruction stands, and the comments right before it.
+// Place is the position of an instruction, with the comments right before it.
 type Place struct {
 	Location []parser.Range
 	Comments []string
@@ -36,7 +36,7 @@ type Content struct {
 	Apps  []App
 	Steps []Step // in order
 	Reset bool   // CMD [] takes back what the base image runs
-	// Supported is where KUBEVERSION stands; nil: nowhere.
+	// Supported is the place of KUBEVERSION; nil if there is none.
 	Supported []parser.Range
 }
 
@@ -90,7 +90,7 @@ func (f *File) Content(scope Scope) (*Content, error) {
 	return content, nil
 }
 
-// take adds what a statement that a Dockerfile has not says, in the steps of its line.
+// take adds the content of a statement that Dockerfiles lack to the steps of its line.
 func (c *Content) take(s statement, line int, steps map[int][]Step, env *environment) error {
 	if s.name == "KUBEVERSION" {
 		c.Supported = s.location

@@ -1,5 +1,5 @@
-// Package kubefile reads what a Kubefile says beyond a Dockerfile and hands the rest, with every line where the user wrote it, to
-// BuildKit's own compiler.
+// Package kubefile reads the instructions that a Kubefile has in addition to a Dockerfile, and hands the rest, with every line where the
+// user wrote it, to BuildKit's own compiler.
 package kubefile
 
 import (

@@ -14,7 +14,7 @@ import (
 // Scope is what decides which stages a build takes.
 type Scope struct {
 	Target     string                  // empty: the last stage
-	Platform   map[string]string       // BUILDPLATFORM, TARGETARCH, … as they stand before the first FROM
+	Platform   map[string]string       // BUILDPLATFORM, TARGETARCH, … as set before the first FROM
 	BuildArgs  map[string]string       // --build-arg
 	IsReplaced func(stage string) bool // by a named context (--build-context)
 	// BaseEnv is the environment of the image that the first stage begins with, as NAME=VALUE. Where it is nil it is not known, and a
@@ -101,7 +101,7 @@ func (f *File) global(scope Scope) (map[string]string, error) {
 // Base is what a FROM names.
 type Base struct {
 	Reference string // without variables
-	Written   string // as it stands there
+	Written   string // as written in the Kubefile
 	Place
 }
 
@@ -120,7 +120,7 @@ func (f *File) Bases(scope Scope) ([]Base, error) {
 	return bases, nil
 }
 
-// Instructions returns those of the target stage, and of the stages it continues, in order.
+// Instructions returns the instructions of the target stage, and of the stages it continues, in order.
 func (f *File) Instructions(scope Scope) ([]instructions.Command, error) {
 	chain, err := f.chain(scope)
 	var list []instructions.Command

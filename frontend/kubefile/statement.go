@@ -36,7 +36,7 @@ var statements = map[string]func(*parser.Node) (statement, error){
 	"KUBEVERSION": readKubernetesVersion,
 }
 
-// arguments reads what stands after the keyword as COPY would: flags, then a JSON list or words.
+// arguments reads the text after the keyword like COPY: flags, then a JSON list or words.
 func arguments(node *parser.Node, keyword string) (flags map[string][]string, words []string, isJSON bool, err error) {
 	rest := strings.TrimPrefix(strings.TrimSpace(node.Original), node.Value)
 	parsed, err := parser.Parse(strings.NewReader(keyword + rest))
@@ -154,10 +154,10 @@ func placed(sources []string, directory string, checksums []string) (string, err
 	return "COPY " + list(append(files, directory)), nil
 }
 
-// Launch says that an application is started, and how, if it is a chart or manifests.
+// Launch specifies that an application is started, with options if it is a chart or manifests.
 type Launch struct {
 	App       string
-	Namespace string   // empty: what the application says itself
+	Namespace string   // empty: the application's own
 	Values    []string // files, relative to the rootfs
 	Set       []string // NAME=VALUE
 }

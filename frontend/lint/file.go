@@ -18,7 +18,7 @@ import (
 func unpinned(ref string) bool {
 	named, err := reference.ParseNormalizedNamed(ref)
 	if err != nil {
-		return false // whoever uses it says so
+		return false // reported where it is used
 	}
 	if _, ok := named.(reference.Digested); ok {
 		return false
@@ -105,7 +105,7 @@ func eachCommand(check func(command.Simple) (pattern, message string)) func(*kub
 	}
 }
 
-// programs are what a step runs, as far as the Kubefile itself says it.
+// programs returns the programs of a step that the Kubefile itself names.
 func programs(s kubefile.Step) []command.Simple {
 	if s.Launch != nil {
 		return []command.Simple{{Words: append([]string{"LAUNCH"}, s.Launch.Set...)}}
@@ -129,7 +129,7 @@ func nonIdempotent(c command.Simple) (pattern, message string) {
 	return "", ""
 }
 
-// secretName finds settings that hold secrets; a variable or a reference to a Secret is none.
+// secretName finds settings with secrets, but not variables or references to a Secret.
 var secretName = regexp.MustCompile(`(?i)[\w.-]*(passw(or)?d|client_?secret|secret_?key|token|api_?key|private_?key)=["']?([^$"',\s{]+)`)
 
 func secret(c command.Simple) (pattern, message string) {

@@ -15,14 +15,14 @@ import (
 	"github.com/kubefile/kubefile/frontend/kubefile"
 )
 
-// pages is where each rule has a page that says why it exists.
+// pages is the URL of the pages that explain the rules.
 const pages = "https://github.com/kubefile/kubefile/blob/main/docs/rules/"
 
 // Rule is one thing that a Kubefile should not have.
 type Rule struct {
 	Name        string // CamelCase, as "# check=skip=" names it
 	Description string
-	// file looks at what the Kubefile says; built at what the build found out. A rule has one of them.
+	// file checks the Kubefile, and built checks the findings of the build. A rule has one of them.
 	file  func(f *kubefile.File, scope kubefile.Scope, report report) error
 	built func(b Built, report report)
 }
@@ -107,8 +107,7 @@ type Linter struct {
 	lines  []string
 }
 
-// New reads what the text's check directive says; config is what a build argument says and comes before it. warn is called for each
-// place.
+// New reads the check directive of the text; config is the value of the build argument, which overrides it. warn is called for each place.
 func New(text []byte, config *linter.Config, warn linter.LintWarnFunc) (*Linter, error) {
 	if config == nil {
 		directive, _, _, _ := parser.ParseDirective("check", text)
@@ -144,7 +143,7 @@ func (l *Linter) Built(b Built) {
 	}
 }
 
-// Error says that there were warnings, if the user wants them to be errors.
+// Error returns an error if there were warnings and the user wants them to be errors.
 func (l *Linter) Error() error { return l.linter.Error() }
 
 func (l *Linter) reporter(r Rule) report {

@@ -19,9 +19,9 @@ const maxDocuments = 100
 // Reader reads a manifest or an index, checked against its digest.
 type Reader func(ctx context.Context, dgst digest.Digest) (ocispec.Descriptor, []byte, error)
 
-// Find follows a reference to the manifest that has the wanted config, in the order in which BuildKit and containerd look: children for
-// the platform first, best match first, then children without a platform, whose config says what they are for. A child may be an index.
-// The documents are the bytes of the indexes on the way and of the manifest.
+// Find follows a reference to the manifest that has the wanted config, in the order in which BuildKit and containerd look: children for the
+// platform first, best match first, then children without a platform, whose config has it. A child may be an index. The documents are the
+// bytes of the indexes on the way and of the manifest.
 func Find(ctx context.Context, wanted Wanted, matcher platforms.MatchComparer, read Reader) (Image, map[digest.Digest][]byte, error) {
 	s := &search{read: read, matcher: matcher, config: wanted.Config, left: maxDocuments}
 	image, documents, err := s.find(ctx, wanted.Digest, 0)
@@ -82,7 +82,7 @@ func (s *search) find(ctx context.Context, dgst digest.Digest, depth int) (*Imag
 	return nil, nil, nil
 }
 
-// IsIndex reports whether the media type is that of an index.
+// IsIndex reports whether the media type is an index.
 func IsIndex(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageIndex || mediaType == "application/vnd.docker.distribution.manifest.list.v2+json"
 }

@@ -113,7 +113,7 @@ func originOf(host string) string {
 	return "https://" + host
 }
 
-// denied reports whether a registry asked for other credentials. Many say so for whatever does not exist, too.
+// denied reports whether a registry asked for other credentials. Many also do so for content that does not exist.
 func denied(err error) bool {
 	var response *errcode.ErrorResponse
 	return errors.Is(err, auth.ErrBasicCredentialNotFound) ||

@@ -18,7 +18,7 @@ import (
 type ScanRequest struct {
 	Discovery   discovery.Options   `json:"discovery"`
 	Application application.Request `json:"application"`
-	// BaseStore says that the embedded store of the base is in the rootfs, because the daemon cannot tell what is of the base.
+	// BaseStore reports that the embedded store of the base is in the rootfs, because the daemon cannot separate the base.
 	BaseStore bool `json:"baseStore,omitempty"`
 }
 
@@ -29,7 +29,7 @@ type Scanned struct {
 	Refused     []Refused          `json:"refused,omitempty"`
 }
 
-// Scan reads the directory in, as the request says, and writes a [Scanned].
+// Scan reads the directory in according to the request, and writes a [Scanned].
 func Scan(ctx context.Context, request, in, out string) error {
 	var r ScanRequest
 	if err := readRequest(request, &r); err != nil {

@@ -30,7 +30,7 @@ type FetchRequest struct {
 	Images   []Wanted            `json:"images"`
 	Mirrors  map[string][]string `json:"mirrors,omitempty"` // registry host to base URLs, tried in order before the registry itself
 	Blobs    bool                `json:"blobs,omitempty"`   // configs and layers too, for daemons that cannot fetch them
-	// Attempt tells apart requests that ask for the same: BuildKit remembers the answer to the first one, with its failures.
+	// Attempt distinguishes equal requests, because BuildKit caches the answer to the first one, including its failures.
 	Attempt string `json:"attempt,omitempty"`
 }
 
@@ -49,7 +49,7 @@ type Image struct {
 	Manifest  ocispec.Descriptor   `json:"manifest"`
 	Config    ocispec.Descriptor   `json:"config"`
 	Layers    []ocispec.Descriptor `json:"layers"`
-	// Error says why there is nothing; Denied that the registry wants (other) credentials.
+	// Error is the reason why there is no content; Denied reports that the registry requires (other) credentials.
 	Error  string `json:"error,omitempty"`
 	Denied bool   `json:"denied,omitempty"`
 }

@@ -294,7 +294,7 @@ func curlCode(err error) int {
 	return curlReceive
 }
 
-// redact removes a password from an address, which stands in logs.
+// redact removes a password from a URL that is logged.
 func redact(address string) string {
 	if u, err := url.Parse(address); err == nil {
 		return u.Redacted()

@@ -26,13 +26,13 @@ import (
 // errTLS is why neither program has its option to trust anyone.
 var errTLS = errors.New("the toolbox always verifies TLS; to trust a CA of your own, COPY its certificate to /etc/ssl/certs or set SSL_CERT_FILE")
 
-// errURL says that an operand is no URL, or one with another scheme.
+// errURL is returned for an operand that is not a URL, or has another scheme.
 var errURL = errors.New("only http and https URLs can be fetched")
 
 // maxRedirects is wget's default; curl's is 50.
 const maxRedirects = 20
 
-// errRedirects says that a server redirects for ever.
+// errRedirects is returned for a server that redirects too often.
 var errRedirects = fmt.Errorf("more than %d redirects", maxRedirects)
 
 // streams are where a program reads and writes.
@@ -48,7 +48,7 @@ type reach struct {
 	follow  bool          // redirects
 	network string        // "tcp", "tcp4", "tcp6"
 	connect time.Duration // the most a connection may take to come up; 0: the transport's default
-	total   time.Duration // the most everything may take; 0: no limit, but a transfer that stands still ends in any case
+	total   time.Duration // limit for everything; 0 means none, but a stalled transfer always ends
 }
 
 func newClient(r reach) (*http.Client, error) {
@@ -147,7 +147,7 @@ func newRequest(ctx context.Context, method, address string, headers []string, b
 	return req, nil
 }
 
-// fileName is what a download is called when nobody names it: the last element of the URL.
+// fileName returns the default name of a download: the last element of the URL.
 func fileName(u *url.URL) string {
 	name := path.Base(u.Path)
 	if name == "." || name == "/" {
@@ -159,8 +159,8 @@ func fileName(u *url.URL) string {
 	return strings.ReplaceAll(name, "/", "_")
 }
 
-// save writes a body to a file, beside it first, so that a download that breaks off leaves nothing that looks finished. It returns the
-// number of bytes.
+// save writes a body to a temporary file first, so an incomplete download leaves nothing that looks finished. It returns the number of
+// bytes.
 func save(name string, body io.Reader) (n int64, err error) {
 	if info, statErr := os.Stat(name); statErr == nil && !info.Mode().IsRegular() { // /dev/null, /dev/stdout
 		f, err := os.OpenFile(name, os.O_WRONLY, 0)
@@ -196,7 +196,7 @@ func appendTo(name string, body io.Reader) (int64, error) {
 	return n, errors.Join(err, f.Close())
 }
 
-// cause tells apart why a transfer failed, because the programs have an exit code for each.
+// cause classifies why a transfer failed, because the programs have an exit code for each reason.
 type cause int
 
 const (
@@ -263,7 +263,7 @@ func retry(ctx context.Context, tries int, final func(error) bool, fn func() err
 	}
 }
 
-// statusError is an answer that is no success.
+// statusError is an HTTP response with an error status.
 type statusError struct {
 	code   int
 	status string

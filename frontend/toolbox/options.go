@@ -14,12 +14,12 @@ type option struct {
 
 // line is a parsed command line.
 type line struct {
-	values   map[string][]string // by long name; "" stands for a switch
+	values   map[string][]string // by long name; a switch has ""
 	operands []string
 }
 
 // parseLine reads a command line as GNU's getopt does: options and operands in any order, short options joined, values attached or
-// following, "--" before the last operands. shorthands are two-letter options with one dash, by the long name they stand for.
+// following, "--" before the last operands. shorthands are two-letter options with one dash, by their long names.
 func parseLine(options []option, shorthands map[string]string, args []string) (*line, error) {
 	l := &line{values: map[string][]string{}}
 	for len(args) > 0 {
@@ -102,7 +102,7 @@ func (l *line) set(name, value string)   { l.values[name] = append(l.values[name
 func (l *line) has(name string) bool     { return len(l.values[name]) > 0 }
 func (l *line) all(name string) []string { return l.values[name] }
 
-// last is the value given last, or what is meant when there is none.
+// last returns the last value of an option, or the default if there is none.
 func (l *line) last(name, otherwise string) string {
 	if v := l.values[name]; len(v) > 0 {
 		return v[len(v)-1]

@@ -40,7 +40,7 @@ const maxRefused = 2
 // connections that are refused or dropped before an answer.
 type retries struct{}
 
-// Retry returns how long to wait before the next attempt; negative: there is none.
+// Retry returns how long to wait before the next attempt; a negative value means no retry.
 func (retries) Retry(attempt int, resp *http.Response, err error) (time.Duration, error) {
 	if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, io.EOF) {
 		return retry.DefaultPolicy.Retry(attempt, resp, err)

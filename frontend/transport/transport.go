@@ -65,7 +65,7 @@ func pool() (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// timedConn gives every read and write a deadline of its own, so that a transfer may take long but not stand still.
+// timedConn gives every read and write its own deadline, so a transfer may take long but must not stall.
 type timedConn struct{ net.Conn }
 
 func (c *timedConn) Read(b []byte) (int, error) {
