@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# bench.sh: the README's figures, each as a ratio of two things that were measured in this run. Hosts are made anew.
+# bench.sh: the README's figures, each as a ratio of two measurements of this run. Hosts are reinstalled.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 top=$PWD

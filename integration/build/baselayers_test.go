@@ -157,7 +157,7 @@ func belowOf(t *testing.T, ref string, bases map[string]string) string {
 	return ""
 }
 
-// hasLayersOf expects the lowest layers of an image to be those of its base, byte for byte.
+// hasLayersOf expects an image to begin with exactly the layers of its base.
 func hasLayersOf(t *testing.T, ref, base, platform string) {
 	t.Helper()
 	below, all := pull(t, base, platform).manifest.Layers, pull(t, ref, platform).manifest.Layers

@@ -12,7 +12,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// TestOddBases: whatever the base says of itself, every layer is accounted for and only those with images are marked.
+// TestOddBases: for every unusual config of a base, all layers are accounted for, and only those with images are marked.
 func TestOddBases(t *testing.T) {
 	t.Parallel()
 	redis := files{"a.yaml": pod("docker.io/library/redis:8")}

@@ -25,10 +25,10 @@ const (
 	undated = "now:"
 )
 
-// randomNames meet each other in base and context. Some look like files, some like directories, and none says what it is.
+// randomNames are names that occur in both base and context. Some look like files, some like directories; any of them may be either.
 var randomNames = []string{"a", "A", "b", "conf.d", "app-1.2.3", "x.yaml", "99-site.conf", "Ünï", "with space", "srv", "opt", ".hidden"}
 
-// copySources are what ADD reads beside the context.
+// copySources are sources of ADD in addition to the context.
 type copySources struct{ url, git string }
 
 func copySite(t *testing.T) copySources {

@@ -134,7 +134,7 @@ func (i image) entries(t *testing.T, desc ocispec.Descriptor) []entry {
 	}
 }
 
-// decompress knows both forms by their first bytes: BuildKit exports a layer as it has done before, whatever the option says, and names it in
+// decompress knows both forms by their first bytes: BuildKit exports a layer as it did before, regardless of the option, and names it in
 // two ways.
 func decompress(t *testing.T, dt []byte) io.Reader {
 	t.Helper()

@@ -51,7 +51,7 @@ func template(image, tag string) string {
 	return fmt.Sprintf("apiVersion: v1\nkind: Pod\nmetadata: {name: {{ .Release.Name }}}\nspec:\n  containers:\n  - {name: a, image: \"quay.io/lab/%s:%s\"}\n", image, tag)
 }
 
-// TestInheritedCommandsAreReadAgain: whatever a build changes that a command of its base reads, the images that the command wants then
+// TestInheritedCommandsAreReadAgain: if a build changes anything that a command of its base reads, the images that the command then needs
 // are embedded.
 func TestInheritedCommandsAreReadAgain(t *testing.T) {
 	t.Parallel()
@@ -100,7 +100,7 @@ func TestInheritedCommandsAreReadAgain(t *testing.T) {
 	}
 }
 
-// TestBaseIsReadOnlyWhereNeeded: beside a base with scripts and charts, what is complete in itself needs no file of the base.
+// TestBaseIsReadOnlyWhereNeeded: files that are complete in themselves need no file of a base with scripts and charts.
 func TestBaseIsReadOnlyWhereNeeded(t *testing.T) {
 	base := inheritable(t)
 	content := files{
@@ -142,7 +142,7 @@ func TestProblemsOfTheBaseStayItsOwn(t *testing.T) {
 	if strings.Contains(output, "FILLED_IN_LATER") {
 		t.Errorf("a problem of the base is reported:\n%s", output)
 	}
-	// The site renders this template with another value than that of the base.
+	// The site renders this template with another value than the base's.
 	contains(t, output, "manifests/b.yaml.tmpl")
 	contains(t, fails(t, files{"Kubefile": "FROM " + base + "\nENV TAG=\n"}), "charts/app", "the tag is needed")
 }

@@ -104,7 +104,7 @@ ENV MODE=small
 	derivedInstructions(t, first, want)
 }
 
-// derivedInstructions derives two images from that of TestInstructions; want are the commands that it has.
+// derivedInstructions derives two images from the image of TestInstructions; want are the commands of that image.
 func derivedInstructions(t *testing.T, first string, want []string) {
 	t.Helper()
 	second, _ := build(t, files{"Kubefile": "FROM " + first + "\nLAUNCH --namespace=back stored\nCOPY more.yaml plugins\n", "more.yaml": "kind: Plugin\n"})
@@ -138,7 +138,7 @@ func derivedInstructions(t *testing.T, first string, want []string) {
 	}
 }
 
-// TestInstructionsRefused: what is wrong is said with the line it stands on.
+// TestInstructionsRefused: errors name the line of the instruction.
 func TestInstructionsRefused(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

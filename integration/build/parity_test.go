@@ -20,7 +20,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// The topics of a Dockerfile that are not in TestDockerfileFeatures: each build's file "result" says whether it was done as Docker does it.
+// The topics of a Dockerfile that are not in TestDockerfileFeatures: each build's file "result" shows whether it behaves like Docker.
 
 func TestDockerfileTopics(t *testing.T) {
 	t.Parallel()
@@ -119,7 +119,7 @@ RUN --mount=type=secret,id=absent test ! -e /run/secrets/absent && echo optional
 	contains(t, fails(t, files{"Kubefile": "FROM scratch\nRUN --mount=type=secret,id=absent,required=true true\n"}), "Kubefile:2", "secret absent: not found")
 }
 
-// TestImageConfig: what the Dockerfile says of the image is in its config, with a history that accounts for every layer.
+// TestImageConfig: the config has the settings of the Dockerfile, and a history that accounts for every layer.
 func TestImageConfig(t *testing.T) {
 	t.Parallel()
 	ref, _ := build(t, files{"Kubefile": `FROM scratch

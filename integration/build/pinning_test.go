@@ -97,7 +97,7 @@ func TestLockOfOnePlatform(t *testing.T) {
 	contains(t, output, "lists quay.io/lab/arm:1, which nothing needs for linux/amd64")
 }
 
-// TestFrozenMaybe: what only may be an image is left out of a frozen build, and said, or refused if the control file says so.
+// TestFrozenMaybe: a frozen build leaves out images of class maybe with a warning, or refuses them if the control file requires it.
 func TestFrozenMaybe(t *testing.T) {
 	t.Parallel()
 	context := files{

@@ -46,7 +46,7 @@ func signatures(t *testing.T, ref, site string) string {
 	return strings.NewReplacer("registry.example.com/app", ref, "registry.site.example/app", site).Replace(script.String())
 }
 
-// TestSignatures executes what the document says about signing, and what has to fail after it.
+// TestSignatures runs the commands of the document about signing, and then commands that must fail.
 func TestSignatures(t *testing.T) {
 	t.Parallel()
 	pushed, _ := build(t, small, "--provenance=mode=max", "--platform", "linux/amd64,linux/arm64")

@@ -57,7 +57,7 @@ func TestRunLeavesTheImagesInTheRegistry(t *testing.T) {
 	}
 }
 
-// downloaded is how many bytes of the layer's blob the log says were sent.
+// downloaded returns how many bytes of the layer's blob were sent, according to the log.
 func downloaded(t *testing.T, log string, layer imagespec.Layer) int {
 	t.Helper()
 	total := 0
@@ -89,8 +89,8 @@ RUN mkdir -p d/sub opaque/sub moved empty links && \
 	return ref
 }
 
-// TestRunGivesWhatDockerGives: every kind of change that RUN can make to its base comes out as it does of a plain Dockerfile, which stands on
-// the whole base.
+// TestRunGivesWhatDockerGives: every kind of change that RUN can make to its base has the same result as with a plain Dockerfile, which
+// runs on the whole base.
 func TestRunGivesWhatDockerGives(t *testing.T) {
 	t.Parallel()
 	base := rich(t)
@@ -181,7 +181,8 @@ func TestRunIsCached(t *testing.T) {
 	}
 }
 
-// TestPlainCopiesOfEveryPlatform: each platform's base has a height of its own below its images, and a plain copy stands on it as RUN does.
+// TestPlainCopiesOfEveryPlatform: each platform's base has its own number of layers below its images, and a plain copy runs on them as RUN
+// does.
 func TestPlainCopiesOfEveryPlatform(t *testing.T) {
 	t.Parallel()
 	platforms := []string{"linux/amd64", "linux/arm64"}
@@ -245,7 +246,8 @@ func TestBaseFromALayout(t *testing.T) {
 	}
 }
 
-// TestBaseWithImagesInTheMiddle: another tool's RUN puts a layer above the images. The build stands on the whole of it, and all is there.
+// TestBaseWithImagesInTheMiddle: another tool's RUN puts a layer above the images. The build runs on the whole base, and nothing is
+// missing.
 func TestBaseWithImagesInTheMiddle(t *testing.T) {
 	t.Parallel()
 	dir := files{"Dockerfile": "FROM " + base(t) + "\nCOPY x /x\n", "x": "x"}.write(t)
@@ -262,7 +264,7 @@ func TestBaseWithImagesInTheMiddle(t *testing.T) {
 	hasLayersOf(t, ref, middle, "linux/amd64")
 }
 
-// fileSystem says of each file of an image what it is. Our own files are not in it.
+// fileSystem describes each file of an image, without our own files.
 func fileSystem(t *testing.T, ref string) map[string]string {
 	t.Helper()
 	archive := filepath.Join(t.TempDir(), "export.tar")

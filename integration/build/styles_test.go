@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// styleFiles are the build context of a style, and the commands and images that its image has beside those of its base.
+// styleFiles are the build context of a style, and the commands and images that its image has in addition to those of its base.
 func styleFiles(t *testing.T, name string) (context files, commands, images []string) {
 	t.Helper()
 	context = filesOf(t, filepath.Join("testdata/styles", name))

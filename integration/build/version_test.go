@@ -10,7 +10,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// TestVersions: a built image names the version of the frontend's image, and a derived image that of its own build.
+// TestVersions: a built image names the version of the frontend's image, and a derived image names the version of its own build.
 func TestVersions(t *testing.T) {
 	t.Parallel()
 	frontend := pull(t, lab.Frontend, "linux/amd64").config.Config.Labels

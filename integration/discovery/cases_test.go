@@ -59,7 +59,7 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// input is beside the truth, or in inputs/ beside the cases.
+// input is next to the truth, or in inputs/ next to the cases.
 func input(t *testing.T, dir string) *os.Root {
 	t.Helper()
 	root, err := os.OpenRoot(filepath.Join(dir, "input"))

@@ -200,7 +200,7 @@ func (a *apps) webConfig(t *testing.T) string {
 	return config
 }
 
-// webValues merges values into those of the image, changes them, and takes them back.
+// webValues merges values into the image's values, changes them, and removes them again.
 func (a *apps) webValues(t *testing.T) {
 	page := func(want string) {
 		t.Helper()
@@ -260,7 +260,7 @@ func (a *apps) caseMySQL(t *testing.T) {
 	}
 }
 
-// oneApplication starts only that of two which is named.
+// oneApplication starts only the named one of two applications.
 func (a *apps) oneApplication(t *testing.T) {
 	a.succeed(t, a.on(a.registry+"/"+webImage, "--app", "probe", "--cmd", "kubectl wait --for=condition=Ready pod/probe --timeout=60s")...)
 	if got := a.kubectl(t, "get deployments -A -o name"); strings.Contains(got, "deployment.apps/web") {

@@ -87,7 +87,7 @@ func startUntil(t *testing.T, cmd *exec.Cmd, phase string) (stderr *bufio.Reader
 	return stderr, began
 }
 
-// twoAtOnce stops a run that has locked the hosts: another one is refused, and the first goes on and ends well.
+// twoAtOnce pauses a run that has locked the hosts: another one is refused, and the first continues and succeeds.
 func (r *road) twoAtOnce(t *testing.T) {
 	first := r.command(t.Context(), r.bringUp("--pk", r.lab.Key)...)
 	rest, began := startUntil(t, first, "Read the cluster's state")
@@ -115,7 +115,7 @@ func (r *road) kubectl(t *testing.T, args string) string {
 	return r.ssh(t, 1, "KUBECACHEDIR=/tmp/kubectl-cache kubectl "+args)
 }
 
-// taints are those of each node, by its name, as key=value:effect.
+// taints returns the taints of each node, by its name, as key=value:effect.
 func (r *road) taints(t *testing.T) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
@@ -217,7 +217,7 @@ func contains(list []string, want string) bool {
 	return false
 }
 
-// exactBytes copies every image out of the embedded registry: digests are those of the source.
+// exactBytes copies every image out of the embedded registry, and expects the digests of the source.
 func (r *road) exactBytes(t *testing.T) {
 	oras := filepath.Join(r.env.Bin, "oras")
 	ca := filepath.Join(t.TempDir(), "ca.crt")

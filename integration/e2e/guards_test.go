@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// guards tries what would destroy a cluster, or the data of somebody else, on a cluster with a master, a node and two spare hosts. That
-// cluster is made by the case v2-env; at the end the case v2-env-list adds the spare hosts to it.
+// guards tries commands that would destroy a cluster, or foreign data, on a cluster with a master, a node and two spare hosts. That cluster
+// is made by the case v2-env; at the end the case v2-env-list adds the spare hosts to it.
 func guards(t *testing.T, r *road) {
 	r.loginsOfEnvList(t)
 	before := r.snapshots(t)
@@ -99,7 +99,7 @@ func (r *road) fails(t *testing.T, args []string, want ...string) {
 	r.refused(t, r.command(t.Context(), append(args, "--pk", r.lab.Key)...), 1, want...)
 }
 
-// foreignEtcd is refused on a host that is to be a node, and on one that is to be a master, and its data stay.
+// foreignEtcd is refused on a future node and on a future master, and its data stays.
 func (r *road) foreignEtcd(t *testing.T) {
 	for i, to := range map[int]string{2: guardedNode, 1: masters} {
 		r.ssh(t, i, "mkdir -p /var/lib/etcd/member/snap && echo precious > /var/lib/etcd/member/snap/db")
@@ -155,7 +155,7 @@ func (r *road) foreignNetwork(t *testing.T, before map[int]string) {
 	r.bare(t, before)
 }
 
-// lostMarkers do not make a cluster anew: what is in it stays, and the markers come back.
+// lostMarkers do not lead to a new cluster: its content stays, and the markers are written again.
 func (r *road) lostMarkers(t *testing.T, file string) {
 	r.kubectl(t, "create namespace precious")
 	authority := r.ssh(t, 1, "sha256sum /etc/kubernetes/pki/ca.crt")

@@ -81,7 +81,7 @@ func wholeRoad(t *testing.T, r *road) {
 	})
 }
 
-// prepare makes bare hosts in the lab of that name, whatever is there.
+// prepare makes bare hosts in the lab of that name, and replaces existing ones.
 func prepare(t *testing.T, w *workshop, name string, specs []hosts.HostSpec) *road {
 	t.Helper()
 	w.local(t, "env", "LAB_NAME="+name, "integration/hosts/hosts.sh", "down")
@@ -196,7 +196,7 @@ func (r *road) snapshot(t *testing.T, i int) string {
 	return string(out)
 }
 
-// snapshots are those of all hosts, by their numbers.
+// snapshots returns the snapshots of all hosts, by their numbers.
 func (r *road) snapshots(t *testing.T) map[int]string {
 	t.Helper()
 	all := map[int]string{}
@@ -214,7 +214,7 @@ func (r *road) bare(t *testing.T, before map[int]string) {
 	}
 }
 
-// deleteOfNothing removes a cluster that is not there, whose name and data root lead to a directory of somebody.
+// deleteOfNothing removes a cluster that does not exist, whose name and data root lead to a foreign directory.
 func (r *road) deleteOfNothing(t *testing.T) {
 	t.Helper()
 	r.ssh(t, 1, "mkdir -p /home/alice && echo precious > /home/alice/precious")

@@ -40,7 +40,7 @@ func wholeSite(t *testing.T, r *road) {
 	t.Run("delete", func(t *testing.T) { s.delete(t, before) })
 }
 
-// sitePassword is that of the site's registry.
+// sitePassword is the password of the site's registry.
 const sitePassword = "five.open-doors"
 
 type site struct {
@@ -190,7 +190,7 @@ func (s *site) files(t *testing.T) {
 	}
 }
 
-// kubernetes looks on the running cluster for what the Clusterfile says to kubeadm, kubelet and kube-proxy.
+// kubernetes looks on the running cluster for the settings of the Clusterfile for kubeadm, kubelet and kube-proxy.
 func (s *site) kubernetes(t *testing.T) {
 	if got := s.kubectl(t, "get service kubernetes -o jsonpath='{.spec.clusterIP}'"); got != "10.97.0.1" {
 		t.Errorf("the API's service is at %s", got)
@@ -299,7 +299,7 @@ func (s *site) plugins(t *testing.T, want map[int][]string) {
 	}
 }
 
-// secrets looks for the registry's password where everybody, or a later reader, could find it.
+// secrets looks for the registry's password in places that other users, now or later, could read.
 func (s *site) secrets(t *testing.T) {
 	if strings.Contains(s.lastLog(), sitePassword) {
 		t.Error("the password is in the log")
@@ -345,7 +345,7 @@ func (s *site) otherValue(t *testing.T) {
 	s.plugins(t, s.ran())
 }
 
-// brokenTemplate needs a variable that nobody gives: no host is touched.
+// brokenTemplate needs a variable that is not set: no host is touched.
 func (s *site) brokenTemplate(t *testing.T) {
 	broken := s.text(t) + "\n---\napiVersion: sealer.io/v2\nkind: Config\nmetadata: {name: broken}\nspec:\n  path: etc/broken.conf.tmpl\n  data: |\n    a\n    {{ .NOBODY }}\n"
 	file := filepath.Join(t.TempDir(), "Clusterfile")

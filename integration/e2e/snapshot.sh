@@ -1,6 +1,6 @@
 #!/bin/sh
-# snapshot.sh: everything on a host that a cluster could leave behind, as text that can be compared. Run on the host by sh -s.
-# Left out is what changes by itself: the kernel's file systems, logs of running services, and sudo's note that somebody used it.
+# snapshot.sh: everything on a host that a cluster could leave behind, as text that can be compared. Run on the host by sh -s. It leaves out
+# data that changes by itself: the kernel's file systems, logs of running services, and sudo's timestamps.
 set -u
 echo "== units"
 systemctl list-units --all --plain --no-legend --type=service,socket,timer,path | awk '{print $1, $2, $3, $4}' |

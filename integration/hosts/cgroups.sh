@@ -27,7 +27,7 @@ enter_cgroups() {
   done
 }
 
-# remove_cgroups removes those of one host, or of all without an argument. Dead processes leave theirs a moment later.
+# remove_cgroups removes the cgroups of one host, or of all hosts without an argument. Dead processes leave theirs a moment later.
 remove_cgroups() {
   local c
   for _ in $(seq 20); do

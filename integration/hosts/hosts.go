@@ -1,4 +1,4 @@
-// Package hosts is the lab's hosts for Go tests: a thin layer over hosts.sh, which says what they are.
+// Package hosts starts the lab's hosts for Go tests: a thin layer over hosts.sh, which explains them.
 package hosts
 
 import (
@@ -31,7 +31,7 @@ type Host struct {
 	System  string `json:"system"` // release of Debian
 }
 
-// Up starts n hosts, or goes on with those that are up. top is the root of the repository.
+// Up starts n hosts, or uses those that are up. top is the root of the repository.
 func Up(ctx context.Context, top string, n int) (*Lab, error) {
 	return UpAs(ctx, top, Spec{Hosts: make([]HostSpec, n)})
 }
@@ -61,7 +61,7 @@ func (l *Lab) directory() string {
 	return out
 }
 
-// Name tells the lab from others that are up at once: it is LAB_NAME for the scripts.
+// Name distinguishes labs that are up at the same time: it is LAB_NAME for the scripts.
 func (l *Lab) Name() string { return l.name }
 
 // Down stops all hosts and leaves nothing behind.

@@ -186,7 +186,7 @@ func upAgain(t *testing.T, top string, lab *Lab) {
 	}
 }
 
-// twoLabs brings a second lab up and down beside the first one, which keeps its hosts and kernel settings.
+// twoLabs brings a second lab up and down next to the first one, which keeps its hosts and kernel settings.
 func twoLabs(t *testing.T, top string, lab *Lab) {
 	second, err := UpAs(t.Context(), top, Spec{Name: "ku", Hosts: make([]HostSpec, 1)})
 	if err != nil {

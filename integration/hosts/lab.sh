@@ -1,7 +1,6 @@
 #!/bin/bash
-# lab.sh: the names and places of one lab. Sourced, not run.
-#
-# LAB_NAME tells labs apart: each has hosts, namespaces and cgroups of its own. Two labs of one clone can be up side by side.
+# lab.sh: the names and places of one lab. Sourced, not run. LAB_NAME distinguishes labs: each has its own hosts, namespaces and cgroups.
+# Two labs of one clone can be up at the same time.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
 lab=${LAB_NAME:-kf}

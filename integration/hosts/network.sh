@@ -19,8 +19,8 @@ bridge() {
   ip -n "$lab-lan" link set "$1" up
 }
 
-# wire I BRIDGE PORT INTERFACE connects host I with a bridge. The hardware address stays when the host is installed anew: the
-# other hosts would send to the old one for a minute.
+# wire I BRIDGE PORT INTERFACE connects host I with a bridge. The hardware address stays the same when the host is reinstalled: the other
+# hosts would send to the old one for a minute.
 wire() {
   local mac
   mac=$(printf '02:77:00:00:%02x:%02x' "${4#eth}" "$1")

@@ -10,7 +10,7 @@ const DefaultName = "kf"
 
 // Spec describes the hosts of a lab.
 type Spec struct {
-	Name  string // tells labs that are up at once apart; DefaultName when empty
+	Name  string // distinguishes labs that are up at the same time; default DefaultName
 	Hosts []HostSpec
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/kubefile/kubefile/integration/upstream/images"
 )
 
-// makeImages makes the images that really run, unless the cache has them, and points OUT/images at their layout. The names are those of
-// sets of images.
+// makeImages makes the images that can run, unless the cache has them, and points OUT/images at their layout. The names are those of sets
+// of images.
 func (l *lab) makeImages(ctx context.Context, names []string) error {
 	sets := make([]images.Set, len(names))
 	for i, name := range names {

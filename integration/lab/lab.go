@@ -71,8 +71,8 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	}
 }
 
-// freeAddress returns a loopback address that nobody listens on. It is outside the range that the kernel takes the ports of
-// outgoing connections from, and usually the same for the same directory and service.
+// freeAddress returns a loopback address with a free port. It is outside the range that the kernel takes the ports of outgoing connections
+// from, and usually the same for the same directory and service.
 func (l *lab) freeAddress(service string) (string, error) {
 	const first, count = 20000, 10000
 	hash := fnv.New32a()

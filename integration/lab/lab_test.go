@@ -20,7 +20,7 @@ import (
 	"github.com/kubefile/kubefile/integration/lab/environment"
 )
 
-// testLab is a lab of its own beside the one that `make up` starts, driven by its command line.
+// testLab is a separate lab next to the one that `make up` starts, controlled through its command line.
 type testLab struct {
 	program string
 	lab

@@ -68,9 +68,9 @@ func (l *lab) start(ctx context.Context, d daemon.Daemon) error {
 	return err
 }
 
-// environment returns the addresses: those of the last time as far as they are in use by this lab or by nobody.
+// environment returns the addresses. It keeps the previous ones that are free or in use by this lab.
 func (l *lab) environment() (*environment.Environment, error) {
-	env, _ := environment.Read(l.out) // what it does not say is chosen anew
+	env, _ := environment.Read(l.out) // missing values are chosen again
 	if env == nil {
 		env = new(environment.Environment)
 	}

@@ -70,7 +70,7 @@ func fetch(t *testing.T, repo *remote.Repository, d ocispec.Descriptor, into any
 	}
 }
 
-// platformsOf returns those of the index itself, which has attestations, too.
+// platformsOf returns the platforms of an index, without its attestations.
 func platformsOf(t *testing.T, repo *remote.Repository, d ocispec.Descriptor) (platforms []string) {
 	t.Helper()
 	var index ocispec.Index

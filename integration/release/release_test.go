@@ -100,7 +100,7 @@ func read(t *testing.T, file string) []byte {
 	return data
 }
 
-// verifySignature verifies as docs/releasing.md says, and another text as well.
+// verifySignature verifies the checksums like docs/releasing.md, and expects another text to fail.
 func verifySignature(t *testing.T, dist, public string) {
 	der := filepath.Join(t.TempDir(), "der")
 	succeed(t, dist, nil, "sh", "-c", "base64 -d SHA256SUMS.sig > "+der)

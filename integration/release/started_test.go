@@ -18,7 +18,7 @@ import (
 	"github.com/kubefile/kubefile/integration/lab/environment"
 )
 
-// labName keeps the hosts apart from those of end-to-end tests, which may run at the same time.
+// labName separates these hosts from those of end-to-end tests, which may run at the same time.
 const labName = hosts.DefaultName + "3"
 
 // TestGettingStarted runs every command of docs/getting-started.md, with the names of the lab in place of those of the reader.
@@ -122,7 +122,7 @@ func goEnv(t *testing.T, name string) string {
 	return strings.TrimSpace(succeed(t, "", nil, "go", "env", name))
 }
 
-// cache is where compiled tools are, whatever the home directory is.
+// cache is the directory of compiled tools, which does not depend on the home directory.
 func cache(t *testing.T) string {
 	t.Helper()
 	if dir := os.Getenv("KUBEFILE_CACHE"); dir != "" {

@@ -22,7 +22,7 @@ for module in $(git ls-files -- go.mod '*/go.mod' | xargs -n1 dirname); do
     . | integration/tools/build | integration/tools/coredns) ;;
     *)
       if [ -n "$(git ls-files -- "$module/*.go")" ]; then
-        # The build tags are those of the programs in integration/tools/cluster: with others their packages would be compiled again.
+        # Use the build tags of the programs in integration/tools/cluster: with others, their packages would be compiled again.
         (cd "$module" && go vet -tags notest,grpcnotrace ./... && "${staticcheck[@]}" -tags notest,grpcnotrace ./...)
       fi
       ;;

@@ -17,8 +17,8 @@ import (
 
 const module = "github.com/kubefile/kubefile"
 
-// rooms says which of the project's own rooms a room may import besides itself
-// (docs/architecture.md, "Packages"). A nil list means none, "*" means all.
+// rooms lists for each top-level directory the others that it may import (docs/architecture.md, "Packages"). A nil list means none, "*"
+// means all.
 var rooms = map[string][]string{
 	"version":       nil,
 	"imagespec":     nil,

@@ -38,7 +38,7 @@ func TestSysctlsOfTheExample(t *testing.T) {
 	}
 }
 
-// Interfaces are removed by the names that network plugins give them; those of others have other names.
+// Interfaces are removed by the names that network plugins give them; other interfaces have other names.
 func TestInterfacesOfTheExample(t *testing.T) {
 	s := newSite(t)
 	for name, want := range map[string]string{

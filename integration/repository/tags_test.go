@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// platforms are the build constraints that are no tag of ours.
+// platforms are the build constraints that are not our own tags.
 var platforms = []string{"linux", "unix", "darwin", "windows", "amd64", "arm64"}
 
 // TestNoTestIsSkipped: what a test needs decides its build tag. A test that skips itself looks like one
@@ -138,7 +138,7 @@ func runs(makefile, tag, dir string) bool {
 	return false
 }
 
-// goFiles returns the Go files of the repository, those of other modules too.
+// goFiles returns the Go files of the repository, including those of nested modules.
 func goFiles(t *testing.T, root string) (names []string) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {

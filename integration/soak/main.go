@@ -89,7 +89,7 @@ func choose(names string) ([]Matrix, error) {
 	return chosen, nil
 }
 
-// compile makes the test programs that seeds are given to, and those of fuzz targets.
+// compile builds the test programs that take seeds, and the fuzz targets.
 func compile(ctx context.Context, set *settings, chosen []Matrix) error {
 	fuzzed := filepath.Join(set.Binaries, "fuzz")
 	if err := os.MkdirAll(fuzzed, 0o755); err != nil {

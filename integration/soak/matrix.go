@@ -12,7 +12,7 @@ type Matrix struct {
 	Name    string
 	Loaded  bool // the machine computes something else at the same time
 	Endless bool // there are as many cases as there is time for
-	// Cases returns the cases in the order in which they start. Those of a seed are the same each time.
+	// Cases returns the cases in the order in which they start. The same seed always gives the same cases.
 	Cases func(s settings) iter.Seq[Case]
 }
 
@@ -30,7 +30,7 @@ type Case struct {
 	Seed    uint64   // 0: none
 	Dir     string   // below the repository
 	Command []string // a name without a slash is looked up in PATH
-	Env     []string // in addition to that of the process
+	Env     []string // in addition to the environment of the process
 }
 
 // fuzzTarget is a fuzz test of a package, which is compiled for searching.
@@ -95,7 +95,7 @@ func baseLayersCases(s settings) iter.Seq[Case] {
 	}
 }
 
-// repeatsCases run the unit tests of concurrent packages again and again with the race detector: those of the Makefile's race target.
+// repeatsCases run the unit tests of concurrent packages repeatedly with the race detector: the packages of the Makefile's race target.
 func repeatsCases(settings) iter.Seq[Case] {
 	return func(yield func(Case) bool) {
 		for round := 1; ; round++ {

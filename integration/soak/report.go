@@ -42,7 +42,7 @@ type Outcome struct {
 	Log     string  `json:"log,omitempty"` // the end of what a failed case printed
 }
 
-// Result says in one word how a case ended.
+// Result is how a case ended, in one word.
 type Result string
 
 const (
@@ -64,7 +64,7 @@ func (r *Report) Failures() map[string][]Outcome {
 	return failures
 }
 
-// Write puts report.json and report.md into dir. What is there before is replaced as a whole.
+// Write writes report.json and report.md into dir. It replaces existing files atomically.
 func (r *Report) Write(dir string) error {
 	data, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
@@ -131,7 +131,7 @@ func (m MatrixReport) markdown(text *strings.Builder) {
 // cell is a text that stays in its cell of a table.
 func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
-// indented is a code block, whatever is in the text.
+// indented returns a code block, which is safe for any text.
 func indented(s string) string {
 	return "    " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n    ")
 }

@@ -30,7 +30,7 @@ type soak struct {
 	report *Report
 }
 
-// run starts the cases of a matrix one after the other until its time is over, goes on after a failure, and writes the report after each.
+// run starts the cases of a matrix one after the other until its time is over, continues after a failure, and writes the report after each.
 func (s *soak) run(ctx context.Context, m Matrix, set settings) error {
 	s.report.Matrices = append(s.report.Matrices, MatrixReport{Name: m.Name, Loaded: m.Loaded, Seed: set.Seed})
 	report := &s.report.Matrices[len(s.report.Matrices)-1]
@@ -90,7 +90,7 @@ func (s *soak) try(ctx context.Context, c Case) Outcome {
 	return outcome
 }
 
-// reason says why a case failed, after its own output.
+// reason returns why a case failed, to print after its own output.
 func reason(ctx context.Context, err error) string {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Sprintf("\nnot finished after %s", caseLimit)

@@ -62,7 +62,7 @@ func TestASoakGoesOnAfterAFailure(t *testing.T) {
 	}
 }
 
-// TestTheTimeOfAMatrix: without time no case starts. Those of a matrix with an end are listed.
+// TestTheTimeOfAMatrix: without time no case starts. Cases that did not start are listed if the matrix is finite.
 func TestTheTimeOfAMatrix(t *testing.T) {
 	s := newSoak(t)
 	endless := Matrix{Name: "endless", Endless: true, Cases: func(set settings) iter.Seq[Case] {

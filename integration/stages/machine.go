@@ -16,7 +16,7 @@ const ticks = 100
 // machine is the state of the machine at one moment.
 type machine struct {
 	Load float64       // the mean of the last minute
-	busy time.Duration // processor time of all processes since the start, of everybody
+	busy time.Duration // CPU time of all processes of the machine since it started
 }
 
 func measure() machine {
@@ -140,7 +140,7 @@ func compiledTools() []string {
 	return names
 }
 
-// newTools returns those of after that are not among before.
+// newTools returns the tools in after that are not in before.
 func newTools(before, after []string) []string {
 	return slices.DeleteFunc(slices.Clone(after), func(name string) bool { return slices.Contains(before, name) })
 }

@@ -22,7 +22,7 @@ type process struct {
 	last string
 }
 
-// niceness is that of stages that compute: one of them still gets a processor that nothing else wants.
+// niceness is the niceness of stages that compute: they still get a processor that is otherwise idle.
 const niceness = 10
 
 func (p *process) run(stop context.Context) result {

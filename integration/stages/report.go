@@ -126,7 +126,7 @@ func (rep *report) setBudget(compiled bool) {
 
 func (rep *report) overBudget() bool { return rep.Wall > rep.Budget }
 
-// exitStatus is 130 after an interrupt, and 1 after a failure. Time over the budget is a failure where the caller says so.
+// exitStatus is 130 after an interrupt, and 1 after a failure. Exceeding the budget is a failure only if the caller requests it.
 func (rep *report) exitStatus(interrupted, strict bool) int {
 	switch {
 	case interrupted:

@@ -87,7 +87,8 @@ func validate(stages []stage) error {
 	return nil
 }
 
-// run runs all stages and returns their results in the order of the stages. The end of stop stops them, that of kill the last ones, too.
+// run runs all stages and returns their results in the order of the stages. When stop ends, stages are stopped; when kill ends, the last
+// ones are, too.
 func (r *runner) run(stop context.Context) ([]result, error) {
 	if err := os.RemoveAll(r.dir); err != nil {
 		return nil, err
@@ -121,7 +122,7 @@ func (r *runner) sample() {
 	}
 }
 
-// progress is a run that goes on. It is used by one goroutine.
+// progress is the state of a run. Only one goroutine uses it.
 type progress struct {
 	*runner
 	began   time.Time

@@ -40,7 +40,7 @@ func testRun() []stage {
 	}
 }
 
-// target runs a target of the Makefile without those of its prerequisites that earlier stages have made.
+// target runs a target of the Makefile without the prerequisites that earlier stages have made.
 func target(name string, made ...string) []string {
 	command := []string{"make", "--no-print-directory"}
 	for _, prerequisite := range made {

@@ -52,7 +52,7 @@ func (w *watched) WriteHeader(status int) {
 
 func (w *watched) Write(p []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(p)
-	if w.access.Method != http.MethodHead { // an answer to HEAD has no body, whatever is written
+	if w.access.Method != http.MethodHead { // an answer to HEAD has no body, even if data is written
 		w.access.Bytes += int64(n)
 	}
 	return n, err

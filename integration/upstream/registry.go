@@ -84,7 +84,7 @@ func serve(w http.ResponseWriter, r *http.Request, found stored) {
 	w.Header().Set("Content-Length", strconv.FormatInt(found.Size, 10))
 	w.Header().Set("Docker-Content-Digest", found.Digest.String())
 	if r.Method != http.MethodHead {
-		_, _ = io.Copy(w, body) // the client went away; the length tells it
+		_, _ = io.Copy(w, body) // if the client is gone, it sees that by the length
 	}
 }
 

@@ -3,13 +3,13 @@
 // containerd looks. What is in its OCI layout is served from there; any other reference gets a small image that is generated
 // from the reference alone. It also serves plain files under /files/.
 //
-// It is as strict as the distribution project's registry about the Accept header: an OCI image manifest goes only to a
-// client that names its media type, to others it is "not found"; everything else is served to everybody.
+// It is as strict as the distribution project's registry about the Accept header: an OCI image manifest goes only to a client that names
+// its media type, to others it is "not found"; everything else is served to all clients.
 //
 // Some repositories misbehave on purpose, so that error paths can be tested: those that have one of these path components.
 //
 //	does-not-exist   is unknown (any part of a reference that merely contains it will do)
-//	lab-private      wants credentials that nobody has
+//	lab-private      requires credentials that do not exist
 //	lab-docker       has Docker's media types instead of OCI's
 //	lab-single       has a linux/amd64 manifest without an index
 //	lab-arm64        has no image for linux/amd64

@@ -1,5 +1,5 @@
 #!/bin/bash
-# a containerd of somebody else runs, with its CRI switched off, as Docker installs it
+# another containerd runs, with its CRI disabled, as Docker installs it
 packages() { echo containerd; }
 on_disk() {
   mkdir -p "$1/etc/containerd"

@@ -93,7 +93,7 @@ func (d Daemon) launch(fingerprint string) (record, error) {
 	if err == nil {
 		err = os.WriteFile(d.record(), data, 0o644)
 	}
-	if err != nil { // without a record nobody could stop it
+	if err != nil { // without a record it could not be stopped later
 		return record{}, errors.Join(err, cmd.Process.Kill())
 	}
 	r.awaitCommandLine(ended)

@@ -1,4 +1,4 @@
-// Package environment is the file lab.env: where the lab of this clone is to be found.
+// Package environment reads and writes lab.env, which has the addresses of the lab of this clone.
 package environment
 
 import (
@@ -15,8 +15,8 @@ import (
 // File is the name of the file in the lab's output directory.
 const File = "lab.env"
 
-// An Environment says where the services of a running lab are. Each field is a line NAME=VALUE of the file, under the name
-// in its tag. Shells read it with `set -a; . _out/lab.env; set +a`.
+// An Environment has the addresses of the services of a running lab. Each field is a line NAME=VALUE of the file, under the name in its
+// tag. Shells read it with `set -a; . _out/lab.env; set +a`.
 type Environment struct {
 	BuildKitHost      string `env:"BUILDKIT_HOST"`       // buildkitd's address, unix://PATH
 	OldBuildKitHost   string `env:"OLD_BUILDKIT_HOST"`   // the address of an older one, which cannot fetch image blobs itself
@@ -35,7 +35,7 @@ type Environment struct {
 // ErrDown is returned by Read when no lab is up.
 var ErrDown = errors.New("the lab is not up; run: make up")
 
-// Read reads the file in the output directory out. Of a file that lacks a line it returns what is there, with the error.
+// Read reads the file in the output directory out. If the file lacks a line, it returns the other variables with an error.
 func Read(out string) (*Environment, error) {
 	name := filepath.Join(out, File)
 	data, err := os.ReadFile(name)
