@@ -57,7 +57,7 @@ func (b *build) readContext(ctx context.Context) error {
 			return fmt.Errorf("reading %s of the build context: %w", b.lockPath, err)
 		}
 	case b.frozen || args[lockArg] != "":
-		return fmt.Errorf("the build context has no %s, which %s or %s ask for: take it from an image that was built before (sealer-run images --output json IMAGE > %s)",
+		return fmt.Errorf("the build context has no %s, which %s or %s require: extract it from an image that you built (sealer-run images --output json IMAGE > %s)",
 			b.lockPath, frozenArg, lockArg, b.lockPath)
 	default:
 		b.pinned = imagespec.NewLock()
@@ -148,7 +148,7 @@ func (b *build) sourceOf(name reference.Named) (reference.Named, error) {
 	locked, ok := b.pinned.Lookup(name.String())
 	if !ok {
 		if b.frozen {
-			return nil, fmt.Errorf("it is not in the lock, and the build is frozen (%s): build without, look at what is new, and keep the new lock", frozenArg)
+			return nil, fmt.Errorf("it is not in the lock, and the build is frozen (%s): build without it, review the new images, and use the new lock", frozenArg)
 		}
 		return source, nil
 	}

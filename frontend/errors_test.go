@@ -54,7 +54,7 @@ func TestErrorsNameTheirLines(t *testing.T) {
 		"NUL in a command":       {"FROM scratch\nCOPY a.yaml /\nCMD true\nCMD [\"echo\", \"a\\u0000b\"]\n", "Kubefile:4-4", []string{"NUL"}},
 		"no program":             {"FROM scratch\nCOPY a.yaml /\nCMD [\"\", \"b\"]\n", "Kubefile:3-3", []string{"program"}},
 		"no version":             {"FROM scratch\nLABEL io.kubefile.kubernetes.version=new\nCOPY a.yaml /\n", "", []string{"io.kubefile.kubernetes.version", `"new"`}},
-		"unknown format":         {"FROM scratch\nLABEL io.kubefile.version=99\nCOPY a.yaml /\n", "", []string{"reading what base image and labels say"}},
+		"unknown format":         {"FROM scratch\nLABEL io.kubefile.version=99\nCOPY a.yaml /\n", "", []string{"reading the config of the base image and the labels"}},
 		"the embedded store":     {"FROM scratch\nCOPY a.txt registry/refs/x\n", "", []string{"registry/refs", "only the build itself adds to them"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +103,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		"platform":               {opts("platform", "linux/amd64/x/y"), "linux/amd64/x/y"},
 		"frozen":                 {opts("build-arg:KUBEFILE_FROZEN", "maybe"), `build argument KUBEFILE_FROZEN: "maybe" is neither 0 nor 1`},
 		"layers":                 {opts("build-arg:KUBEFILE_LAYERS", "none"), "build argument KUBEFILE_LAYERS"},
-		"no lock":                {opts("build-arg:KUBEFILE_FROZEN", "1"), "the build context has no images.lock.json, which KUBEFILE_FROZEN or KUBEFILE_LOCK ask for"},
+		"no lock":                {opts("build-arg:KUBEFILE_FROZEN", "1"), "the build context has no images.lock.json, which KUBEFILE_FROZEN or KUBEFILE_LOCK require"},
 		"no lock at that place":  {opts("build-arg:KUBEFILE_LOCK", "pins/site.json"), "the build context has no pins/site.json"},
 		"unknown stage":          {opts("target", "none"), "target stage \"none\" could not be found"},
 		"unknown file":           {opts("filename", "Clusterimage"), "Clusterimage"},

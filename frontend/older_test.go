@@ -105,7 +105,7 @@ func TestWhichFrontend(t *testing.T) {
 	named := w.frontend
 	w.frontend = ""
 	context := files{"Kubefile": "FROM scratch\nCOPY Kubefile /etc/\n"}
-	contains(t, "the error", w.fails(t, context, request{}).Error(), "BuildKit does not say which image this frontend is: name it by the option source")
+	contains(t, "the error", w.fails(t, context, request{}).Error(), "BuildKit does not report the image of this frontend: set the option source")
 	b := w.build(t, context, request{opts: map[string]string{"source": named}})
 	if got := b.read(t, ".kubefile/sealer-run"); got != "runner for amd64" {
 		t.Errorf("the runner is %q", got)

@@ -218,7 +218,7 @@ func (p *platformBuild) describe() (err error) {
 		config := p.image.Image
 		config.Config = p.image.Config.ImageConfig
 		if p.base, err = imagespec.Describe(config); err != nil {
-			return fmt.Errorf("reading what base image and labels say: %w", err)
+			return fmt.Errorf("reading the config of the base image and the labels: %w", err)
 		}
 		if err := p.checkBase(); err != nil {
 			return err

@@ -33,7 +33,7 @@ func ownImage(c client.Client, platform ocispec.Platform) (image, error) {
 	if ref := c.BuildOpts().Opts["source"]; ref != "" {
 		return image{state: bkllb.Image(ref, bkllb.Platform(platform)), platform: platform}, nil
 	}
-	return image{}, errors.New("BuildKit does not say which image this frontend is: name it by the option source")
+	return image{}, errors.New("BuildKit does not report the image of this frontend: set the option source")
 }
 
 // on returns the image for a platform.

@@ -73,7 +73,7 @@ func (s *Store) content(d ocispec.Descriptor) (content, error) {
 	// A document that can be read both ways is read differently by different tools (CVE-2021-41190).
 	switch {
 	case document.MediaType != "" && document.MediaType != d.MediaType:
-		return c, fmt.Errorf("manifest %s: %w: it says it is %q, not %q", d.Digest, ErrInvalid, document.MediaType, d.MediaType)
+		return c, fmt.Errorf("manifest %s: %w: its media type is %q, not %q", d.Digest, ErrInvalid, document.MediaType, d.MediaType)
 	case isIndex(d.MediaType) && (document.Config != nil || document.Layers != nil):
 		return c, fmt.Errorf("index %s: %w: it has layers", d.Digest, ErrInvalid)
 	case isManifest(d.MediaType) && (document.Config == nil || document.Manifests != nil):

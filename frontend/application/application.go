@@ -158,10 +158,10 @@ func (p *plan) relative(name string) string {
 func (p *plan) launch(l Launch) ([]imagespec.Command, error) {
 	at := slices.IndexFunc(p.apps, func(a imagespec.App) bool { return a.Name == l.App })
 	if at < 0 {
-		return nil, fmt.Errorf("there is no application %s: add it with APP %s …, or take a base image that has it", l.App, l.App)
+		return nil, fmt.Errorf("there is no application %s: add it with APP %s …, or use a base image that has it", l.App, l.App)
 	}
 	if len(p.apps[at].Launch) == 0 {
-		return nil, fmt.Errorf("nothing in %s/%s can be started: a chart, a kustomization, a .sh or a manifest can. Say how with CMD", imagespec.ApplicationsDir, l.App)
+		return nil, fmt.Errorf("nothing in %s/%s can be started: add a chart, a kustomization, a .sh file or a manifest, or use CMD", imagespec.ApplicationsDir, l.App)
 	}
 	var commands []imagespec.Command
 	charts, scripts := false, false

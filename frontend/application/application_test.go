@@ -98,7 +98,7 @@ func TestFlags(t *testing.T) {
 		"no values":        {Launch{App: "plain", Values: []string{"v"}}, "step 0: --values and --set are for charts, and application plain has none"},
 		"no settings":      {Launch{App: "script", Set: []string{"a=b"}}, "step 0: --values and --set are for charts, and application script has none"},
 		"script":           {Launch{App: "script", Namespace: "n"}, "step 0: --namespace is for charts and manifests, and application script is started by a script"},
-		"unknown":          {Launch{App: "other"}, "step 0: there is no application other: add it with APP other …, or take a base image that has it"},
+		"unknown":          {Launch{App: "other"}, "step 0: there is no application other: add it with APP other …, or use a base image that has it"},
 		"nothing to worry": {Launch{App: "script"}, "sh applications/script/a.sh"},
 	} {
 		t.Run(name, func(t *testing.T) {

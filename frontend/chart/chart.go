@@ -75,7 +75,7 @@ func (f *fetcher) fetch(ctx context.Context, source string) error {
 	case "oci":
 		return f.fromRegistry(ctx, rest)
 	}
-	return errors.New("known are helm:// and oci://")
+	return errors.New("use helm:// or oci://")
 }
 
 // get asks for a URL with the credentials of its host.
@@ -137,7 +137,7 @@ func (f *fetcher) save(name string, body io.Reader, digests ...digest.Digest) (e
 	}
 	for i, v := range verifiers {
 		if !v.Verified() {
-			return fmt.Errorf("what came is not %s", digests[i])
+			return fmt.Errorf("the downloaded content does not have the digest %s", digests[i])
 		}
 	}
 	return os.Rename(file.Name(), filepath.Join(f.dir, name))

@@ -30,7 +30,7 @@ func (f *fetcher) fromRegistry(ctx context.Context, source string) error {
 	// a tag knows no "+"; Helm writes it as "_"
 	named, err := reference.ParseNamed(strings.ReplaceAll(source, "+", "_"))
 	if err != nil {
-		return fmt.Errorf("it has to be oci://REGISTRY/REPOSITORY:VERSION: %w", err)
+		return fmt.Errorf("write oci://REGISTRY/REPOSITORY:VERSION: %w", err)
 	}
 	wanted := ""
 	switch r := named.(type) {
@@ -72,7 +72,7 @@ func (f *fetcher) layer(ctx context.Context, repository *remote.Repository, want
 		return ocispec.Descriptor{}, err
 	}
 	if d, err := digest.Parse(wanted); err == nil && d.Algorithm().FromBytes(dt) != d {
-		return ocispec.Descriptor{}, fmt.Errorf("what came is not %s", d)
+		return ocispec.Descriptor{}, fmt.Errorf("the downloaded content does not have the digest %s", d)
 	}
 	var manifest ocispec.Manifest
 	if err := json.Unmarshal(dt, &manifest); err != nil {

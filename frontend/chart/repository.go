@@ -28,7 +28,7 @@ func (f *fetcher) fromRepository(ctx context.Context, source string) error {
 	name := address[slash+1:]
 	repository, err := url.Parse(address[:slash])
 	if err != nil || repository.Host == "" || name == "" {
-		return errors.New("it has to be helm://REPOSITORY/CHART@VERSION")
+		return errors.New("write helm://REPOSITORY/CHART@VERSION")
 	}
 	index, err := f.index(ctx, repository)
 	if err != nil {
@@ -86,7 +86,7 @@ func (f *fetcher) index(ctx context.Context, repository *url.URL) (map[string][]
 // choose returns the requested version, which may be a range, or the newest version that is not a pre-release.
 func choose(entries []entry, version string) (*entry, error) {
 	if len(entries) == 0 {
-		return nil, errors.New("there is none of that name")
+		return nil, errors.New("not found in the repository")
 	}
 	var best *entry
 	var newest *semver.Version
@@ -107,7 +107,7 @@ func choose(entries []entry, version string) (*entry, error) {
 		}
 	}
 	if best == nil {
-		return nil, fmt.Errorf("there is no version %s", version)
+		return nil, fmt.Errorf("version %s not found", version)
 	}
 	return best, nil
 }

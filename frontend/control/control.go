@@ -243,7 +243,7 @@ func (f *File) validate() error {
 	}
 	for _, i := range f.Images.Ignore {
 		if i.Image == "" || strings.TrimSpace(i.Reason) == "" {
-			return i.place.invalid("an image that is ignored needs image and reason: whoever misses it at the site will read it")
+			return i.place.invalid("an ignored image needs image and reason; the reason explains at the site why it is missing")
 		}
 		for _, text := range i.Platforms {
 			if _, err := platforms.Parse(text); err != nil {

@@ -139,7 +139,7 @@ func TestRefused(t *testing.T) {
 		"layers: -1\n":                       "layers: -1",
 		"a: b: c\n":                          "mapping values",
 		"images:\n  add:\n  - image: A\n":    ".kubefile.yaml:3: invalid control file: image reference",
-		"images:\n  ignore:\n  - image: a\n": ".kubefile.yaml:3: invalid control file: an image that is ignored needs",
+		"images:\n  ignore:\n  - image: a\n": ".kubefile.yaml:3: invalid control file: an ignored image needs",
 		"images:\n  rewrite:\n  - from: a\n": ".kubefile.yaml:3: invalid control file: a rewrite needs",
 		"images:\n  ignore: [{image: a, reason: b, platforms: [x/y/z/w]}]\n": ".kubefile.yaml:2: invalid control file: platform",
 		"charts:\n- path: x\n":         ".kubefile.yaml:2: invalid control file: a chart needs",

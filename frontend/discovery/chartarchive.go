@@ -30,7 +30,7 @@ func (c *collector) readChartArchive(ctx context.Context, name string) (packed p
 		return packed, ctx.Err()
 	}
 	if err != nil {
-		c.problem(name, 0, false, "not searched, for it cannot be unpacked: %v", err)
+		c.problem(name, 0, false, "not searched, because it cannot be unpacked: %v", err)
 		return packed, nil
 	}
 	if top == "" {

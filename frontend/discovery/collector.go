@@ -77,7 +77,7 @@ func (c *collector) reference(written string, f imagespec.Finding) {
 	case err == nil:
 		c.findings = append(c.findings, Finding{Reference: ref.String(), Finding: f})
 	case f.Rule != ruleImageList && (written == "" || placeholder.MatchString(written)):
-		c.problem(f.File, f.Line, false, "the image %q is to be filled in: list what it will be in an imageList", written)
+		c.problem(f.File, f.Line, false, "the image %q is a placeholder: list the real image in an imageList", written)
 	default:
 		c.problem(f.File, f.Line, true, "%q is not a valid image reference (rule %s): correct it", written, f.Rule)
 	}

@@ -98,7 +98,7 @@ func (c *collector) program(p program) {
 
 func (c *collector) kustomized(p program, dir string) {
 	if strings.Contains(dir, "://") || strings.Contains(dir, "github.com/") {
-		c.problem(p.at.File, p.at.Line, false, "the kustomization %s is not in the rootfs, and what it needs is not known: add its files", dir)
+		c.problem(p.at.File, p.at.Line, false, "the kustomization %s is not in the rootfs, so its images are unknown: add its files", dir)
 		return
 	}
 	at := within(p.dir, dir)
@@ -110,7 +110,7 @@ func (c *collector) kustomized(p program, dir string) {
 
 func (c *collector) applies(p program, name string) {
 	if strings.Contains(name, "://") {
-		c.problem(p.at.File, p.at.Line, false, "%s is not in the rootfs, and what it needs is not known: add the file and apply that", name)
+		c.problem(p.at.File, p.at.Line, false, "%s is not in the rootfs, so its images are unknown: add the file and apply that", name)
 		return
 	}
 	c.usage.applied[within(p.dir, name)] = true

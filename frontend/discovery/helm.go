@@ -47,7 +47,7 @@ func (c *collector) helm(p program) {
 	}
 	for i := len(args) - 1; i > 0 && len(args) > named; i-- {
 		if word := args[i]; strings.HasPrefix(strings.Trim(word, `"`), "$") || strings.Contains(word, "`") {
-			c.problem(p.at.File, p.at.Line, false, "the helm command is followed without %s, which is not known before it runs: what it sets may need other images", word)
+			c.problem(p.at.File, p.at.Line, false, "the helm command is followed without %s, which is known only at run time: its settings may need other images", word)
 			args = slices.Delete(slices.Clone(args), i, i+1)
 		}
 	}
@@ -56,7 +56,7 @@ func (c *collector) helm(p program) {
 		in.release, chart = args[1], args[2]
 	}
 	if repo, _ := flags.GetString("repo"); repo != "" || strings.Contains(chart, "://") {
-		c.problem(p.at.File, p.at.Line, !c.partial, "the chart %s is not in the rootfs, and what it needs is not known: add it to the rootfs (helm pull) and install it from there", chart)
+		c.problem(p.at.File, p.at.Line, !c.partial, "the chart %s is not in the rootfs, so its images are unknown: add it to the rootfs (helm pull) and install it from there", chart)
 		return
 	}
 	in.chart = within(p.dir, chart)
@@ -70,7 +70,7 @@ func (c *collector) helm(p program) {
 		c.needsRest(p, in.values.Files...)
 		if !c.partial {
 			known := !strings.Contains(chart, "$")
-			c.problem(p.at.File, p.at.Line, known, "the chart %s is not in the rootfs, and what it needs is not known: add it to the rootfs (helm pull) and install it from there", chart)
+			c.problem(p.at.File, p.at.Line, known, "the chart %s is not in the rootfs, so its images are unknown: add it to the rootfs (helm pull) and install it from there", chart)
 		}
 		return
 	}

@@ -38,8 +38,8 @@ func TestHostileDocumentsEndInAProblem(t *testing.T) {
 		fatal      bool
 	}{
 		"aliases":      {"a.yaml", aliases.String(), "aliases", true},
-		"own parent":   {"a.yaml", "a: &a {<<: *a}\ncontainers: [*a]\n", "nested deeper", true},
-		"deep":         {"a.yaml", strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "nested deeper", true},
+		"own parent":   {"a.yaml", "a: &a {<<: *a}\ncontainers: [*a]\n", "nested too deeply", true},
+		"deep":         {"a.yaml", strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "nested too deeply", true},
 		"very deep":    {"a.yaml", strings.Repeat("[", 100_000), "not valid YAML", false},
 		"deep JSON":    {"a.json", strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000), "not valid YAML", false},
 		"many values":  {"a.yaml", strings.Repeat("a,", maxNodes/2+1) + strings.Repeat(":\n", maxNodes/4), "more than", true},

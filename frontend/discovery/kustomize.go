@@ -148,7 +148,7 @@ func (k *kustomizer) build(ctx context.Context, one *kustomization, needed bool)
 	absent := fsys.absent()
 	k.c.beyond = k.c.beyond || k.c.partial && (err != nil || len(absent) > 0)
 	for _, absent := range absent {
-		k.c.problem(absent.file, absent.line, needed, "%s is not in the rootfs, and what it needs is not known: put it there and refer to that, or list its images in an imageList", absent.value)
+		k.c.problem(absent.file, absent.line, needed, "%s is not in the rootfs, so its images are unknown: put it there and refer to that, or list its images in an imageList", absent.value)
 	}
 	if err != nil {
 		k.c.problem(one.file, 0, needed, "the kustomization cannot be built, and its resources are searched as they are: %s", kustomizeError(err))

@@ -76,8 +76,8 @@ func (s *searcher) shapes(n *yaml.Node, depth int) {
 }
 
 var (
-	errSteps = errors.New("aliases and merge keys make more of it than any real document has")
-	errDepth = errors.New("it is nested deeper than any real document is")
+	errSteps = errors.New("its aliases and merge keys expand to too many values")
+	errDepth = errors.New("it is nested too deeply")
 )
 
 type searcher struct {

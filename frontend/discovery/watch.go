@@ -17,7 +17,7 @@ const (
 )
 
 var (
-	errRenderTime = fmt.Errorf("it does not end within %v", renderTimeout)
+	errRenderTime = fmt.Errorf("it takes longer than %v", renderTimeout)
 	errRenderHeap = fmt.Errorf("it takes more than %d MiB of memory", maxHeap>>20)
 )
 

@@ -81,7 +81,7 @@ func commandList(f *kubefile.File, scope kubefile.Scope, report report) error {
 	list, err := f.Instructions(scope)
 	for _, c := range list {
 		if cmd, ok := c.(*instructions.CmdCommand); ok && !cmd.PrependShell && kubefile.IsCommandList(cmd.CmdLine) {
-			report(kubefile.PlaceOf(cmd), "^\\s*(?i:CMD)", "this list is run as one command line per element; CMDS says so, a list for CMD is one command with its arguments")
+			report(kubefile.PlaceOf(cmd), "^\\s*(?i:CMD)", "this list is run as one command line per element; write CMDS, because a list for CMD is one command with its arguments")
 		}
 	}
 	return err

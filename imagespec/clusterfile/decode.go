@@ -21,7 +21,7 @@ func (d *Document) Decode(into any, checks Checks) (warnings []string, err error
 	c := &checker{file: d.File, checks: checks}
 	c.value(d.Root, reflect.TypeOf(into).Elem(), "", "")
 	if len(c.failed) == maxProblems {
-		c.failed = append(c.failed, fmt.Errorf("%s: and perhaps more: these are the first %d mistakes", d.At(d.Root), maxProblems))
+		c.failed = append(c.failed, fmt.Errorf("%s: only the first %d errors are listed", d.At(d.Root), maxProblems))
 	}
 	if err := errors.Join(c.failed...); err != nil {
 		return nil, err

@@ -188,7 +188,7 @@ func (p *plainer) note(node *yaml.Node, format string, args ...any) {
 func (p *plainer) plain(node *yaml.Node, depth int) (*yaml.Node, error) {
 	p.nodes, p.bytes = p.nodes+1, p.bytes+len(node.Value)
 	if p.nodes > maxNodes || p.bytes > maxBytes || depth > maxDepth {
-		return nil, p.problem(node, "more than %d values, %d MiB or %d levels, with aliases written out: no Clusterfile is like that",
+		return nil, p.problem(node, "larger than %d values, %d MiB or %d levels, with expanded aliases",
 			maxNodes, maxBytes>>20, maxDepth)
 	}
 	if node.Kind == yaml.AliasNode {
