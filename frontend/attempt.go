@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// maxAttempts is how often a registry is asked that fails for the moment.
+// maxAttempts limits the requests to a registry with temporary failures.
 const maxAttempts = 5
 
 // attempt repeats what asks a registry by way of BuildKit, with growing pauses, as long as registry or network fail for the moment. (A build
@@ -26,7 +26,7 @@ func (r *resolver) attempt(ctx context.Context, do func() error) error {
 	return nil
 }
 
-// transient is how BuildKit's messages say that a registry or the network failed for the moment. Its errors reach a frontend as text.
+// transient matches BuildKit's messages about temporary failures of a registry or the network. Its errors reach a frontend as text.
 var transient = regexp.MustCompile(`unexpected status[^\n]*: (408|429|5\d\d)\b|connection re(set|fused)|i/o timeout|TLS handshake timeout|\bEOF\b`)
 
 func isTransient(err error) bool { return transient.MatchString(err.Error()) }

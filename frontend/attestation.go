@@ -36,7 +36,7 @@ type attester struct {
 	subjects map[string]*subject // by platform
 }
 
-// subject is what is attested of one platform.
+// subject has the inputs for the attestations of one platform.
 type subject struct {
 	dockerfile2llb.SBOMTargets
 	ignoreCache bool

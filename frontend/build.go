@@ -93,7 +93,7 @@ func Build(ctx context.Context, c client.Client) (_ *client.Result, err error) {
 	return built.Finalize()
 }
 
-// convertOpt is what BuildKit's compiler is told; idx is the number of the platform. Warnings are printed for the first one only.
+// convertOpt returns the options for BuildKit's compiler; idx is the number of the platform. Warnings are printed for the first one only.
 func (b *build) convertOpt(ctx context.Context, platform *ocispec.Platform, idx int) dockerfile2llb.ConvertOpt {
 	opt := dockerfile2llb.ConvertOpt{
 		Config:         b.ui.Config,

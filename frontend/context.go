@@ -97,7 +97,7 @@ func (b *build) speaksOfImages(name string) bool {
 	return base == control.FileName || base == lockName || strings.HasSuffix("/"+name, "/"+b.lockPath)
 }
 
-// usage is what the platforms of a build need of the control file and the lock.
+// usage records which entries of the control file and the lock the platforms of a build need.
 type usage struct {
 	mu         sync.Mutex
 	ignores    map[int]bool    // entries of the control file that leave something out

@@ -121,7 +121,7 @@ func (p *platformBuild) ask(ctx context.Context, scanned bkllb.State, question s
 	return &answer, nil
 }
 
-// applications is what base and Kubefile want to run, for the step that sees the files.
+// applications returns the request of base and Kubefile for the step that sees the files.
 func (p *platformBuild) applications(whole bool) application.Request {
 	return withContent(p.content, application.Request{
 		BaseApps: p.base.Apps, Commands: p.base.Commands, WorkingDir: p.image.Config.WorkingDir, Env: p.image.Config.Env, Whole: whole,

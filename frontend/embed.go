@@ -213,7 +213,7 @@ func history(below []ocispec.History, layers []llb.Layer, created *time.Time) []
 	return all
 }
 
-// commandLine is what a container of the image would run; the label has all commands.
+// commandLine returns the command of a container of the image; the label has all commands.
 func commandLine(c imagespec.Command, shell []string) []string {
 	if c.Shell == "" {
 		return c.Exec

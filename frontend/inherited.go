@@ -16,7 +16,7 @@ import (
 	"github.com/kubefile/kubefile/llb"
 )
 
-// inherited is what the base image is built with and runs.
+// inherited has the settings and commands of the base image.
 type inherited struct {
 	config   dockerspec.DockerOCIImageConfig
 	commands []imagespec.Command // also where CMD [] takes them back
@@ -26,7 +26,7 @@ func (i inherited) kubernetesVersion() string {
 	return i.config.Labels[imagespec.LabelKubernetesVersion]
 }
 
-// changes is what the build changes in its base in addition to adding files.
+// changes returns the changes of the build to its base other than added files.
 func (p *platformBuild) changes(ctx context.Context, rootfs bkllb.State) (application.Changes, error) {
 	runs, err := llb.Runs(ctx, rootfs)
 	return application.Changes{

@@ -13,7 +13,7 @@ import (
 	"github.com/kubefile/kubefile/llb"
 )
 
-// listed is what the list step found, or why it found nothing.
+// listed is the result of the list step, or its error.
 type listed struct {
 	tree []byte // empty: not known without pulling the base, or too large
 	err  error

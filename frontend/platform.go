@@ -136,7 +136,7 @@ func (b *build) target(platform *ocispec.Platform) ocispec.Platform {
 func (b *build) canMerge() bool { return b.supports(pb.CapMergeOp) }
 func (b *build) canDiff() bool  { return b.canMerge() && b.supports(pb.CapDiffOp) }
 
-// rootfs is what the Dockerfile's instructions build, with what a cluster rootfs needs beyond them.
+// rootfs returns the result of the Dockerfile's instructions, with the additions for a cluster rootfs.
 func (p *platformBuild) rootfs(ctx context.Context, st bkllb.State) (bkllb.State, error) {
 	st, err := llb.InRootfs(ctx, st)
 	if err != nil {
@@ -262,7 +262,7 @@ func (p *platformBuild) checkSupported() error {
 	return err
 }
 
-// scope is what decides which stages the build of a platform takes.
+// scope returns the selection of stages for a platform.
 func (b *build) scope(target ocispec.Platform) kubefile.Scope {
 	return kubefile.Scope{
 		Target:    b.ui.Target,

@@ -16,7 +16,7 @@ import (
 	"github.com/kubefile/kubefile/llb"
 )
 
-// exportRoom is what BuildKit may add to a config when it exports the image, in bytes.
+// exportRoom is the space for BuildKit's additions to a config when it exports the image, in bytes.
 const exportRoom = 64 << 10
 
 // refuse fails for files and commands that hosts would refuse, at the instruction that they come from.

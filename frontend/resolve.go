@@ -18,7 +18,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// resolveLimit is how many references are resolved at once.
+// resolveLimit limits how many references are resolved at once.
 const resolveLimit = 16
 
 // wanted is a reference to embed, with the digests that the gateway resolved it to.

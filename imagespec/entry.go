@@ -16,7 +16,7 @@ import (
 const (
 	// RunnerDir is for what belongs to the format, and not to the hosts.
 	RunnerDir = ".kubefile"
-	// UnpackedPath is where whoever unpacks a rootfs notes what it has unpacked. No layer may have it.
+	// UnpackedPath is the file in which the program that unpacks a rootfs records what it has unpacked. No layer may have it.
 	UnpackedPath = RunnerDir + "/unpacked.json"
 
 	// What no file system of Linux has: longer paths, and longer names in them (limits.h).

@@ -23,7 +23,7 @@ const (
 	ClassMaybe Class = "maybe"
 )
 
-// Finding is where a reference was found and why it counts as one.
+// Finding is the place of a reference and the rule that found it.
 type Finding struct {
 	File  string   `json:"file"`           // relative to the cluster rootfs
 	Line  int      `json:"line,omitempty"` // from 1; 0 when the place in the file is not known

@@ -48,7 +48,7 @@ func checkDescriptor(d ocispec.Descriptor) error {
 	return nil
 }
 
-// content is what a manifest or an index leads to.
+// content lists the descriptors in a manifest or an index.
 type content struct {
 	manifests []ocispec.Descriptor // of an index: those that the store holds
 	blobs     []ocispec.Descriptor // of a manifest: config and layers

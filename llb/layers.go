@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// MaxLayers is how many layers an image may have: Docker's overlay2 driver stops near 125, and a derived build needs room.
+	// MaxLayers limits the layers of an image: Docker's overlay2 driver stops near 125, and a derived build needs room.
 	MaxLayers = 99
-	// MaxNewLayers is how many layers one build may add.
+	// MaxNewLayers limits the layers that one build adds.
 	MaxNewLayers = 64
 	// bigBlob is the size in bytes from which a blob is worth a layer of its own, which registries and sites then share
 	// between versions.
@@ -137,7 +137,7 @@ func layer(source llb.State, from, to, name string) Layer {
 // internal names a step in the progress that no Kubefile contains.
 func internal(name string) llb.ConstraintsOpt { return llb.WithCustomName("[kubefile] " + name) }
 
-// blobPath is where the store has a blob (imagespec.BlobPath; the digests are valid here).
+// blobPath returns the path of a blob in the store (imagespec.BlobPath; the digests are valid here).
 func blobPath(dgst digest.Digest) string {
 	return registryDir + "/blobs/" + dgst.Algorithm().String() + "/" + dgst.Encoded()
 }

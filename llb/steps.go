@@ -22,9 +22,9 @@ const (
 	InputDir    = "/in"
 	RequestFile = "/request/request.json"
 	OutputDir   = "/out"
-	// CacheDir is where the fetch step keeps the blobs that it has fetched for later builds.
+	// CacheDir is the directory in which the fetch step keeps blobs for later builds.
 	CacheDir = "/cache"
-	// DockerConfig is where the fetch step finds the credentials, if the build gave it some.
+	// DockerConfig is the path of the fetch step's credentials, if the build has any.
 	DockerConfig = "/run/secrets/" + DockerConfigSecret
 	// DockerConfigSecret is the id of the build secret with a config.json of Docker.
 	DockerConfigSecret = "kubefile.dockerconfig"

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// ToolboxDir is where RUN steps find the toolbox: outside everything that a cluster rootfs holds.
+	// ToolboxDir is the directory of the toolbox in RUN steps, outside all directories of a cluster rootfs.
 	ToolboxDir = "/.kubefile/toolbox"
 	// toolboxSource is the toolbox's directory in the frontend's image.
 	toolboxSource = "/toolbox"

@@ -15,7 +15,7 @@ import (
 // Unit is the name of the systemd unit that runs the proxy on a host.
 const Unit = "kubefile-registry.service"
 
-// Config is what the proxy of one host does. File and directory names are absolute.
+// Config configures the proxy of one host. File and directory names are absolute.
 type Config struct {
 	// Version is the form of the configuration. It is raised when an older program would do something wrong with it, as letting in whom it must
 	// not; fields that such a program may ignore do not raise it.

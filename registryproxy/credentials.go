@@ -17,7 +17,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// maxPassword is how many bytes bcrypt can tell apart.
+// maxPassword is the number of bytes of a password that bcrypt uses.
 const maxPassword = 72
 
 // Credentials are a name and a password for HTTP Basic (RFC 7617). They format as the name alone.
@@ -43,7 +43,7 @@ func (c Credentials) Check() error {
 	return nil
 }
 
-// Line is what a file of credentials holds: a secret, for files of mode 0600.
+// Line returns the content of a file of credentials. It is a secret: write it with mode 0600.
 func (c Credentials) Line() []byte { return []byte(c.Username + ":" + c.Password + "\n") }
 
 // authorization is the header's value.

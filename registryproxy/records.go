@@ -36,7 +36,7 @@ type Record struct {
 	Digest    string    `json:"digest,omitempty"` // of what was served
 }
 
-// key is what makes two records the same.
+// key identifies equal records.
 func (r Record) key() Record { return Record{Reference: r.Reference, Digest: r.Digest} }
 
 // Records keeps what was asked of a proxy, each manifest once, over restarts.

@@ -30,7 +30,7 @@ const (
 	restTime      = 30 * time.Second // so long a seed that failed is asked last
 )
 
-// answer is what the seeds together say to a request.
+// answer is the combined answer of the seeds to a request.
 type answer int
 
 const (

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// grace is how long running answers may take when the proxy is stopped.
+// grace limits how long running responses may take when the proxy is stopped.
 const grace = 5 * time.Second
 
 // NewHandler returns the handler of a configuration, without its listeners.
@@ -67,7 +67,7 @@ func Listen(ctx context.Context, config Config, log *slog.Logger) (*Server, erro
 	return s, nil
 }
 
-// Addresses are where the server listens, in the order of the configuration.
+// Addresses returns the addresses on which the server listens, in the order of the configuration.
 func (s *Server) Addresses() []net.Addr {
 	var addresses []net.Addr
 	for _, one := range s.sites {

@@ -32,7 +32,7 @@ func (k kind) unknown() string {
 	return ""
 }
 
-// target is what a request's path asks for.
+// target is the content that a request's path names.
 type target struct {
 	kind       kind
 	host       string // the registry that the image belongs to

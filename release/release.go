@@ -16,7 +16,7 @@ const (
 	license = "Apache-2.0"
 )
 
-// architectures are what sealer-run is released for, on Linux.
+// architectures are the architectures of Linux for which sealer-run is released.
 var architectures = []string{"amd64", "arm64"}
 
 type options struct {
@@ -74,7 +74,7 @@ func run(ctx context.Context, o options) error {
 	return r.finish()
 }
 
-// newDir is where the files are until the release is complete, below the directory of the finished ones.
+// newDir is the directory of the files until the release is complete, in the directory of the finished ones.
 const newDir = ".new"
 
 // checked checks version and clone.
@@ -93,7 +93,7 @@ func checked(ctx context.Context, o options) (*release, error) {
 	return r, r.readCommit(ctx)
 }
 
-// path is where a file of the release is made.
+// path returns where a file of the release is created.
 func (r *release) path(name string) string { return filepath.Join(r.dir, name) }
 
 // write makes a file of the release.

@@ -32,7 +32,7 @@ type Step struct {
 	Launch  *Launch            `json:"launch,omitempty"`
 }
 
-// Request is what base image and Kubefile say.
+// Request has the instructions of base image and Kubefile that concern applications and commands.
 type Request struct {
 	BaseApps   []imagespec.App     `json:"baseApps,omitempty"`
 	Commands   []imagespec.Command `json:"commands,omitempty"` // that the base image runs
@@ -45,7 +45,7 @@ type Request struct {
 	Changes Changes `json:"changes"` // of the base, in addition to new files
 }
 
-// Result is what the image will say of itself.
+// Result has the applications and commands for the config of the image.
 type Result struct {
 	Apps     []imagespec.App     `json:"apps,omitempty"`
 	Commands []imagespec.Command `json:"commands,omitempty"`
@@ -57,7 +57,7 @@ type Result struct {
 	Failure *Failure `json:"failure,omitempty"`
 }
 
-// Failure is what is wrong with a step.
+// Failure describes the error of a step.
 type Failure struct {
 	Step    int    `json:"step"` // its number in the request
 	Message string `json:"message"`

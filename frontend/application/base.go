@@ -16,7 +16,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// Changes are what a build changes in its base in addition to adding files.
+// Changes are the changes of a build to its base other than added files.
 type Changes struct {
 	Environment bool `json:"environment,omitempty"`
 	WorkingDir  bool `json:"workingDir,omitempty"`
@@ -222,7 +222,7 @@ const (
 	alone                    // nothing: a program, a list of images, a text for people
 )
 
-// maxDocument is how much of a document is read to see whether it is a resource, in bytes.
+// maxDocument limits how much of a document is read to recognise a resource, in bytes.
 const maxDocument = 8 << 20
 
 func kindOf(fsys fs.FS, name string, d fs.DirEntry) (fileKind, error) {

@@ -17,9 +17,9 @@ const (
 	helm    = "helm"
 	kubectl = "kubectl"
 
-	// maxFiles is how many manifests one command may name.
+	// maxFiles limits the manifests of one command.
 	maxFiles = 4096
-	// maxPrefix is how much of a file is read to see what it is, in bytes.
+	// maxPrefix limits how much of a file is read to recognise its kind, in bytes.
 	maxPrefix = 1 << 20
 )
 

@@ -42,11 +42,11 @@ type File struct {
 	Images  Images  `yaml:"images"`
 	Charts  []Chart `yaml:"charts"`
 	Classes Classes `yaml:"classes"`
-	// Layers is how many layers the build may add; 0 means the default of 64.
+	// Layers limits the layers that the build adds; 0 means the default of 64.
 	Layers int `yaml:"layers"`
 }
 
-// Images is what happens to single images.
+// Images has settings for single images.
 type Images struct {
 	Add     []Add     `yaml:"add"`
 	Ignore  []Ignore  `yaml:"ignore"`
@@ -85,14 +85,14 @@ type Chart struct {
 	place place
 }
 
-// ValueSet is what helm install would be given.
+// ValueSet has the arguments of helm install.
 type ValueSet struct {
 	Values    []string `yaml:"values"` // files of the rootfs
 	Set       []string `yaml:"set"`    // NAME=VALUE
 	Namespace string   `yaml:"namespace"`
 }
 
-// Strictness is what happens to an image that cannot be resolved.
+// Strictness is the reaction to an image that cannot be resolved.
 type Strictness string
 
 // The values of a Strictness. Ignore does not even try to resolve it.

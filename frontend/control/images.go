@@ -57,7 +57,7 @@ func (i Ignore) on(platform ocispec.Platform) bool {
 // Place returns the position of an entry, for messages.
 func (i Ignore) Place() string { return i.place.String() }
 
-// Source is where a reference is fetched from: the first rewrite that fits, or itself.
+// Source returns the reference to fetch an image from: by the first rewrite that matches, or the reference itself.
 func (f *File) Source(ref reference.Named) (reference.Named, error) {
 	for _, r := range f.Images.Rewrite {
 		if rest, ok := strings.CutPrefix(ref.String(), r.From); ok {
@@ -71,7 +71,7 @@ func (f *File) Source(ref reference.Named) (reference.Named, error) {
 	return ref, nil
 }
 
-// Strictness is what happens to an image of the class that cannot be resolved.
+// Strictness returns the reaction to an image of the class that cannot be resolved.
 func (f *File) Strictness(class imagespec.Class) Strictness {
 	said, otherwise := f.Classes.Certain, Fail
 	switch class {

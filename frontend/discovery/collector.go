@@ -65,7 +65,7 @@ func (c *collector) join(fork *collector) {
 	c.customs = append(c.customs, fork.customs...)
 }
 
-// placeholder is what people write where a script or a person puts the image in later.
+// placeholder matches texts that a script or a person replaces by the image later.
 var placeholder = regexp.MustCompile(`[<>{}$%]|__|^[A-Z0-9_-]+$`)
 
 // reference adds the finding of a reference as it is written. In a list every line has to be one; elsewhere a placeholder is left to

@@ -17,7 +17,7 @@ const (
 	CommandFile = "CMD"
 )
 
-// usage is what commands and scripts do with the files of the rootfs.
+// usage records how commands and scripts use the files of the rootfs.
 type usage struct {
 	installs       []install         // of charts
 	kustomizations []string          // directories that are built

@@ -22,9 +22,9 @@ type Options struct {
 	WorkingDir string   `json:"workingDir,omitempty"`
 	// Partial reports that only a part of a rootfs is searched, so commands may name files in the rest.
 	Partial bool `json:"partial,omitempty"`
-	// Inherited is how many of the commands, the first ones, are of the rest: what they need was searched for with it.
+	// Inherited is the number of commands at the beginning that belong to the rest of the rootfs; they were searched together with it.
 	Inherited int `json:"inherited,omitempty"`
-	// KubernetesVersion is what charts are rendered for ("v1.34.4"); empty means the newest that the Helm library knows.
+	// KubernetesVersion is the version for which charts are rendered ("v1.34.4"); empty means the newest that the Helm library knows.
 	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
 	// Values are additional value sets with which charts are rendered, by the path of the chart in the rootfs; those of [EveryChart] are
 	// for charts without an entry. A chart without value sets and commands is rendered with its defaults.

@@ -16,7 +16,7 @@ type failure struct {
 	value    string // the missing value, such as "ingress.host"; empty when not known
 	// incomplete charts lack a dependency: they cannot be installed by anyone.
 	incomplete bool
-	// passed is what a template refused and rendering passed over.
+	// passed reports that rendering ignored the failure of a template.
 	passed bool
 	// elsewhere reports that the chart refuses a cluster in which nothing is installed. The content of the site's cluster is unknown.
 	elsewhere bool

@@ -13,7 +13,7 @@ import (
 	"helm.sh/helm/v4/pkg/strvals"
 )
 
-// ValueSet is what a chart is given when it is installed, in the terms of helm install.
+// ValueSet has the arguments of helm install for a chart.
 type ValueSet struct {
 	Release   string `json:"release,omitempty"`   // name of the release; default is the chart's name
 	Namespace string `json:"namespace,omitempty"` // by default "default"

@@ -12,7 +12,7 @@ const (
 	renderTimeout = 15 * time.Second
 	// maxHeap bounds what renderings may add to the memory, in bytes; the largest known take a tenth.
 	maxHeap = 2 << 30
-	// watchInterval is how often that is looked at.
+	// watchInterval is the time between two checks of the limits.
 	watchInterval = 20 * time.Millisecond
 )
 

@@ -41,7 +41,7 @@ type Config struct {
 	Secrets map[string]string
 	// Registry has every image, regardless of the name of its registry.
 	Registry *Registry
-	// Programs are what exec operations can run, by the name that [Executable] got.
+	// Programs are the programs of exec operations, by the name given to [Executable].
 	Programs map[string]Program
 	// Without are capabilities that this daemon does not have.
 	Without []apicaps.CapID
@@ -49,7 +49,7 @@ type Config struct {
 	Frontend string
 }
 
-// Warning is what a frontend warned of.
+// Warning is a warning of a frontend.
 type Warning struct {
 	Message string
 	client.WarnOpts

@@ -31,7 +31,7 @@ func PlaceOf(c instructions.Command) Place {
 	return Place{Location: c.Location(), Comments: c.Comments()}
 }
 
-// Content is what the target stage, and the stages that it continues, say beyond a Dockerfile.
+// Content has the instructions, beyond those of a Dockerfile, of the target stage and the stages that it continues.
 type Content struct {
 	Apps  []App
 	Steps []Step // in order

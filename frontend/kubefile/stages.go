@@ -11,7 +11,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 )
 
-// Scope is what decides which stages a build takes.
+// Scope selects the stages of a build.
 type Scope struct {
 	Target     string                  // empty: the last stage
 	Platform   map[string]string       // BUILDPLATFORM, TARGETARCH, … as set before the first FROM
@@ -98,7 +98,7 @@ func (f *File) global(scope Scope) (map[string]string, error) {
 	return env, nil
 }
 
-// Base is what a FROM names.
+// Base is the image or stage in a FROM.
 type Base struct {
 	Reference string // without variables
 	Written   string // as written in the Kubefile

@@ -7,7 +7,7 @@ import (
 	"github.com/kubefile/kubefile/frontend/kubefile"
 )
 
-// Built is what a build has found out.
+// Built has the results of a build for the rules.
 type Built struct {
 	Images  []Image
 	Missing []Missing

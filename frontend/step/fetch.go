@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// concurrency is how many images, and how many blobs of each, are fetched at once.
+	// concurrency limits how many images, and how many blobs of each, are fetched at once.
 	concurrency = 8
 	// manifestTimeout is the most that the manifests of one image may take, retries included.
 	manifestTimeout = 2 * time.Minute

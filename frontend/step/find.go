@@ -13,7 +13,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// maxDocuments is how many indexes and manifests are read to find the manifest of one image.
+// maxDocuments limits the indexes and manifests that are read to find the manifest of one image.
 const maxDocuments = 100
 
 // Reader reads a manifest or an index, checked against its digest.

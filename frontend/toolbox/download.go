@@ -35,7 +35,7 @@ const maxRedirects = 20
 // errRedirects is returned for a server that redirects too often.
 var errRedirects = fmt.Errorf("more than %d redirects", maxRedirects)
 
-// streams are where a program reads and writes.
+// streams are the input and outputs of a program.
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
@@ -43,7 +43,7 @@ type streams struct {
 
 func std() streams { return streams{os.Stdin, os.Stdout, os.Stderr} }
 
-// reach is how a program wants to be connected.
+// reach has the connection settings of a program.
 type reach struct {
 	follow  bool          // redirects
 	network string        // "tcp", "tcp4", "tcp6"

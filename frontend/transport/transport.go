@@ -16,7 +16,7 @@ import (
 
 const (
 	dialTimeout = 30 * time.Second
-	// idleTimeout is how long a connection may stay silent while something is expected.
+	// idleTimeout limits how long a connection may be silent while data is expected.
 	idleTimeout = 60 * time.Second
 )
 

@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Checks are what texts of fields have to pass, by the name in the field's tag `check`. The text of a label or a variable is name=value.
+// Checks are the checks for texts of fields, by the name in the field's tag `check`. The text of a label or a variable is name=value.
 type Checks map[string]func(text string) error
 
 // Decode reads the document into a pointer to one of the document types. Unknown fields, wrong kinds of values and texts that do not pass

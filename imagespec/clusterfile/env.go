@@ -47,7 +47,7 @@ type pair struct {
 	name, value string
 }
 
-// envError is what is wrong with an environment, and where.
+// envError is an error in an environment, with its position.
 type envError struct {
 	node *yaml.Node
 	text string
