@@ -19,8 +19,8 @@ func goodHost(n int, role host.Role) Host {
 	f := &host.Facts{
 		Hostname: name, MachineID: name, BootID: name, Architecture: "amd64", Kernel: "6.1.0-13-amd64", Init: "systemd", Cgroup: 2, CPUs: 4, MemoryBytes: 8 << 30,
 		Path: "/usr/local/bin:/usr/bin:/bin", Addresses: []netip.Addr{address}, Networks: []host.NetworkAddress{{Prefix: netip.PrefixFrom(address, 24), Interface: "eth0"}},
-		Routes:      []host.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), Interface: "eth0"}, {Destination: netip.MustParsePrefix("10.0.0.0/24"), Interface: "eth0"}},
-		KnowsRoutes: true, Units: map[string]string{"chronyd": "active"}, TimeSync: "yes", Controllers: []string{"cpuset", "cpu", "io", "memory", "pids"},
+		Routes: []host.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), Interface: "eth0"}, {Destination: netip.MustParsePrefix("10.0.0.0/24"), Interface: "eth0"}},
+		Units:  map[string]string{"chronyd": "active"}, TimeSync: "yes", Controllers: []string{"cpuset", "cpu", "io", "memory", "pids"},
 		Commands:   []string{"cp", "flock", "ip", "iptables", "losetup", "modprobe", "mount", "sha256sum", "tar"},
 		ResolvConf: "/etc/resolv.conf", Resolv: []string{"nameserver 10.0.0.53"}, HostsFile: []netip.Addr{netip.MustParseAddr("127.0.1.1")},
 		Sysctls: map[string]string{"fs.nr_open": "1048576", "fs.inotify.max_user_instances": "128", "net.ipv4.conf.all.rp_filter": "1"},

@@ -26,7 +26,7 @@ func networks() []Check {
 // defaultRoute wants a route with an interface: a black hole does not make service addresses reachable.
 func defaultRoute(h Host, _ *Site, report func(what, fix string)) {
 	four := h.Host.Address.Is4()
-	if h.Facts.KnowsRoutes && h.Facts.Knows(host.TopicRoutes) && len(h.Facts.DefaultRoutes(four)) == 0 {
+	if h.Facts.Knows(host.TopicRoutes) && len(h.Facts.DefaultRoutes(four)) == 0 {
 		report("it has no default route: network plugins that look for one do not start, and services are reached only by a route to their network",
 			"add one: ip route add default via GATEWAY; without a gateway: ip route add default dev INTERFACE; and make it permanent")
 	}

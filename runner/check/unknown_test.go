@@ -17,7 +17,7 @@ func topicsOfFields() map[string][]host.Topic {
 		"Hostname": {host.TopicHostname}, "MachineID": {host.TopicMachineID}, "BootID": {host.TopicBootID}, "Architecture": {host.TopicArchitecture},
 		"Kernel": {host.TopicKernel}, "Init": {host.TopicInit}, "Cgroup": {host.TopicCgroup}, "CPUs": {host.TopicCPUs}, "MemoryBytes": {host.TopicMemory},
 		"SwapBytes": {host.TopicSwap}, "Time": {host.TopicTime}, "ClockSkew": {host.TopicTime}, "Addresses": {host.TopicAddresses}, "Networks": {host.TopicAddresses},
-		"Routes": {host.TopicRoutes}, "KnowsRoutes": {host.TopicRoutes}, "Listening": {host.TopicListeners}, "Units": {host.TopicUnits}, "TimeSync": {host.TopicUnits},
+		"Routes": {host.TopicRoutes}, "Listening": {host.TopicListeners}, "Units": {host.TopicUnits}, "TimeSync": {host.TopicUnits},
 		"Commands": {host.TopicCommands}, "Data": {host.TopicDirectories}, "EtcdGrown": {host.TopicDirectories}, "Processes": {host.TopicProcesses},
 		"FileSystems": {host.TopicFileSystems}, "Controllers": {host.TopicCgroup}, "ResolvConf": {host.TopicResolvConf},
 		"Resolv": {host.TopicNameservers}, "NMUnmanaged": {host.TopicNM},

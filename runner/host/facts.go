@@ -31,7 +31,6 @@ type Facts struct {
 	Addresses    []netip.Addr
 	Networks     []NetworkAddress // those of the addresses
 	Routes       []Route
-	KnowsRoutes  bool
 	// ServiceRoutes are those that a unit of ours sets.
 	ServiceRoutes []ServiceRoute
 	Listening     []Listener        // TCP

@@ -39,7 +39,7 @@ func TestParseFacts(t *testing.T) {
 	if root.FreeBytes != 1<<30 || root.FreeInodes != 77 || root.Type != "nfs4" || !slices.Contains(root.Options, "noexec") || root.ID() != "/srv/a b" || f.FileSystems[1].HasInodes {
 		t.Errorf("file systems are %+v", f.FileSystems)
 	}
-	if got := fmt.Sprint(f.Networks, f.Routes, f.KnowsRoutes, f.HostsFile); got !=
+	if got := fmt.Sprint(f.Networks, f.Routes, f.Knows(TopicRoutes), f.HostsFile); got !=
 		"[{10.0.0.1/24 eth0 false}] [{0.0.0.0/0 eth0 0} {::/0 eth0 0} {10.96.0.0/12 blackhole 0} {10.9.9.9/32 eth1 0}] true [10.0.0.9]" {
 		t.Errorf("networks are %s", got)
 	}
@@ -115,7 +115,7 @@ func testFactsScript(t *testing.T, shell ...string) {
 	}
 	_, noIP := exec.LookPath("ip") // a machine may be without iproute2, and its routes are not known then
 	if f, err := parseFacts(out); err != nil || len(f.FileSystems) != 8 || f.FileSystems[0].FreeBytes == 0 || f.Hostname == "" || f.Path == "" ||
-		f.KnowsRoutes != (noIP == nil) || f.Knows(TopicCgroup) && len(f.Controllers) == 0 {
+		f.Knows(TopicRoutes) != (noIP == nil) || f.Knows(TopicCgroup) && len(f.Controllers) == 0 {
 		t.Fatalf("%v: %+v, %v", shell, f, err)
 	}
 }

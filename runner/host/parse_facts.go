@@ -86,8 +86,6 @@ func (f *Facts) set(key, value string) (err error) {
 		f.MemoryBytes, err = kibibytes(value)
 	case "SwapTotal":
 		f.SwapBytes, err = kibibytes(value)
-	case "routes":
-		f.KnowsRoutes = true
 	case "service-route":
 		f.addServiceRoutes(value)
 	case "controllers":

@@ -140,9 +140,6 @@ while [ $i -lt 1100 ]; do i=$((i + 1)); echo "$i: eth0 inet 10.0.0.1/24 scope gl
 	if want := []string{"there are more than 500", "there are more than 1000"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if f.KnowsRoutes {
-		t.Error("the routes are known")
-	}
 }
 
 // TestFirstLines: a file may be empty, may be missing, and its last line may have no end.

@@ -135,7 +135,7 @@ func (p *hostNetwork) missingRoutes(m *member) (missing []string) {
 		if address.Is4() != network.Addr().Is4() {
 			address = m.facts.Peer(address)
 		}
-		if m.facts.KnowsRoutes && len(m.facts.DefaultRoutes(network.Addr().Is4())) == 0 && address.IsValid() && m.facts.Interface(address) != "" {
+		if m.facts.Knows(host.TopicRoutes) && len(m.facts.DefaultRoutes(network.Addr().Is4())) == 0 && address.IsValid() && m.facts.Interface(address) != "" {
 			missing = append(missing, address.String(), network.Masked().String())
 		}
 	}
