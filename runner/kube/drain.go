@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -75,14 +76,12 @@ func (k Kubectl) RestartDeployment(ctx context.Context, namespace, name string, 
 	return err
 }
 
-const addressesQuery = `jsonpath={range .items[*]}{.metadata.name}{"\t"}{.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}`
-
-// NodeAt is the name of the node with an internal address, or nothing.
+// NodeAt returns the name of the node with an internal address, or nothing.
 func (k Kubectl) NodeAt(ctx context.Context, address netip.Addr) (string, error) {
-	rows, err := k.Rows(ctx, 2, "get", "nodes", "-o", addressesQuery)
-	for _, row := range rows {
-		if slices.Contains(strings.Fields(row[1]), address.String()) {
-			return row[0], nil
+	nodes, err := k.Nodes(ctx)
+	for _, name := range slices.Sorted(maps.Keys(nodes)) {
+		if slices.Contains(nodes[name].Addresses(), address) {
+			return name, nil
 		}
 	}
 	return "", err

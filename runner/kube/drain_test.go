@@ -59,7 +59,7 @@ func TestBudgets(t *testing.T) {
 }
 
 func TestNodeAt(t *testing.T) {
-	k, _ := answering("h1\t10.0.0.1\nh2\t10.0.0.2 fd00::2\n")
+	k, _ := answering("7\th1\t\t\tTrue\tv1.34.4\t10.0.0.1\n8\th2\t\t\tTrue\tv1.34.4\t10.0.0.2 fd00::2\n")
 	for address, want := range map[string]string{"10.0.0.2": "h2", "fd00::2": "h2", "10.0.0.9": ""} {
 		if got, err := k.NodeAt(t.Context(), netip.MustParseAddr(address)); err != nil || got != want {
 			t.Errorf("%s: got %q, %v, want %q", address, got, err, want)

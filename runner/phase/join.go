@@ -143,13 +143,12 @@ func (p *joinNodes) reregister(ctx context.Context) error {
 	if !p.running() || !slices.ContainsFunc(p.nodes(), func(m *member) bool { return m.joined }) {
 		return nil
 	}
-	out, err := p.kubectl(ctx, "get", "nodes", "-o", `jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}`)
+	nodes, err := p.kube().Nodes(ctx)
 	if err != nil {
 		return err
 	}
-	names := strings.Fields(string(out))
 	return p.each(ctx, p.nodes(), func(ctx context.Context, m *member) error {
-		if !m.joined || slices.Contains(names, m.name) {
+		if _, there := nodes[m.name]; there || !m.joined {
 			return nil
 		}
 		m.again = true

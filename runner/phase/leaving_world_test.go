@@ -46,7 +46,7 @@ func (l *leavingWorld) knows(line string) bool {
 		return false
 	}
 	for _, prefix := range []string{"get --raw /readyz", "drain ", "exec etcd-", "get lease ", "get pods --all-namespaces --field-selector", "get poddisruptionbudgets",
-		"get daemonsets ", "get pods -o ", "get events ", "delete node ", `get nodes -o jsonpath={range .items[*]}{.metadata.name}{"\t"}{.status.addresses`} {
+		"get daemonsets ", "get pods -o ", "get events ", "delete node "} {
 		if strings.HasPrefix(line, prefix) {
 			return true
 		}
@@ -95,12 +95,6 @@ func (l *leavingWorld) api(w *world, f *machine, line string) (string, int, bool
 		return l.pods[node], 0, true
 	case strings.HasPrefix(line, "get poddisruptionbudgets "):
 		return "web\tfrontend\t0\n", 0, true
-	case strings.HasPrefix(line, "get nodes "):
-		var rows strings.Builder
-		for _, name := range w.nodes(f) {
-			fmt.Fprintf(&rows, "%s\t10.0.0.%s\n", name, strings.TrimPrefix(name, "h"))
-		}
-		return rows.String(), 0, true
 	}
 	return l.etcdctl(f, line)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -85,8 +86,7 @@ func (p *reach) unknownNodes(ctx context.Context) {
 	if p.Artifact != nil || !p.running() {
 		return
 	}
-	const list = `jsonpath={range .items[*]}{.metadata.name}{" "}{.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}`
-	out, err := p.kubectl(ctx, "get", "nodes", "-o", list, "--request-timeout=10s")
+	nodes, err := p.askedAPI(p.first()).Nodes(ctx)
 	if err != nil {
 		return // a cluster that is broken can be removed, too
 	}
@@ -100,9 +100,12 @@ func (p *reach) unknownNodes(ctx context.Context) {
 	for _, r := range p.unreached {
 		known[r.Host.String()] = true
 	}
-	for line := range strings.Lines(string(out)) {
-		words := strings.Fields(line)
-		if len(words) == 0 || slices.ContainsFunc(words, func(word string) bool { return known[word] }) {
+	for _, name := range slices.Sorted(maps.Keys(nodes)) {
+		words := []string{name}
+		for _, address := range nodes[name].Addresses() {
+			words = append(words, address.String())
+		}
+		if slices.ContainsFunc(words, func(word string) bool { return known[word] }) {
 			continue
 		}
 		err := fmt.Errorf("node %q is in the cluster, but its host is not named and not in the state; name it with -n to remove it too", strings.Join(words, " "))

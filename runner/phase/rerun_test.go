@@ -137,7 +137,8 @@ func (w *world) list(f *machine) string {
 		if name == "h1" || name == "h2" { // the masters of these tests
 			label = `"node-role.kubernetes.io/master":""`
 		}
-		items = append(items, fmt.Sprintf(`{"metadata":{"name":%q,"labels":{%s}}}`, name, label))
+		addresses := fmt.Sprintf(`[{"type":"InternalIP","address":%q}]`, w.address(name))
+		items = append(items, fmt.Sprintf(`{"metadata":{"name":%q,"labels":{%s}},"status":{"addresses":%s}}`, name, label, addresses))
 	}
 	return `{"items":[` + strings.Join(items, ",") + `]}`
 }

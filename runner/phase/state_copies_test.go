@@ -161,7 +161,7 @@ func TestRemovalNamesUnknownNodes(t *testing.T) {
 	p.members = p.members[:2]
 	(&reach{p.Cluster}).unknownNodes(t.Context())
 	p.DryRun = true
-	if err := (&leftovers{p.Cluster}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), `node "h3"`) || len(p.unknown) != 1 {
+	if err := (&leftovers{p.Cluster}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), `node "h3 10.0.0.3"`) || len(p.unknown) != 1 {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -79,8 +79,6 @@ func (w *world) api(f *machine, argv []string, stdin string) (string, int, bool)
 	case strings.HasPrefix(line, "get node "):
 		one := w.single(f, args[2], args[4])
 		return one, 0, one != "" || f.answer == nil
-	case strings.HasPrefix(line, "get nodes -o jsonpath={range .items[*]}{.metadata.name}"):
-		return strings.Join(w.nodes(f), "\n"), 0, true
 	case strings.HasPrefix(line, "delete node "):
 		return "", 0, false
 	case line == "get secret "+stateSecret+" -o json":
@@ -112,6 +110,17 @@ func (w *world) nodes(f *machine) (names []string) {
 	return names
 }
 
+// address is where a node is.
+func (w *world) address(name string) string {
+	address := w.elsewhere[name]
+	for _, other := range w.machines {
+		if other.node() == name && address == "" {
+			address = other.host.String()
+		}
+	}
+	return address
+}
+
 func (w *world) single(f *machine, name, format string) string {
 	if !slices.Contains(w.nodes(f), name) {
 		return ""
@@ -119,13 +128,10 @@ func (w *world) single(f *machine, name, format string) string {
 	if format == "name" {
 		return "node/" + name
 	}
-	address, labels := w.elsewhere[name], map[string]string{}
+	address, labels := w.address(name), map[string]string{}
 	for _, other := range w.machines {
-		if other.node() == name && address == "" {
-			address = other.host.String()
-			if other.has(etcdFile) {
-				labels[controlPlaneLabel] = ""
-			}
+		if other.node() == name && w.elsewhere[name] == "" && other.has(etcdFile) {
+			labels[controlPlaneLabel] = ""
 		}
 	}
 	text, _ := json.Marshal(map[string]any{"metadata": map[string]any{"name": name, "labels": labels},
