@@ -169,21 +169,16 @@ const registerPatience = time.Minute
 
 // registered waits until the node of a host is in the cluster.
 func (c *Cluster) registered(ctx context.Context, m *member) error {
-	limited, cancel := context.WithTimeout(ctx, registerPatience)
-	defer cancel()
-	for {
-		if there, _ := c.kube().HasNode(limited, m.name, 10); there {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if limited.Err() != nil || pause(limited, 2*time.Second) != nil {
-			err := fmt.Errorf("%s: its kubelet runs, and node %s did not come back within %s. "+
-				"To have it join again as a new node, run kubeadm reset on it, then the same command again", m, m.name, registerPatience)
-			return m.withKubeletReasons(ctx, registerPatience, err)
-		}
+	there, err := until(ctx, registerPatience, pollInterval, func(ctx context.Context) (bool, error) {
+		there, _ := c.kube().HasNode(ctx, m.name, 10) // an API that does not answer may do so later
+		return there, nil
+	})
+	if there || err != nil {
+		return err
 	}
+	err = fmt.Errorf("%s: its kubelet runs, and node %s did not come back within %s. "+
+		"To have it join again as a new node, run kubeadm reset on it, then the same command again", m, m.name, registerPatience)
+	return m.withKubeletReasons(ctx, registerPatience, err)
 }
 
 // joinsAgain is what the marker of a plugin says whose host is about to become a new node: labels, taints and the like are gone with the old

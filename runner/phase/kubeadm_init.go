@@ -117,31 +117,12 @@ func (c *Cluster) remark(ctx context.Context, m *member, marker string) error {
 
 // await waits until the API server of a master answers.
 func (p *kubeadmInit) await(ctx context.Context, m *member) error {
-	limited, cancel := context.WithTimeout(ctx, apiPatience)
-	defer cancel()
-	for {
-		answers, err := m.holds(limited, m.program("kubectl"), "--kubeconfig", adminConfig, "--request-timeout=5s", "get", "--raw", "/readyz")
-		if answers {
-			return nil
-		}
-		if limited.Err() != nil && ctx.Err() == nil {
-			err := fmt.Errorf("%s: its API server does not answer: look at journalctl -u kubelet and crictl ps -a there", m)
-			return m.withKubeletReasons(ctx, apiPatience, err)
-		}
-		if err != nil {
-			return err
-		}
-		if err := pause(limited, 2*time.Second); err != nil && ctx.Err() != nil {
-			return err
-		}
+	answers, err := until(ctx, apiPatience, pollInterval, func(ctx context.Context) (bool, error) {
+		return m.holds(ctx, m.program("kubectl"), "--kubeconfig", adminConfig, "--request-timeout=5s", "get", "--raw", "/readyz")
+	})
+	if answers || err != nil {
+		return err
 	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
+	err = fmt.Errorf("%s: its API server does not answer: look at journalctl -u kubelet and crictl ps -a there", m)
+	return m.withKubeletReasons(ctx, apiPatience, err)
 }

@@ -173,19 +173,14 @@ func (p *kubeadmInit) otherMasters() error {
 
 // controlPlane reports whether the API of a master answers and lists its node, and whether kubeadm init did all of its work.
 func (p *kubeadmInit) controlPlane(ctx context.Context, m *member) (answers, complete bool, err error) {
-	limited, cancel := context.WithTimeout(ctx, startingPatience)
-	defer cancel()
-	for {
-		if there, _ := p.kubeOn(m).HasNode(limited, m.name, 5); there {
-			break
-		}
-		if ctx.Err() != nil {
-			return false, false, context.Cause(ctx)
-		}
-		// After a boot the kubelet is there before what it starts.
-		if !m.facts.Runs("kubelet") || !m.facts.HasCluster(apiserverManifest) || pause(limited, 2*time.Second) != nil {
-			return false, false, context.Cause(ctx)
-		}
+	// After a boot the kubelet is there before what it starts.
+	starting, there := m.facts.Runs("kubelet") && m.facts.HasCluster(apiserverManifest), false
+	_, err = until(ctx, startingPatience, pollInterval, func(ctx context.Context) (bool, error) {
+		there, _ = p.kubeOn(m).HasNode(ctx, m.name, 5)
+		return there || !starting, nil
+	})
+	if err != nil || !there {
+		return false, false, context.Cause(ctx)
 	}
 	if known := p.state.Host(m.host.Address); known != nil && known.In() {
 		return true, true, nil

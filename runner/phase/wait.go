@@ -1,0 +1,38 @@
+package phase
+
+import (
+	"context"
+	"time"
+)
+
+// pollInterval is how long to wait before the same question is asked again.
+const pollInterval = 2 * time.Second
+
+// until asks until the answer is that something is done, and reports whether it was within the limit. An error of ask ends it, and so does ctx,
+// whose cause is the error then. That the limit is over is no error: what it means, the caller knows.
+func until(ctx context.Context, limit, interval time.Duration, ask func(context.Context) (done bool, err error)) (done bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		done, err := ask(limited)
+		switch {
+		case done:
+			return true, nil
+		case limited.Err() != nil: // an answer that was cut off says nothing
+			return false, context.Cause(ctx)
+		case err != nil:
+			return false, err
+		case pause(limited, interval) != nil:
+			return false, context.Cause(ctx)
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
