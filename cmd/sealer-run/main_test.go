@@ -91,6 +91,15 @@ func TestWrongCalls(t *testing.T) {
 	}
 }
 
+// wantVersion fails unless a document has the version 1.
+func wantVersion(t *testing.T, document string) {
+	t.Helper()
+	var versioned struct{ Version int }
+	if err := json.Unmarshal([]byte(document), &versioned); err != nil || versioned.Version != 1 {
+		t.Errorf("got version %d, %v, want 1 in\n%s", versioned.Version, err, document)
+	}
+}
+
 func TestInspect(t *testing.T) {
 	image := layout(t)
 	stdout, stderr, code := call(t, "", "inspect", image, "--output", "json")
@@ -102,6 +111,7 @@ func TestInspect(t *testing.T) {
 	if s.Kind != imagespec.KindCluster || s.KubernetesVersion != "v1.34.4" || s.RootfsLayers != 1 || s.ImageLayers != 0 || s.Source != "OCI layout" {
 		t.Errorf("got %+v", s)
 	}
+	wantVersion(t, stdout)
 	if stdout, _, code := call(t, "", "inspect", image); code != 0 || !strings.Contains(stdout, "v1.34.4") {
 		t.Errorf("exit code %d:\n%s", code, stdout)
 	}

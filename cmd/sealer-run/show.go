@@ -84,8 +84,12 @@ func open(ctx context.Context, cmd *cli.Command) (*source.Artifact, error) {
 	return source.Open(ctx, cmd.Args().First(), source.Options{PlainHTTP: cmd.Bool("plain-http")})
 }
 
+// summaryVersion changes when a field of the summary changes its meaning or is removed.
+const summaryVersion = 1
+
 // summary is what inspect shows.
 type summary struct {
+	Version           int      `json:"version"`
 	Name              string   `json:"name"`
 	Source            string   `json:"source"`
 	Digest            string   `json:"digest"`
@@ -110,7 +114,7 @@ func inspect(ctx context.Context, cmd *cli.Command) error {
 	defer artifact.Close()
 	d := artifact.Description
 	s := summary{
-		Name: artifact.Name, Source: string(artifact.Kind), Digest: artifact.Digest.String(),
+		Version: summaryVersion, Name: artifact.Name, Source: string(artifact.Kind), Digest: artifact.Digest.String(),
 		Platform: d.Platform.OS + "/" + d.Platform.Architecture, Kind: d.Kind, KubernetesVersion: d.KubernetesVersion, Frontend: d.Frontend,
 		Commands: []string{}, Env: d.Env, Images: len(d.Lock.Images),
 		RootfsLayers: len(artifact.RootfsLayers), RootfsBytes: total(artifact.RootfsLayers),

@@ -50,4 +50,5 @@ func TestVerify(t *testing.T) {
 	if len(got.Problems) != 1 || got.Problems[0].Platform != "linux/amd64" || len(got.Platforms) != 1 {
 		t.Errorf("got %+v", got)
 	}
+	wantVersion(t, stdout)
 }

@@ -12,8 +12,12 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
+// auditedVersion changes when a field of the result changes its meaning or is removed.
+const auditedVersion = 1
+
 // Audited is the result of an [Audit].
 type Audited struct {
+	Version   int               `json:"version"`
 	Name      string            `json:"name"`
 	Kind      Kind              `json:"source"`
 	Platforms []AuditedPlatform `json:"platforms"`
@@ -57,7 +61,7 @@ func Audit(ctx context.Context, image string, opts Options, progress AuditProgre
 		return nil, artifact.explain(err)
 	}
 	a := &audit{artifact: artifact, progress: progress, seen: map[digest.Digest]bool{}, result: &Audited{
-		Name: image, Kind: artifact.Kind, Platforms: []AuditedPlatform{}, Problems: []Finding{}, Warnings: []Finding{}}}
+		Version: auditedVersion, Name: image, Kind: artifact.Kind, Platforms: []AuditedPlatform{}, Problems: []Finding{}, Warnings: []Finding{}}}
 	for _, root := range roots {
 		if err = a.visit(ctx, root, nil, 0); err != nil {
 			return a.result, err
