@@ -293,6 +293,25 @@ func TestUsed(t *testing.T) {
 	}
 }
 
+// TestUsedOfManyPods: what the pods of a large cluster name is more than one answer of a host may be.
+func TestUsedOfManyPods(t *testing.T) {
+	h := newTestHost(t)
+	h.program(t, "kubectl", `#!/bin/sh
+awk 'BEGIN { for (i = 0; i < 200000; i++) print "registry.example.com/team/application:" i % 4 }'
+`)
+	used, _, err := Used(t.Context(), h.Site, imagespec.NewLock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []phase.Use
+	for i := range 4 {
+		want = append(want, phase.Use{Reference: fmt.Sprintf("registry.example.com/team/application:%d", i), Pods: 50000})
+	}
+	if !reflect.DeepEqual(used, want) {
+		t.Errorf("got %+v, want %+v", used, want)
+	}
+}
+
 // TestKubeconfig: with the host's address, for whoever is not on a host.
 func TestKubeconfig(t *testing.T) {
 	h := newTestHost(t)

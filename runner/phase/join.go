@@ -313,9 +313,15 @@ func (c *Cluster) kubeOn(m *member) kube.Kubectl { return m.kube(0) }
 // kube is the API of a master, for calls that may take so long; 0: as long as a question.
 func (m *member) kube(limit time.Duration) kube.Kubectl {
 	return func(ctx context.Context, input []byte, args ...string) ([]byte, error) {
-		argv := append([]string{m.program("kubectl"), "--kubeconfig", adminConfig, "--cache-dir", m.path(kubectlCache)}, args...)
-		return host.Output(ctx, m.Conn, host.Command{Argv: argv, Stdin: bytes.NewReader(input), Root: true, Limit: limit})
+		cmd := m.kubectlCommand(args...)
+		cmd.Stdin, cmd.Limit = bytes.NewReader(input), limit
+		return host.Output(ctx, m.Conn, cmd)
 	}
+}
+
+// kubectlCommand is a call of the packed kubectl on a master.
+func (m *member) kubectlCommand(args ...string) host.Command {
+	return host.Command{Argv: append([]string{m.program("kubectl"), "--kubeconfig", adminConfig, "--cache-dir", m.path(kubectlCache)}, args...), Root: true}
 }
 
 // kubectl runs kubectl on the first master and returns what it prints.

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/kube"
 )
@@ -102,55 +101,6 @@ func (c *Cluster) recorded(ctx context.Context, name string) ([]string, error) {
 		references = append(references, record.Reference)
 	}
 	return distinct(references), nil
-}
-
-// Use is an image that pods of a running cluster name.
-type Use struct {
-	Reference string `json:"reference"` // in full form
-	Pods      int    `json:"pods"`      // containers of pods, finished ones too
-	Embedded  bool   `json:"embedded"`  // in the lock that it was compared with
-}
-
-// Used lists the images that the pods of a running cluster name, sorted, against a lock. unused are the references of the lock that no pod
-// names now: jobs that are gone, and what operators have not started yet, are among them. Neither list is nil. It changes nothing.
-func Used(ctx context.Context, c *Cluster, lock *imagespec.Lock) (used []Use, unused []string, err error) {
-	if err := (&reach{c}).Run(ctx); err != nil {
-		return nil, nil, err
-	}
-	return c.used(ctx, lock)
-}
-
-func (c *Cluster) used(ctx context.Context, lock *imagespec.Lock) (used []Use, unused []string, err error) {
-	query := ""
-	for _, list := range []string{"initContainers", "containers", "ephemeralContainers"} {
-		query += `{range .items[*].spec.` + list + `[*]}{.image}{"\n"}{end}`
-	}
-	var out []byte
-	err = c.askMasters(ctx, func(ctx context.Context, m *member) (err error) {
-		out, err = c.askedAPI(m)(ctx, nil, "get", "pods", "--all-namespaces", "-o", "jsonpath="+query)
-		return err
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	used, unused = []Use{}, []string{}
-	count := map[string]int{}
-	for written := range strings.FieldsSeq(string(out)) {
-		if ref, err := imagespec.ParseReference(written); err == nil {
-			written = ref.String()
-		}
-		count[written]++
-	}
-	for _, reference := range slices.Sorted(maps.Keys(count)) {
-		_, embedded := lock.Lookup(reference)
-		used = append(used, Use{Reference: reference, Pods: count[reference], Embedded: embedded})
-	}
-	for _, image := range lock.Images {
-		if count[image.Reference] == 0 {
-			unused = append(unused, image.Reference)
-		}
-	}
-	return used, unused, nil
 }
 
 func distinct(values []string) []string {

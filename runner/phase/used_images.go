@@ -1,0 +1,134 @@
+package phase
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/host"
+)
+
+// Use is an image that pods of a running cluster name.
+type Use struct {
+	Reference string `json:"reference"` // in full form
+	Pods      int    `json:"pods"`      // containers of pods, finished ones too
+	Embedded  bool   `json:"embedded"`  // in the lock that it was compared with
+}
+
+// Used lists the images that the pods of a running cluster name, sorted, against a lock. unused are the references of the lock that no pod
+// names now: jobs that are gone, and what operators have not started yet, are among them. Neither list is nil. It changes nothing.
+func Used(ctx context.Context, c *Cluster, lock *imagespec.Lock) (used []Use, unused []string, err error) {
+	if err := (&reach{c}).Run(ctx); err != nil {
+		return nil, nil, err
+	}
+	return c.used(ctx, lock)
+}
+
+func (c *Cluster) used(ctx context.Context, lock *imagespec.Lock) (used []Use, unused []string, err error) {
+	var written map[string]int
+	err = c.askMasters(ctx, func(ctx context.Context, m *member) (err error) {
+		written, err = m.podImages(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	used, unused = []Use{}, []string{}
+	count := map[string]int{}
+	for reference, n := range written {
+		if ref, err := imagespec.ParseReference(reference); err == nil {
+			reference = ref.String()
+		}
+		count[reference] += n
+	}
+	for _, reference := range slices.Sorted(maps.Keys(count)) {
+		_, embedded := lock.Lookup(reference)
+		used = append(used, Use{Reference: reference, Pods: count[reference], Embedded: embedded})
+	}
+	for _, image := range lock.Images {
+		if count[image.Reference] == 0 {
+			unused = append(unused, image.Reference)
+		}
+	}
+	return used, unused, nil
+}
+
+// podImages counts the images that pods name, as they are written there. The answer is read as it comes, because it grows with the pods of the
+// cluster; what is kept grows with the number of different images only.
+func (m *member) podImages(ctx context.Context) (map[string]int, error) {
+	query := ""
+	for _, list := range []string{"initContainers", "containers", "ephemeralContainers"} {
+		query += `{range .items[*].spec.` + list + `[*]}{.image}{"\n"}{end}`
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	images := &imageCounter{count: map[string]int{}, full: cancel}
+	cmd := m.kubectlCommand("get", "pods", "--all-namespaces", "-o", "jsonpath="+query, fmt.Sprintf("--request-timeout=%ds", askPatience))
+	cmd.Stdout = images
+	err := m.Conn.Run(ctx, cmd)
+	images.add(images.pending)
+	if images.failed != nil {
+		return nil, fmt.Errorf("%s: listing the images of all pods: %w", m, images.failed)
+	}
+	return images.count, err
+}
+
+const (
+	// maxPodImages is how many different images are counted.
+	maxPodImages = 100_000
+	// maxPodImage is how long the name of one may be, in bytes.
+	maxPodImage = 4 << 10
+)
+
+var (
+	errManyImages = fmt.Errorf("pods name more than %d different images", maxPodImages)
+	errLongImage  = fmt.Errorf("the name of an image is longer than %d bytes", maxPodImage)
+)
+
+// imageCounter counts the lines that are written to it. Once there is too much it swallows the rest, so that the writer on the other side is
+// never blocked.
+type imageCounter struct {
+	count   map[string]int
+	pending []byte // a line whose end has not come yet
+	failed  error
+	full    context.CancelCauseFunc // called when it swallows
+}
+
+func (c *imageCounter) Write(p []byte) (int, error) {
+	rest := p
+	for c.failed == nil {
+		line, after, whole := bytes.Cut(rest, []byte("\n"))
+		c.pending = append(c.pending, line...)
+		if len(c.pending) > maxPodImage {
+			c.fail(errLongImage)
+			break
+		}
+		if !whole {
+			break
+		}
+		c.add(c.pending)
+		c.pending, rest = c.pending[:0], after
+	}
+	return len(p), nil
+}
+
+// add counts one image.
+func (c *imageCounter) add(line []byte) {
+	name := host.WithoutControls(string(bytes.TrimSpace(line)))
+	if name == "" || c.failed != nil {
+		return
+	}
+	if _, counted := c.count[name]; !counted && len(c.count) == maxPodImages {
+		c.fail(errManyImages)
+		return
+	}
+	c.count[name]++
+}
+
+func (c *imageCounter) fail(err error) {
+	c.failed, c.pending = err, nil
+	c.full(err)
+}
