@@ -98,7 +98,8 @@ func endCommand(id string, root bool) Command {
 }
 
 // wrap turns cmd into the argv and the input to start on the host. The command
-// finds programs in all of the usual directories, whatever the login's PATH is.
+// finds programs in all of the usual directories, whatever the login's PATH is,
+// unless it asks for that PATH itself.
 // The id, if there is one, marks its processes.
 func wrap(cmd Command, root privilege, id string) (argv []string, stdin io.Reader, err error) {
 	if len(cmd.Argv) == 0 {
@@ -122,7 +123,9 @@ func wrap(cmd Command, root privilege, id string) (argv []string, stdin io.Reade
 	if id != "" {
 		argv = append(argv, "env", runID+"="+id)
 	}
-	if cmd.Dir != "" || len(cmd.Env) > 0 {
+	switch {
+	case cmd.LoginPath:
+	case cmd.Dir != "" || len(cmd.Env) > 0:
 		if err := writeEnv(&head, cmd.Env); err != nil {
 			return nil, nil, err
 		}
@@ -131,7 +134,7 @@ func wrap(cmd Command, root privilege, id string) (argv []string, stdin io.Reade
 			dir = "."
 		}
 		argv = append(argv, "sh", "-c", enterScript, "sh", dir)
-	} else {
+	default:
 		argv = append(argv, "sh", "-c", pathScript, "sh")
 	}
 	stdin = cmd.Stdin

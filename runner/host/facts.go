@@ -27,7 +27,7 @@ type Facts struct {
 	SwapBytes    uint64
 	Time         time.Time     // the host's clock, to the second
 	ClockSkew    time.Duration // how far it is ahead of ours; within the duration of the question, zero
-	Path         string        // PATH of root's commands in this login
+	Path         string        // PATH of root's commands in this login, as sudo or the login sets it
 	Addresses    []netip.Addr
 	Networks     []NetworkAddress // those of the addresses
 	Routes       []Route
@@ -159,6 +159,9 @@ type Listener struct {
 //go:embed facts.sh
 var factsScript string
 
+// gatherScript is facts.sh with the programs of all usual directories, and with PATH as it was before in login_path.
+func gatherScript() string { return "login_path=$PATH\n" + extendPath + "\n" + factsScript }
+
 // factsLimit is how long a host may take to say what it is like.
 const factsLimit = time.Minute
 
@@ -168,7 +171,7 @@ const factsLimit = time.Minute
 func Gather(ctx context.Context, conn Conn, dataRoot string) (*Facts, error) {
 	before := time.Now()
 	out, err := Output(ctx, conn, Command{
-		Argv: []string{"sh", "-c", factsScript, "sh", dataRoot}, Root: true, Name: "asking the host what it is like", Limit: factsLimit,
+		Argv: []string{"sh", "-c", gatherScript(), "sh", dataRoot}, Root: true, LoginPath: true, Name: "asking the host what it is like", Limit: factsLimit,
 	})
 	if err != nil {
 		return nil, unanswered(conn.Host(), err, "run the same command again; if it fails again, log in and check that sh runs there as root")

@@ -41,7 +41,7 @@ answer arch "$(uname -m 2>/dev/null)" uname
 content kernel /proc/sys/kernel/osrelease
 answer time "$(date +%s 2>/dev/null)" date
 content init /proc/1/comm
-say path "$PATH"
+say path "${login_path-$PATH}" # as the login sets it
 
 for file in "$top/etc/os-release" "$top/usr/lib/os-release"; do
   [ -r "$file" ] || continue

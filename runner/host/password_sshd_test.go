@@ -114,6 +114,13 @@ func checkRoot(t *testing.T, conn Conn) {
 	if err != nil || strings.TrimSpace(string(out)) != user {
 		t.Fatalf("without Root: %q, %v", out, err)
 	}
+	facts, err := Gather(t.Context(), conn, "/nowhere")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "/sbin:/bin:/usr/sbin:/usr/bin"; user != "root" && facts.Path != want {
+		t.Errorf("PATH of the login is %q, want the secure_path of sudo, %q", facts.Path, want)
+	}
 	out, err = Output(t.Context(), conn, Command{Argv: []string{"sh", "-c", "cat /proc/[0-9]*/cmdline 2>/dev/null; true"}, Root: true})
 	if err != nil || bytes.Contains(out, []byte("correct horse")) {
 		t.Fatalf("the password is in the process list: %v", err)
