@@ -85,7 +85,7 @@ func (p *clean) host(ctx context.Context, m *member) error {
 		changes = append(changes, change{m, what})
 	}
 	if err := p.doTogether(ctx, changes, func(ctx context.Context) error { return p.created(ctx, m) }); err != nil {
-		return fmt.Errorf("%s: %w", m, err)
+		return m.failure("", err)
 	}
 	return nil
 }

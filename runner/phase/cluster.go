@@ -238,7 +238,7 @@ type change struct {
 // Do is the only way to change a host: a dry run prints what and does not call work.
 func (c *Cluster) Do(ctx context.Context, m *member, what string, work func(context.Context) error) error {
 	if err := c.doTogether(ctx, []change{{m, what}}, work); err != nil {
-		return fmt.Errorf("%s: %s: %w", m, what, err)
+		return m.failure(what, err)
 	}
 	return nil
 }

@@ -158,7 +158,7 @@ func (p *reachLeaving) lookUp(ctx context.Context) error {
 			continue
 		}
 		if _, err := p.kubeOn(m)(ctx, nil, "get", "--raw", "/readyz", "--request-timeout=10s"); err != nil {
-			failed = append(failed, fmt.Errorf("%s: its API does not answer: %w", m, err))
+			failed = append(failed, m.failure("its API does not answer", err))
 			continue
 		}
 		p.lead = m

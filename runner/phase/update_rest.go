@@ -30,14 +30,14 @@ func (p *updateRest) Run(ctx context.Context) error {
 			return nil // a removal that was interrupted has cleaned it
 		}
 		if err := p.hostsFile(ctx, m); err != nil {
-			return fmt.Errorf("%s: %w", m, err)
+			return m.failure("", err)
 		}
 		if len(p.leaving.Masters) == 0 {
 			return nil
 		}
 		for _, update := range []func(context.Context, *member) error{p.balancer, p.registry} {
 			if err := update(ctx, m); err != nil {
-				return fmt.Errorf("%s: %w", m, err)
+				return m.failure("", err)
 			}
 		}
 		return nil
