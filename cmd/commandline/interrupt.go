@@ -23,7 +23,7 @@ func (e signalError) Error() string { return e.String() }
 // Is makes a signal a cancellation: whoever looks at the context's cause was told to end, and nothing failed.
 func (signalError) Is(target error) bool { return target == context.Canceled }
 
-// Interruptible returns a context that ends with the first SIGINT or SIGTERM. The second ends the program at once, as if nobody listened.
+// Interruptible returns a context that ends with the first SIGINT or SIGTERM. The second ends the program at once, as if no one listened.
 func Interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 1)

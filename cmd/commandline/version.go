@@ -9,8 +9,8 @@ import (
 	"github.com/kubefile/kubefile/version"
 )
 
-// VersionCommand returns the command that prints which build the program is. agentProtocol is what the program speaks with its agent on
-// hosts; 0 is a program without one.
+// VersionCommand returns the command that prints which build the program is. agentProtocol is the version of the protocol that it uses with
+// its agent on hosts; 0 means that it has none.
 func VersionCommand(agentProtocol int) *cli.Command {
 	return &cli.Command{
 		Name: "version", Usage: "print the version, commit, date, Go version and platform of this build", Flags: []cli.Flag{OutputFlag()},

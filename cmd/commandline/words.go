@@ -83,7 +83,7 @@ func unknownCommand(cmd *cli.Command, word string) error {
 	return Usagef("unknown command %q", printable(word))
 }
 
-// instead is how to write a word that is to be an image.
+// instead returns how to write a word that is meant as an image.
 func instead(word string) string {
 	if _, err := os.Stat(word); err == nil {
 		return "for the file or directory of that name write ./" + printable(word)

@@ -1,5 +1,5 @@
 // Command kubefile-frontend is the BuildKit frontend for Kubefiles. BuildKit starts it without arguments; its subcommands are the steps
-// that the frontend runs inside a build, and what a person may run by hand. Called wget or curl, it is that.
+// that the frontend runs inside a build, and what a person may run by hand. Called as wget or curl, it acts as that program.
 package main
 
 import (

@@ -195,7 +195,7 @@ func readLeavingSite(ctx context.Context, cmd *cli.Command) (*clusterfile.Cluste
 	return file, nil
 }
 
-// confirm has a person type the cluster's name, unless nothing is to be changed or --yes is given.
+// confirm has a person type the cluster's name, unless nothing would change or --yes is given.
 func confirm(ctx context.Context, cmd *cli.Command, question, cluster string) error {
 	if cmd.Bool("yes") || cmd.Bool("dry-run") {
 		return nil

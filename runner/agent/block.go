@@ -62,7 +62,7 @@ func (b *block) balanced(lines []string) bool {
 }
 
 // cut returns the lines of a text that are not the cluster's, and where its lines began; -1 without any. known are the lines that
-// the cluster wrote: others that somebody put between the marks stay. Without known, all between the marks are the cluster's. When marks
+// the cluster wrote: others that someone put between the marks stay. Without known, all between the marks are the cluster's. When marks
 // are missing, known lines are taken out wherever they are, but for those that were in the original.
 func (b *block) cut(content string, known []string, original string) (rest []string, at int, err error) {
 	lines := strings.SplitAfter(content, "\n")

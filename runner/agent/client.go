@@ -81,7 +81,7 @@ func (c Client) limits(verb string) (limit, stall time.Duration) {
 	return host.AskLimit, 0
 }
 
-// uploadScript writes its standard input to the file $1, whose SHA-256 is to be
+// uploadScript writes its standard input to the file $1, whose SHA-256 must be
 // $2. It is the only step without an agent.
 const uploadScript = `umask 077
 if cat >"$1" && printf '%s  %s\n' "$2" "$1" | sha256sum -c >/dev/null 2>&1 && chmod 755 "$1"; then exit 0; fi

@@ -193,10 +193,10 @@ func publish(temp, path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// maxAside bounds how many copies of one file are kept beside it.
+// maxAside bounds how many copies of one file are kept next to it.
 const maxAside = 1000
 
-// asideName is a free name beside a file for what it was before the cluster's.
+// asideName returns an unused name next to a file, for its content from before the cluster.
 func asideName(path string) (string, error) {
 	name := path + ".before-kubefile"
 	for i := 2; i <= maxAside; i++ {
@@ -210,7 +210,7 @@ func asideName(path string) (string, error) {
 	return "", fmt.Errorf("%s: %w: %d copies of it are kept already; remove those that are not needed", path, ErrInvalid, maxAside)
 }
 
-// copyAside copies a file, with its mode and owner, to a name beside it.
+// copyAside copies a file, with its mode and owner, to a name next to it.
 func copyAside(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {

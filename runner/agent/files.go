@@ -87,7 +87,7 @@ func writeJSON(root *os.Root, name string, v any) error {
 	return replace(root, name, append(data, '\n'), 0o600, true)
 }
 
-// replace writes a file beside its place and moves it there; sync makes it
+// replace writes a file next to its destination and moves it there; sync makes it
 // survive a power cut from the moment it returns.
 func replace(root *os.Root, name string, data []byte, mode fs.FileMode, sync bool) (err error) {
 	dir := path.Dir(name)
@@ -118,8 +118,8 @@ func replace(root *os.Root, name string, data []byte, mode fs.FileMode, sync boo
 	return syncDir(root, dir)
 }
 
-// WorkLock is the file in a cluster's directory that whoever works in its rootfs holds with flock(2), so that what an interrupted run
-// left running is over before the same work begins anew.
+// WorkLock is the file in a cluster's directory that is held with flock(2) while something works in its rootfs, so that what an interrupted run
+// left running is over before the same work begins again.
 const WorkLock = "work.lock"
 
 // lockWork takes the lock as soon as it is free. Closing the file gives it back.

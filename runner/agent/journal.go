@@ -191,7 +191,7 @@ func missingDirs(path string) []string {
 
 // prepare journals that path is about to be written with content of this digest
 // and a mode: the directories it needs, and what is there now. What others made
-// of it since it was written last is copied beside it.
+// of it since it was written last is copied next to it.
 func (j *journal) prepare(path string, content digest.Digest, mode fs.FileMode) error {
 	dir := filepath.Dir(path)
 	if j.owns(path) {

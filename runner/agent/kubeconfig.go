@@ -20,7 +20,7 @@ import (
 type kubeconfig struct {
 	Server    string `json:"server"`
 	Authority string `json:"authority,omitempty"` // certificate-authority-data, which is not secret
-	// Cache says that the entry is the directory of kubectl's cache beside the kubeconfig, which was not there before.
+	// Cache says that the entry is the directory of kubectl's cache next to the kubeconfig, which was not there before.
 	Cache bool `json:"cache,omitempty"`
 }
 
@@ -60,7 +60,7 @@ type namedConfig struct {
 	Current string `yaml:"current-context"`
 }
 
-// prepareKubeconfig journals what the cluster has in the kubeconfig, and the cache that kubectl makes beside it.
+// prepareKubeconfig journals what the cluster has in the kubeconfig, and the cache that kubectl makes next to it.
 func (j *journal) prepareKubeconfig(path string, content []byte) error {
 	var config namedConfig
 	if err := yaml.Unmarshal(content, &config); err != nil || len(config.Clusters) == 0 {

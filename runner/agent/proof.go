@@ -31,7 +31,7 @@ func vacant(names []string) bool {
 
 const lostAndFound = "lost+found"
 
-// refuseLink refuses a cluster directory that is a link: it leads to a directory of somebody.
+// refuseLink refuses a cluster directory that is a link: it leads to someone else's directory.
 func refuseLink(dir string) error {
 	info, err := os.Lstat(dir)
 	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
@@ -78,7 +78,7 @@ func notVacant(dir string, names []string) error {
 		dir, ErrForeign, some, JournalFile)
 }
 
-// checkOwner refuses a journal that somebody else can write: it says what root removes.
+// checkOwner refuses a journal that someone other than root can write: it lists what root removes.
 func checkOwner(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -180,7 +180,7 @@ func (s *Survey) Lines(path, cluster string) []string {
 	return nil
 }
 
-// Removals says, one line each, what a removal takes off the host if nobody has changed it.
+// Removals returns, one line each, what a removal takes off the host if no one has changed it.
 func (s *Survey) Removals() []string {
 	var lines []string
 	for _, e := range slices.Backward(s.journal.Entries) {

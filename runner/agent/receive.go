@@ -178,7 +178,7 @@ type haveAnswer struct {
 	Layers []digest.Digest `json:"layers"`
 }
 
-// have tells which layers need not be sent, and clears away what interrupted
+// have returns which layers need not be sent, and clears away what interrupted
 // transfers left.
 func have(r haveRequest) (haveAnswer, error) {
 	var answer haveAnswer

@@ -222,7 +222,7 @@ func (j *journal) restore(e entry, now fs.FileInfo) string {
 	return ""
 }
 
-// leave says why an entry is not undone. What was there before goes to a name beside it: the directory in which it is kept is removed.
+// leave says why an entry is not undone. What was there before goes to a name next to it: the directory in which it is kept is removed.
 func (j *journal) leave(e entry, reason string) string {
 	if e.Previous == nil {
 		return reason

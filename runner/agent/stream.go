@@ -125,7 +125,7 @@ func feed(ctx context.Context, art *source.Artifact, d ocispec.Descriptor, strea
 	defer content.Close()
 	begin := time.Now()
 	for err == nil {
-		piece := make([]byte, chunk) // shared by the streams, written by nobody
+		piece := make([]byte, chunk) // shared by the streams, never written
 		n := 0
 		for n < len(piece) && err == nil {
 			var read int

@@ -19,7 +19,7 @@ const (
 	rootfsDir    = "rootfs"
 	rootfsNewDir = "rootfs.new"
 
-	// unpackedFile, in the tree it speaks of, says which layers the tree has. It
+	// unpackedFile, in the tree that it describes, lists the layers of the tree. It
 	// moves with the tree, so the two can not disagree. No layer may hold it.
 	unpackedFile = imagespec.UnpackedPath
 )
@@ -37,7 +37,7 @@ type unpacked struct {
 	Layers []digest.Digest `json:"layers"`
 }
 
-// unpackRootfs makes the rootfs of the received layers, beside the one that is
+// unpackRootfs makes the rootfs of the received layers, next to the one that is
 // there, and exchanges the two when it is complete. An interrupted one is taken
 // up at the layer.
 func unpackRootfs(ctx context.Context, r unpackRequest) (changed, error) {
@@ -138,7 +138,7 @@ func unpackLayer(root, tree *os.Root, dir string, layer layerRequest) error {
 	}
 	u := unpacker{root: tree, written: make(map[string]bool), left: free}
 	if err = readLayer(f, layer, u.entry); errors.Is(err, ErrDamaged) {
-		// The disk does not hold what was verified when it arrived: receive it anew.
+		// The disk does not hold what was verified when it arrived: receive it again.
 		return errors.Join(err, root.Remove(file))
 	}
 	return err

@@ -72,7 +72,7 @@ type health int
 const (
 	ready       health = iota
 	unready            // it accepts connections, and does not say that it is ready
-	unreachable        // nobody can speak TLS with it
+	unreachable        // no TLS connection to it can be made
 )
 
 type backend struct {

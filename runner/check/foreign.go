@@ -121,7 +121,7 @@ func sockets(h Host, _ *Site, report func(what, fix string)) {
 }
 
 // nodePorts are those of the documentation of Kubernetes ("Ports and Protocols"), and what kubeadm checks. Nodes have a load balancer at
-// 6443, and an etcd on a node is somebody else's.
+// 6443, and an etcd on a node is not ours.
 func nodePorts() []uint16 { return []uint16{6443, 10248, 10250, 2379, 2380} }
 
 func masterPorts() []uint16 { return []uint16{2381, 10257, 10259} }

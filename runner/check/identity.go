@@ -54,7 +54,7 @@ func loopbackAddress(h Host, _ *Site, report func(what, fix string)) {
 	}
 }
 
-// sameMachine finds two addresses of one machine. Its identifiers alone do not tell: cloned machines share /etc/machine-id, containers the boot.
+// sameMachine finds two addresses of one machine. Its identifiers alone do not show it: cloned machines share /etc/machine-id, containers the boot.
 func sameMachine(s *Site, report func(h *Host, what, fix string)) {
 	seen := map[[2]string][]*Host{}
 	for _, h := range s.reached() {

@@ -48,7 +48,7 @@ func iptables(h Host, s *Site, report func(what, fix string)) {
 func loginPath(h Host, _ *Site, report func(what, fix string)) {
 	const dir = "/usr/local/bin"
 	if h.Facts.Path != "" && !slices.Contains(strings.Split(h.Facts.Path, ":"), dir) {
-		report("PATH of this login has no "+dir+": kubelet and kubectl are not found by what you run with it yourself",
+		report("PATH of this login has no "+dir+": commands that you run with it yourself do not find kubelet and kubectl",
 			"add it to secure_path in /etc/sudoers, or to PATH of the login")
 	}
 }

@@ -94,7 +94,7 @@ func (r *reader) cluster(d *format.Document) error {
 	return err
 }
 
-// isOld tells whether a Cluster is of the first generation: it has no hosts, and something that only that has.
+// isOld reports whether a Cluster is of the first generation: it has no hosts, and something that only that has.
 func isOld(d *format.Document) bool {
 	return d.Field("spec", "hosts") == nil && slices.ContainsFunc([]string{"masters", "nodes", "network", "certSANS", "provider"},
 		func(name string) bool { return d.Field("spec", name) != nil })

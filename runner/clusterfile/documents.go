@@ -121,7 +121,7 @@ func (r *reader) application(d *format.Document) error {
 	return errors.Join(failed...)
 }
 
-// finish puts together what stands in several documents. What they say of each other is looked at only if each is right for itself.
+// finish puts together what several documents specify. How they fit together is checked only if each is valid by itself.
 func (r *reader) finish(right bool) error {
 	out := r.out
 	if r.apps != nil && r.clusterAt == "" {

@@ -52,7 +52,7 @@ func (c *Clusterfile) Override(cmd, arguments, apps []string) error {
 	return nil
 }
 
-// Generate writes the document with what may stand beside it, for a person to go on with.
+// Generate writes the document with what may accompany it, for a person to continue from.
 func Generate(w io.Writer, d *format.ClusterDocument, env []string) error {
 	variables, err := environment.Parse(env)
 	if err != nil {

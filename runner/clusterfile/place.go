@@ -10,7 +10,7 @@ import (
 	format "github.com/kubefile/kubefile/imagespec/clusterfile"
 )
 
-// notePlaces keeps where the fields of a document for kubeadm stand.
+// notePlaces records where the fields of a document for kubeadm are.
 func (c *Clusterfile) notePlaces(d *format.Document, name string, node *yaml.Node) {
 	c.places[name] = d.At(node)
 	if node.Kind != yaml.MappingNode {
@@ -22,7 +22,7 @@ func (c *Clusterfile) notePlaces(d *format.Document, name string, node *yaml.Nod
 }
 
 // Locate writes the place in the Clusterfile in front of each error that is about a field of a document for kubeadm, as those of
-// [kubeadm.Documents.Check] are. Errors about what does not stand there stay as they are.
+// [kubeadm.Documents.Check] are. Errors about what is not written there stay as they are.
 func (c *Clusterfile) Locate(err error) error {
 	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		var located []error

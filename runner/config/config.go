@@ -1,4 +1,4 @@
-// Package config is what a document of kind Config does to a file of the rootfs: it takes the place of the file, or is merged into it. It
+// Package config is what a document of kind Config does to a file of the rootfs: it replaces the file, or is merged into it. It
 // is data in, data out: nothing here reads or writes a file.
 package config
 
@@ -62,7 +62,7 @@ func (c Config) Secret() bool {
 }
 
 // Apply returns the file as the Config wants it. old is nil when there is none; then data is not merged into anything. Applying it again
-// changes nothing. In YAML that is merged, documents that change are written anew: comments, the order of keys and quotes stay, empty
+// changes nothing. In YAML that is merged, documents that change are encoded again: comments, the order of keys and quotes stay, empty
 // lines go, and aliases are written out. Errors begin with Where, and name the file.
 func (c Config) Apply(old []byte) ([]byte, error) {
 	if err := c.Check(); err != nil {

@@ -55,7 +55,7 @@ func parse(data []byte) ([]*document, error) {
 	return documents, nil
 }
 
-// separators counts what stands between the values of YAML and JSON: the parser would take memory for each.
+// separators counts what separates the values of YAML and JSON: the parser would take memory for each.
 func separators(data []byte) int {
 	count := 0
 	for _, b := range []string{",", ":", "[", "{", "- ", "\n"} {

@@ -209,7 +209,7 @@ func mergeMaps(base, over *yaml.Node) bool {
 	return changed
 }
 
-// replacement is a value that stands where another stood, and keeps its comment.
+// replacement returns a value for the place of another, with that one's comment.
 func replacement(old, value *yaml.Node) *yaml.Node {
 	c := clone(value)
 	if old.Kind == yaml.ScalarNode && c.Kind == yaml.ScalarNode && c.LineComment == "" {

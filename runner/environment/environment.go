@@ -45,7 +45,7 @@ func (v Value) data() any {
 	return []string(v)
 }
 
-// Parse reads "name=value" pairs. A name that stands several times has the list of its values.
+// Parse reads "name=value" pairs. A name that is repeated has the list of its values.
 func Parse(pairs []string) (Set, error) {
 	set := Set{}
 	for _, pair := range pairs {
@@ -67,7 +67,7 @@ func Check(name, value string) error {
 		return fmt.Errorf("environment variable %q: not a valid name; write it as name=value", name)
 	}
 	if !utf8.ValidString(name) {
-		return fmt.Errorf("environment variable %q: its name is no UTF-8", name)
+		return fmt.Errorf("environment variable %q: its name is not valid UTF-8", name)
 	}
 	if strings.ContainsRune(value, 0) {
 		return fmt.Errorf("environment variable %q: its value has a zero byte", name)
@@ -84,7 +84,7 @@ func Merge(sets ...Set) Set {
 	return merged
 }
 
-// Exported returns the set with, beside each name that no shell can say, the same with underscores: "docker-dir" is docker_dir too.
+// Exported returns the set and, for each name that is not a shell identifier, the same with underscores: "docker-dir" is docker_dir too.
 // A variable that has that name itself wins.
 func (s Set) Exported() Set {
 	exported := Set{}

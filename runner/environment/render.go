@@ -14,7 +14,7 @@ import (
 	"github.com/Masterminds/sprig/v3"
 )
 
-// suffix of the files that are templates. What they render to stands beside them without it.
+// suffix of the files that are templates. What they render to is next to them without it.
 const suffix = ".tmpl"
 
 // folders are where templates are looked for, below the rootfs.

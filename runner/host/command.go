@@ -76,7 +76,7 @@ func (p privilege) argv() []string {
 // a shell's children.
 const runID = "SEALER_RUN_ID"
 
-// endScript tells the processes whose runID is $1 to terminate, until there are
+// endScript terminates the processes whose runID is $1, until there are
 // none; for a few seconds it also waits for the first to appear.
 const endScript = `seen=
 for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do

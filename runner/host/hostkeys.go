@@ -54,7 +54,7 @@ type hostKeys struct {
 }
 
 func (d *Dialer) hostKeys(h Host, line net.Conn, timeout time.Duration) (*hostKeys, error) {
-	d.contact.Lock() // nobody is writing PinFile
+	d.contact.Lock() // no one is writing PinFile
 	defer d.contact.Unlock()
 	known, err := knownhosts.New(existing(append(slices.Clone(d.KnownHosts), d.PinFile))...)
 	if err != nil {

@@ -67,7 +67,7 @@ func (k Kubectl) Drain(ctx context.Context, node string, timeout time.Duration) 
 	return err
 }
 
-// RestartDeployment starts the pods of a Deployment anew, and waits until they run.
+// RestartDeployment restarts the pods of a Deployment, and waits until they run.
 func (k Kubectl) RestartDeployment(ctx context.Context, namespace, name string, timeout time.Duration) error {
 	if _, err := k(ctx, nil, "rollout", "restart", "deployment", name, "--namespace", namespace); err != nil {
 		return err
@@ -94,7 +94,7 @@ func (k Kubectl) Renewed(ctx context.Context, node string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// DeleteNode removes a node. One that is not there is no error.
+// DeleteNode removes a node. It is not an error if the node is not there.
 func (k Kubectl) DeleteNode(ctx context.Context, node string) error {
 	_, err := k(ctx, nil, "delete", "node", node, "--ignore-not-found", "--timeout=60s")
 	return err

@@ -92,7 +92,7 @@ func (e Etcd) Members(ctx context.Context) ([]Member, error) {
 	return list.Members, nil
 }
 
-// healthy are the addresses for clients of the members that answer. etcdctl fails when one does not, and prints the list nevertheless.
+// healthy are the addresses for clients of the members that answer. etcdctl fails when one does not, and prints the list anyway.
 func (e Etcd) healthy(ctx context.Context) (map[string]bool, error) {
 	out, err := e.etcdctl(ctx, "endpoint", "health", "--cluster", "--write-out", "json")
 	var exit *host.ExitError
@@ -113,7 +113,7 @@ func (e Etcd) healthy(ctx context.Context) (map[string]bool, error) {
 	return healthy, nil
 }
 
-// Remove takes a member out. One that is not there any more is no error; [ErrUnsettled] is worth another try.
+// Remove takes a member out. It is not an error if the member is no longer there; [ErrUnsettled] is worth another try.
 func (e Etcd) Remove(ctx context.Context, id uint64) error {
 	_, err := e.etcdctl(ctx, "member", "remove", strconv.FormatUint(id, 16))
 	var exit *host.ExitError

@@ -41,7 +41,7 @@ func (k Kubectl) Rows(ctx context.Context, columns int, args ...string) (rows []
 // modified is what kubectl says of HTTP status 409 for a resourceVersion that is not the newest.
 const modified = "the object has been modified"
 
-// changed reports whether kubectl says that an object was changed, made or removed by somebody else: the API's reasons Conflict, AlreadyExists
+// changed reports whether kubectl says that an object was changed, made or removed by someone else: the API's reasons Conflict, AlreadyExists
 // and NotFound, which kubectl has in its error text only.
 func changed(err error) bool {
 	var exit *host.ExitError

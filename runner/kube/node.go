@@ -193,7 +193,7 @@ func (n Node) WithTaints(changes []plugin.TaintChange) []Taint {
 	return taints
 }
 
-// changeTries is how often a node is read and changed again when somebody else, as its kubelet, changes it at the same time.
+// changeTries is how often a node is read and changed again when someone else, such as its kubelet, changes it at the same time.
 const changeTries = 5
 
 // ChangeNode changes the labels and taints of a node, if they are not so already. known is the node as it was read a moment ago, or nil.

@@ -14,7 +14,7 @@ import (
 func CAHash(certificate []byte) (string, error) {
 	block, _ := pem.Decode(certificate)
 	if block == nil {
-		return "", errors.New("the cluster's CA certificate is no PEM")
+		return "", errors.New("the cluster's CA certificate is not valid PEM")
 	}
 	parsed, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// Check tells what would not work at a site with these hosts, with documents that are merged: all problems, joined, each with kind and field.
+// Check returns what would not work at a site with these hosts, with documents that are merged: all problems, joined, each with kind and field.
 func (d Documents) Check(hosts []netip.Addr) error { return d.check(hosts, d.ServiceSubnet(), true) }
 
 // CheckPart is Check of documents that others may come below: what they do not say is not looked at.
@@ -97,7 +97,7 @@ func (d Documents) checkNetworks(hosts []netip.Addr, serviceSubnet string, whole
 	return problems
 }
 
-// checkNodeNetworks tells whether a network of pods can be split into one for each node.
+// checkNodeNetworks reports whether a network of pods can be split into one for each node.
 func (d Documents) checkNodeNetworks(pods netip.Prefix, nodes int) error {
 	if d.controllerArgument("allocate-node-cidrs") == "false" {
 		return nil

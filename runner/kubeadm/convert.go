@@ -175,7 +175,7 @@ func (d Documents) downgraded(n int) (Documents, error) {
 	return d, errors.Join(problems...)
 }
 
-// droppable tells whether kubeadm does the same without a value.
+// droppable reports whether kubeadm does the same without a value.
 func droppable(v any, of field) bool {
 	switch v := v.(type) {
 	case map[string]any:

@@ -210,7 +210,7 @@ func (s shape) String() string {
 
 // nearest suggests a field for one that is not known.
 func nearest(name string, known fields) string {
-	const longest = 64 // a longer one is no slip, and costly to compare
+	const longest = 64 // a longer one is not a typing error, and costly to compare
 	names := slices.Sorted(maps.Keys(known))
 	best, distance := "", 3 // more changes than two are another word
 	for _, k := range names {

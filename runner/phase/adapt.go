@@ -80,7 +80,7 @@ func isPlugin(name string) bool {
 	return slices.Contains(pluginDirs, path.Dir(name)) && slices.Contains([]string{".yaml", ".yml"}, path.Ext(name))
 }
 
-// configs are those for the image at hand: that for an application is not for an image without it.
+// configs are those for the image of this run: one for an application is not for an image without it.
 func (c *Cluster) configs() []config.Config {
 	return slices.DeleteFunc(slices.Clone(c.Site.Configs), func(doc config.Config) bool {
 		return doc.App != "" && !slices.ContainsFunc(c.Artifact.Description.Apps, func(a imagespec.App) bool { return a.Name == doc.App })

@@ -43,7 +43,7 @@ func (p *balance) Run(ctx context.Context) error {
 	})
 }
 
-// warn tells of nodes that do not learn of a master that is new, because they were not named.
+// warn names nodes that do not learn of a new master because they are not part of this run.
 func (p *balance) warn() {
 	for _, other := range p.others() {
 		for _, m := range p.masters() {

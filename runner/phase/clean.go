@@ -128,7 +128,7 @@ func (m *member) rename(ctx context.Context, before []byte) error {
 	return err
 }
 
-// inRootfs runs the first of the scripts that is there, in the rootfs. There may be none of it any more.
+// inRootfs runs the first of the scripts that is there, in the rootfs. The rootfs may be gone already.
 const inRootfs = `cd rootfs 2>/dev/null || exit 0
 for script; do if [ -e "$script" ]; then set -- "$script"; ` + byItself + `; fi; done`
 

@@ -38,7 +38,7 @@ const (
 	adminConfig = "/etc/kubernetes/admin.conf"
 	// maxHosts is how many hosts are worked on at once.
 	maxHosts = 32
-	// busy is the exit code of flock(1) for a lock that somebody else has (EX_TEMPFAIL of sysexits.h).
+	// busy is the exit code of flock(1) for a lock that is held elsewhere (EX_TEMPFAIL of sysexits.h).
 	busy = 75
 	// orphanPatience is how long, in seconds, a command waits for one that an interrupted run left running.
 	orphanPatience = 900
@@ -157,7 +157,7 @@ func (m *member) program(name string) string { return m.path("rootfs", "bin", na
 // dir is the cluster's directory on every host.
 func (c *Cluster) dir() string { return path.Join(c.DataRoot, c.Name) }
 
-// imageDir is the directory of the image at hand: the cluster's, or one below it for an application image.
+// imageDir is the directory of the image of this run: the cluster's, or one below it for an application image.
 func (c *Cluster) imageDir() string {
 	if c.App == "" {
 		return c.dir()

@@ -83,7 +83,7 @@ func (c *Cluster) role(app string) string {
 	return ""
 }
 
-// chosen are the image's commands as the site wants them. The site's commands stand in for those of CMD; of the applications those run
+// chosen are the image's commands as the site wants them. The site's commands replace those of CMD; of the applications those run
 // that it names, with network and storage in any case; and an application is started as it says.
 func (p *commands) chosen() []imagespec.Command {
 	site := p.Site.Cluster
@@ -122,12 +122,12 @@ func (p *commands) arguments(command imagespec.Command) environment.Set {
 	return environment.Merge(p.Site.Cluster.Apps[command.App].Env, p.Site.Cluster.CmdArgs)
 }
 
-// siteKey returns what stands for all that the site gives a command beside the image: its arguments, the environment of the cluster, and
+// siteKey returns a key for all that the site gives a command in addition to the image: its arguments, the environment of the cluster, and
 // the Configs for the image. It does not depend on which master is the first.
 func (p *commands) siteKey() (func(imagespec.Command) string, error) {
 	configs := slices.DeleteFunc(p.configs(), func(c config.Config) bool { return c.File() == kubeadmFile })
 	for i := range configs {
-		configs[i].Where = "" // a line that moved is no other Config
+		configs[i].Where = "" // a Config is the same when its line moved
 	}
 	given, err := json.Marshal([]any{configs, p.clusterEnvironment()})
 	return func(command imagespec.Command) string {

@@ -34,7 +34,7 @@ func (c *Cluster) imageEnvironment() environment.Set {
 	return image
 }
 
-// own are the variables that tell of host and cluster.
+// own are the variables that describe host and cluster.
 func (c *Cluster) own(m *member) environment.Set {
 	version := ""
 	if c.Artifact != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/kubefile/kubefile/runner/plugin"
 )
 
-// farewellFile is what a removal has to know of the host, when there is no image and no Clusterfile any more.
+// farewellFile is what a removal has to know of the host, when image and Clusterfile are gone.
 const farewellFile = "farewell.json"
 
 // farewell is the content of farewellFile. It is a secret: variables may be.

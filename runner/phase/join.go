@@ -138,7 +138,7 @@ func (p *joinNodes) Run(ctx context.Context) error {
 	return errors.Join(err, p.recordJoined(ctx))
 }
 
-// reregister has kubelets that are in the cluster, and whose nodes are not there any more, register them again.
+// reregister makes kubelets of the cluster whose nodes are gone register them again.
 func (p *joinNodes) reregister(ctx context.Context) error {
 	if !p.running() || !slices.ContainsFunc(p.nodes(), func(m *member) bool { return m.joined }) {
 		return nil

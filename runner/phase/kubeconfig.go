@@ -2,7 +2,7 @@ package phase
 
 import "context"
 
-// kubeconfig lets root's kubectl work on every master. A file that is there already is somebody's and stays.
+// kubeconfig lets root's kubectl work on every master. A file that is there already was made by someone else and stays.
 type kubeconfig struct{ *Cluster }
 
 func (*kubeconfig) Title() string { return "Install kubeconfig on the masters" }

@@ -77,7 +77,7 @@ func (m *member) withKubeletReasons(ctx context.Context, since time.Duration, er
 	return &KubeletError{Host: m.String(), Reasons: kubeletReasons(string(journal), secrets), Err: err}
 }
 
-// klogHeader is what stands before a message of the kubelet: severity and date, time, thread, file and line.
+// klogHeader matches what precedes a message of the kubelet: severity and date, time, thread, file and line.
 const klogHeader = `^([IWEF])\d{4} [\d:.]+\s+\d+ [^\]]*\] `
 
 // consequences are in errors that every kubelet repeats as long as the control plane does not run, whatever the reason.

@@ -90,7 +90,7 @@ func (p *lock) take(ctx context.Context, m *member) error {
 				"sh", "-c", lockScript, "sh", owner(), p.lockFile(), strconv.Itoa(heartbeatLimit)},
 			Stdin: input, Stdout: say, Root: true, Limit: host.NoLimit,
 		})
-		input.Close() // nobody reads it any more, and the next heartbeat must not wait for that
+		input.Close() // it is no longer read, and the next heartbeat must not wait for that
 		say.Close()
 		close(held.gone)
 	}()
@@ -111,7 +111,7 @@ func (p *lock) take(ctx context.Context, m *member) error {
 	return fmt.Errorf("%s: locking it: %w", m, ended)
 }
 
-// keep lets the host hear of us until the lock is gone: nobody else may be at work beside us. With a master's lock all work ends, with a
+// keep sends heartbeats to the host until the lock is gone: no one else may work on it at the same time. With a master's lock all work ends, with a
 // node's what cannot be undone on that node: one that loses its power does not stop the others.
 func (p *lock) keep(held *heldLock, w io.Writer) {
 	ticker := time.NewTicker(heartbeat)
@@ -132,7 +132,7 @@ func (p *lock) keep(held *heldLock, w io.Writer) {
 
 // owner is who we are, for those whom the lock keeps out.
 func owner() string {
-	name, machine := "somebody", "an unknown machine"
+	name, machine := "someone", "an unknown machine"
 	if u, err := user.Current(); err == nil {
 		name = u.Username
 	}
@@ -142,7 +142,7 @@ func owner() string {
 	return fmt.Sprintf("%s on %s, process %d, since %s", name, machine, os.Getpid(), time.Now().UTC().Format(time.RFC3339))
 }
 
-// holder says who has the lock, as far as the note in the file tells.
+// holder returns who has the lock, as far as the note in the file shows.
 func (p *lock) holder(ctx context.Context, m *member) string {
 	note, err := m.ask(ctx, "head", "-c", strconv.Itoa(maxOwner), p.lockFile())
 	if err != nil || len(note) == 0 {

@@ -131,7 +131,7 @@ func (c *Cluster) resettable(m *member) error {
 // startingPatience is how long the API of an interrupted control plane may take until it answers, if anything of it runs.
 const startingPatience = time.Minute
 
-// examineFirst finds out what is to be done on the first master of a cluster that has no control plane, right before it is done.
+// examineFirst finds out what to do on the first master of a cluster that has no control plane, right before it is done.
 func (p *kubeadmInit) examineFirst(ctx context.Context, m *member) (fate, error) {
 	if err := p.refresh(ctx, m); err != nil {
 		return fresh, err
@@ -198,7 +198,7 @@ func (p *kubeadmInit) controlPlane(ctx context.Context, m *member) (answers, com
 	return true, true, nil
 }
 
-// examineJoin finds out what is to be done on a host that is about to join the cluster of this authority, right before it is done.
+// examineJoin finds out what to do on a host that is about to join the cluster of this authority, right before it is done.
 func (c *Cluster) examineJoin(ctx context.Context, m *member, authority string) (fate, error) {
 	if err := c.refresh(ctx, m); err != nil {
 		return fresh, err

@@ -81,7 +81,7 @@ func (p *reach) unnamed() []host.Host {
 }
 
 // unknownNodes names the nodes of the cluster whose hosts were neither named nor are in the state, as those of a run of an earlier version
-// that failed, or of somebody who ran kubeadm join. A removal does not find them.
+// that failed, or of someone who ran kubeadm join. A removal does not find them.
 func (p *reach) unknownNodes(ctx context.Context) {
 	if p.Artifact != nil || !p.running() {
 		return

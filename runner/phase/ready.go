@@ -57,7 +57,7 @@ type problem struct {
 	certain bool   // waiting does not help
 }
 
-// works waits until there is no problem. It gives up early when one of them does not end by itself.
+// works waits until there is no problem. It gives up early when one of them will not resolve itself.
 func (c *Cluster) works(ctx context.Context, patience time.Duration, whole bool) error {
 	begin := time.Now()
 	problems, err := c.wait(ctx, patience, func(ctx context.Context) ([]problem, error) { return c.problems(ctx, whole) })
@@ -117,7 +117,7 @@ func (c *Cluster) wait(ctx context.Context, patience time.Duration, ask func(con
 // longer is the interval that follows one.
 func longer(interval time.Duration) time.Duration { return min(interval+interval/5, lastInterval) }
 
-// tell says what is waited for.
+// tell prints what the run is waiting for.
 func (c *Cluster) tell(waited time.Duration, problems []problem) {
 	c.Report.printf("  still waiting after %s:\n", waited.Round(time.Second))
 	for _, p := range problems[:min(len(problems), shownProblems)] {

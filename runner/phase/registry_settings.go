@@ -29,7 +29,7 @@ type RegistrySettings struct {
 	Domain string
 	// Port is where it listens, on 127.0.0.1 of every host and on the address of each master; default 5000.
 	Port uint16
-	// Username and Password are what masters ask others for; none when both are empty. On the host itself nobody is asked.
+	// Username and Password are what masters ask others for; none when both are empty. On the host itself none is needed.
 	Username string
 	Password host.Secret
 	// NoTLS makes the masters serve plain HTTP.
@@ -57,7 +57,7 @@ type ExternalRegistry struct {
 func (s RegistrySettings) Check(masters []netip.Addr) error {
 	var problems []error
 	if p := validation.IsDNS1123Subdomain(s.domain()); len(p) > 0 || isAddress(s.domain()) {
-		problems = append(problems, fmt.Errorf("domain %q is no DNS name in lower case", s.Domain))
+		problems = append(problems, fmt.Errorf("domain %q is not a DNS name in lower case", s.Domain))
 	}
 	if slices.Contains(check.KubernetesPorts(), s.port()) {
 		problems = append(problems, fmt.Errorf("port %d is one of Kubernetes' own: choose another", s.port()))
@@ -125,7 +125,7 @@ func isAddress(s string) bool {
 func (s RegistrySettings) domain() string { return cmp.Or(s.Domain, defaultRegistryDomain) }
 func (s RegistrySettings) port() uint16   { return cmp.Or(s.Port, defaultRegistryPort) }
 
-// name is what stands in front of an image of the registry.
+// name is the prefix of an image of the registry.
 func (s RegistrySettings) name() string { return fmt.Sprintf("%s:%d", s.domain(), s.port()) }
 
 // loopback is where every host finds it.

@@ -14,7 +14,7 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 )
 
-// Report tells a person, and the log, how the work goes.
+// Report writes the progress of the work for a person, and to the log.
 type Report struct {
 	out     io.Writer // lines for the person
 	log     io.Writer // everything, with what the hosts printed

@@ -99,7 +99,7 @@ func (p *scripts) hooks(ctx context.Context, m *member, scripts ...string) error
 	return nil
 }
 
-// key stands for everything that the scripts depend on.
+// key is a digest of everything that the scripts depend on.
 func (c *Cluster) key(m *member) string {
 	hash := sha256.New()
 	fmt.Fprintln(hash, c.rootfsKey())

@@ -11,7 +11,7 @@ import (
 	"github.com/kubefile/kubefile/runner/state"
 )
 
-// What stands for what only a host or a run knows.
+// Placeholders for what only a host or a run knows.
 const (
 	unknownName  = "host-name"
 	unknownToken = "secret"

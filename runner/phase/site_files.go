@@ -63,7 +63,7 @@ func (p *siteFiles) before(ctx context.Context, m *member) (written, error) {
 		return before, fmt.Errorf("%s: reading %s: %w", m, filesMarker, err)
 	}
 	if before.Rootfs != p.rootfsKey() {
-		before.Files = nil // the rootfs has been unpacked anew since
+		before.Files = nil // the rootfs has been unpacked again since
 	}
 	return before, nil
 }
@@ -159,7 +159,7 @@ func (p *siteFiles) write(ctx context.Context, m *member, what, name string, fil
 	})
 }
 
-// rootfsKey stands for the layers of the rootfs.
+// rootfsKey identifies the layers of the rootfs.
 func (c *Cluster) rootfsKey() string {
 	hash := sha256.New()
 	for _, layer := range c.Artifact.RootfsLayers {

@@ -9,7 +9,7 @@ import (
 const pollInterval = 2 * time.Second
 
 // until asks until the answer is that something is done, and reports whether it was within the limit. An error of ask ends it, and so does ctx,
-// whose cause is the error then. That the limit is over is no error: what it means, the caller knows.
+// whose cause is the error then. Reaching the limit is not an error: the caller knows what it means.
 func until(ctx context.Context, limit, interval time.Duration, ask func(context.Context) (done bool, err error)) (done bool, err error) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -36,7 +36,7 @@ func (c LabelChange) String() string {
 type TaintChange struct {
 	Key, Value string
 	Effect     string // empty in a removal: of every effect
-	Remove     bool   // whatever its value is; one that is not there is no error
+	Remove     bool   // whatever its value is; it is not an error if it is not there
 }
 
 // String is the change as data has it.

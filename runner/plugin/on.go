@@ -110,7 +110,7 @@ func parseSelector(text string) (labels.Selector, error) {
 	requirements, _ := s.Requirements()
 	for _, r := range requirements {
 		if r.Operator() == selection.Exists && !strings.Contains(r.Key(), "/") {
-			return nil, fmt.Errorf("%q beside a label selector is a role, an address or a label: join the former with |, and write the latter with its values, as %s in (a,b)", r.Key(), r.Key())
+			return nil, fmt.Errorf("%q next to a label selector is a role, an address or a label: join the former with |, and write the latter with its values, as %s in (a,b)", r.Key(), r.Key())
 		}
 	}
 	if len(requirements) == 0 {
@@ -119,7 +119,7 @@ func parseSelector(text string) (labels.Selector, error) {
 	return s, nil
 }
 
-// Selects tells whether a plugin runs on h. Label selectors go by h.Labels, to which a master's own are added: both that of today
+// Selects reports whether a plugin runs on h. Label selectors go by h.Labels, to which a master's own are added: both that of today
 // and that of old versions.
 func (o On) Selects(h Host) bool {
 	if o.text == "" || slices.Contains(o.addresses, h.Address) || slices.ContainsFunc(o.roles, h.has) {
@@ -129,7 +129,7 @@ func (o On) Selects(h Host) bool {
 	return slices.ContainsFunc(o.selectors, func(s labels.Selector) bool { return s.Matches(set) })
 }
 
-// has tells whether the host has a role.
+// has reports whether the host has a role.
 func (h Host) has(role string) bool {
 	return slices.Contains(h.Roles, role) || role == firstRole && h.First
 }

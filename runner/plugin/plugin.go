@@ -122,13 +122,13 @@ func (p Plugin) checkActions() error {
 	return nil
 }
 
-// String is where the plugin stands and its name, for messages.
+// String returns where the plugin is written and its name, for messages.
 func (p Plugin) String() string { return fmt.Sprintf("%s: plugin %q", p.Where, p.Name) }
 
-// Runs tells whether the plugin runs at a.
+// Runs reports whether the plugin runs at a.
 func (p Plugin) Runs(a Action) bool { return slices.Contains(p.Actions, a) }
 
-// Key is equal for plugins that do the same at the same time on the same hosts, whatever they are called and wherever they stand. It
+// Key is equal for plugins that do the same at the same time on the same hosts, whatever their names and wherever they are written. It
 // does not give the data away.
 func (p Plugin) Key() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q", p.Type, p.Actions, p.On, p.Data))

@@ -97,7 +97,7 @@ func nearest[S ~string](name string, known []S) string {
 
 // similar returns the known name that a mistyped one looks like, or nothing.
 func similar[S ~string](name string, known []S) (like S) {
-	const longest = 64 // a longer one is no slip, and costly to compare
+	const longest = 64 // a longer one is not a typing error, and costly to compare
 	if len(name) > longest {
 		return ""
 	}

@@ -44,7 +44,7 @@ type Finding struct {
 // AuditProgress is told before each layer is read.
 type AuditProgress func(platform string, layer, layers int, bytes int64)
 
-// maxFindings bounds what an audit finds: more tell nobody more.
+// maxFindings bounds what an audit finds: no one reads more.
 const maxFindings = 1000
 
 // errEnough says that an audit ends early.

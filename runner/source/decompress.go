@@ -37,7 +37,7 @@ func Decompress(r io.Reader) (io.ReadCloser, error) {
 	return io.NopCloser(buffered), nil
 }
 
-// layerType tells the compression of a layer from its first bytes.
+// layerType returns the compression of a layer, by its first bytes.
 func layerType(r *bufio.Reader) string {
 	magic, _ := r.Peek(len(zstdMagic)) // an error comes again when it is read
 	switch {

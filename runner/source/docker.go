@@ -114,7 +114,7 @@ func dockerChoose(tree *tarFiles, selector string) (dockerEntry, error) {
 
 // dockerLayer describes a layer. Docker's own are uncompressed, so their digest
 // is the diff ID. Other tools compress them; then the digest is found by reading,
-// and only the diff ID tells whether the bytes are the right ones.
+// and only the diff ID shows whether the bytes are the right ones.
 func dockerLayer(tree *tarFiles, path string, diffID digest.Digest) (ocispec.Descriptor, error) {
 	layer := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: diffID}
 	r, size, err := tree.open(path)

@@ -124,7 +124,7 @@ func openRegistry(ctx context.Context, image string, opts Options) (repository, 
 	client.SetUserAgent("sealer-run")
 	repo.PlainHTTP = opts.PlainHTTP
 	if isLoopback(host) {
-		// A token server beside a registry on loopback is no trap.
+		// A token server next to a registry on loopback is as it should be.
 		client.BlockedRealmPrefixes = []netip.Prefix{}
 		repo.PlainHTTP = repo.PlainHTTP || !speaksTLS(ctx, host)
 	}

@@ -169,7 +169,7 @@ func EntryType(header *tar.Header) (fs.FileMode, error) {
 	return 0, fmt.Errorf("%w: an entry of the type %q", imagespec.ErrInvalid, header.Typeflag)
 }
 
-// make returns what is to be kept of an entry, if anything.
+// make returns what to keep of an entry, if anything.
 func (r *rootfs) make(header *tar.Header, name string, content io.Reader) (*node, error) {
 	switch header.Typeflag {
 	case tar.TypeReg:
@@ -199,7 +199,7 @@ func (r *rootfs) make(header *tar.Header, name string, content io.Reader) (*node
 	return nil, nil
 }
 
-// hardLink is what a hard link leads to. Files that are not wanted are not at hand.
+// hardLink is what a hard link leads to. Files that are not wanted were not kept.
 func (r *rootfs) hardLink(to, name string) (*node, error) {
 	target, err := imagespec.SafePath(to)
 	if err != nil {

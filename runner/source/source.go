@@ -55,7 +55,7 @@ type Options struct {
 	// machine's architecture.
 	Platform ocispec.Platform
 	// PlainHTTP talks to the registry without TLS. Loopback registries are asked
-	// which they speak, so they need no flag.
+	// which they use, so they need no flag.
 	PlainHTTP bool
 }
 

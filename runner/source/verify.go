@@ -89,7 +89,7 @@ func (v *verification) images(ctx context.Context) error {
 // errRest says that the rest of a layer is not read.
 var errRest = errors.New("the rest is checked when it is sent")
 
-// read reads one layer and tells the progress.
+// read reads one layer and reports the progress.
 func (v *verification) read(ctx context.Context, layer imagespec.Layer, visit func(*tar.Header, string, io.Reader) error) error {
 	return v.readLayerFrom(ctx, layer, func(blob io.Reader) io.Reader {
 		return counting{blob, func(n int) {
@@ -100,7 +100,7 @@ func (v *verification) read(ctx context.Context, layer imagespec.Layer, visit fu
 	}, visit)
 }
 
-// counting tells how much was read.
+// counting reports how much was read.
 type counting struct {
 	io.Reader
 	count func(n int)
