@@ -27,6 +27,27 @@ func TestUnknownCommands(t *testing.T) {
 	}
 }
 
+// TestOutsideBuildKit: a person who starts the program by its name alone reads what it is, and not what it would say to BuildKit.
+func TestOutsideBuildKit(t *testing.T) {
+	stdout, stderr, code := program(t, t.TempDir())
+	if code != 2 || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "runs only inside BuildKit") || !strings.Contains(stderr, "kubefile-frontend discover") {
+		t.Errorf("got status %d, stdout %q, stderr:\n%s", code, stdout, stderr)
+	}
+}
+
+// TestInsideBuildKit: each variable that BuildKit sets, also one that is empty, makes the program talk to it.
+func TestInsideBuildKit(t *testing.T) {
+	for _, variable := range []string{"BUILDKIT_SESSION_ID", "BUILDKIT_WORKERS", "BUILDKIT_EXPORTEDPRODUCT"} {
+		t.Run(variable, func(t *testing.T) {
+			t.Setenv(variable, "")
+			stdout, stderr, code := program(t, t.TempDir())
+			if code != 1 || !strings.HasPrefix(stdout, "PRI * HTTP/2.0") {
+				t.Errorf("got status %d, stdout %q, want the first bytes of HTTP/2; stderr:\n%s", code, stdout, stderr)
+			}
+		})
+	}
+}
+
 func TestVersion(t *testing.T) {
 	stdout, stderr, code := program(t, t.TempDir(), "version")
 	if code != 0 || stderr != "" || stdout != version.Get().String() {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/moby/buildkit/frontend/gateway/grpcclient"
 	_ "github.com/moby/buildkit/util/grpcutil/encoding/proto" // the gateway's messages
@@ -35,11 +36,24 @@ func run(ctx context.Context, args []string) int {
 	if len(args) > 1 {
 		return commandline.Execute(ctx, application(), args, "")
 	}
+	if !startedByBuildKit() {
+		fmt.Fprintln(os.Stderr, "kubefile-frontend: no command given: without one, the program runs only inside BuildKit, which starts it for the # syntax line of a Kubefile; see kubefile-frontend discover, version, or --help")
+		return commandline.Usage
+	}
 	if err := grpcclient.RunFromEnvironment(ctx, frontend.Build); err != nil {
 		fmt.Fprintln(os.Stderr, "kubefile-frontend:", commandline.Printable(err.Error()))
 		return commandline.Failed
 	}
 	return 0
+}
+
+// startedByBuildKit reports whether a BuildKit speaks on the standard input and output. Every version sets all of these variables for a
+// frontend, at times to nothing, and none of them for the steps of a build.
+func startedByBuildKit() bool {
+	return slices.ContainsFunc([]string{"BUILDKIT_SESSION_ID", "BUILDKIT_WORKERS", "BUILDKIT_EXPORTEDPRODUCT"}, func(name string) bool {
+		_, set := os.LookupEnv(name)
+		return set
+	})
 }
 
 func application() *cli.Command {
