@@ -38,7 +38,7 @@ func (p *rejoin) Run(ctx context.Context) error {
 		return err
 	}
 	for _, app := range p.state.Apps {
-		if app.Dir == p.App && app.Image != p.Artifact.Name {
+		if app.Dir == p.App && app.Image != p.Artifact.Name && app.Digest != p.Artifact.Digest {
 			p.Report.Line(m.String(), fmt.Sprintf("replaces %s", app.Image))
 		}
 	}

@@ -15,15 +15,7 @@ type saveState struct{ *Cluster }
 func (*saveState) Title() string { return "Save the cluster's state" }
 
 func (p *saveState) Run(ctx context.Context) error {
-	if p.App == "" {
-		p.state.Image, p.state.Digest = p.Artifact.Name, p.Artifact.Digest
-		p.state.KubernetesVersion = p.Artifact.Description.KubernetesVersion
-		p.noteWanted()
-	} else {
-		p.state.Apps = slices.DeleteFunc(p.state.Apps, func(a state.App) bool { return a.Dir == p.App })
-		p.state.Apps = append(p.state.Apps, state.App{Dir: p.App, Image: p.Artifact.Name, Digest: p.Artifact.Digest})
-		slices.SortFunc(p.state.Apps, func(a, b state.App) int { return cmp.Compare(a.Dir, b.Dir) })
-	}
+	p.noteImage()
 	for _, m := range p.members {
 		if m.joined || p.DryRun {
 			p.enter(m, state.Complete)
@@ -34,6 +26,27 @@ func (p *saveState) Run(ctx context.Context) error {
 		return err
 	}
 	return p.Do(ctx, p.first(), "save the state on the masters and in Secret kube-system/"+stateSecret, p.saveWhole)
+}
+
+// noteImage puts the image into the state. The same image by another name, such as another path of its file, is no change.
+func (p *saveState) noteImage() {
+	if p.App == "" {
+		if p.state.Digest != p.Artifact.Digest {
+			p.state.Image, p.state.Digest = p.Artifact.Name, p.Artifact.Digest
+		}
+		p.state.KubernetesVersion = p.Artifact.Description.KubernetesVersion
+		p.noteWanted()
+		return
+	}
+	app := state.App{Dir: p.App, Image: p.Artifact.Name, Digest: p.Artifact.Digest}
+	if at := slices.IndexFunc(p.state.Apps, func(a state.App) bool { return a.Dir == app.Dir }); at >= 0 {
+		if p.state.Apps[at].Digest != app.Digest {
+			p.state.Apps[at] = app
+		}
+		return
+	}
+	p.state.Apps = append(p.state.Apps, app)
+	slices.SortFunc(p.state.Apps, func(a, b state.App) int { return cmp.Compare(a.Dir, b.Dir) })
 }
 
 // saveWhole is [Cluster.save] that fails unless the Secret was written too.
