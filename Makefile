@@ -73,6 +73,7 @@ install: ## Copy the programs of make build to DESTDIR/PREFIX/bin (PREFIX=/usr/l
 
 .PHONY: clean
 clean: ## Remove bin/, dist/ and _out/ (stop the lab first: make hosts-down down)
+	@integration/lab/stopped.sh _out
 	rm -rf bin dist _out
 
 KEY :=
