@@ -57,7 +57,6 @@ wait_running() {
 }
 
 start() {
-  [ -f "$out/h$1.spec" ] || die "there is no host h$1"
   network "$1"
   mount_pool
   disk "$1"
@@ -179,6 +178,12 @@ inventory() {
   } > "$out/inventory.json"
 }
 
+status() {
+  local i
+  for i in $(numbers); do echo "h$i $(address "$i") $(spec_of "$i") $(running "$i" && echo up || echo down)"; done
+  [ -n "$(numbers)" ] || no_hosts
+}
+
 down() {
   local i
   for i in $(numbers); do power_cut "$i"; done
@@ -192,12 +197,16 @@ down() {
 
 case ${1:-} in
   up) shift; up "${@:-3}" ;;
-  start) register_lab; start "$2"; wait_running "$2" ;;
-  kill) power_cut "$2" ;;
-  fresh) fresh "$2" ;;
+  start) require_host "${2:-}"; register_lab; start "$2"; wait_running "$2" ;;
+  kill) require_host "${2:-}"; power_cut "$2" ;;
+  fresh) require_host "${2:-}"; fresh "$2" ;;
   down) down ;;
-  status) for i in $(numbers); do echo "h$i $(address "$i") $(spec_of "$i") $(running "$i" && echo up || echo down)"; done ;;
+  status) status ;;
   harsh) list_properties ;;
   template) make_template "$default_system" ;;
-  *) sed -n '2,/^set/p' "$0" | grep '^#'; exit 2 ;;
+  *)
+    [ $# -eq 0 ] || echo "hosts.sh: unknown command \"$1\"; the commands are:" >&2
+    sed -n '2,/^set/p' "$0" | grep '^#' >&2
+    exit 2
+    ;;
 esac
