@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -44,6 +45,13 @@ type runner struct {
 	tick     func()          // is called from time to time
 }
 
+func stageNames(stages []stage) (names []string) {
+	for _, s := range stages {
+		names = append(names, s.name)
+	}
+	return names
+}
+
 // selectStages returns the named stages with those that they come after, in the order of all; without a name it returns all.
 func selectStages(all []stage, names []string) ([]stage, error) {
 	if len(names) == 0 {
@@ -57,7 +65,7 @@ func selectStages(all []stage, names []string) ([]stage, error) {
 	for queue := slices.Clone(names); len(queue) > 0; queue = queue[1:] {
 		s, ok := byName[queue[0]]
 		if !ok {
-			return nil, fmt.Errorf("no stage is named %s", queue[0])
+			return nil, fmt.Errorf("no stage is named %q; there are: %s", queue[0], strings.Join(stageNames(all), " "))
 		}
 		if !wanted[s.name] {
 			wanted[s.name] = true

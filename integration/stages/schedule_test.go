@@ -250,21 +250,16 @@ func TestNiceStagesYield(t *testing.T) {
 }
 
 func TestSelectedStages(t *testing.T) {
-	names := func(stages []stage) (all []string) {
-		for _, s := range stages {
-			all = append(all, s.name)
-		}
-		return all
-	}
 	all := []stage{shell("a", ""), shell("b", "", "a"), shell("c", ""), shell("d", "", "b")}
 	for want, wanted := range map[string][]string{"a b c d": nil, "a b d": {"d"}, "a c": {"c", "a"}} {
 		got, err := selectStages(all, wanted)
-		if err != nil || strings.Join(names(got), " ") != want {
-			t.Errorf("%v selects %v, %v; want %s", wanted, names(got), err, want)
+		if err != nil || strings.Join(stageNames(got), " ") != want {
+			t.Errorf("%v selects %v, %v; want %s", wanted, stageNames(got), err, want)
 		}
 	}
-	if _, err := selectStages(all, []string{"e"}); err == nil {
-		t.Error("a stage that does not exist was selected")
+	want := `no stage is named "e"; there are: ` + strings.Join(stageNames(all), " ")
+	if _, err := selectStages(all, []string{"e"}); err == nil || err.Error() != want {
+		t.Errorf("a stage that does not exist: got %v, want %s", err, want)
 	}
 }
 
