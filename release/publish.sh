@@ -10,7 +10,22 @@
 #   BASE_FLAGS  further flags of docker buildx build for them
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+while [[ ${REGISTRY:-} = */ ]]; do REGISTRY=${REGISTRY%/}; done
 [ -n "${REGISTRY:-}" ] || { echo "publish: no registry given; run: make publish REGISTRY=registry.example.com/kubefile" >&2; exit 2; }
+case $REGISTRY in
+  *://*) echo "publish: invalid registry \"$REGISTRY\": leave out ${REGISTRY%%://*}://, as in REGISTRY=${REGISTRY#*://}" >&2; exit 2 ;;
+esac
+
+# kubernetes_of BASE prints the version of Kubernetes in a base image, which is its tag.
+kubernetes_of() { sed -n 's/^ARG KUBERNETES_VERSION=//p' "examples/$1/Kubefile" 2> /dev/null | head -n 1; }
+read -ra bases <<< "${BASES-kubernetes}"
+for base in "${bases[@]}"; do # before anything is built or pushed
+  [ -n "$(kubernetes_of "$base" || true)" ] || {
+    known=$(grep -l '^ARG KUBERNETES_VERSION=' examples/*/Kubefile | xargs -n1 dirname | xargs -n1 basename | paste -sd ' ')
+    echo "publish: no base image is called \"$base\"; BASES can have: $known" >&2
+    exit 2
+  }
+done
 
 if [ -n "${VERSION:-}" ]; then
   KUBEFILE_VERSION=$(go -C release run . -root .. -version "$VERSION" -check ${DIRTY:+-dirty})
@@ -50,8 +65,8 @@ unset SOURCE_DATE_EPOCH
 frontend=$REGISTRY/frontend:${tags[0]}
 read -ra flags <<< "${BASE_FLAGS:-}"
 published=("${tags[@]/#/$REGISTRY/frontend:}")
-for base in ${BASES-kubernetes}; do
-  tag=$(sed -n 's/^ARG KUBERNETES_VERSION=//p' "examples/$base/Kubefile" | head -n 1)
+for base in "${bases[@]}"; do
+  tag=$(kubernetes_of "$base")
   docker buildx build --file "examples/$base/Kubefile" --build-arg BUILDKIT_SYNTAX="$frontend" --sbom=true --provenance=mode=max \
     --output "type=image,name=$REGISTRY/$base:$tag,push=true,compression=zstd" "${flags[@]}" "examples/$base"
   published+=("$REGISTRY/$base:$tag")
