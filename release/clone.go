@@ -15,6 +15,9 @@ import (
 var versionGrammar = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-(0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)(\.(0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*))*)?$`)
 
 func checkVersion(version string) error {
+	if version == "" {
+		return errors.New("no version given: write vMAJOR.MINOR.PATCH, such as make release VERSION=v0.1.0")
+	}
 	if !versionGrammar.MatchString(version) {
 		return fmt.Errorf("invalid version %q: write vMAJOR.MINOR.PATCH, optionally with a pre-release, such as make release VERSION=v0.1.0-rc.1", version)
 	}

@@ -17,9 +17,12 @@ func (r *release) writeNotes() error {
 	if err != nil {
 		return err
 	}
-	notes, err := cutNotes(string(data), r.version)
+	notes, section, err := cutNotes(string(data), r.version)
 	if err != nil {
 		return fmt.Errorf("%s: %w", changelog, err)
+	}
+	if section == unreleased {
+		fmt.Fprintf(os.Stderr, "release notes: %s has no section [%s], so they are its section [%s]\n", changelog, strings.TrimPrefix(r.version, "v"), section)
 	}
 	return r.write("RELEASE-NOTES.md", []byte(notes))
 }
@@ -30,9 +33,12 @@ var (
 	link = regexp.MustCompile(`^\[[^\]]+\]: `)
 )
 
+// unreleased is the section for what the next version will have.
+const unreleased = "Unreleased"
+
 // cutNotes returns the section "## [0.1.0]" or "## [v0.1.0]" of a changelog as keepachangelog.com describes it, or the section
-// "## [Unreleased]" if the version has none yet.
-func cutNotes(text, version string) (string, error) {
+// "## [Unreleased]" if the version has none yet, and which of them it is.
+func cutNotes(text, version string) (notes, section string, err error) {
 	sections, name := map[string][]string{}, ""
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
@@ -44,10 +50,10 @@ func cutNotes(text, version string) (string, error) {
 			sections[name] = append(sections[name], line)
 		}
 	}
-	for _, name := range []string{strings.TrimPrefix(version, "v"), version, "Unreleased"} {
-		if notes := strings.TrimSpace(strings.Join(sections[name], "\n")); notes != "" {
-			return notes + "\n", nil
+	for _, section := range []string{strings.TrimPrefix(version, "v"), version, unreleased} {
+		if notes := strings.TrimSpace(strings.Join(sections[section], "\n")); notes != "" {
+			return notes + "\n", section, nil
 		}
 	}
-	return "", errors.New("no section [" + strings.TrimPrefix(version, "v") + "] and nothing in [Unreleased]: describe the release there")
+	return "", "", errors.New("no section [" + strings.TrimPrefix(version, "v") + "] and nothing in [Unreleased]: describe the release there")
 }

@@ -34,17 +34,24 @@ func TestCheckVersion(t *testing.T) {
 	}
 }
 
+func TestNoVersion(t *testing.T) {
+	if err := checkVersion(""); err == nil || !strings.Contains(err.Error(), "no version given") || !strings.Contains(err.Error(), "make release VERSION=v0.1.0") {
+		t.Errorf("got %v, want what is missing and an example", err)
+	}
+}
+
 func TestCutNotes(t *testing.T) {
 	const text = "# Changelog\n\nAll of it.\n\n## [Unreleased]\n\n### Added\n\n- new\n\n## [0.2.0] - 2026-11-01\n\n### Fixed\n\n- two\n\n## v0.1.0\n\n- one\n\n[Unreleased]: https://example.com\n[0.2.0]: https://example.com\n"
-	for version, want := range map[string]string{
-		"v0.2.0": "### Fixed\n\n- two\n", "v0.1.0": "- one\n", "v0.3.0": "### Added\n\n- new\n", "v0.2.0-rc.1": "### Added\n\n- new\n",
+	for version, want := range map[string]struct{ notes, section string }{
+		"v0.2.0": {"### Fixed\n\n- two\n", "0.2.0"}, "v0.1.0": {"- one\n", "v0.1.0"},
+		"v0.3.0": {"### Added\n\n- new\n", unreleased}, "v0.2.0-rc.1": {"### Added\n\n- new\n", unreleased},
 	} {
-		if got, err := cutNotes(text, version); err != nil || got != want {
-			t.Errorf("%s: got %q, %v, want %q", version, got, err, want)
+		if notes, section, err := cutNotes(text, version); err != nil || notes != want.notes || section != want.section {
+			t.Errorf("%s: got %q of section %s, %v, want %q", version, notes, section, err, want)
 		}
 	}
 	for _, text := range []string{"", "# Changelog\n## [Unreleased]\n\n## [0.1.0]\n- one\n"} {
-		if got, err := cutNotes(text, "v0.3.0"); err == nil || !strings.Contains(err.Error(), "[0.3.0]") {
+		if got, _, err := cutNotes(text, "v0.3.0"); err == nil || !strings.Contains(err.Error(), "[0.3.0]") {
 			t.Errorf("got %q, %v, want an error that names the section", got, err)
 		}
 	}
