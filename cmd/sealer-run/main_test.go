@@ -112,7 +112,8 @@ func TestInspect(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 	wantVersion(t, stdout)
-	if stdout, _, code := call(t, "", "inspect", image); code != 0 || !strings.Contains(stdout, "v1.34.4") {
+	const size = "rootfs      1 layers, 2.0 kB: for every host\nimages      0 in 0 layers, 0 B: for the masters\n"
+	if stdout, _, code := call(t, "", "inspect", image); code != 0 || !strings.Contains(stdout, "v1.34.4") || !strings.Contains(stdout, size) {
 		t.Errorf("exit code %d:\n%s", code, stdout)
 	}
 	if stdout, _, code := call(t, "", "images", image); code != 0 || stdout != "" {

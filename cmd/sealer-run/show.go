@@ -141,8 +141,8 @@ func (s summary) print(out io.Writer) error {
 	if s.Frontend != "" {
 		fmt.Fprintf(table, "frontend\t%s\n", s.Frontend)
 	}
-	fmt.Fprintf(table, "rootfs\t%d layers, %d bytes: for every host\n", s.RootfsLayers, s.RootfsBytes)
-	fmt.Fprintf(table, "images\t%d in %d layers, %d bytes: for the masters\n", s.Images, s.ImageLayers, s.ImageBytes)
+	fmt.Fprintf(table, "rootfs\t%d layers, %s: for every host\n", s.RootfsLayers, phase.BytesText(s.RootfsBytes))
+	fmt.Fprintf(table, "images\t%d in %d layers, %s: for the masters\n", s.Images, s.ImageLayers, phase.BytesText(s.ImageBytes))
 	for _, variable := range s.Env {
 		fmt.Fprintf(table, "env\t%s\n", variable)
 	}

@@ -17,8 +17,11 @@ func TestVerify(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "linux/amd64") || !strings.Contains(stdout, "linux/arm64") || !strings.HasSuffix(stdout, "no problems found\n") {
 		t.Errorf("got status %d and\n%s", code, stdout)
 	}
-	if !strings.Contains(stderr, "linux/arm64: layer 1 of 1") {
-		t.Errorf("got no progress:\n%s", stderr)
+	if !strings.Contains(stderr, "linux/arm64: layer 1 of 1, 2.0 kB\n") {
+		t.Errorf("got no progress of a small layer:\n%s", stderr)
+	}
+	if !strings.Contains(stdout, "1 layers, 2.0 kB ") {
+		t.Errorf("got no size of a small image:\n%s", stdout)
 	}
 	extra := filepath.Join(image, "blobs", "sha256", strings.Repeat("0", 64))
 	if err := os.WriteFile(extra, nil, 0o644); err != nil {

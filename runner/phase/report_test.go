@@ -36,7 +36,7 @@ func TestLogOfAHost(t *testing.T) {
 
 func TestBytesText(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 132_700_000: "132.7 MB", 5e15: "5000.0 TB"} {
-		if got := bytesText(n); got != want {
+		if got := BytesText(n); got != want {
 			t.Errorf("%d is %s, want %s", n, got, want)
 		}
 	}

@@ -31,7 +31,7 @@ func (p *transfer) Run(ctx context.Context) error {
 	}
 	for _, m := range p.members {
 		if p.DryRun && m.absent { // nothing is there, not even an agent that could say so
-			sending = append(sending, change{m, "send " + bytesText(p.all(m))})
+			sending = append(sending, change{m, "send " + BytesText(p.all(m))})
 			continue
 		}
 		targets = append(targets, agent.Target{Client: m.image, Images: m.isMaster()})
@@ -46,9 +46,9 @@ func (p *transfer) Run(ctx context.Context) error {
 			continue
 		}
 		send = append(send, targets[i])
-		what := "send " + bytesText(plan.Need)
+		what := "send " + BytesText(plan.Need)
 		if plan.Present > 0 {
-			what += " (" + bytesText(plan.Present) + " are there)"
+			what += " (" + BytesText(plan.Present) + " are there)"
 		}
 		sending = append(sending, change{p.member(plan.Host), what})
 	}
@@ -77,7 +77,7 @@ func (p *transfer) send(ctx context.Context, targets []agent.Target) error {
 		return err
 	}
 	for _, s := range sent {
-		p.Report.Line(s.Host, "sent "+bytesText(s.Sent))
+		p.Report.Line(s.Host, "sent "+BytesText(s.Sent))
 	}
 	return nil
 }
@@ -204,12 +204,12 @@ func (p *progress) print() {
 		}
 		rate := float64(sent) / seconds
 		left := time.Duration(float64(need-sent) / rate * float64(time.Second)).Round(time.Second)
-		p.report.Line(host, fmt.Sprintf("%s of %s, %s/s, %s left", bytesText(sent), bytesText(need), bytesText(int64(rate)), left))
+		p.report.Line(host, fmt.Sprintf("%s of %s, %s/s, %s left", BytesText(sent), BytesText(need), BytesText(int64(rate)), left))
 	}
 }
 
-// bytesText writes a number of bytes for a person, in powers of 1000.
-func bytesText(n int64) string {
+// BytesText writes a number of bytes for a person, in powers of 1000.
+func BytesText(n int64) string {
 	units := strings.Fields("B kB MB GB TB")
 	value := float64(n)
 	for value >= 1000 && len(units) > 1 {
