@@ -31,7 +31,7 @@ func findPath(image string) (path, selector string, isDir bool, err error) {
 		}
 	}
 	if startsAsPath(image) || strings.HasSuffix(image, ".tar") || strings.HasSuffix(image, ".tgz") || strings.HasSuffix(image, ".tar.gz") {
-		return "", "", false, fmt.Errorf("%w: no such file or directory", ErrNotFound)
+		return "", "", false, fmt.Errorf("%w: no such file or directory; check the path, or write REGISTRY/NAME:TAG for an image of a registry", ErrNotFound)
 	}
 	return "", "", false, nil
 }

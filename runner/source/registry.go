@@ -104,7 +104,7 @@ func openRegistry(ctx context.Context, image string, opts Options) (repository, 
 	none := repository{}
 	named, err := imagespec.ParseReference(image)
 	if err != nil {
-		return none, nil, fmt.Errorf("%w: no such file, and no image reference: %w", ErrNotFound, err)
+		return none, nil, fmt.Errorf("%w: no such file, and no image reference: %w; write the path of a file or directory, or REGISTRY/NAME:TAG", ErrNotFound, err)
 	}
 	repo, err := remote.NewRepository(named.Name())
 	if err != nil {
@@ -132,7 +132,7 @@ func openRegistry(ctx context.Context, image string, opts Options) (repository, 
 	root, err := repo.Resolve(ctx, tagOrDigest(named))
 	if err != nil {
 		transport.CloseIdleConnections()
-		return none, nil, registryError(ctx, host, err)
+		return none, nil, registryError(ctx, named, host, err)
 	}
 	return repository{repo, transport}, []ocispec.Descriptor{root}, nil
 }
@@ -145,19 +145,26 @@ func tagOrDigest(named reference.Named) string {
 	return named.(reference.Tagged).Tag()
 }
 
-// registryError says what a refusal means.
-func registryError(ctx context.Context, host string, err error) error {
+// dockerHub is the registry of names that have none.
+const dockerHub = "docker.io"
+
+// registryError says what was tried, what a refusal means, and what to do.
+func registryError(ctx context.Context, named reference.Named, host string, err error) error {
+	hint := "write REGISTRY/NAME:TAG, or the path of a file or directory"
+	if reference.Domain(named) == dockerHub {
+		hint = "a name without a registry is an image of " + dockerHub + ": for an image of another registry " + hint
+	}
 	var response *errcode.ErrorResponse
 	var network net.Error
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, errdef.ErrNotFound):
-		return fmt.Errorf("%w: neither a file nor an image of the registry %s", ErrNotFound, host)
+		return fmt.Errorf("%w: neither a file nor an image of the registry %s (tried %s); %s", ErrNotFound, host, named, hint)
 	case errors.As(err, &response) && (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden):
-		return fmt.Errorf("the registry refuses: %w; log in with docker login %s", err, host)
+		return fmt.Errorf("no such file, and the registry refuses %s: %w; log in with docker login %s, or check the name: %s", named, err, reference.Domain(named), hint)
 	case errors.As(err, &network):
-		return fmt.Errorf("no such file, and the registry %s cannot be reached: %w", host, err)
+		return fmt.Errorf("no such file, and the registry %s cannot be reached (tried %s): %w; %s", host, named, err, hint)
 	}
 	return err
 }

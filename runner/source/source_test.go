@@ -186,8 +186,8 @@ func TestRefusals(t *testing.T) {
 		want  error
 		says  string
 	}{
-		{in("missing.tar"), source.ErrNotFound, "no such file"},
-		{"missing.tar", source.ErrNotFound, "no such file"},
+		{in("missing.tar"), source.ErrNotFound, "no such file or directory; check the path, or write REGISTRY/NAME:TAG"},
+		{"missing.tar", source.ErrNotFound, "no such file or directory; check the path, or write REGISTRY/NAME:TAG"},
 		{in("image") + ":v2", source.ErrNotFound, `no image "v2" in it; there are: registry.example.com/app:v1`},
 		{in("empty"), source.ErrNotFound, "neither oci-layout nor manifest.json"},
 		{in("other.tar"), source.ErrNotFound, "neither oci-layout nor manifest.json"},
@@ -199,9 +199,10 @@ func TestRefusals(t *testing.T) {
 		{in("arm"), source.ErrPlatform, "linux/amd64; it has: linux/arm64, linux/s390x"},
 		{in("plain"), imagespec.ErrNotClusterImage, "docker buildx build"},
 		{"/dev/null", nil, "save it to a file first"},
-		{"not/a:reference:at-all", source.ErrNotFound, "no image reference"},
-		{host + "/app:v1", source.ErrNotFound, "neither a file nor an image of the registry"},
-		{"127.0.0.1:1/app:v1", nil, "cannot be reached"},
+		{"not/a:reference:at-all", source.ErrNotFound, "write the path of a file or directory, or REGISTRY/NAME:TAG"},
+		{host + "/app:v1", source.ErrNotFound, "neither a file nor an image of the registry " + host + " (tried " + host + "/app:v1); write REGISTRY/NAME:TAG, or the path"},
+		{"127.0.0.1:1/app:v1", nil, "the registry 127.0.0.1:1 cannot be reached (tried 127.0.0.1:1/app:v1)"},
+		{"127.0.0.1:1/app:v1", nil, "; write REGISTRY/NAME:TAG, or the path of a file or directory"},
 	} {
 		t.Run(filepath.Base(test.image), func(t *testing.T) {
 			_, err := source.Open(t.Context(), test.image, source.Options{Platform: platform})
