@@ -95,8 +95,8 @@ func WritePlan(w io.Writer, asJSON bool, reports ...*Report) error {
 }
 
 const (
-	// dryRunNotice is the first line of a dry run, and dryRunMark is in the header of each of its phases: the lines about hosts are those
-	// of a real run, and the first line has scrolled away by then.
+	// dryRunNotice is the first line of a dry run, and dryRunMark is in the header of each of its phases: the first line has scrolled away
+	// by then.
 	dryRunNotice = "dry run: no host is changed"
 	dryRunMark   = " (dry run)"
 )
@@ -126,11 +126,15 @@ func (r *Report) phase(n, of int, title string) {
 	r.printf("[%d/%d] %s%s\n", n, of, title, mark)
 }
 
+// action notes a change. A dry run does not print it, because the plan that it ends with has it: on a terminal it would be there twice.
 func (r *Report) action(m *member, what string) {
 	r.mu.Lock()
 	r.actions = append(r.actions, Action{Phase: r.title, Host: m.String(), What: what, number: r.number, member: m.index})
+	planned := r.dryRun
 	r.mu.Unlock()
-	r.Line(m.String(), what)
+	if !planned {
+		r.Line(m.String(), what)
+	}
 }
 
 // notice is a line about hosts that wait for the same.

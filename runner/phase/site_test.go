@@ -135,6 +135,8 @@ func bare(t *testing.T) func(cmd host.Command) (string, int) {
 func TestDryRunOnBareHosts(t *testing.T) {
 	c := site(t, 2, bare(t))
 	c.Artifact, c.DryRun = artifact(t), true
+	var progress bytes.Buffer
+	c.Report.out = &progress
 	phases := Bringup(c)
 	if err := Perform(t.Context(), c, append(phases[:1:1], phases[2:]...)); err != nil { // but for what reaches the hosts
 		t.Fatal(err)
@@ -144,6 +146,14 @@ func TestDryRunOnBareHosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "plan.txt", text.Bytes())
+	for _, a := range c.Report.Actions() {
+		if strings.Contains(progress.String(), a.Host+": "+a.What+"\n") {
+			t.Errorf("the progress repeats what the plan says: %s: %s", a.Host, a.What)
+		}
+	}
+	if n := strings.Count(progress.String(), " (dry run)\n"); n != len(phases)-1 {
+		t.Errorf("the progress has %d phases, want %d:\n%s", n, len(phases)-1, &progress)
+	}
 	golden(t, "plan.json", encoded.Bytes())
 }
 
