@@ -48,6 +48,8 @@ type Host struct {
 	// Foreign is the cluster's directory when it has files that the cluster did not make.
 	Foreign string
 	Paths   []host.Path // to ports of other hosts
+	// TakesPods says that the site removes the taint that keeps pods of applications off this master.
+	TakesPods bool
 }
 
 func (h Host) master() bool { return h.Host.Role == host.RoleMaster }

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -122,6 +123,35 @@ func TestOwnHosts(t *testing.T) {
 	s.Hosts[1].Begun = false
 	if findings := Run(s); len(findings) != 1 || findings[0].Check != "foreign-etcd" {
 		t.Errorf("where kubeadm did not begin, findings are %+v", findings)
+	}
+}
+
+// TestMastersOnly: a new cluster needs a host that takes pods of applications. Of hosts that do not answer it is not known whether they are new.
+func TestMastersOnly(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(h *Host)
+		want   int
+	}{
+		"masters":         {func(*Host) {}, 1},
+		"a node":          {func(h *Host) { h.Host.Role = host.RoleNode }, 0},
+		"no taint":        {func(h *Host) { h.TakesPods = true }, 0},
+		"an old cluster":  {func(h *Host) { h.Ours = true }, 0},
+		"one not reached": {func(h *Host) { h.Facts, h.Err = nil, errors.New("no answer") }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := goodSite()
+			s.Hosts[1].Host.Role = host.RoleMaster
+			tt.change(&s.Hosts[1])
+			got := 0
+			for _, f := range Run(s) {
+				if f.Check == "masters-only" {
+					got++
+				}
+			}
+			if got != tt.want {
+				t.Errorf("got %d findings, want %d", got, tt.want)
+			}
+		})
 	}
 }
 

@@ -53,6 +53,7 @@ func identityFaults() []fault {
 		{"architecture", func(_ *Site, m, _ *host.Facts) { m.Architecture = "arm64" }, "its architecture is arm64, the image is for amd64"},
 		{"systemd", func(_ *Site, m, _ *host.Facts) { m.Init = "init" }, `process 1 is "init"`},
 		{"even-masters", func(s *Site, _, _ *host.Facts) { s.Hosts[1].Host.Role = host.RoleMaster }, "2 masters"},
+		{"masters-only", func(s *Site, _, _ *host.Facts) { s.Hosts[1].Host.Role = host.RoleMaster }, "no host takes pods of applications"},
 	}
 }
 

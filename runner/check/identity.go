@@ -25,6 +25,7 @@ func identity() []Check {
 		{ID: "architecture", Severity: Error, Title: "The image is for the processor of the host", host: architecture},
 		{ID: "systemd", Severity: Error, Title: "The host was booted with systemd", host: booted},
 		{ID: "even-masters", Severity: Warning, Title: "The number of masters is odd", site: evenMasters},
+		{ID: "masters-only", Severity: Warning, Title: "A new cluster has a host that takes pods of applications", site: mastersOnly},
 	}
 }
 
@@ -145,6 +146,19 @@ func evenMasters(s *Site, report func(h *Host, what, fix string)) {
 	}
 	if masters > 0 && masters%2 == 0 {
 		report(nil, fmt.Sprintf("%d masters bear the loss of no more masters than %d do", masters, masters-1), "use an odd number of masters")
+	}
+}
+
+// mastersOnly is about new clusters: what an old one has besides the hosts of a run is not known here.
+func mastersOnly(s *Site, report func(h *Host, what, fix string)) {
+	for _, h := range s.Hosts {
+		if h.Facts == nil || h.Ours || !h.master() || h.TakesPods {
+			return
+		}
+	}
+	if len(s.Hosts) > 0 {
+		report(nil, "no host takes pods of applications: every host is a master, and kubeadm taints masters",
+			`add nodes with -n, or set taints: ["node-role.kubernetes.io/control-plane:NoSchedule-"] for a host in the Clusterfile`)
 	}
 }
 

@@ -163,3 +163,21 @@ func (d Documents) checkTaints() (problems []error) {
 	}
 	return problems
 }
+
+// MastersTakePods reports whether the documents give the first master, and masters that join, no taint that keeps pods off. Without taints
+// in the documents, kubeadm has its own.
+func (d Documents) MastersTakePods() (first, others bool) {
+	first = takesPods(d.at(initKind, "nodeRegistration", "taints"))
+	if d.at(joinKind, "nodeRegistration") == nil {
+		return first, first // as JoinConfig has it
+	}
+	return first, takesPods(d.at(joinKind, "nodeRegistration", "taints"))
+}
+
+func takesPods(taints any) bool {
+	list, set := taints.([]any)
+	return set && !slices.ContainsFunc(list, func(t any) bool {
+		taint, _ := t.(map[string]any)
+		return taint["effect"] != "PreferNoSchedule"
+	})
+}

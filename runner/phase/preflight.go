@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/kubefile/kubefile/imagespec"
@@ -12,6 +13,7 @@ import (
 	"github.com/kubefile/kubefile/runner/check"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -118,6 +120,7 @@ func (c *Cluster) checked(ctx context.Context, reports []host.Report, failed []e
 		} else if r.Err == nil && m != nil {
 			// What kubeadm makes is ours only once it has begun.
 			h.Name, h.Ours, h.Begun = c.given(m), !m.isNew, m.begun() || m.marker != ""
+			h.TakesPods = c.untaints(m)
 			if m.strange {
 				h.Foreign = m.Dir
 			}
@@ -146,6 +149,26 @@ func (c *Cluster) readConfiguration(ctx context.Context, s *check.Site) {
 	s.SwapAllowed = set && !failSwapOn
 	failCgroupV1, set := docs["KubeletConfiguration"]["failCgroupV1"].(bool)
 	s.CgroupV1Allowed = set && !failCgroupV1
+	first, others := docs.MastersTakePods()
+	for i := range s.Hosts {
+		if i == 0 && first || i > 0 && others {
+			s.Hosts[i].TakesPods = true
+		}
+	}
+}
+
+// untaints reports whether the Clusterfile or one of its plugins removes the taint that kubeadm gives a master.
+func (c *Cluster) untaints(m *member) bool {
+	changes := slices.Clone(m.site.Taints)
+	for _, one := range c.Site.Plugins {
+		if one.Type == plugin.Taint {
+			ofHosts, _ := one.Taints() // the phase that reads plugins reports the error
+			changes = append(changes, ofHosts[m.host.Address]...)
+		}
+	}
+	return slices.ContainsFunc(changes, func(t plugin.TaintChange) bool {
+		return t.Remove && t.Key == controlPlaneLabel && (t.Effect == "" || t.Effect == "NoSchedule")
+	})
 }
 
 // draftConfiguration returns the documents of kubeadm for a cluster of which nothing is there yet.
