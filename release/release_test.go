@@ -57,6 +57,83 @@ func TestCutNotes(t *testing.T) {
 	}
 }
 
+// TestForRelease: in the text of a release, GitHub keeps line breaks inside paragraphs, and resolves no relative links.
+func TestForRelease(t *testing.T) {
+	const notes = `### Added
+
+One paragraph
+on two lines.
+- An item that goes on,
+  with a [page](docs/checks/README.md#why), an [image](imagespec/SPEC.md), another
+  [site](https://example.com/a) and an [anchor](#added).
+  - Nested, and on
+    two lines.
+* Other item
+1. First
+   item
+
+  A second paragraph
+  of the item.
+
+` + "```" + `sh
+make release
+  [a](b)
+` + "```" + `
+
+| a | b |
+|---|---|
+| 1 | [2](docs/x.md) |
+
+    code
+    [a](b)
+`
+	const want = `### Added
+
+One paragraph on two lines.
+- An item that goes on, with a [page](https://github.com/kubefile/kubefile/blob/v0.1.0/docs/checks/README.md#why), an [image](https://github.com/kubefile/kubefile/blob/v0.1.0/imagespec/SPEC.md), another [site](https://example.com/a) and an [anchor](#added).
+  - Nested, and on two lines.
+* Other item
+1. First item
+
+  A second paragraph of the item.
+
+` + "```" + `sh
+make release
+  [a](b)
+` + "```" + `
+
+| a | b |
+|---|---|
+| 1 | [2](https://github.com/kubefile/kubefile/blob/v0.1.0/docs/x.md) |
+
+    code
+    [a](b)
+`
+	if got := forRelease(notes, "v0.1.0"); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// TestNotesOfThisChangelog wants no line of it that continues another.
+func TestNotesOfThisChangelog(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("..", changelog))
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes, _, err := cutNotes(string(data), "v0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(forRelease(notes, "v0.0.1")) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "- ") && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "**") {
+			t.Errorf("a line of its own: %s", line)
+		}
+		if strings.Contains(line, "](docs/") {
+			t.Errorf("a relative link: %s", line)
+		}
+	}
+}
+
 // pemOf is a key as openssl writes it.
 func pemOf(t *testing.T, kind string, der []byte, err error) []byte {
 	t.Helper()
