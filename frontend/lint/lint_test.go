@@ -103,8 +103,12 @@ func TestBuiltRules(t *testing.T) {
 	}
 }
 
-// TestPages: each rule has a page, and each page a rule.
+// TestPages: each rule has a page and a row in the index, and each page a rule.
 func TestPages(t *testing.T) {
+	index, err := os.ReadFile("../../docs/rules/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	entries, err := os.ReadDir("../../docs/rules")
 	if err != nil {
 		t.Fatal(err)
@@ -124,6 +128,13 @@ func TestPages(t *testing.T) {
 			if !strings.Contains(string(text), part) {
 				t.Errorf("%s has no %q", r.Page(), part)
 			}
+		}
+		when := "always"
+		if r.built != nil {
+			when = "in a build"
+		}
+		if row := "| [" + r.Name + "](" + r.Page() + ") | " + when + " |\n"; !strings.Contains(string(index), row) {
+			t.Errorf("docs/rules/README.md has no row %q", row)
 		}
 	}
 	want = append(want, "README.md")

@@ -92,11 +92,11 @@ func TestDocumentationNamesEveryField(t *testing.T) {
 				}
 				full := strings.TrimPrefix(path+"."+name, ".")
 				if count++; !strings.Contains(text, "`"+full+"`") && full != "apiVersion" && full != "kind" && full != "metadata" && full != "spec" {
-					t.Errorf("%s: %s is not told", document.Name(), full)
+					t.Errorf("docs/clusterfile.md does not describe the field %s of %s", full, document.Name())
 				}
 				for _, other := range strings.Fields(field.Tag.Get("also")) {
 					if !strings.Contains(text, "`"+path+"."+other+"`") && !strings.Contains(text, "`"+other+"`") {
-						t.Errorf("%s: %s, another name of %s, is not told", document.Name(), other, full)
+						t.Errorf("docs/clusterfile.md does not describe %s, another name of the field %s of %s", other, full, document.Name())
 					}
 				}
 				visit(field.Type, full)
@@ -110,12 +110,12 @@ func TestDocumentationNamesEveryField(t *testing.T) {
 	for _, version := range format.APIVersions() {
 		group, version, _ := strings.Cut(version, "/")
 		if !strings.Contains(text, "`"+group+"`") || !strings.Contains(text, "`"+version+"`") {
-			t.Errorf("%s/%s is not told", group, version)
+			t.Errorf("docs/clusterfile.md does not name %s/%s", group, version)
 		}
 	}
 	for _, kind := range kubeadm.Kinds() {
 		if !strings.Contains(text, "`"+kind+"`") {
-			t.Errorf("%s is not told", kind)
+			t.Errorf("docs/clusterfile.md does not name %s", kind)
 		}
 	}
 }

@@ -55,7 +55,7 @@ func TestDocumentation(t *testing.T) {
 	}
 	for _, name := range names {
 		if !regexp.MustCompile("(?i)`" + name + "`").Match(page) {
-			t.Errorf("%s is not told", name)
+			t.Errorf("docs/plugins.md does not name %s", name)
 		}
 	}
 }
