@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # examples.sh [NAME...]: builds the example images in the lab and pushes them to its registry, all of them unless some are named:
-# kubernetes from the compiled binaries, the dashboard on top of it, and the application images. The command lines are those of the
-# examples' READMEs, with the lab's frontend and addresses. The name "binaries" makes only the directory _out/examples/binaries.
+# kubernetes from the compiled binaries, the dashboard on top of it, and the application images. It runs the build commands of the
+# examples' READMEs, with the lab's frontend, registry and mirrors. The name "binaries" makes only the directory _out/examples/binaries.
 # ARCHIVE=FILE writes the dashboard's image to an OCI archive, too. PREFIX=build/ puts the images below that path: tests that run side by
 # side push the same names, and a tag must not move under one of them.
 set -euo pipefail
@@ -11,19 +11,23 @@ set -a
 # shellcheck disable=SC1091 # made by make up
 . "$top/_out/lab.env"
 set +a
-version=v1.34.4
 PREFIX=${PREFIX:-}
 
 buildx=(docker buildx)
 command -v docker > /dev/null || buildx=("$LAB_BIN/buildx") # the same program, which a bare machine has without Docker's client
 
+# Runs the build command of the example's README with the lab's names in place of those of the reader.
 build() {
-  local example=$1 tag=$2
-  shift 2
-  "${buildx[@]}" build --builder "$BUILDX_BUILDER" --file "$top/examples/$example/Kubefile" \
-    --build-arg BUILDKIT_SYNTAX="$FRONTEND" --build-arg KUBEFILE_MIRRORS \
-    --output "type=image,name=$REGISTRY/$PREFIX$tag,push=true,compression=zstd" "$@" "$top/examples/$example"
-  echo "$REGISTRY/$PREFIX$tag"
+  local example=$1 command words
+  shift
+  command=$(awk '/^    docker buildx build / { found = 1 } found { more = sub(/\\$/, ""); printf "%s ", $0; if (!more) exit }' \
+    "$top/examples/$example/README.md")
+  command=${command//registry.example.com\/kubefile\/frontend:1/$FRONTEND}
+  command=${command//registry.example.com\/kubefile\//$REGISTRY/$PREFIX}
+  read -ra words <<< "$command"
+  [ "${#words[@]}" -gt 3 ] || { echo "examples.sh: examples/$example/README.md has no line \"docker buildx build\"" >&2; exit 1; }
+  (cd "$top/examples/$example" && "${buildx[@]}" build --builder "$BUILDX_BUILDER" --build-arg KUBEFILE_MIRRORS "$@" "${words[@]:3}")
+  grep -o "$REGISTRY/[^,]*" <<< "${words[*]: -3}"
 }
 
 # The directory that stands in for the Kubefile's stage "binaries": hard links where the file system allows, for it is 500 MB. A file
@@ -50,12 +54,11 @@ binaries() {
 
 kubernetes() {
   binaries
-  build kubernetes kubernetes:$version --build-context binaries="$binaries"
+  build kubernetes --build-context binaries="$binaries"
 }
 
 dashboard() {
-  build dashboard dashboard:v2.2.0 --build-context kubernetes:$version="docker-image://$REGISTRY/${PREFIX}kubernetes:$version" \
-    --build-arg URL="http://$UPSTREAM/files/dashboard/recommended.yaml" \
+  build dashboard --build-arg URL="http://$UPSTREAM/files/dashboard/recommended.yaml" \
     ${ARCHIVE:+--output "type=oci,dest=$ARCHIVE,compression=zstd"}
 }
 
@@ -63,9 +66,7 @@ dashboard() {
 for name in "$@"; do
   case $name in
     binaries | kubernetes | dashboard) "$name" ;;
-    redis) build redis redis:7.0 ;;
-    mysql-cluster) build mysql-cluster mysql-cluster:10.11 ;;
-    web) build web web:v1 ;;
+    redis | mysql-cluster | web) build "$name" ;;
     *) echo "examples.sh: there is no example $name" >&2; exit 2 ;;
   esac
 done
