@@ -53,7 +53,8 @@ func TestGettingStarted(t *testing.T) {
 	}
 	home := t.TempDir() // known hosts and logs
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", inLab(script.String(), env, lab, root, source))
-	cmd.Dir = t.TempDir()
+	work := t.TempDir()
+	cmd.Dir = work
 	cmd.Env = append(append(os.Environ(), env.Lines()...), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_STATE_HOME="+home,
 		"GOPATH="+goEnv(t, "GOPATH"), "GOMODCACHE="+goEnv(t, "GOMODCACHE"), "GOCACHE="+goEnv(t, "GOCACHE"), "GOENV="+goEnv(t, "GOENV"),
 		"KUBEFILE_CACHE="+cache(t), "LAB_NAME="+labName)
@@ -62,10 +63,16 @@ func TestGettingStarted(t *testing.T) {
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	for _, want := range []string{"published " + env.Registry + "/started/frontend:1\n", "cluster default runs", "no problems found", "docker.io/library/busybox:1.35"} {
-		if !strings.Contains(out.String(), want) {
+	for _, want := range []string{
+		"published " + regexp.QuoteMeta(env.Registry) + "/started/frontend:1\n", "cluster default runs", "no problems found", `docker\.io/library/busybox:1\.35`,
+		`warning +masters-only +no host takes pods of applications`, `(?m)^1 host: 0 errors, \d+ warnings?$`, `(?m)^hello-\S+ +1/1 +Running `,
+	} {
+		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("%q is missing in:\n%s", want, out.String())
 		}
+	}
+	if changed := succeed(t, filepath.Join(work, "kubefile"), nil, "git", "status", "--porcelain"); changed != "" {
+		t.Errorf("the page changes the clone, from which make release then makes no release:\n%s", changed)
 	}
 }
 
@@ -77,6 +84,7 @@ func inLab(script string, env *environment.Environment, lab *hosts.Lab, root, so
 		"registry.example.com/kubefile", env.Registry+"/started",
 		"make publish", fmt.Sprintf("make publish BASE_FLAGS='--build-context binaries=%s/_out/examples/binaries --build-arg KUBEFILE_MIRRORS'", root),
 		"docker buildx build -f", "docker buildx build --build-arg KUBEFILE_MIRRORS -f",
+		"ssh root@192.168.0.2", filepath.Join(root, "integration/hosts/on")+" 1",
 		"./sealer-run", filepath.Join(root, "integration/hosts/lan")+" ./sealer-run",
 	).Replace(script)
 	login := fmt.Sprintf("-m %s --pk %s", lab.Hosts[0].Address, lab.Key)
