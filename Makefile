@@ -243,6 +243,6 @@ hosts: ## Start N hosts with systemd, sshd, an address and a disk of their own
 # Labs of end-to-end tests and of the release test are named after LAB_NAME; make hosts-test starts kt and ku.
 .PHONY: hosts-down
 hosts-down: ## Stop them, and those that tests have started
-	@lab=$${LAB_NAME:-kf}; for name in $$lab $${lab}2 $${lab}3 kt ku; do \
-		[ $$name != $$lab ] && [ ! -d _out/hosts-$$name ] || LAB_NAME=$$name integration/hosts/hosts.sh down || exit 1; \
-	done
+	@lab=$${LAB_NAME:-kf}; failed=0; for name in $$lab $${lab}2 $${lab}3 kt ku; do \
+		[ $$name != $$lab ] && [ ! -d _out/hosts-$$name ] || LAB_NAME=$$name integration/hosts/hosts.sh down || failed=1; \
+	done; exit $$failed

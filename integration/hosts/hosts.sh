@@ -10,7 +10,7 @@
 #   start I  starts host I again, with the disk it has
 #   kill I   power cut: everything in the host ends at once, the disk stays
 #   fresh I  host I with a new, empty installation of the same system and properties
-#   down     stops everything and leaves nothing behind
+#   down     stops everything and leaves nothing behind; a lab of this name that another clone has started stays
 #   status   lists the hosts
 #   harsh    lists the properties
 #   template makes the disk template of the default system, which up makes otherwise
@@ -36,10 +36,10 @@ boot() {
   make_cgroups "$h"
   (
     enter_cgroups "$h"
+    echo "$BASHPID" > "$out/$h.loop" # by itself: an interrupt ends its parent only
     export SYSTEMD_NSPAWN_API_VFS_WRITABLE=1 # /proc/sys and /sys as on a real host
     exec setsid "$here/boot-loop.sh" "$lab" "$h" "$(name_of "$1")" "$out" < /dev/null > "$out/$h.console" 2>&1
   ) &
-  echo $! > "$out/$h.loop"
 }
 
 running() { local p; p=$(cat "$out/h$1.loop" 2> /dev/null) && alive "$p" && is "$p" boot-loop.sh; }
@@ -153,8 +153,8 @@ up() {
   [[ $count =~ ^[1-9][0-9]?$ ]] || die "up needs the number of hosts, 1 to 99"
   read_specs "$@"
   need systemd-container iproute2 openssh-client e2fsprogs xfsprogs
-  mkdir -p "$out"
   claim
+  mkdir -p "$out"
   register_lab
   write_specs
   inventory
@@ -184,14 +184,41 @@ status() {
   [ -n "$(numbers)" ] || no_hosts
 }
 
+# own_processes prints the processes of this clone's hosts, also of those that no file tells of.
+own_processes() {
+  local file words
+  grep -lsF -- "$out" /proc/[0-9]*/cmdline | while read -r file; do
+    { mapfile -d '' words < "$file"; } 2> /dev/null || continue # it may have ended
+    case " ${words[*]::2}" in *[/\ ]boot-loop.sh* | *[/\ ]systemd-nspawn*) ;; *) continue ;; esac
+    case "${words[*]} " in *" $out "* | *" $out/h"*) basename "$(dirname "$file")" ;; esac
+  done
+}
+
+# kill_rest kills hosts that no file tells of.
+kill_rest() {
+  local p
+  for p in $(own_processes); do
+    cat "/proc/$p/task/"*/children 2> /dev/null | xargs -r kill -9 2> /dev/null || true
+    kill -9 "$p" 2> /dev/null || true
+  done
+  for _ in $(seq 60); do [ -n "$(own_processes)" ] || return 0; sleep .25; done
+  die "processes of the hosts do not end: $(own_processes | paste -sd ' '); find out why with ps, and run down again"
+}
+
 down() {
-  local i
+  local i other
   for i in $(numbers); do power_cut "$i"; done
+  kill_rest
   for i in $(numbers); do discard "$out/h$i"; unmount "$out/h$i"; done
   unmount_pool
-  remove_cgroups
-  remove_all_networks
-  unregister_lab
+  other=$(other_owner)
+  if [ -z "$other" ]; then
+    remove_cgroups
+    remove_all_networks
+    unregister_lab
+  else
+    echo "lab $lab belongs to $other and stays; to stop it, run there: LAB_NAME=$lab make hosts-down"
+  fi
   rm -rf "$out"
 }
 

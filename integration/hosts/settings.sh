@@ -56,15 +56,26 @@ unregister_lab() {
   ) 8> "$labs/kubefile-labs.lock"
 }
 
-# The names in the kernel (namespaces, cgroups, bridge addresses) are one clone's at a time. A clone whose hosts were killed, as
-# when a CI job ends, has lost them: what it left is cleared away first.
-claim() {
+# The names in the kernel (namespaces, cgroups, bridge addresses) are one clone's at a time.
+
+# other_owner prints the clone that the lab's names belong to, unless it is this one or nobody's: a clone that is removed and has no hosts.
+other_owner() {
   local other
   other=$(cat "$owner" 2> /dev/null) || true
-  if [ -n "$other" ] && [ "$other" != "$top" ] && [ -x "$other/integration/hosts/hosts.sh" ]; then
-    if "$other/integration/hosts/hosts.sh" status | grep -q ' up$'; then
-      die "lab $lab belongs to $other: stop it there (make hosts-down), or choose another name (LAB_NAME=...)"
-    fi
+  if [ -z "$other" ] || [ "$other" = "$top" ]; then return; fi
+  if in_use || [ -x "$other/integration/hosts/hosts.sh" ]; then echo "$other"; fi
+}
+
+# in_use reports whether hosts of the lab are up or being started.
+in_use() { ! flock -n -x "$owner" true; }
+
+# claim makes the names this clone's. A clone whose hosts were killed, as when a CI job ends, has lost them: what it left is cleared
+# away first.
+claim() {
+  local other
+  other=$(other_owner)
+  if [ -n "$other" ]; then
+    ! in_use || die "lab $lab belongs to $other: stop it there (LAB_NAME=$lab make hosts-down), or choose another name (LAB_NAME=...)"
     "$other/integration/hosts/hosts.sh" down
   fi
   echo "$top" > "$owner"
