@@ -11,8 +11,10 @@ pool_size=512G
 # those of other labs' hosts, for one. Below a shared mount the copies go when the mount does.
 mount_pool() {
   mkdir -p "$pool"
-  mountpoint -q "$out" || { mount --bind "$out" "$out"; mount --make-shared "$out"; }
+  mountpoint -q "$out" || mount --bind "$out" "$out"
+  mount --make-shared "$out"
   if [ ! -f "$pool.img" ]; then
+    rm -f "$pool.img.new" # of an interrupted run
     truncate -s "$pool_size" "$pool.img.new"
     mkfs.xfs -q -K -m reflink=1 -l size=64m "$pool.img.new"
     mv "$pool.img.new" "$pool.img"
@@ -48,14 +50,23 @@ clone() {
   mv "$pool/h$i.img.new" "$pool/h$i.img"
 }
 
+# disk I mounts the disk of host I. One that an interrupted run did not write to the end is made again.
 disk() {
-  local i=$1 root=$out/h$1 new=
-  if [ ! -f "$pool/h$i.img" ]; then clone "$i"; new=yes; fi
-  attach "$pool/h$i.img" "$root"
-  if [ -n "$new" ]; then
+  local i=$1 root=$out/h$1
+  if [ -f "$pool/h$i.unfinished" ]; then
+    unmount "$root"
+    remove_disk "$i"
+  fi
+  if [ -f "$pool/h$i.img" ]; then
+    attach "$pool/h$i.img" "$root"
+  else
+    touch "$pool/h$i.unfinished"
+    clone "$i"
+    attach "$pool/h$i.img" "$root"
     name_of "$i" > "$root/etc/hostname"
     printf '127.0.0.1 localhost\n::1 localhost ip6-localhost\n%s %s\n' "$(address "$i")" "$(name_of "$i")" > "$root/etc/hosts"
     apply_properties on_disk "$root" "$i"
+    rm "$pool/h$i.unfinished"
   fi
   apply_properties on_mount "$root" "$i"
 }
@@ -71,7 +82,17 @@ unmount() {
   die "$1 stays mounted"
 }
 
+# unmounted_devices prints those that an interrupt of attach left.
+unmounted_devices() {
+  local device file
+  losetup -nlO NAME,BACK-FILE | while read -r device file; do
+    if [[ $file = "$pool"/* ]] && ! findmnt -rn "$device" > /dev/null; then echo "$device"; fi
+  done
+}
+
 unmount_pool() {
+  local device
+  for device in $(unmounted_devices); do losetup -d "$device" || true; done
   for _ in $(seq 40); do
     losetup -nlO BACK-FILE | grep -qF "$pool/" || break # a device goes a moment after its mount
     sleep .25

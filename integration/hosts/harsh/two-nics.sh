@@ -2,7 +2,7 @@
 # the default route is on a second network card, whose network other hosts do not have
 : "${lab:?}"
 on_network() {
-  ip -n "$lab-lan" link show br1 > /dev/null 2>&1 || bridge br1 10.78.0.1/24 fd78::1/64
+  bridge br1 10.78.0.1/24 fd78::1/64
   wire "$2" br1 "w$2" eth1
   if ! has "$2" ipv6-only; then
     ip -n "$1" addr add "10.78.0.$((10 + $2))/24" dev eth1
