@@ -27,7 +27,8 @@ for arch in "$@"; do
 	# Debian's busybox runs its own programs before those in PATH, also from xargs, find and timeout. Its wget does not
 	# verify TLS, so its name goes (and stays in the order that busybox looks names up by); ours is found in PATH.
 	LC_ALL=C sed 's/\x00wget\x00/\x00wge_\x00/' "$tools/busybox-$arch" >"$out.new/toolbox/bin/busybox"
-	chmod 755 "$out.new/toolbox/launch" "$out.new/toolbox/bin/busybox"
+	# All of it is for every user of a RUN step, whatever the umask of this build, and the image is the same for each umask.
+	chmod -R u=rwx,go=rx,ug-s "$out.new"
 	for program in $("$tools/busybox-$host" --list); do
 		[ -e "$out.new/toolbox/bin/$program" ] || ln -s busybox "$out.new/toolbox/bin/$program"
 	done
