@@ -98,9 +98,13 @@ publish: ## Push the frontend image and the base images to REGISTRY with docker 
 # The stages of make test set it to "go test -json".
 GOTEST := go test
 
+# make unit RUN=TestName, make e2e RUN=TestClusters/road; as go test -run, but without a match it fails.
+RUN :=
+TEST = $(if $(RUN),'$(CURDIR)/integration/repository/only.sh' '$(RUN)') $(GOTEST)
+
 .PHONY: unit
-unit: ## Unit tests: go test ./... (needs Go only, no root)
-	$(GOTEST) ./...
+unit: ## Unit tests: go test ./... (needs Go only, no root); here and below, RUN=TestName runs only what matches
+	$(TEST) ./...
 
 .PHONY: lint
 lint: tools ## gofmt, go vet, staticcheck, go mod tidy, actionlint, shellcheck
@@ -115,7 +119,7 @@ RACE := registryproxy runner/agent runner/balancer runner/host/hosttest runner/p
 .PHONY: race
 race: ## Unit tests of concurrent packages with the race detector (needs a C compiler)
 	$(NEED) gcc libc6-dev
-	CGO_ENABLED=1 $(GOTEST) -race $(RACE:%=./%/...)
+	CGO_ENABLED=1 $(TEST) -race $(RACE:%=./%/...)
 
 FUZZ := 3
 
@@ -132,30 +136,28 @@ tools-test: ## Unit tests of the programs that compile the lab's tools and make 
 .PHONY: sshd
 sshd: ## Logins through OpenSSH, PAM and sudo (Debian, root)
 	$(NEED) openssh-server openssh-client sudo openssl
-	$(GOTEST) -count=1 -tags sshd ./runner/host/...
+	$(TEST) -count=1 -tags sshd ./runner/host/...
 
 .PHONY: kubeadm
 kubeadm: tools ## Configurations that the real kubeadm has to accept
-	$(GOTEST) -count=1 -tags kubeadm ./runner/kubeadm
+	$(TEST) -count=1 -tags kubeadm ./runner/kubeadm
 
 .PHONY: integration
 integration: up ## Builds on real BuildKits and registries
-	$(GOTEST) -count=1 -timeout 40m -tags lab ./integration/build/... ./integration/lab/... ./integration/upstream/...
+	$(TEST) -count=1 -timeout 40m -tags lab ./integration/build/... ./integration/lab/... ./integration/upstream/...
 
 .PHONY: hosts-test
 hosts-test: ## The lab's hosts themselves: harsh properties, systems, two labs (Debian, root)
-	$(GOTEST) -count=1 -timeout 20m -tags hosts ./integration/hosts
-
-RUN :=
+	$(TEST) -count=1 -timeout 20m -tags hosts ./integration/hosts
 
 .PHONY: e2e
 e2e: up packages ## Clusters on hosts with systemd, in two labs side by side, or only RUN=TestClusters/road
-	$(GOTEST) -count=1 -timeout 60m -tags e2e $(if $(RUN),-run '$(RUN)') ./integration/e2e/...
+	$(TEST) -count=1 -timeout 60m -tags e2e ./integration/e2e/...
 
 .PHONY: release-test
 release-test: up ## make release and make publish, and every command of docs/getting-started.md on a host (Debian, root)
 	$(NEED) openssl rpm curl iproute2 kmod e2fsprogs bc
-	$(GOTEST) -count=1 -timeout 30m -tags release ./integration/release
+	$(TEST) -count=1 -timeout 30m -tags release ./integration/release
 
 # The stages, what they come after and how long they may take are in integration/stages. It leaves nothing running, and a table in
 # _out/test/report.md. STAGES="lint unit" runs some of them, BUDGET=1 makes more time than the budget a failure.
