@@ -13,7 +13,7 @@ export KUBEFILE_VERSION := $(VERSION)
 
 # Where the binaries of the lab are linked; what they link to is in ${KUBEFILE_CACHE:-~/.cache/kubefile}/tools.
 BIN := $(CURDIR)/_out/bin
-LAB := $(CURDIR)/_out/lab/lab
+LAB := _out/lab/lab
 
 # What each target uses of the lab: tools, sets of images, architectures of the frontend image. make up FOR=e2e starts what make e2e uses;
 # make up alone is enough for builds. A test of integration/tools compares the tools with what the files of a target run.
@@ -47,6 +47,11 @@ images.test := cluster databases
 arch.up = $(HOSTARCH)
 arch.demo = $(HOSTARCH)
 arch.bench = $(HOSTARCH)
+
+# The lab writes paths into files of several languages, and refuses one that would need quotes in any of them. It comes first: compiling the
+# tools can take an hour.
+.lab-path:
+	$(if $(shell pwd | tr -d 'A-Za-z0-9/._+@%\n-'),$(error the lab cannot be in $(CURDIR): clone to a path of letters, digits and /._+@%- only))
 
 # Tests that need more than Go are behind these build tags. Lint reads the code of all of them.
 TAGS := cases,corpus,e2e,hosts,kubeadm,lab,release,sshd
@@ -164,7 +169,7 @@ release-test: up ## make release and make publish, and every command of docs/get
 STAGES :=
 
 .PHONY: test
-test: ## All of the tests above, side by side; installs and compiles what they need (Debian, root)
+test: .lab-path ## All of the tests above, side by side; installs and compiles what they need (Debian, root)
 	@go build -o _out/stages ./integration/stages
 	@_out/stages $(STAGES)
 
@@ -201,24 +206,28 @@ cases: ## Discovery on real projects: those of integration/discovery, or of CASE
 
 # demo.sh runs make template up itself, to say what stops the lab when it is interrupted.
 .PHONY: demo
-demo: ## A three-host cluster with the dashboard example on it, from nothing
+demo: .lab-path ## A three-host cluster with the dashboard example on it, from nothing
 	@integration/demo/demo.sh
 
+# A name in FOR=... that no list above has would mean all tools, and no images.
+USERS = $(sort $(patsubst uses.%,%,$(filter uses.%,$(.VARIABLES))))
+CHECKED_FOR = $(if $(filter-out file,$(origin FOR)),$(foreach name,$(filter-out $(USERS),$(FOR)),$(error unknown FOR=$(name); use one of: $(USERS))))$(FOR)
+
 # make tools TOOLS="crane oras"
-TOOLS = $(sort $(foreach target,$(FOR),$(uses.$(target))))
+TOOLS = $(sort $(foreach target,$(CHECKED_FOR),$(uses.$(target))))
 
 .PHONY: tools
 tools: ## Compile the lab's tools: all, those of FOR=e2e, or TOOLS="crane oras"
 	@go -C integration/tools run . -out "$(BIN)" $(TOOLS)
 
-ARCH = $(sort $(foreach target,$(FOR),$(or $(arch.$(target)),amd64 arm64)))
+ARCH = $(sort $(foreach target,$(CHECKED_FOR),$(or $(arch.$(target)),amd64 arm64)))
 
 .PHONY: frontend
 frontend: tools ## The files of the frontend image, in _out/frontend
 	@frontend/image.sh $(ARCH)
 
 .PHONY: up
-up: frontend ## Start BuildKit and registries on loopback; _out/lab.env has their addresses
+up: .lab-path frontend ## Start BuildKit and registries on loopback; _out/lab.env has their addresses
 	@go build -o $(LAB) ./integration/lab
 	@$(LAB) images $(sort $(foreach target,$(FOR),$(images.$(target))))
 	@$(LAB) up
