@@ -130,7 +130,7 @@ FUZZ := 3
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZ seconds
-	@integration/repository/fuzz.sh $(FUZZ)
+	@integration/repository/fuzz.sh '$(FUZZ)'
 
 .PHONY: tools-test
 tools-test: ## Unit tests of the programs that compile the lab's tools and make releases

@@ -28,11 +28,14 @@ one() {
 # compile DIR: makes the binaries in DIR and prints BINARY PACKAGE TARGET for each target.
 compile() {
   local packages package binary
-  mapfile -t packages < <(git grep -l '^func Fuzz' -- '*_test.go' ':!integration/tools' | xargs -n1 dirname | sort -u)
-  GOGC=400 go test -c -vet=off -gcflags='github.com/kubefile/kubefile/...=-d=libfuzzer' -ldflags='-s -w' -o "$1/" "${packages[@]/#/./}"
+  # Not by git: an unpacked source archive is not a clone.
+  mapfile -t packages < <(find . \( -path './_out' -o -path './integration/tools' -o -name testdata -o -name '.?*' \) -prune -o -name '*_test.go' \
+    -exec grep -l '^func Fuzz' {} + | sed 's|^\./||; s|/[^/]*$||' | sort -u)
+  [ "${#packages[@]}" -gt 0 ] || { echo "fuzz: no package has a fuzz target" >&2; return 1; }
+  GOGC=400 go test -c -vet=off -gcflags='github.com/kubefile/kubefile/...=-d=libfuzzer' -ldflags='-s -w' -o "$1/" "${packages[@]/#/./}" >&2 || return
   for package in "${packages[@]}"; do
     binary=$1/$(basename "$package").test
-    (cd "$package" && "$binary" -test.list '^Fuzz') | sed "s|.*|$binary $package &|"
+    (cd "$package" && "$binary" -test.list '^Fuzz') | sed "s|.*|'$binary' $package &|"
   done
 }
 
@@ -43,6 +46,9 @@ case ${1:-} in
     ;;
 esac
 
-binaries=$(mktemp -d)
+seconds=${1:-3}
+[[ $seconds =~ ^[1-9][0-9]{0,5}$ ]] || { echo "fuzz: invalid number of seconds \"$seconds\"; use FUZZ=3, for example" >&2; exit 2; }
+binaries=$(mktemp -d) || { echo "fuzz: there is no room for the compiled tests; set TMPDIR to another directory" >&2; exit 1; }
 trap 'rm -rf "$binaries"' EXIT
-compile "$binaries" | sed "s|$| ${1:-3}|" | xargs -P "$(nproc)" -L 1 "$PWD/integration/repository/fuzz.sh" one
+compile "$binaries" > "$binaries/targets" || { echo "fuzz: the tests are not compiled; see above" >&2; exit 1; }
+sed "s|$| $seconds|" "$binaries/targets" | xargs -P "$(nproc)" -L 1 "$PWD/integration/repository/fuzz.sh" one
