@@ -79,7 +79,8 @@ func interrupts() (stop, kill context.Context) {
 	stop, cancel := context.WithCancel(context.Background())
 	kill, cancelNow := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	// Stages are in process groups of their own: a signal that ended this process alone would leave them running.
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	go func() {
 		<-signals
 		fmt.Println("interrupted: stopping all stages, then the lab (interrupt again to kill them)")
