@@ -42,7 +42,7 @@ func newTestHost(t *testing.T) *testHost {
 	t.Setenv("XDG_STATE_HOME", filepath.Join(home, "state"))
 	h := &testHost{server: hosttest.New(t), progress: &bytes.Buffer{}, logs: filepath.Join(home, "state", "sealer-run")}
 	h.server.Start(t, hosttest.Config{})
-	root := t.TempDir()
+	root := hosttest.DataRoot(t)
 	h.dir = filepath.Join(root, "test")
 	file, err := clusterfile.Parse("Clusterfile", fmt.Appendf(nil, `apiVersion: sealer.io/v2
 kind: Cluster

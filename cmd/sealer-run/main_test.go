@@ -80,7 +80,11 @@ func TestWrongCalls(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			stdout, stderr, code := call(t, "", strings.Fields(strings.ReplaceAll(c.line, "IMAGE", image))...)
+			words := strings.Fields(c.line)
+			for i, word := range words {
+				words[i] = strings.ReplaceAll(word, "IMAGE", image)
+			}
+			stdout, stderr, code := call(t, "", words...)
 			if code != c.code || !strings.Contains(stderr, c.want) {
 				t.Errorf("exit code %d, want %d, with %q in:\n%s", code, c.code, c.want, stderr)
 			}

@@ -15,7 +15,7 @@ import (
 // runningCluster is the flags for a host in this process, on which a kubectl answers as that of a cluster with one node.
 func runningCluster(t *testing.T, kubectl string) []string {
 	t.Helper()
-	home, root := t.TempDir(), t.TempDir()
+	home, root := t.TempDir(), hosttest.DataRoot(t)
 	t.Setenv("HOME", home)
 	t.Setenv("XDG_CONFIG_HOME", home)
 	server := hosttest.New(t)

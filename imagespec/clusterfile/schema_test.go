@@ -200,10 +200,10 @@ func TestSchemaIsWhatIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	compiler := jsonschema.NewCompiler()
-	if err := compiler.AddResource("clusterfile.json", resource); err != nil {
+	if err := compiler.AddResource("https://example.com/clusterfile.json", resource); err != nil {
 		t.Fatal(err)
 	}
-	compiled, err := compiler.Compile("clusterfile.json")
+	compiled, err := compiler.Compile("https://example.com/clusterfile.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kubefile/kubefile/runner/host/hosttest"
 )
 
 // site is a host's file system below a temporary directory, with the example's record.sh in a cluster's rootfs.
@@ -18,7 +20,7 @@ type site struct {
 
 func newSite(t *testing.T) site {
 	t.Helper()
-	s := site{t, t.TempDir()}
+	s := site{t, hosttest.DataRoot(t)} // the record has a path in each line, and no host has one with a space
 	script, err := os.ReadFile("../../examples/kubernetes/scripts/record.sh")
 	if err != nil {
 		t.Fatal(err)

@@ -100,10 +100,10 @@ func TestAnInterruptedSoakHasAReport(t *testing.T) {
 				os.ReadFile(fifo) // returns when the case has opened it
 				cancel()
 			}()
-			yield(shell("b", "echo >"+fifo+"; sleep 1000 & wait"))
+			yield(shell("b", "echo >\""+fifo+"\"; sleep 1000 & wait"))
 		}
 	}}
-	if out, err := shellOutput(t, "mkfifo "+fifo); err != nil {
+	if out, err := shellOutput(t, "mkfifo \""+fifo+"\""); err != nil {
 		t.Fatal(err, out)
 	}
 	if err := s.run(ctx, m, settings{Time: time.Hour}); !errors.Is(err, context.Canceled) {

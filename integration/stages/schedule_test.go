@@ -63,8 +63,8 @@ func wantStatus(t *testing.T, results map[string]result, want map[string]status)
 
 func TestStagesRunInTheirOrder(t *testing.T) {
 	order := filepath.Join(t.TempDir(), "order")
-	note := func(text string) string { return "echo " + text + " >> " + order + "; " }
-	wait := func(text string) string { return "until grep -qs " + text + " " + order + "; do sleep .01; done; " }
+	note := func(text string) string { return "echo " + text + " >> \"" + order + "\"; " }
+	wait := func(text string) string { return "until grep -qs " + text + " \"" + order + "\"; do sleep .01; done; " }
 	results, printed := runStages(t, &runner{},
 		shell("base", note("base")),
 		shell("left", wait("right-began")+note("left"), "base"), // ends only because right runs at the same time
@@ -84,12 +84,12 @@ func TestCapacityLimitsWhatRunsAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	// mkdir fails where the directory is there already: two stages that hold the same thing would meet there.
 	alone := func(name, thing string) stage {
-		s := shell(name, "mkdir "+dir+"/"+thing+" && sleep .05 && rmdir "+dir+"/"+thing)
+		s := shell(name, "cd \""+dir+"\" && mkdir "+thing+" && sleep .05 && rmdir "+thing)
 		s.holds = []string{thing}
 		return s
 	}
 	pair := func(name string) stage {
-		s := shell(name, "mkdir "+dir+"/"+name+" && until [ -d "+dir+"/x -a -d "+dir+"/y ]; do sleep .01; done")
+		s := shell(name, "cd \""+dir+"\" && mkdir "+name+" && until [ -d x -a -d y ]; do sleep .01; done")
 		s.holds = []string{"cpu"}
 		return s
 	}
@@ -126,7 +126,7 @@ func TestACommandThatDoesNotExist(t *testing.T) {
 
 func TestALimitEndsTheWholeGroup(t *testing.T) {
 	pid := filepath.Join(t.TempDir(), "pid")
-	s := shell("slow", "sh -c 'echo $$ > "+pid+"; exec sleep 1000'")
+	s := shell("slow", "sh -c 'echo $$ > \""+pid+"\"; exec sleep 1000'")
 	s.limit = 500 * time.Millisecond
 	results, _ := runStages(t, &runner{}, s, shell("other", "true"))
 	wantStatus(t, results, map[string]status{"slow": failed, "other": passed})
@@ -176,7 +176,7 @@ func TestAnInterruptStopsAll(t *testing.T) {
 	last := shell("down", "true")
 	last.last = true
 	results, _ := runUntil(t, stop, &runner{},
-		shell("one", "echo $$ > "+dir+"/new; mv "+dir+"/new "+dir+"/pid; exec sleep 1000"), shell("two", "sleep 1000"), shell("three", "true", "one"), last)
+		shell("one", "cd \""+dir+"\"; echo $$ > new; mv new pid; exec sleep 1000"), shell("two", "sleep 1000"), shell("three", "true", "one"), last)
 	wantStatus(t, results, map[string]status{"one": stopped, "two": stopped, "three": stopped, "down": passed})
 	wantGone(t, dir+"/pid")
 	if got := results["down"]; !labIsDown([]result{results["one"], got}) || labIsDown([]result{results["one"]}) {
@@ -190,7 +190,7 @@ func TestASecondInterruptStopsTheLastStage(t *testing.T) {
 	cancel()
 	kill, cancelNow := context.WithCancel(context.Background())
 	go waitFor(dir+"/began", cancelNow)
-	last := shell("down", "echo > "+dir+"/began; exec sleep 1000")
+	last := shell("down", "echo > \""+dir+"/began\"; exec sleep 1000")
 	last.last = true
 	later := shell("later", "true")
 	later.last = true
@@ -211,7 +211,7 @@ func TestASecondInterruptKills(t *testing.T) {
 		waitFor(dir+"/began", cancel)
 		waitFor(dir+"/asked", cancelNow)
 	}()
-	script := "trap 'echo > " + dir + "/asked' TERM; echo $$ > " + dir + "/pid; echo > " + dir + "/began; while :; do sleep .01; done"
+	script := "cd \"" + dir + "\"; trap 'echo > asked' TERM; echo $$ > pid; echo > began; while :; do sleep .01; done"
 	results, _ := runUntil(t, stop, &runner{kill: kill}, shell("stubborn", script))
 	wantStatus(t, results, map[string]status{"stubborn": stopped})
 	wantGone(t, dir+"/pid")
