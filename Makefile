@@ -64,7 +64,7 @@ help: ## Print this list
 
 .PHONY: build
 build: ## Compile sealer-run and kubefile-frontend for this machine into bin/ (needs Go only)
-	go build -buildvcs=false -ldflags "$$(version/version.sh flags)" -o bin/ ./cmd/sealer-run ./cmd/kubefile-frontend
+	@flags=$$(version/version.sh flags) && set -x && go build -buildvcs=false -ldflags "$$flags" -o bin/ ./cmd/sealer-run ./cmd/kubefile-frontend
 
 PREFIX := /usr/local
 DESTDIR :=

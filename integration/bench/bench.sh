@@ -100,7 +100,8 @@ run_kubefile=$(seconds run_kubefile)
 run_kubefile_bytes=$(pulled "$at")
 
 # --- bytes and time on bare hosts -----------------------------------------------------------------------------------------
-CGO_ENABLED=0 go build -trimpath -ldflags "$(version/version.sh flags)" -o _out/sealer-run ./cmd/sealer-run
+flags=$(version/version.sh flags)
+CGO_ENABLED=0 go build -trimpath -ldflags "$flags" -o _out/sealer-run ./cmd/sealer-run
 rm -rf "$out/layout"
 _out/bin/oras cp --no-tty --from-plain-http "$REGISTRY/dashboard:v2.2.0" --to-oci-layout "$out/layout:v2.2.0" >> "$log"
 integration/hosts/hosts.sh up 3 >> "$log"

@@ -37,7 +37,8 @@ ls -lh "$archive"
 # The lab's hosts may not lower a process's score for the out-of-memory killer; the variable has containerd ask for no less than its own.
 site=(-m 10.77.0.11 -n 10.77.0.12-10.77.0.13 -e CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true)
 say "sealer-run dashboard.tar ${site[*]}"
-CGO_ENABLED=0 go build -trimpath -ldflags "$(version/version.sh flags)" -o _out/sealer-run ./cmd/sealer-run
+flags=$(version/version.sh flags)
+CGO_ENABLED=0 go build -trimpath -ldflags "$flags" -o _out/sealer-run ./cmd/sealer-run
 key=_out/hosts/id_lab
 [ "${LAB_NAME:-kf}" = kf ] || key=_out/hosts-$LAB_NAME/id_lab
 run() { integration/hosts/lan _out/sealer-run "$@" --pk "$key"; }

@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 tags=${1:?the build tags of the tests, as in the Makefile}
+git ls-files --error-unmatch Makefile > /dev/null || { echo "lint.sh: lint reads the files that git knows; run it in a git clone" >&2; exit 1; }
 # shellcheck source-path=SCRIPTDIR/../..
 . integration/hosts/packages.sh
 need shellcheck
