@@ -113,3 +113,14 @@ func TestDownKillsHostsWithoutFiles(t *testing.T) {
 		t.Errorf("the host ended with %v, want it killed", err)
 	}
 }
+
+// TestTheCacheNeedsAPlace starts hosts as a program without a home does.
+func TestTheCacheNeedsAPlace(t *testing.T) {
+	m, clone := newMachine(t), newClone(t)
+	for _, command := range []string{"up 1", "template"} {
+		got, err := m.in(t, clone, "kv", "env -u HOME -u XDG_CACHE_HOME -u KUBEFILE_CACHE ./hosts.sh "+command).CombinedOutput()
+		if want := "hosts.sh: HOME is not set; set KUBEFILE_CACHE"; err == nil || !strings.HasPrefix(string(got), want) {
+			t.Errorf("%s: %v, %s, want %q", command, err, got, want)
+		}
+	}
+}

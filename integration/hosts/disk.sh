@@ -34,7 +34,15 @@ attach() {
 }
 
 # make_template RELEASE [PACKAGE,...] prints the directory of a template. Labs that start at once wait for one instead of making it twice.
-make_template() { flock "$labs/kubefile-template.lock" "$here/rootfs.sh" "$@"; }
+make_template() {
+  check_cache
+  flock "$labs/kubefile-template.lock" "$here/rootfs.sh" "$@"
+}
+
+# check_cache is for machines on which programs have no home, such as those of cron and CI.
+check_cache() {
+  [ -n "${KUBEFILE_CACHE:-}${XDG_CACHE_HOME:-}${HOME:-}" ] || die "HOME is not set; set KUBEFILE_CACHE to a directory that keeps tools and templates"
+}
 
 # clone I makes the disk of a host from the template of its system and the packages of its properties.
 clone() {

@@ -152,6 +152,7 @@ up() {
   shift
   [[ $count =~ ^[1-9][0-9]?$ ]] || die "up needs the number of hosts, 1 to 99"
   read_specs "$@"
+  check_cache
   need systemd-container iproute2 openssh-client e2fsprogs xfsprogs
   claim
   mkdir -p "$out"
