@@ -90,6 +90,15 @@ func TestALabIsClaimedWhileItStarts(t *testing.T) {
 	if got, err := m.in(t, second, "kv", claim).CombinedOutput(); err == nil || !strings.Contains(string(got), "belongs to "+first) {
 		t.Errorf("claiming a lab that another clone starts: %v, %s", err, got)
 	}
+	if err := os.Rename(filepath.Join(first, "integration"), filepath.Join(first, "away")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := m.in(t, second, "kv", claim).CombinedOutput(); err == nil || !strings.Contains(string(got), "its scripts are gone, so kill") {
+		t.Errorf("claiming a lab of a clone that is removed: %v, %s", err, got)
+	}
+	if err := os.Rename(filepath.Join(first, "away"), filepath.Join(first, "integration")); err != nil {
+		t.Fatal(err)
+	}
 	kill()
 	output(t, m.in(t, second, "kv", claim))
 	if calls, err := os.ReadFile(filepath.Join(m.run, "calls")); err != nil || string(calls) != "netns del kv-lan\n" {

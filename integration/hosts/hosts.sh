@@ -218,7 +218,7 @@ down() {
     remove_all_networks
     unregister_lab
   else
-    echo "lab $lab belongs to $other and stays; to stop it, run there: LAB_NAME=$lab make hosts-down"
+    echo "lab $lab belongs to $other and stays: $(how_to_stop "$other")"
   fi
   rm -rf "$out"
 }

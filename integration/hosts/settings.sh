@@ -69,13 +69,22 @@ other_owner() {
 # in_use reports whether hosts of the lab are up or being started.
 in_use() { ! flock -n -x "$owner" true; }
 
+# how_to_stop CLONE
+how_to_stop() {
+  if [ -x "$1/integration/hosts/hosts.sh" ]; then
+    echo "stop it there (LAB_NAME=$lab make hosts-down)"
+  else
+    echo "its scripts are gone, so kill what pgrep -f 'boot-loop.sh $lab |systemd-nspawn .*-M $lab-' prints"
+  fi
+}
+
 # claim makes the names this clone's. A clone whose hosts were killed, as when a CI job ends, has lost them: what it left is cleared
 # away first.
 claim() {
   local other
   other=$(other_owner)
   if [ -n "$other" ]; then
-    ! in_use || die "lab $lab belongs to $other: stop it there (LAB_NAME=$lab make hosts-down), or choose another name (LAB_NAME=...)"
+    ! in_use || die "lab $lab belongs to $other: $(how_to_stop "$other"), or choose another name (LAB_NAME=...)"
     "$other/integration/hosts/hosts.sh" down
   fi
   echo "$top" > "$owner"
