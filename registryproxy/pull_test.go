@@ -264,7 +264,7 @@ func TestManyPullsWhileTheStoreGrows(t *testing.T) {
 			for range 8 {
 				for _, path := range []string{"manifests/v2.2.0", "manifests/" + image.Manifest.Digest.String(), "blobs/" + image.Layer.Digest.String()} {
 					if got, err := h.try(http.MethodGet, "/v2/kubernetesui/dashboard/"+path+"?ns=docker.io"); err != nil || got.status != http.StatusOK {
-						t.Errorf("%s: status %d, %v", path, got.status, err)
+						t.Errorf("%s: status %d, %v: %s", path, got.status, err, got.body)
 					}
 				}
 				if got, err := h.try(http.MethodGet, "/v2/kubernetesui/dashboard/manifests/missing?ns=docker.io"); err != nil || got.status != http.StatusNotFound {

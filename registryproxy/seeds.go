@@ -24,10 +24,12 @@ const ForwardedHeader = "Kubefile-Forwarded"
 func forwarded(r *http.Request) bool { return r.Header.Get(ForwardedHeader) != "" }
 
 const (
-	dialTimeout   = 3 * time.Second
-	headerTimeout = 15 * time.Second
-	idleTimeout   = time.Minute      // the longest pause within a body
-	restTime      = 30 * time.Second // so long a seed that failed is asked last
+	dialTimeout = 3 * time.Second
+	// handshakeTimeout bounds what takes processor time on both ends: hosts that all start pods at once are slow.
+	handshakeTimeout = 10 * time.Second
+	headerTimeout    = 15 * time.Second
+	idleTimeout      = time.Minute      // the longest pause within a body
+	restTime         = 30 * time.Second // so long a seed that failed is asked last
 )
 
 // answer is the combined answer of the seeds to a request.
@@ -56,7 +58,7 @@ type seed struct {
 func newSeeds(config Config, log *slog.Logger) (*seeds, error) {
 	transport := &http.Transport{
 		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		TLSHandshakeTimeout:   dialTimeout,
+		TLSHandshakeTimeout:   handshakeTimeout,
 		ResponseHeaderTimeout: headerTimeout,
 		IdleConnTimeout:       idleTimeout,
 		MaxIdleConnsPerHost:   8,
