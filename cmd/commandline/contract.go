@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -51,32 +52,35 @@ func (k *keeper) command(cmd *cli.Command) {
 	}
 }
 
-// flag makes a flag be of its own command only, refuse a second value, and refuse another flag as its value. A list takes values.
+// flag makes a flag be of its own command only, refuse an empty value, a second one, and another flag as its value. A list takes values.
 func (k *keeper) flag(flag cli.Flag) {
 	switch f := flag.(type) {
 	case *cli.BoolFlag:
-		guard(k, f, func(bool) (string, bool) { return "", true })
+		guard(k, f, k.empty(f.Names()), true)
 	case *cli.DurationFlag:
-		guard(k, f, func(time.Duration) (string, bool) { return "", true })
+		guard(k, f, func(time.Duration) string { return "a duration" }, true) // the library refuses what is none
 	case *cli.StringFlag:
-		guard(k, f, func(value string) (string, bool) { return value, true })
+		guard(k, f, func(value string) string { return value }, true)
 	case *cli.StringSliceFlag:
-		guard(k, f, func(values []string) (string, bool) { return values[len(values)-1], false })
+		guard(k, f, func(values []string) string { return values[len(values)-1] }, false)
 	default:
 		panic(fmt.Sprintf("flag --%s is of a type that the contract does not know", flag.Names()[0]))
 	}
 }
 
-// guard puts the checks of the contract before those of the flag. last returns the newest value, and whether it may be the only one.
-func guard[T, C any, V cli.ValueCreator[T, C]](k *keeper, f *cli.FlagBase[T, C, V], last func(T) (value string, single bool)) {
+// guard puts the checks of the contract before those of the flag. text returns the newest value as it was written, and single
+// means that there may be only one.
+func guard[T, C any, V cli.ValueCreator[T, C]](k *keeper, f *cli.FlagBase[T, C, V], text func(T) string, single bool) {
 	own, times := f.Validator, 0
 	f.Local = true
 	f.Validator = func(all T) error {
 		times++
-		value, single := last(all)
+		value := text(all)
 		switch {
 		case single && times > 1:
 			k.failed = Usagef("flag %s is given more than once", spelled(f.Names()))
+		case strings.TrimSpace(value) == "":
+			k.failed = emptyValue(f.Names())
 		case strings.HasPrefix(value, "-") && value != "-":
 			k.failed = Usagef("flag %s needs a value, and a value does not begin with a dash", spelled(f.Names()))
 		case own != nil:
@@ -85,6 +89,23 @@ func guard[T, C any, V cli.ValueCreator[T, C]](k *keeper, f *cli.FlagBase[T, C, 
 			}
 		}
 		return k.failed
+	}
+}
+
+// emptyValue is the error about a value that was given, and is empty: a default in its place could be another cluster.
+func emptyValue(names []string) error {
+	return Usagef("flag %s: the value is empty; is a variable of the shell not set?", spelled(names))
+}
+
+// empty returns the value of a flag that is given or not, which is empty in --yes= only: the library reads that as true.
+func (k *keeper) empty(names []string) func(bool) string {
+	return func(value bool) string {
+		for _, name := range names {
+			if slices.ContainsFunc(k.args, func(arg string) bool { return arg == "-"+name+"=" || arg == "--"+name+"=" }) {
+				return ""
+			}
+		}
+		return strconv.FormatBool(value)
 	}
 }
 
@@ -114,7 +135,7 @@ const (
 )
 
 // wrongValue is about a value that the library reads itself: true or false, or a duration.
-var wrongValue = regexp.MustCompile(`(?s)^invalid value .* for flag -([^ ]+): `)
+var wrongValue = regexp.MustCompile(`(?s)^invalid value (.*) for flag -([^ ]+): `)
 
 // usageError explains what the library found wrong with flags.
 func (k *keeper) usageError(_ context.Context, cmd *cli.Command, err error, _ bool) error {
@@ -132,14 +153,24 @@ func (k *keeper) usageError(_ context.Context, cmd *cli.Command, err error, _ bo
 		return Usagef("flag %s needs a value", name)
 	}
 	if match := wrongValue.FindStringSubmatch(text); match != nil {
-		for _, flag := range cmd.Flags {
-			if _, is := flag.(*cli.DurationFlag); is && slices.Contains(flag.Names(), match[1]) {
-				return Usagef("flag %s needs a value such as 90s or 10m", dashed(match[1]))
-			}
-		}
-		return Usagef("flag %s is either given or not; its value can only be true or false, as in %[1]s=false", dashed(match[1]))
+		return wrong(cmd, match[1], match[2])
 	}
 	return Usagef("%s", text)
+}
+
+// wrong is the error about a value, quoted by the library, that is not of the flag's type.
+func wrong(cmd *cli.Command, value, name string) error {
+	for _, flag := range cmd.Flags {
+		_, isDuration := flag.(*cli.DurationFlag)
+		switch {
+		case !isDuration || !slices.Contains(flag.Names(), name):
+			continue
+		case value == `""`:
+			return emptyValue(flag.Names())
+		}
+		return Usagef("flag %s needs a value such as 90s or 10m", dashed(name))
+	}
+	return Usagef("flag %s is either given or not; its value can only be true or false, as in %[1]s=false", dashed(name))
 }
 
 // unknown is the error about a flag that a command does not have. A value that is glued to a short flag may be a secret, and is not shown.

@@ -56,7 +56,7 @@ func flagsBefore(cmd *cli.Command) error {
 func (k *keeper) words(cmd *cli.Command) error {
 	for _, word := range cmd.Args().Slice() {
 		switch {
-		case word == "" && cmd.ArgsUsage != "":
+		case strings.TrimSpace(word) == "" && cmd.ArgsUsage != "":
 			return Usagef("an argument is empty; is a variable of the shell not set?")
 		case len(cmd.Commands) > 0 && !strings.Contains(cmd.ArgsUsage, "IMAGE"):
 			return unknownCommand(cmd, word)

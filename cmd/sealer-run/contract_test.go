@@ -119,6 +119,27 @@ func TestArgumentsOfDelete(t *testing.T) {
 	})
 }
 
+// TestEmptyValues: a variable of the shell that is not set chooses no cluster, host or file, although its flag has a default.
+func TestEmptyValues(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	for _, line := range [][]string{
+		{"delete", "--all", "--yes", "-m", "127.0.0.1", "--port", "1", "--cluster-name", ""},
+		{"delete", "--all", "-m", "127.0.0.1", "--port", "1", "--yes="},
+		{"delete", "--yes", "-m", "127.0.0.1", "-n", "", "--via", "127.0.0.2"},
+		{"apply", "-f", ""},
+		{"a:v1", "-m", ""},
+		{"a:v1", "-m", "127.0.0.1", "--nodes", " "},
+		{"a:v1", "-m", "127.0.0.1", "-p", ""},
+		{"a:v1", "-m", "127.0.0.1", "-e", "A=1", "-e", ""},
+		{"a:v1", "-m", "127.0.0.1", "--cmd-timeout", ""},
+	} {
+		stdout, stderr, status := call(t, "", line...)
+		if status != commandline.Usage || stdout != "" || !strings.Contains(stderr, "the value is empty; is a variable of the shell not set?") {
+			t.Errorf("%q: got status %d, want %d and what is empty in:\n%s%s", line, status, commandline.Usage, stdout, stderr)
+		}
+	}
+}
+
 // TestRepeatedAddresses: every -m and -n counts.
 func TestRepeatedAddresses(t *testing.T) {
 	image := layout(t)

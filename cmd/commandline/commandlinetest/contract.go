@@ -166,6 +166,7 @@ func (p program) wordsOf(c command) {
 	if strings.Contains(c.at.ArgsUsage, "IMAGE") {
 		p.refused(c, `"bareword"`, append(append([]string{"x"}, c.path...), "bareword")...)
 		p.refused(c, "an argument is empty", append(append([]string{"x"}, c.path...), "")...)
+		p.refused(c, "an argument is empty", append(append([]string{"x"}, c.path...), " ")...)
 		p.refused(c, "-5.tar", append(append([]string{"x"}, c.path...), "-5.tar")...)
 	}
 }
@@ -178,7 +179,15 @@ func (p program) flag(c command, flag cli.Flag, name string) {
 			p.refused(c, "more than once", c.line("x", name, second)...)
 		}
 		p.refused(c, "true or false", c.line("x", name+"=c4nary")...)
+		p.refused(c, "the value is empty", c.line("x", name+"=")...)
 		return
+	}
+	for _, empty := range [][]string{{name, ""}, {name + "="}} {
+		p.refused(c, "flag "+first, c.line("x", empty...)...)
+		p.refused(c, "the value is empty", c.line("x", empty...)...)
+	}
+	if _, isDuration := flag.(*cli.DurationFlag); !isDuration {
+		p.refused(c, "the value is empty", c.line("x", name, " \t")...)
 	}
 	p.refused(c, "needs a value", c.line("x", name)...)
 	for _, other := range c.at.Flags {
