@@ -19,7 +19,7 @@ import (
 // ArgsUsage is what a command takes: none if it is empty, one argument unless it has "…" in it, at least one unless it begins with "[",
 // and only words that can name an image if it has IMAGE in it.
 func keep(program *cli.Command, args []string) *keeper {
-	k := &keeper{program: program, args: args}
+	k := &keeper{program: program, args: args, misread: map[cli.Flag]error{}}
 	program.ArgValidator = k.arguments
 	program.ExitErrHandler = func(context.Context, *cli.Command, error) {} // Execute decides about exit statuses
 	program.Commands = append(program.Commands, k.help())
@@ -33,6 +33,8 @@ type keeper struct {
 	args    []string
 	failed  error // of the value of a flag; the library passes on its text only, with the value in it
 	noHelp  error // of --help for a word that is not a command
+
+	misread map[cli.Flag]error // of the environment variables of flags
 }
 
 func (k *keeper) command(cmd *cli.Command) {
@@ -73,6 +75,7 @@ func (k *keeper) flag(flag cli.Flag) {
 func guard[T, C any, V cli.ValueCreator[T, C]](k *keeper, f *cli.FlagBase[T, C, V], text func(T) string, single bool) {
 	own, times := f.Validator, 0
 	f.Local = true
+	k.misread[f] = readVariable(f, own)
 	f.Validator = func(all T) error {
 		times++
 		value := text(all)
@@ -168,7 +171,7 @@ func wrong(cmd *cli.Command, value, name string) error {
 		case value == `""`:
 			return emptyValue(flag.Names())
 		}
-		return Usagef("flag %s needs a value such as 90s or 10m", dashed(name))
+		return Usagef("flag %s %s", dashed(name), needs(time.Duration(0)))
 	}
 	return Usagef("flag %s is either given or not; its value can only be true or false, as in %[1]s=false", dashed(name))
 }

@@ -30,7 +30,7 @@ func (k *keeper) arguments(_ context.Context, cmd *cli.Command) error {
 	case takes != "" && len(words) == 0 && !strings.HasPrefix(takes, "["):
 		return Usagef("no %s given: %s %s", strings.Trim(takes, "[]…"), cmd.FullName(), takes)
 	}
-	return nil
+	return k.variables(cmd)
 }
 
 // flagsBefore refuses flags between the program and a command: they would be read, and lost.
