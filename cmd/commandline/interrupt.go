@@ -53,22 +53,8 @@ func interruptedBy(ctx context.Context, err error) (status int, interrupted bool
 	return 0, false
 }
 
-// Reader reads from in until the context ends. What is read after that is lost: the program ends.
-func Reader(ctx context.Context, in io.Reader) io.Reader { return reader{ctx, in} }
-
-type reader struct {
-	ctx context.Context
-	in  io.Reader
-}
-
-func (r reader) Read(p []byte) (int, error) {
-	got := make([]byte, len(p)) // a read that is given up may still be under way
-	n, err := wait(r.ctx, func() (int, error) { return r.in.Read(got) })
-	return copy(p, got[:n]), err
-}
-
-// wait calls a function that cannot be interrupted, and does not wait for it when the context ends.
-func wait[T any](ctx context.Context, f func() (T, error)) (T, error) {
+// Wait calls a function that cannot be interrupted, and does not wait for it when the context ends.
+func Wait[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
@@ -99,7 +85,7 @@ const maxAnswer = 4096
 // Ask asks a question and reads a line.
 func Ask(ctx context.Context, in io.Reader, out io.Writer, question string) (string, error) {
 	fmt.Fprint(out, question)
-	line, err := wait(ctx, func() (string, error) { return bufio.NewReader(io.LimitReader(in, maxAnswer)).ReadString('\n') })
+	line, err := Wait(ctx, func() (string, error) { return bufio.NewReader(io.LimitReader(in, maxAnswer)).ReadString('\n') })
 	if ctx.Err() != nil && question != "" {
 		fmt.Fprintln(out)
 	}
@@ -117,7 +103,7 @@ func AskSecret(ctx context.Context, terminal *os.File, out io.Writer, question s
 		return "", fmt.Errorf("switching off the echo of the terminal: %w", err)
 	}
 	k := &keys{Reader: terminal, Writer: out}
-	secret, err := wait(ctx, func() (string, error) { return term.NewTerminal(k, "").ReadPassword(question) })
+	secret, err := Wait(ctx, func() (string, error) { return term.NewTerminal(k, "").ReadPassword(question) })
 	switch {
 	case ctx.Err() != nil:
 		fmt.Fprint(out, "\r\n")

@@ -12,9 +12,11 @@ import (
 	"github.com/containerd/platforms"
 	"github.com/urfave/cli/v3"
 
+	"github.com/kubefile/kubefile/cmd/commandline"
 	"github.com/kubefile/kubefile/frontend"
 	"github.com/kubefile/kubefile/frontend/control"
 	"github.com/kubefile/kubefile/frontend/discovery"
+	"github.com/kubefile/kubefile/runner/inputfile"
 )
 
 func discover() *cli.Command {
@@ -40,7 +42,7 @@ func discover() *cli.Command {
 				return err
 			}
 			defer root.Close()
-			opts, err := discoverOptions(c, root.FS())
+			opts, err := discoverOptions(ctx, c, root.FS())
 			if err != nil {
 				return err
 			}
@@ -70,10 +72,17 @@ func discover() *cli.Command {
 
 // controlFile reads the control file of the directory, if it has one.
 func controlFile(root *os.Root) (*control.File, error) {
-	file, err := root.Open(control.FileName)
+	info, err := root.Stat(control.FileName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &control.File{}, nil
 	}
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() { // opening a pipe would wait
+		return nil, fmt.Errorf("%s is %w", control.FileName, inputfile.ErrNotRegular)
+	}
+	file, err := root.Open(control.FileName)
 	if err != nil {
 		return nil, err
 	}
@@ -85,10 +94,29 @@ func controlFile(root *os.Root) (*control.File, error) {
 	return control.Parse(data)
 }
 
-func discoverOptions(c *cli.Command, dir fs.FS) (discovery.Options, error) {
+// maxInput bounds a Kubefile or a values file, in bytes.
+const maxInput = 16 << 20
+
+// readInput reads a file that a flag names.
+func readInput(ctx context.Context, name string) ([]byte, error) {
+	return commandline.Wait(ctx, func() ([]byte, error) {
+		file, err := inputfile.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		data, err := io.ReadAll(io.LimitReader(file, maxInput+1))
+		if err == nil && len(data) > maxInput {
+			return nil, fmt.Errorf("%s is larger than %d bytes", name, maxInput)
+		}
+		return data, err
+	})
+}
+
+func discoverOptions(ctx context.Context, c *cli.Command, dir fs.FS) (discovery.Options, error) {
 	opts := discovery.Options{KubernetesVersion: c.String("kube-version"), Ignore: c.StringSlice("ignore")}
 	if name := c.String("kubefile"); name != "" {
-		data, err := os.ReadFile(name)
+		data, err := readInput(ctx, name)
 		if err != nil {
 			return opts, err
 		}
@@ -103,7 +131,7 @@ func discoverOptions(c *cli.Command, dir fs.FS) (discovery.Options, error) {
 		if !ok {
 			chart, name = discovery.EveryChart, value
 		}
-		data, err := os.ReadFile(name)
+		data, err := readInput(ctx, name)
 		if err != nil {
 			return opts, err
 		}

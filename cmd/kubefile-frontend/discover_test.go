@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -100,6 +101,25 @@ func TestDiscover(t *testing.T) {
 				t.Errorf("stderr: %s", stderr)
 			}
 		})
+	}
+}
+
+// TestDiscoverDoesNotWait: a pipe that is named, or is in the directory, does not hold the program.
+func TestDiscoverDoesNotWait(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "rootfs"), 0o755), syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range []string{"--kubefile", "--values"} {
+		if _, stderr, code := program(t, dir, "discover", flag, "pipe", "rootfs"); code != 1 || !strings.Contains(stderr, "pipe is a named pipe, not a regular file") {
+			t.Errorf("%s: exit status %d:\n%s", flag, code, stderr)
+		}
+	}
+	if err := os.Rename(filepath.Join(dir, "pipe"), filepath.Join(dir, "rootfs", ".kubefile.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := program(t, dir, "discover", "rootfs"); code != 1 || !strings.Contains(stderr, ".kubefile.yaml is not a regular file") {
+		t.Errorf("exit status %d:\n%s", code, stderr)
 	}
 }
 

@@ -180,18 +180,31 @@ func TestPromptsEndAtCtrlC(t *testing.T) {
 
 // TestInputEndsAtCtrlC: a pipe that stays open does not hold the program either.
 func TestInputEndsAtCtrlC(t *testing.T) {
-	read, write, err := os.Pipe()
-	if err != nil {
+	for _, name := range []string{"-", "/dev/stdin", "/dev/fd/0"} {
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer write.Close()
+		s := start(t, read, "plan", "-f", name)
+		read.Close()
+		if _, err := io.WriteString(write, strings.Repeat("#", 1<<20)); err != nil { // more than a pipe holds: the program reads by now
+			t.Fatal(err)
+		}
+		s.press(interruptKey)
+		s.ended(commandline.Interrupted)
+	}
+}
+
+// TestNamedPipesAreRefused: nothing has to be written into one, or pressed, for the program to end.
+func TestNamedPipesAreRefused(t *testing.T) {
+	pipe := t.TempDir() + "/pipe"
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	defer write.Close()
-	s := start(t, read, "plan", "-f", "-")
-	read.Close()
-	if _, err := io.WriteString(write, strings.Repeat("#", 1<<20)); err != nil { // more than a pipe holds: the program reads by now
-		t.Fatal(err)
-	}
-	s.press(interruptKey)
-	s.ended(commandline.Interrupted)
+	s := start(t, nil, "apply", "-f", pipe)
+	s.wait("pipe is a named pipe, not a regular file; give a file, or - for the standard input")
+	s.ended(commandline.Failed)
 }
 
 // TestAnswers: answers are read from the terminal, and a password is not shown.

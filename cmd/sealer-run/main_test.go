@@ -50,6 +50,8 @@ func TestWrongCalls(t *testing.T) {
 		{"a file and flags", "apply -f x -m 10.0.0.1", "write it into the Clusterfile", commandline.Usage},
 		{"a Clusterfile and a password from one input", "apply -f - -p -", "-f - and -p -", commandline.Usage},
 		{"two Clusterfiles from one input", "apply -f - -f -", "given only once", commandline.Usage},
+		{"one input by two names", "apply -f - -f /dev/stdin", "given only once", commandline.Usage},
+		{"one input by another name", "apply -f /dev/fd/0 -p -", "-f - and -p -", commandline.Usage},
 		{"a file and another user", "plan -f x -u admin", "--user and a Clusterfile", commandline.Usage},
 		{"plan of nothing", "plan", "no IMAGE", commandline.Usage},
 		{"gen of nothing", "gen -m 10.0.0.1", "no IMAGE", commandline.Usage},

@@ -18,6 +18,7 @@ import (
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/inputfile"
 	"github.com/kubefile/kubefile/runner/phase"
 	"github.com/kubefile/kubefile/runner/source"
 )
@@ -127,7 +128,7 @@ func siteOf(ctx context.Context, cmd *cli.Command, file *clusterfile.Clusterfile
 func checkInput(cmd *cli.Command) error {
 	readers := 0
 	for _, name := range cmd.StringSlice("Clusterfile") {
-		if name == "-" {
+		if inputfile.IsStdin(name) {
 			readers++
 		}
 	}
@@ -169,7 +170,7 @@ func readFiles(ctx context.Context, cmd *cli.Command) (*clusterfile.Clusterfile,
 			return nil, commandline.Usagef("--%s and a Clusterfile: write it into the Clusterfile", name)
 		}
 	}
-	file, err := clusterfile.Read(commandline.Reader(ctx, cmd.Root().Reader), files...)
+	file, err := commandline.Wait(ctx, func() (*clusterfile.Clusterfile, error) { return clusterfile.Read(cmd.Root().Reader, files...) })
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +215,7 @@ func secrets(ctx context.Context, cmd *cli.Command) (*clusterfile.Secrets, error
 		Password:   secret(cmd, "passwd", "SEALER_PASSWD"),
 		Passphrase: secret(cmd, "pk-passwd", "SEALER_PK_PASSWD"),
 		Ask: func(what string) (host.Secret, error) {
-			if slices.Contains(cmd.StringSlice("Clusterfile"), "-") {
+			if slices.ContainsFunc(cmd.StringSlice("Clusterfile"), inputfile.IsStdin) {
 				return "", fmt.Errorf("%s: prompt: the standard input is the Clusterfile: write env:NAME or file:PATH in it", what)
 			}
 			return ask(ctx, cmd.Root().Reader, cmd.Root().ErrWriter, what)

@@ -13,6 +13,7 @@ import (
 
 	format "github.com/kubefile/kubefile/imagespec/clusterfile"
 	"github.com/kubefile/kubefile/runner/config"
+	"github.com/kubefile/kubefile/runner/inputfile"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
 )
@@ -99,7 +100,10 @@ func expand(name string) ([]string, error) {
 
 func readFile(stdin io.Reader, name string) ([]byte, error) {
 	if name != "-" {
-		f, err := os.Open(name)
+		f, err := inputfile.Open(name)
+		if errors.Is(err, inputfile.ErrNotRegular) {
+			return nil, fmt.Errorf("reading the Clusterfile: %w; give a file, or - for the standard input", err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("reading the Clusterfile: %w", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -63,13 +64,19 @@ func TestReadFiles(t *testing.T) {
 
 func TestReadRefusesFiles(t *testing.T) {
 	dir := write(t, map[string]string{"one": clusterText, "two": "# two\n" + clusterText, "wrong": "\nkind: x\n", "large": "# " + strings.Repeat("x", maxSize)})
-	empty := t.TempDir()
+	empty, pipes := t.TempDir(), t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(pipes, "pipe.yaml"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		name  string
 		files []string
 		want  string
 	}{
 		{"none", []string{dir + "/nowhere"}, dir + "/nowhere: no such file"},
+		{"a named pipe", []string{pipes + "/pipe.yaml"}, pipes + "/pipe.yaml is a named pipe, not a regular file; give a file, or - for the standard input"},
+		{"a named pipe in a directory", []string{pipes}, pipes + "/pipe.yaml is a named pipe"},
+		{"a device", []string{"/dev/zero"}, "/dev/zero is a device, not a regular file"},
 		{"an empty directory", []string{empty}, empty + ": no *.yaml, *.yml or Clusterfile is in it"},
 		{"two clusters", []string{dir + "/one", dir + "/two"}, dir + "/two:2:1: a second Cluster, the first is at " + dir + "/one:1:1"},
 		{"the place", []string{dir + "/one", dir + "/wrong"}, dir + "/wrong:2:1: a document needs apiVersion"},

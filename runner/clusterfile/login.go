@@ -12,6 +12,7 @@ import (
 
 	format "github.com/kubefile/kubefile/imagespec/clusterfile"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/inputfile"
 )
 
 // over returns a host's own login, with the cluster's where it says nothing. A password goes with its user and a passphrase with its
@@ -82,7 +83,7 @@ func (s *Secrets) ask(what string) (host.Secret, error) {
 }
 
 func readSecret(what, name string) (host.Secret, error) {
-	f, err := os.Open(expandHome(name))
+	f, err := inputfile.Open(expandHome(name))
 	if err != nil {
 		return "", fmt.Errorf("reading %s: %w", what, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	format "github.com/kubefile/kubefile/imagespec/clusterfile"
@@ -36,6 +37,9 @@ func TestOver(t *testing.T) {
 
 func TestSecrets(t *testing.T) {
 	dir := write(t, map[string]string{"password": "s3cret\r\n", "empty": "\n", "large": strings.Repeat("x", maxSecret+1), "lines": "a\nb\n"})
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("HOME", dir)
 	t.Setenv("PASSWORD", "from env")
 	t.Setenv("EMPTY", "")
@@ -60,6 +64,7 @@ func TestSecrets(t *testing.T) {
 		{"the password", "file:~/empty", "", "reading the password from ~/empty: it is empty"},
 		{"the password", "file:~/large", "", "too large"},
 		{"the password", "file:~/none", "", "no such file"},
+		{"the password", "file:~/pipe", "", "pipe is a named pipe, not a regular file"},
 		{"a", "prompt", "answer to a", ""},
 		{"a", "prompt", "answer to a", ""},
 		{"b", "prompt", "answer to b", ""},

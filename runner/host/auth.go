@@ -17,6 +17,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+
+	"github.com/kubefile/kubefile/runner/inputfile"
 )
 
 // maxOffered bounds the keys offered to a host that were not asked for by name:
@@ -171,7 +173,7 @@ func (c *keyCache) load(file string, passphrase Secret) (ssh.Signer, error) {
 
 // readKey reads a private key; the passphrase is used only when it needs one.
 func readKey(file string, passphrase Secret) (ssh.Signer, error) {
-	f, err := os.Open(file)
+	f, err := inputfile.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading the private key: %w", err)
 	}
