@@ -7,8 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"unicode"
 
 	"github.com/urfave/cli/v3"
@@ -20,6 +23,7 @@ const (
 	Usage       = 2
 	Pending     = 2   // of a plan with changes
 	Interrupted = 130 // 128 and the number of SIGINT, as shells have it
+	brokenPipe  = 141 // of SIGPIPE, likewise
 )
 
 // UsageError is an error in how the program was called.
@@ -36,12 +40,18 @@ var ErrPending = errors.New("there are changes to make")
 // Execute runs a program, and returns its exit status. resume is what to do after an interruption; it may be empty.
 func Execute(ctx context.Context, program *cli.Command, args []string, resume string) int {
 	k := keep(program, args)
-	err := cmp.Or(program.Run(ctx, args), k.noHelp)
+	out := &output{Writer: cmp.Or[io.Writer](program.Writer, os.Stdout)}
+	program.Writer = out
+	err := out.result(cmp.Or(program.Run(ctx, args), k.noHelp))
 	if err == nil {
 		return 0
 	}
 	if errors.Is(err, ErrPending) {
 		return Pending // what was printed says it
+	}
+	var unwritten *outputError
+	if errors.As(err, &unwritten) && errors.Is(err, syscall.EPIPE) {
+		return brokenPipe // whoever reads it has enough
 	}
 	status, text := Failed, err.Error()
 	var usage *UsageError

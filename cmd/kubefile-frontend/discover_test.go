@@ -123,6 +123,26 @@ func TestDiscoverDoesNotWait(t *testing.T) {
 	}
 }
 
+// TestOutputThatCannotBeWritten: a full disk is an error of every command that prints.
+func TestOutputThatCannotBeWritten(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"rootfs/pod.yaml": "spec:\n  containers:\n  - image: web:1\n"})
+	for _, line := range []string{"--help", "help", "version", "version -o json", "discover --help", "discover rootfs", "discover --format json rootfs", "discover --format table rootfs", "discover --why web:1 rootfs"} {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer full.Close()
+		var complaints bytes.Buffer
+		cmd := exec.Command(os.Args[0], strings.Fields(line)...)
+		cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, append(os.Environ(), asProgram+"=1"), full, &complaints
+		err = cmd.Run()
+		if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.HasSuffix(complaints.String(), "the output could not be written: no space left on device\n") {
+			t.Errorf("%s: got %v, want exit status 1 and why in:\n%s", line, err, &complaints)
+		}
+	}
+}
+
 // TestDiscoverControlFile: the directory's .kubefile.yaml adds and ignores, and is not searched itself.
 func TestDiscoverControlFile(t *testing.T) {
 	dir := t.TempDir()

@@ -225,3 +225,44 @@ func TestAnswers(t *testing.T) {
 		}
 	}
 }
+
+// TestOutputThatCannotBeWritten: a full disk is an error of every command that prints, and a reader that has gone ends it without a word.
+func TestOutputThatCannotBeWritten(t *testing.T) {
+	image := layout(t)
+	for _, line := range []string{"--help", "help", "version", "version -o json", "--version", "plan --help", "gen --schema", "gen IMAGE -m 10.0.0.1", "inspect IMAGE", "inspect IMAGE -o json", "verify IMAGE"} {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer full.Close()
+		read, gone, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer gone.Close()
+		read.Close()
+		args := strings.Fields(strings.ReplaceAll(line, "IMAGE", image))
+		stderr, state := printsTo(t, full, args)
+		if state.ExitCode() != commandline.Failed || !strings.HasSuffix(stderr, "sealer-run: the output could not be written: no space left on device\n") {
+			t.Errorf("%s: got %v, want status %d and why in:\n%s", line, state, commandline.Failed, stderr)
+		}
+		stderr, state = printsTo(t, gone, args)
+		if status := state.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGPIPE || strings.Contains(stderr, "sealer-run:") {
+			t.Errorf("%s: got %v, want SIGPIPE and not a word in:\n%s", line, state, stderr)
+		}
+	}
+}
+
+// printsTo runs the program with an output, and returns what it says besides.
+func printsTo(t *testing.T, out *os.File, args []string) (string, *os.ProcessState) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	var stderr bytes.Buffer
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd.Stdout, cmd.Stderr = out, &stderr
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return stderr.String(), cmd.ProcessState
+}
