@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -186,14 +187,16 @@ func TestOtherKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(rsaKey)
+	legacy := &pem.Block{Type: "EC PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-256-CBC,00"}, Bytes: []byte("secret")}
 	for name, test := range map[string]struct {
 		data []byte
 		want string
 	}{
+		"legacy":      {pem.EncodeToMemory(legacy), "encrypted"},
 		"not PEM":     {[]byte("secret"), "no PEM block"},
 		"curve":       {curve, "P-256"},
 		"RSA":         {pemOf(t, "PRIVATE KEY", pkcs8, err), "P-256"},
-		"encrypted":   {pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("secret")}), "unencrypted"},
+		"encrypted":   {pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("secret")}), "encrypted"},
 		"public":      {pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("secret")}), "PUBLIC KEY"},
 		"not a key":   {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("secret")}), "malformed"},
 		"not ASN.1":   {pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: []byte("secret")}), "malformed"},
@@ -204,8 +207,32 @@ func TestOtherKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := readKey(file)
-		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "openssl genpkey") || strings.Contains(err.Error(), "secret") {
+		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), file) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: got %v, want an error with %q, and none with the key", name, err, test.want)
+			continue
+		}
+		advice := "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out " + file + ".new"
+		if test.want == "encrypted" {
+			advice = "openssl pkey -in " + file + " -out " + file + ".new"
+		}
+		if !strings.HasSuffix(err.Error(), advice) {
+			t.Errorf("%s: got %v, want the advice %q", name, err, advice)
+		}
+	}
+}
+
+// TestAdviceOverwritesNothing: the advice about a key is a command that writes a file of another name than those that are there.
+func TestAdviceOverwritesNothing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "key")
+	for i, want := range []string{"", file + ".new", file + ".new.new", file + ".new.new.new"} {
+		if i > 0 {
+			_, err := readKey(file)
+			if err == nil || !strings.HasSuffix(err.Error(), " -out "+want) {
+				t.Errorf("got %v, want -out %s", err, want)
+			}
+		}
+		if err := os.WriteFile(cmp.Or(want, file), []byte("precious"), 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 )
@@ -70,11 +71,30 @@ func readKey(file string) (*ecdsa.PrivateKey, error) {
 		return nil, fmt.Errorf("reading the signing key: %w", err)
 	}
 	key, err := parseKey(data)
+	if errors.Is(err, errEncrypted) {
+		return nil, fmt.Errorf("%s is not a key to sign with: %w; decrypt it with: openssl pkey -in %[1]s -out %[3]s", file, err, unusedName(file))
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%s is not a key to sign with: %w; make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out %[1]s", file, err)
+		return nil, fmt.Errorf("%s is not a key to sign with: %w; make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out %s",
+			file, err, unusedName(file))
 	}
 	return key, nil
 }
+
+// unusedName returns a name next to a file that is not there yet: following advice must not overwrite a file that may be a key.
+func unusedName(file string) string {
+	const enough = 10
+	for range enough {
+		file += ".new"
+		if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+			return file
+		}
+	}
+	return "NEW-FILE"
+}
+
+// errEncrypted is the reason why a key needs a passphrase first.
+var errEncrypted = errors.New("it is encrypted")
 
 func parseKey(data []byte) (*ecdsa.PrivateKey, error) {
 	var parsed any
@@ -85,6 +105,9 @@ func parseKey(data []byte) (*ecdsa.PrivateKey, error) {
 	if block == nil {
 		return nil, errors.New("no PEM block")
 	}
+	if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+		return nil, errEncrypted
+	}
 	var err error
 	switch block.Type {
 	case "PRIVATE KEY":
@@ -92,7 +115,7 @@ func parseKey(data []byte) (*ecdsa.PrivateKey, error) {
 	case "EC PRIVATE KEY":
 		parsed, err = x509.ParseECPrivateKey(block.Bytes)
 	default:
-		return nil, fmt.Errorf("a PEM block of type %q; it has to be an unencrypted PRIVATE KEY", block.Type)
+		return nil, fmt.Errorf("a PEM block of type %q; it has to be a PRIVATE KEY", block.Type)
 	}
 	if err != nil {
 		return nil, errors.New("its contents are malformed") // the parser's own text may quote them
