@@ -62,6 +62,8 @@ func (k *keeper) words(cmd *cli.Command) error {
 			return unknownCommand(cmd, word)
 		case !strings.Contains(cmd.ArgsUsage, "IMAGE") || strings.ContainsAny(word, "/:@.") && !strings.HasPrefix(word, "-"):
 			continue
+		case strings.HasPrefix(word, "-"):
+			return Usagef("%q is not an image: write flags before --, and a file of that name as ./%[1]s", printable(word))
 		case k.program.Command(word) != nil:
 			return Usagef("%q is a command, and a command is the first word: %s %[1]s", printable(word), k.program.Name)
 		case cmd == k.program:

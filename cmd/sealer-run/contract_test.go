@@ -69,6 +69,10 @@ func TestWordsThatAreNotImages(t *testing.T) {
 		"plan kubernetes -m 127.0.0.1":  `"kubernetes" is not an image`,
 		"images kubernetes":             `"kubernetes" is not an image`,
 		"inspect status":                `"status" is a command`,
+		"gen a:v1 -- --port 5":          `"--port" is not an image: write flags before --, and a file of that name as ./--port`,
+		"gen -- a:v1 -m 127.0.0.1":      `"-m" is not an image: write flags before --`,
+		"-- a:v1 -m 127.0.0.1":          `"-m" is not an image: write flags before --`,
+		"run - -m 127.0.0.1":            `"-" is not an image: write flags before --, and a file of that name as ./-`,
 	})
 }
 
@@ -138,6 +142,43 @@ func TestEmptyValues(t *testing.T) {
 			t.Errorf("%q: got status %d, want %d and what is empty in:\n%s%s", line, status, commandline.Usage, stdout, stderr)
 		}
 	}
+}
+
+// TestValuesOfGen: what run would refuse in a call, gen does too.
+func TestValuesOfGen(t *testing.T) {
+	testUsage(t, map[string]string{
+		"gen a:v1 -m 127.0.0.1 --cluster-name ../x":   "cluster name",
+		"gen a:v1 -m 127.0.0.1 --data-root /":         "spec.dataRoot",
+		"gen a:v1 -m 127.0.0.1 --data-root x":         "spec.dataRoot",
+		"gen a:v1 -m 127.0.0.1 --port -22":            "flag --port needs a value",
+		"gen a:v1 -m 127.0.0.1 --port=-22":            "flag --port needs a value",
+		"gen a:v1 -m 127.0.0.1 --port 0":              "write a number from 1 to 65535",
+		"gen a:v1 -m 127.0.0.1 --port 18446744073709": "write a number from 1 to 65535",
+	})
+}
+
+// TestAddresses: what is wrong with an address, and how to write what was meant.
+func TestAddresses(t *testing.T) {
+	testUsage(t, map[string]string{
+		"gen a:v1 -m [fd00::1]":                "write an IPv6 address without brackets: fd00::1",
+		"gen a:v1 -m [fd00::1]:22":             "write fd00::1, and the SSH port with --port",
+		"gen a:v1 -m 10.0.0.1:2222":            "write 10.0.0.1, and the SSH port with --port",
+		"gen a:v1 -m root@10.0.0.1":            "write 10.0.0.1, and the login with --user",
+		"gen a:v1 -m 10.0.0.0/8":               "hosts of a network are a range, such as 192.168.0.2-192.168.0.7",
+		"gen a:v1 -m fe80::1%eth0":             "has a zone, which means something on one machine only",
+		"gen a:v1 -m 0.0.0.0":                  "is not the address of a host",
+		"gen a:v1 -m ff02::1":                  "is not the address of a host",
+		"gen a:v1 -m 10.0.0.1,":                "an entry of the list is empty",
+		"gen a:v1 -m 10.0.0.1,,10.0.0.2":       "an entry of the list is empty",
+		"gen a:v1 -m 10.0.0.9-10.0.0.1":        "a range goes from a lower to a higher address",
+		"gen a:v1 -m 10.0.0.0-10.255.255.255":  "more than 1024 addresses",
+		"gen a:v1 -m fd00::1-fdff::":           "more than 1024 addresses",
+		"gen a:v1 -m 10.0.0.1-fd00::1":         "of one family",
+		"gen a:v1 -m 10.0.0.1-":                "a range needs two addresses",
+		"gen a:v1 -m 10.0.0.1 -n 10.0.0.1":     "a host has one role",
+		"gen a:v1 -m 10.0.0.1 -m 10.0.0.1":     "is given twice",
+		"gen a:v1 -m ::ffff:10.0.0.1,10.0.0.1": "is given twice",
+	})
 }
 
 // TestRepeatedAddresses: every -m and -n counts.

@@ -50,5 +50,8 @@ func gen(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
+	if _, err := clusterfile.FromDocument(d); err != nil {
+		return commandline.Usagef("%v", err)
+	}
 	return clusterfile.Generate(out, d, cmd.StringSlice("env"))
 }

@@ -136,6 +136,9 @@ func ParseAddresses(list string) ([]netip.Addr, error) {
 // parseRange reads one address, or two joined by a dash.
 func parseRange(item string) (first, last netip.Addr, err error) {
 	from, to, isRange := strings.Cut(item, "-")
+	if isRange && (strings.TrimSpace(from) == "" || strings.TrimSpace(to) == "") {
+		return first, last, fmt.Errorf("host list entry %q: a range needs two addresses, as in 192.168.0.2-192.168.0.7", item)
+	}
 	if first, err = parseAddress(from); err != nil {
 		if _, whole := parseAddress(item); whole != nil && isRange {
 			err = whole // a name may have a dash in it
@@ -158,9 +161,12 @@ func parseRange(item string) (first, last netip.Addr, err error) {
 func parseAddress(s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(strings.TrimSpace(s))
 	if err != nil {
-		return a, fmt.Errorf("%q is not an IP address; host names are not supported (write 192.168.0.2, or 192.168.0.2-192.168.0.7)", s)
+		return a, notAddress(s)
 	}
-	if a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
+	if a.Zone() != "" {
+		return a, fmt.Errorf("%q is not the address of a host: it has a zone, which means something on one machine only", s)
+	}
+	if a.IsUnspecified() || a.IsMulticast() {
 		return a, fmt.Errorf("%q is not the address of a host", s)
 	}
 	return a.Unmap(), nil

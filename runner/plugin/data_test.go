@@ -79,7 +79,7 @@ func TestLabels(t *testing.T) {
 		{"command in a key", "10.0.0.1 `reboot`=a", "", "label \"`reboot`\""},
 		{"long value", "10.0.0.1 a=" + strings.Repeat("b", 64), "", "must be no more than 63"},
 		{"backwards", "10.0.0.2-10.0.0.1 a=b", "", "from a lower to a higher"},
-		{"space in the list", "10.0.0.1, 10.0.0.2 a=b", "", `"" is not an IP address`},
+		{"space in the list", "10.0.0.1, 10.0.0.2 a=b", "", "an entry of the list is empty"},
 		{"too much", strings.Repeat("10.0.0.0-10.0.3.255 a=b\n", 33), "", "more than 32768 changes"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

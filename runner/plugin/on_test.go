@@ -69,7 +69,7 @@ func TestParseOnRefuses(t *testing.T) {
 		",master":                             "nothing before or after a separator",
 		"192.168.0.300":                       "is not an IP address",
 		"192.168.0.4-192.168.0.2":             "from a lower to a higher",
-		"192.168.0.2-":                        "is not an IP address",
+		"192.168.0.2-":                        "a range needs two addresses",
 		"192.168.0.2,192.168.0.2":             "given twice",
 		"192.168.0.2|192.168.0.1-192.168.0.3": "given twice",
 		"10.0.0.0-10.255.255.255":             "more than 1024",
