@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/containerd/platforms"
@@ -16,6 +17,7 @@ import (
 	"github.com/kubefile/kubefile/frontend"
 	"github.com/kubefile/kubefile/frontend/control"
 	"github.com/kubefile/kubefile/frontend/discovery"
+	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/inputfile"
 )
 
@@ -30,44 +32,72 @@ func discover() *cli.Command {
 			&cli.StringFlag{Name: "kube-version", Usage: "the Kubernetes `VERSION` that charts are rendered for, such as v1.34.4"},
 			&cli.StringSliceFlag{Name: "values", Usage: "a values file for all charts, or CHART=`FILE` for the chart of that path in DIR, in addition to the values that commands give; may be given several times, the last one wins"},
 			&cli.StringSliceFlag{Name: "ignore", Usage: "a file or directory of DIR that is not searched; `PATTERN`s may have * and ?; may be given several times"},
-			&cli.StringFlag{Name: "format", Value: "lines", Usage: "lines (certain and strong references), table (where and why), or json (everything)"},
+			&cli.StringFlag{Name: "format", Value: "lines", Validator: checkFormat, Usage: "lines (certain and strong references), table (where and why), or json (everything)"},
 			&cli.StringFlag{Name: "why", Usage: "explain every place that `REFERENCE` was found in, and what led there"},
 		},
-		Action: func(ctx context.Context, c *cli.Command) error {
-			if c.Args().Len() != 1 {
-				return errors.New("discover takes one directory; see kubefile-frontend discover --help")
-			}
-			root, err := os.OpenRoot(c.Args().First())
-			if err != nil {
-				return err
-			}
-			defer root.Close()
-			opts, err := discoverOptions(ctx, c, root.FS())
-			if err != nil {
-				return err
-			}
-			said, err := controlFile(root)
-			if err != nil {
-				return err
-			}
-			opts.Ignore = append(opts.Ignore, control.FileName)
-			for chart, sets := range said.Values() {
-				opts.Values[chart] = append(opts.Values[chart], sets...)
-			}
-			result, err := discovery.Discover(ctx, root.FS(), opts)
-			if err != nil {
-				return err
-			}
-			result.Findings, _ = said.Apply(result.Findings, platforms.DefaultSpec())
-			if ref := c.String("why"); ref != "" {
-				return result.Why(c.Root().Writer, ref)
-			}
-			if err := result.Write(c.Root().Writer, c.String("format")); err != nil {
-				return err
-			}
-			return complain(c.Root().ErrWriter, result.Problems)
-		},
+		Action: discoverImages,
 	}
+}
+
+// discoverImages prints what a directory needs.
+func discoverImages(ctx context.Context, c *cli.Command) error {
+	if err := checkWhy(c); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(c.Args().First())
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	opts, err := discoverOptions(ctx, c, root.FS())
+	if err != nil {
+		return err
+	}
+	said, err := controlFile(root)
+	if err != nil {
+		return err
+	}
+	opts.Ignore = append(opts.Ignore, control.FileName)
+	for chart, sets := range said.Values() {
+		opts.Values[chart] = append(opts.Values[chart], sets...)
+	}
+	result, err := discovery.Discover(ctx, root.FS(), opts)
+	var wrong *discovery.OptionError
+	if errors.As(err, &wrong) {
+		return commandline.Usagef("%v", wrong)
+	}
+	if err != nil {
+		return err
+	}
+	result.Findings, _ = said.Apply(result.Findings, platforms.DefaultSpec())
+	if ref := c.String("why"); ref != "" {
+		return result.Why(c.Root().Writer, ref)
+	}
+	if err := result.Write(c.Root().Writer, c.String("format")); err != nil {
+		return err
+	}
+	return complain(c.Root().ErrWriter, result.Problems)
+}
+
+func checkFormat(format string) error {
+	if !slices.Contains([]string{"lines", "table", "json"}, format) {
+		return fmt.Errorf("%q is not one of lines, table and json", format)
+	}
+	return nil
+}
+
+// checkWhy refuses a reference that no image can have, and a format for what has only one.
+func checkWhy(c *cli.Command) error {
+	if !c.IsSet("why") {
+		return nil
+	}
+	if c.IsSet("format") {
+		return commandline.Usagef("--why and --format are mutually exclusive")
+	}
+	if _, err := imagespec.ParseReference(c.String("why")); err != nil {
+		return commandline.Usagef("flag --why: %v", err)
+	}
+	return nil
 }
 
 // controlFile reads the control file of the directory, if it has one.
@@ -130,6 +160,9 @@ func discoverOptions(ctx context.Context, c *cli.Command, dir fs.FS) (discovery.
 		chart, name, ok := strings.Cut(value, "=")
 		if !ok {
 			chart, name = discovery.EveryChart, value
+		}
+		if name == "" || ok && chart == "" {
+			return opts, commandline.Usagef("flag --values: write a file, or CHART=FILE")
 		}
 		data, err := readInput(ctx, name)
 		if err != nil {

@@ -22,7 +22,7 @@ func capabilitiesOf(kubernetesVersion string) (*common.Capabilities, error) {
 	if kubernetesVersion != "" {
 		version, err := common.ParseKubeVersion(kubernetesVersion)
 		if err != nil {
-			return nil, fmt.Errorf("kubernetes version %q: %w", kubernetesVersion, err)
+			return nil, &OptionError{fmt.Errorf("kubernetes version %q: %w", kubernetesVersion, err)}
 		}
 		capabilities.KubeVersion = *version
 	}

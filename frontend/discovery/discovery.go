@@ -33,6 +33,13 @@ type Options struct {
 	Ignore []string `json:"ignore,omitempty"`
 }
 
+// OptionError reports an invalid value of an option.
+type OptionError struct{ Err error }
+
+func (e *OptionError) Error() string { return e.Err.Error() }
+
+func (e *OptionError) Unwrap() error { return e.Err }
+
 // EveryChart is the key for all charts in [Options].Values.
 const EveryChart = "*"
 

@@ -22,7 +22,7 @@ type tree struct {
 func walk(ctx context.Context, fsys fs.FS, ignore []string) (*tree, error) {
 	for _, pattern := range ignore {
 		if _, err := path.Match(pattern, ""); err != nil {
-			return nil, fmt.Errorf("ignoring %q: %w", pattern, err)
+			return nil, &OptionError{fmt.Errorf("ignoring %q: %w", pattern, err)}
 		}
 	}
 	t := &tree{}
