@@ -137,6 +137,9 @@ const (
 	noValue     = "flag needs an argument: "
 )
 
+// missing is about a required flag that was not given.
+var missing = regexp.MustCompile(`^Required flag "([^"]+)" not set$`)
+
 // wrongValue is about a value that the library reads itself: true or false, or a duration.
 var wrongValue = regexp.MustCompile(`(?s)^invalid value (.*) for flag -([^ ]+): `)
 
@@ -154,6 +157,9 @@ func (k *keeper) usageError(_ context.Context, cmd *cli.Command, err error, _ bo
 	}
 	if name, ok := strings.CutPrefix(text, noValue); ok {
 		return Usagef("flag %s needs a value", name)
+	}
+	if match := missing.FindStringSubmatch(text); match != nil {
+		return Usagef("flag %s is missing", dashed(match[1]))
 	}
 	if match := wrongValue.FindStringSubmatch(text); match != nil {
 		return wrong(cmd, match[1], match[2])

@@ -19,7 +19,7 @@ import (
 const canary = "c4nary=c4nary,c4nary"
 
 // insides are what the libraries say to programmers.
-var insides = regexp.MustCompile(`strconv|parsing "|invalid syntax|flag provided|Incorrect Usage|No help topic|%!`)
+var insides = regexp.MustCompile(`strconv|parsing "|invalid syntax|flag provided|Incorrect Usage|No help topic|Required flag|%!`)
 
 // program is what is tried.
 type program struct {
@@ -105,11 +105,16 @@ func (c command) line(program string, flags ...string) []string {
 	args := append([]string{program}, c.path...)
 	args = append(args, c.words...)
 	for _, flag := range c.at.Flags {
-		if required, ok := flag.(cli.RequiredFlag); ok && required.IsRequired() && !mentions(flags, flag) {
+		if isRequired(flag) && !mentions(flags, flag) {
 			args = append(args, dashed(flag.Names()[0]), "x")
 		}
 	}
 	return append(args, flags...)
+}
+
+func isRequired(flag cli.Flag) bool {
+	required, ok := flag.(cli.RequiredFlag)
+	return ok && required.IsRequired()
 }
 
 func mentions(args []string, flag cli.Flag) bool {
@@ -188,6 +193,9 @@ func (p program) flag(c command, flag cli.Flag, name string) {
 	}
 	if _, isDuration := flag.(*cli.DurationFlag); !isDuration {
 		p.refused(c, "the value is empty", c.line("x", name, " \t")...)
+	}
+	if isRequired(flag) {
+		p.refused(c, "flag "+first+" is missing", append(append([]string{"x"}, c.path...), c.words...)...)
 	}
 	p.refused(c, "needs a value", c.line("x", name)...)
 	for _, other := range c.at.Flags {
