@@ -42,17 +42,22 @@ func (m Member) String() string {
 	return host.WithoutControls(name + " (" + strings.Join(m.PeerURLs, ", ") + ")")
 }
 
-// at reports whether the member is at an address.
-func (m Member) at(address netip.Addr) bool {
-	return slices.ContainsFunc(m.PeerURLs, func(text string) bool {
+// Addresses are where the other members reach it. What is no address is left out.
+func (m Member) Addresses() (addresses []netip.Addr) {
+	for _, text := range m.PeerURLs {
 		parsed, err := url.Parse(text)
 		if err != nil {
-			return false
+			continue
 		}
-		peer, err := netip.ParseAddr(parsed.Hostname())
-		return err == nil && peer == address
-	})
+		if peer, err := netip.ParseAddr(parsed.Hostname()); err == nil {
+			addresses = append(addresses, peer)
+		}
+	}
+	return addresses
 }
+
+// at reports whether the member is at an address.
+func (m Member) at(address netip.Addr) bool { return slices.Contains(m.Addresses(), address) }
 
 // Etcd is the etcd of a cluster that kubeadm made: a pod on each control plane. It is asked by the etcdctl in the pod of one node.
 type Etcd struct {
@@ -145,6 +150,16 @@ func MemberOf(members []Member, name string, address netip.Addr) (*Member, error
 		}
 	}
 	return nil, nil
+}
+
+// MemberAt finds the member at an address, whatever its name is, or nil.
+func MemberAt(members []Member, address netip.Addr) *Member {
+	for _, m := range members {
+		if m.at(address) {
+			return &m
+		}
+	}
+	return nil
 }
 
 // Without returns the members that are left without one of them. It fails with [ErrNoMajority] unless the healthy ones are a majority of them:

@@ -104,6 +104,21 @@ func TestMajority(t *testing.T) {
 	}
 }
 
+func TestMemberAt(t *testing.T) {
+	members := []Member{{ID: 1, Name: "h1", PeerURLs: []string{"%zz", "https://name:2380", "https://10.0.0.1:2380"}}, {ID: 2, PeerURLs: []string{"https://[fd00::2]:2380"}}}
+	for address, want := range map[string]uint64{"10.0.0.1": 1, "fd00::2": 2} {
+		if m := MemberAt(members, netip.MustParseAddr(address)); m == nil || m.ID != want {
+			t.Errorf("at %s is %v, want %d", address, m, want)
+		}
+	}
+	if m := MemberAt(members, netip.MustParseAddr("10.0.0.2")); m != nil {
+		t.Errorf("got %v", m)
+	}
+	if got := members[0].Addresses(); len(got) != 1 {
+		t.Errorf("the addresses are %v", got)
+	}
+}
+
 func FuzzMembers(f *testing.F) {
 	f.Add(memberList, memberHealth)
 	f.Fuzz(func(t *testing.T, list, health string) {

@@ -1,6 +1,7 @@
 package phase
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -131,24 +132,30 @@ func (d *departure) checkLost(ctx context.Context, l *leaver) error {
 	if err != nil || n == nil || !n.Ready() {
 		return err
 	}
-	before, err := d.kube().Renewed(ctx, l.name)
-	if err != nil {
-		return err
-	}
-	wait := d.leaving.LeaseWait
-	if wait == 0 {
-		wait = leaseWait
-	}
-	d.Report.Line(d.first().String(), fmt.Sprintf("node %s is still Ready: listening %s for its kubelet", l.name, wait))
-	if err := pause(ctx, wait); err != nil {
-		return err
-	}
-	after, err := d.kube().Renewed(ctx, l.name)
-	if err == nil && after != before {
-		return fmt.Errorf("%s does not answer over SSH, but its kubelet is alive: it renewed its lease at %s; switch the host off, or leave out --lost",
-			l, host.WithoutControls(after))
+	renewed, err := d.renewedLease(ctx, l.name, d.leaving.LeaseWait)
+	if err == nil && renewed != "" {
+		return fmt.Errorf("%s does not answer over SSH, but its kubelet is alive: it renewed its lease at %s; switch the host off, or leave out --lost", l, renewed)
 	}
 	return err
+}
+
+// renewedLease listens for the kubelet of a node for so long, by default leaseWait. It returns when the kubelet renewed its lease meanwhile;
+// nothing if it did not.
+func (c *Cluster) renewedLease(ctx context.Context, node string, wait time.Duration) (string, error) {
+	before, err := c.kube().Renewed(ctx, node)
+	if err != nil {
+		return "", err
+	}
+	wait = cmp.Or(wait, leaseWait)
+	c.Report.Line(c.first().String(), fmt.Sprintf("node %s is still Ready: listening %s for its kubelet", node, wait))
+	if err := pause(ctx, wait); err != nil {
+		return "", err
+	}
+	after, err := c.kube().Renewed(ctx, node)
+	if err != nil || after == before {
+		return "", err
+	}
+	return host.WithoutControls(after), nil
 }
 
 // checkMasters refuses to take the last master, or so many that etcd would stop.

@@ -2,9 +2,7 @@ package phase
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/kubefile/kubefile/runner/kube"
 )
@@ -13,9 +11,6 @@ import (
 type leaveEtcd struct{ *departure }
 
 func (*leaveEtcd) Title() string { return "Remove the masters from etcd" }
-
-// etcdPatience is how long etcd may take to accept a change of its members, and to answer after one.
-const etcdPatience = 2 * time.Minute
 
 func (p *leaveEtcd) Run(ctx context.Context) error {
 	leaving := p.leavingMasters()
@@ -48,47 +43,8 @@ func (p *leaveEtcd) one(ctx context.Context, l *leaver, members []kube.Member) (
 		if err := p.still(ctx, l); err != nil {
 			return err
 		}
-		if err := p.remove(ctx, *m); err != nil {
-			return err
-		}
-		left, err = p.settled(ctx, *m)
+		left, err = p.removeMember(ctx, *m)
 		return err
 	})
 	return left, err
-}
-
-// remove asks etcd until it takes the change.
-func (p *leaveEtcd) remove(ctx context.Context, m kube.Member) error {
-	var refused error
-	_, err := until(ctx, etcdPatience, pollInterval, func(ctx context.Context) (bool, error) {
-		refused = p.etcd().Remove(ctx, m.ID)
-		return !errors.Is(refused, kube.ErrUnsettled), nil
-	})
-	return errors.Join(err, refused)
-}
-
-// settled waits until the members that are left answer, without the one that was removed.
-func (p *leaveEtcd) settled(ctx context.Context, gone kube.Member) ([]kube.Member, error) {
-	var members []kube.Member
-	why := errors.New("no answer")
-	settled, err := until(ctx, etcdPatience, pollInterval, func(ctx context.Context) (bool, error) {
-		answer, err := p.etcd().Members(ctx)
-		if ctx.Err() != nil { // why is what the answer before this one showed
-			return false, nil
-		}
-		members, why = answer, err
-		if why != nil {
-			return false, nil
-		}
-		var left []kube.Member
-		if left, why = kube.Without(members, gone); why == nil && len(left) < len(members) {
-			why = errors.New("it still lists that member")
-		}
-		return why == nil, nil
-	})
-	if settled {
-		return members, nil
-	}
-	return nil, errors.Join(err, fmt.Errorf("etcd does not answer as expected within %s after %s was removed; run the same command again when it does: %w",
-		etcdPatience, gone, why))
 }
