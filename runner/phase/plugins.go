@@ -88,8 +88,9 @@ func (p *plugins) due(ctx context.Context, one plugin.Plugin, m *member, says st
 	case plugin.PreJoin:
 		return !m.joined && m != p.first(), nil
 	case plugin.PostJoin:
-		// The first master does not join; but its node is new, and a plugin for nodes says itself which it means.
-		return (!p.known(m.host.Address) || says == joinsAgain) && (m != p.first() || one.Type != plugin.Shell), nil
+		// The master that was made by kubeadm init does not join; but its node is new, and a plugin for nodes says itself which it means.
+		joins := m != p.first() || m.marker == joinMarker
+		return (!p.known(m.host.Address) || says == joinsAgain) && (joins || one.Type != plugin.Shell), nil
 	}
 	return true, nil
 }

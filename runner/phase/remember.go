@@ -28,6 +28,9 @@ func (p *remember) Run(ctx context.Context) error {
 	if err := p.checkMembership(ctx); err != nil {
 		return err
 	}
+	if first := p.first(); first.joined { // for the whole run, also when one that was named before it joins again
+		p.lead = first
+	}
 	if err := p.takeBack(ctx); err != nil {
 		return err
 	}
