@@ -26,7 +26,10 @@ func (p *labelNodes) Run(ctx context.Context) error {
 	return p.each(ctx, p.members, func(ctx context.Context, m *member) error {
 		var known *kube.Node
 		n, there := nodes[m.name]
-		if there {
+		switch {
+		case p.DryRun && !m.joined: // it becomes a new node
+			n = kube.Node{}
+		case there:
 			known = &n
 		}
 		return p.mark(ctx, m, n, known)

@@ -107,7 +107,9 @@ func (p *plugins) matching(ctx context.Context, one plugin.Plugin) ([]*member, e
 	var selected []*member
 	for _, m := range p.members {
 		h := p.pluginHost(m)
-		maps.Copy(h.Labels, known[m.name])
+		if m.joined || !p.DryRun { // else it becomes a new node
+			maps.Copy(h.Labels, known[m.name])
+		}
 		if one.On.Selects(h) {
 			selected = append(selected, m)
 		}

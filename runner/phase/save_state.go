@@ -96,6 +96,9 @@ func (c *Cluster) enroll(ctx context.Context) error {
 			continue
 		}
 		changed = true
+		if c.DryRun { // what a run has written differs from what is to be saved at its end
+			c.stored = ""
+		}
 	}
 	if !changed {
 		return nil
