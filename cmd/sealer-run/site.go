@@ -31,7 +31,7 @@ func siteFlags() []cli.Flag {
 		&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Value: "root", Usage: "login on the hosts; another than root needs sudo there"},
 		&cli.StringFlag{Name: "pk", Usage: "file of the private key", DefaultText: "the keys of ~/.ssh and the SSH agent"},
 		&cli.StringFlag{Name: "port", Value: "22", Usage: "SSH port", Validator: func(value string) error { _, err := format.Port(value).Number(); return err }},
-		&cli.StringFlag{Name: "cluster-name", Value: "default", Usage: "name of the cluster"},
+		&cli.StringFlag{Name: "cluster-name", Value: phase.DefaultName, Usage: "name of the cluster"},
 		&cli.StringFlag{Name: "data-root", Value: phase.DefaultDataRoot, Usage: "directory for the cluster's files on the hosts"},
 		fileFlag(),
 	}, secretFlags()...)

@@ -30,6 +30,8 @@ import (
 const (
 	// DefaultDataRoot is where a cluster's files are on its hosts, below a directory with the cluster's name.
 	DefaultDataRoot = "/var/lib/sealer/data"
+	// DefaultName is the name of a cluster that is given none.
+	DefaultName = "default"
 	// endpointName is the name by which every host reaches the API.
 	endpointName = "apiserver.cluster.local"
 	// endpoint is where it is.
@@ -92,6 +94,10 @@ type Cluster struct {
 	// dial connects to hosts; nil: by the Dialer.
 	dial    func(context.Context, []host.Host) []host.Report
 	lockDir string // default /run
+	// leaseWait is how long the kubelet of a host that comes back empty is listened for; default leaseWait.
+	leaseWait time.Duration
+	// etcdWait is how long etcd's members on hosts that have joined may take to answer; default awakePatience.
+	etcdWait time.Duration
 }
 
 // Host is one host with what the site says of it.
@@ -127,6 +133,8 @@ type member struct {
 	marker string
 	// resolvConf is the kubelet's, where it is not the host's.
 	resolvConf string
+	// recorded says that the cluster's state had the host when the run began.
+	recorded bool
 	// record is what was begun on the host, and for which cluster; nil when there is none.
 	record *agent.Record
 	// strange says that the cluster's directory is there and was not made by us.

@@ -1,16 +1,58 @@
 package phase
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
 )
 
-// etcdPatience is how long etcd may take to accept a change of its members, and to answer after one.
-const etcdPatience = 2 * time.Minute
+const (
+	// etcdPatience is how long etcd may take to accept a change of its members, and to answer after one.
+	etcdPatience = 2 * time.Minute
+	// awakePatience is how long members of etcd on hosts that have joined may take to answer, as after a boot or on a slow disk.
+	awakePatience = 30 * time.Second
+)
+
+// stacked reports whether the cluster's etcd runs on its masters, as the first one was seen.
+func (c *Cluster) stacked() bool { return c.first().facts.HasCluster(etcdManifest) }
+
+// etcdMembers returns the members of etcd. Its pod cannot be asked yet for some seconds after the first master was made or started.
+func (c *Cluster) etcdMembers(ctx context.Context) ([]kube.Member, error) {
+	var members []kube.Member
+	var refused error
+	_, err := until(ctx, etcdPatience, pollInterval, func(ctx context.Context) (bool, error) {
+		answer, err := c.etcd().Members(ctx)
+		var exit *host.ExitError
+		if errors.As(err, &exit) {
+			refused = err
+			return false, nil
+		}
+		members, refused = answer, nil
+		return err == nil, err
+	})
+	return members, errors.Join(err, refused)
+}
+
+// awakeMembers returns the members of etcd, once all answer but those at hosts that have yet to join, or when it is clear that they do not.
+func (c *Cluster) awakeMembers(ctx context.Context) (members []kube.Member, err error) {
+	newcomers := c.newcomers()
+	var refused error
+	_, err = until(ctx, cmp.Or(c.etcdWait, awakePatience), pollInterval, func(context.Context) (bool, error) { // an answer that comes late counts, too
+		if members, refused = c.etcdMembers(ctx); refused != nil {
+			return true, nil
+		}
+		return !slices.ContainsFunc(members, func(m kube.Member) bool {
+			return !m.Healthy && !slices.ContainsFunc(newcomers, func(n *member) bool { return slices.Contains(m.Addresses(), n.host.Address) })
+		}), nil
+	})
+	return members, errors.Join(err, refused)
+}
 
 // removeMember removes a member from etcd, and returns those that are left once they answer.
 func (c *Cluster) removeMember(ctx context.Context, m kube.Member) ([]kube.Member, error) {

@@ -36,6 +36,9 @@ func (p *joinMasters) Run(ctx context.Context) error {
 		join.ControlPlane = &kubeadm.ControlPlane{CertificateKey: key}
 		return join, err
 	})
+	if err := p.removeRemains(ctx, p.masters()); err != nil {
+		return err
+	}
 	for _, m := range p.masters() {
 		if m == p.first() {
 			continue
@@ -120,6 +123,9 @@ func (*joinNodes) Title() string { return "Join the nodes" }
 func (p *joinNodes) Run(ctx context.Context) error {
 	invite := sync.OnceValues(func() (kubeadm.Join, error) { return p.invite(ctx, len(p.nodes()), maxHosts) })
 	if err := p.reregister(ctx); err != nil {
+		return err
+	}
+	if err := p.removeRemains(ctx, p.nodes()); err != nil {
 		return err
 	}
 	err := p.each(ctx, p.nodes(), func(ctx context.Context, m *member) error {

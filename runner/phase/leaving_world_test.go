@@ -32,6 +32,11 @@ type leavingWorld struct {
 	ready   map[string]bool   // nodes that are Ready
 	renewed int               // how often a lease was asked for that is renewed
 	silent  bool              // leases are not renewed
+	// deadMembers of etcd do not answer, by their IDs.
+	deadMembers map[uint64]bool
+	lastMember  uint64
+	minority    bool            // etcd answers without a majority
+	unlabelled  map[string]bool // nodes that kubeadm has not made masters yet
 }
 
 type etcdMember struct {
@@ -43,7 +48,7 @@ type etcdMember struct {
 
 func (l *leavingWorld) knows(line string) bool {
 	if !l.on {
-		return false
+		return strings.HasPrefix(line, "exec etcd-")
 	}
 	for _, prefix := range []string{"get --raw /readyz", "drain ", "exec etcd-", "get lease ", "get pods --all-namespaces --field-selector", "get poddisruptionbudgets",
 		"get daemonsets ", "get pods -o ", "get events ", "delete node "} {
@@ -74,6 +79,7 @@ func (l *leavingWorld) api(w *world, f *machine, line string) (string, int, bool
 			w.gone = map[string]bool{}
 		}
 		w.gone[words[2]] = true
+		delete(w.elsewhere, words[2])
 		f.note(line)
 		return "", 0, true
 	case strings.HasPrefix(line, "get lease "):
@@ -102,13 +108,13 @@ func (l *leavingWorld) api(w *world, f *machine, line string) (string, int, bool
 func (l *leavingWorld) etcdctl(f *machine, line string) (string, int, bool) {
 	healthy, all := 0, []map[string]any{}
 	for _, m := range l.etcd {
-		if !l.dead[m.Name] {
+		if l.answers(m) {
 			healthy++
 		}
-		all = append(all, map[string]any{"endpoint": m.ClientURLs[0], "health": !l.dead[m.Name]})
+		all = append(all, map[string]any{"endpoint": m.ClientURLs[0], "health": l.answers(m)})
 	}
 	switch {
-	case healthy <= len(l.etcd)/2:
+	case healthy <= len(l.etcd)/2 && !l.minority:
 		return "etcdserver: request timed out", 1, true
 	case strings.Contains(line, " member list "):
 		return encode(map[string]any{"members": l.etcd}), 0, true
@@ -122,6 +128,41 @@ func (l *leavingWorld) etcdctl(f *machine, line string) (string, int, bool) {
 	l.etcd = slices.DeleteFunc(l.etcd, func(m etcdMember) bool { return m.ID == id })
 	f.note("remove member " + strconv.FormatUint(id, 10))
 	return "", 0, true
+}
+
+func (l *leavingWorld) answers(m etcdMember) bool { return !l.dead[m.Name] && !l.deadMembers[m.ID] }
+
+// memberOf is the place of a machine's member; -1 if it has none.
+func (l *leavingWorld) memberOf(f *machine) int {
+	return slices.IndexFunc(l.etcd, func(m etcdMember) bool { return m.PeerURLs[0] == "https://"+f.host.String()+":2380" })
+}
+
+// kubeadm is what kubeadm does to etcd.
+func (l *leavingWorld) kubeadm(f *machine, argv []string) {
+	at := l.memberOf(f)
+	switch {
+	case f.host.Role != host.RoleMaster:
+	case argv[1] != "reset" && at < 0:
+		l.lastMember++
+		l.etcd = append(l.etcd, etcdMember{l.lastMember, f.node(), []string{"https://" + f.host.String() + ":2380"}, []string{"https://" + f.host.String() + ":2379"}})
+	case argv[1] == "reset" && at >= 0 && f.has(etcdManifest) && !l.deadMembers[l.etcd[at].ID]:
+		l.etcd = slices.Delete(l.etcd, at, at+1)
+	}
+}
+
+// checkEtcd is the phase of kubeadm join that fails while a member does not answer. With the member of a lost disk, the new etcd would end.
+func (w *world) checkEtcd(f *machine, argv []string) (string, int, bool) {
+	if w == nil || len(argv) < 2 || !strings.HasSuffix(argv[0], "/bin/kubeadm") || argv[1] != "join" || f.host.Role != host.RoleMaster {
+		return "", 0, false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range w.leaving.etcd {
+		if !w.leaving.answers(m) {
+			return "etcd cluster is not healthy: failed to dial endpoint " + m.ClientURLs[0], 1, true
+		}
+	}
+	return "", 0, false
 }
 
 // note is a change that the world made.
@@ -139,9 +180,6 @@ func established(t *testing.T, masters, nodes int) *park {
 	l.on, l.dead, l.pods, l.ready = true, map[string]bool{}, map[string]string{}, map[string]bool{}
 	for i, f := range p.machines {
 		m := p.members[i]
-		if m.isMaster() {
-			l.etcd = append(l.etcd, etcdMember{uint64(i + 1), f.node(), []string{"https://" + f.host.String() + ":2380"}, []string{"https://" + f.host.String() + ":2379"}})
-		}
 		f.files[m.path(agent.JournalFile)] = encode(map[string]any{"version": 2, "dir": m.Dir, "entries": []any{
 			map[string]any{"path": m.Dir, "dir": true},
 			map[string]any{"path": hostsPath, "block": map[string]any{"mark": p.Name, "lines": p.Cluster.names(m)}}}})
@@ -165,12 +203,14 @@ func (p *park) keep() (restore func()) {
 	for _, f := range p.machines {
 		files, units = append(files, maps.Clone(f.files)), append(units, maps.Clone(f.units))
 	}
-	secret, version, etcd := p.world.secret, p.world.version, slices.Clone(p.world.leaving.etcd)
+	secret, version, etcd, elsewhere := p.world.secret, p.world.version, slices.Clone(p.world.leaving.etcd), maps.Clone(p.world.elsewhere)
+	unmarked := maps.Clone(p.world.unmarked)
 	return func() {
 		for i, f := range p.machines {
 			f.files, f.units = maps.Clone(files[i]), maps.Clone(units[i])
 		}
 		p.world.secret, p.world.version, p.world.gone, p.world.leaving.etcd = secret, version, nil, slices.Clone(etcd)
+		p.world.elsewhere, p.world.unmarked = maps.Clone(elsewhere), maps.Clone(unmarked)
 		p.forget()
 	}
 }

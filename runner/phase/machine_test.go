@@ -31,8 +31,9 @@ type machine struct {
 	answer func(cmd host.Command, stdin string) (stdout string, code int)
 	world  *world
 
-	noAgent    bool // or one that is too old
-	oldDaemons bool // which run the agent that was there before, until they are started again
+	named      string // by default h and the end of its address
+	noAgent    bool   // or one that is too old
+	oldDaemons bool   // which run the agent that was there before, until they are started again
 
 	mu    sync.Mutex
 	files map[string]string
@@ -71,6 +72,9 @@ func (f *machine) Run(ctx context.Context, cmd host.Command) error {
 	}
 	f.mu.Unlock()
 	stderr := "as the test wants it"
+	if !known {
+		stdout, code, known = f.world.checkEtcd(f, cmd.Argv)
+	}
 	if !known && f.answer != nil {
 		stdout, code = f.answer(cmd, stdin)
 		stdout = formatted(f.t, cmd.Argv, stdout)

@@ -220,8 +220,7 @@ func (c *Cluster) examineJoin(ctx context.Context, m *member, authority string) 
 		case kubelet && (!m.isMaster() || controlPlane && m.facts.HasCluster(adminConfig)):
 			return inCluster, nil
 		case !m.owns(n):
-			return fresh, fmt.Errorf("%s is named %s, and the cluster has a node %s at %s; rename this host (hostnamectl hostname NAME, or a HOSTNAME plugin), "+
-				"or run kubectl delete node %s if that node is gone for good", m, m.name, m.name, address(n), m.name)
+			return fresh, m.nameTaken(n)
 		}
 	}
 	if len(m.leftovers()) == 0 {

@@ -22,6 +22,7 @@ func (p *remember) Run(ctx context.Context) error {
 	if err := p.recall(ctx); err != nil {
 		return err
 	}
+	p.nameEmpty()
 	if err := errors.Join(p.mismatches()...); err != nil {
 		return err
 	}
@@ -36,6 +37,9 @@ func (p *remember) Run(ctx context.Context) error {
 	}
 	if err := p.foreign(); err != nil {
 		return err
+	}
+	if err := p.checkNewcomers(ctx); err != nil {
+		return fmt.Errorf("nothing was changed:\n%w", err)
 	}
 	p.sayAbsent()
 	if p.state.Digest != "" && p.state.Digest != p.Artifact.Digest {
@@ -55,7 +59,7 @@ func (p *remember) mismatches() (wrong []error) {
 			switch same := m.host.Address == known.Address; {
 			case same && string(m.host.Role) != known.Role && (known.In() || m.joined):
 				wrong = append(wrong, fmt.Errorf("%s is already a %s in this cluster and cannot be added as a %s", m, known.Role, m.host.Role))
-			case same && p.given(m) != "" && p.given(m) != known.Name:
+			case same && p.given(m) != "" && p.given(m) != known.Name && !m.isEmpty():
 				wrong = append(wrong, fmt.Errorf("%s is %s in the cluster, and a plugin names it %s: a node cannot be renamed", m, known.Name, p.given(m)))
 			case !same && m.name == known.Name:
 				wrong = append(wrong, fmt.Errorf("%s is named %s, as is %s of the cluster: rename it (hostnamectl hostname NAME, or a HOSTNAME plugin)",
@@ -135,10 +139,24 @@ func (c *Cluster) known(address netip.Addr) bool {
 	return h != nil && h.Phase == state.Complete
 }
 
+// nameEmpty gives hosts that come back empty the names that they have now: they become new nodes.
+func (p *remember) nameEmpty() {
+	for _, m := range p.members {
+		if m.isEmpty() {
+			m.name = p.ownName(m)
+		}
+	}
+}
+
+// ownName is the name that a host has, or that a plugin gives it.
+func (c *Cluster) ownName(m *member) string {
+	return strings.ToLower(cmp.Or(c.given(m), m.facts.Hostname))
+}
+
 // settleNames finds the names of the nodes: that which is known, that which a plugin gives, or the host's own.
 func (c *Cluster) settleNames() {
 	for _, m := range c.members {
-		m.name = strings.ToLower(cmp.Or(c.given(m), m.facts.Hostname))
+		m.name = c.ownName(m)
 		// The name of a host that never joined may still change.
 		if known := c.state.Host(m.host.Address); known != nil && (known.In() || m.joined) {
 			m.name = known.Name

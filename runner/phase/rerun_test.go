@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/host"
@@ -42,7 +43,7 @@ func (p *park) again(t *testing.T, limit int64, kill func()) (*park, *atomic.Int
 	next := &park{out: &bytes.Buffer{}, machines: p.machines, world: p.world}
 	next.Cluster = &Cluster{Name: p.Name, DataRoot: p.DataRoot, Site: bareSite(), Report: NewReport(next.out), state: state.New(p.Name)}
 	next.Site.Plugins = []plugin.Plugin{newPlugin(t, "pre", "SHELL", "PreInit|PreJoin|PostJoin|PostInstall", "", "true")}
-	next.Artifact, next.abandon = p.Artifact, func(error) {}
+	next.Artifact, next.abandon, next.leaseWait, next.etcdWait, next.DryRun = p.Artifact, func(error) {}, time.Millisecond, time.Millisecond, p.DryRun
 	var n atomic.Int64
 	for _, f := range p.machines {
 		next.Hosts = append(next.Hosts, Host{Login: f.host})
@@ -134,11 +135,10 @@ func (w *world) list(f *machine) string {
 	var items []string
 	for _, name := range w.nodes(f) {
 		label := ""
-		if name == "h1" || name == "h2" { // the masters of these tests
+		if slices.ContainsFunc(w.machines, func(m *machine) bool { return m.node() == name && m.host.Role == host.RoleMaster && !w.unmarked[m] }) {
 			label = `"node-role.kubernetes.io/master":""`
 		}
-		addresses := fmt.Sprintf(`[{"type":"InternalIP","address":%q}]`, w.address(name))
-		items = append(items, fmt.Sprintf(`{"metadata":{"name":%q,"labels":{%s}},"status":{"addresses":%s}}`, name, label, addresses))
+		items = append(items, fmt.Sprintf(`{"metadata":{"name":%q,"labels":{%s}},"status":%s}`, name, label, encode(w.status(name))))
 	}
 	return `{"items":[` + strings.Join(items, ",") + `]}`
 }

@@ -241,6 +241,7 @@ func TestMembersOtherThanTheState(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			cluster := site(t, 1, bare(t))
 			cluster.state.Hosts = []state.Host{c.known}
+			cluster.members[0].facts.Cluster = []string{kubeletConfig}
 			names, _, err := plugin.New("Clusterfile:1", "names", "HOSTNAME", "", "", "10.0.0.1 m0")
 			if err != nil {
 				t.Fatal(err)

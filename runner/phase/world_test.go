@@ -1,6 +1,7 @@
 package phase
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -35,6 +36,7 @@ type world struct {
 	elsewhere   map[string]string // nodes of other machines, with their addresses
 	missing     string            // an object that kubeadm init did not make
 	leaving     leavingWorld
+	unmarked    map[*machine]bool // masters whose nodes lost their label with the disk
 }
 
 func (f *machine) has(name string) bool {
@@ -51,7 +53,7 @@ func (f *machine) get(name string) string {
 }
 
 // node is the name of the machine's node.
-func (f *machine) node() string { return "h" + f.host.String()[len("10.0.0."):] }
+func (f *machine) node() string { return cmp.Or(f.named, "h"+f.host.String()[len("10.0.0."):]) }
 
 // api answers kubectl on a machine, for what phases ask about the state and about single nodes.
 func (w *world) api(f *machine, argv []string, stdin string) (string, int, bool) {
@@ -128,16 +130,20 @@ func (w *world) single(f *machine, name, format string) string {
 	if format == "name" {
 		return "node/" + name
 	}
-	address, labels := w.address(name), map[string]string{}
+	labels := map[string]string{}
 	for _, other := range w.machines {
-		if other.node() == name && w.elsewhere[name] == "" && other.has(etcdFile) {
+		if other.node() == name && w.elsewhere[name] == "" && other.has(etcdFile) && !w.leaving.unlabelled[name] {
 			labels[controlPlaneLabel] = ""
 		}
 	}
-	text, _ := json.Marshal(map[string]any{"metadata": map[string]any{"name": name, "labels": labels},
-		"status": map[string]any{"addresses": []any{map[string]string{"type": "InternalIP", "address": address}},
-			"conditions": []any{map[string]string{"type": "Ready", "status": map[bool]string{true: "True", false: "Unknown"}[w.leaving.ready[name]]}}}})
-	return string(text)
+	return encode(map[string]any{"metadata": map[string]any{"name": name, "labels": labels}, "status": w.status(name)})
+}
+
+// status is that of a node.
+func (w *world) status(name string) map[string]any {
+	ready := map[bool]string{true: "True", false: "Unknown"}[w.leaving.ready[name]]
+	return map[string]any{"addresses": []any{map[string]string{"type": "InternalIP", "address": w.address(name)}},
+		"conditions": []any{map[string]string{"type": "Ready", "status": ready}}}
 }
 
 func (w *world) object() string {
@@ -177,14 +183,24 @@ func (f *machine) effect(argv []string) {
 		delete(f.world.gone, f.node()) // the kubelet registers it
 		f.world.mu.Unlock()
 	}
+	if f.world != nil && slices.Contains(argv, "patch") {
+		f.world.mu.Lock()
+		for _, other := range f.world.machines {
+			if slices.Contains(argv, other.node()) {
+				delete(f.world.unmarked, other)
+			}
+		}
+		f.world.mu.Unlock()
+	}
 	if f.world == nil || len(argv) < 2 || !strings.HasSuffix(argv[0], "/bin/kubeadm") || argv[1] == "init" && argv[2] == "phase" {
 		return
 	}
+	f.world.mu.Lock()
 	if argv[1] == "join" {
-		f.world.mu.Lock()
 		delete(f.world.gone, f.node())
-		f.world.mu.Unlock()
 	}
+	f.world.leaving.kubeadm(f, argv)
+	f.world.mu.Unlock()
 	authority := f.world.machines[0].get(authorityFile)
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -1,0 +1,128 @@
+package phase
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/kubefile/kubefile/runner/kube"
+)
+
+// remains is what the cluster still has of a host that comes back with nothing of it: its disk was replaced, or it was installed again.
+type remains struct {
+	member *member
+	nodes  []kube.Node  // at its address: one, which may have the name that the host had
+	etcd   *kube.Member // nil for none
+}
+
+// what is left of the host, for a person.
+func (r remains) what() string {
+	var left []string
+	if r.etcd != nil {
+		left = append(left, "member "+r.etcd.String()+" of etcd")
+	}
+	for _, n := range r.nodes {
+		left = append(left, "node "+n.Metadata.Name)
+	}
+	return strings.Join(left, " and ")
+}
+
+// observed is what the API and etcd have, as far as a host that joins may meet it.
+type observed struct {
+	nodes map[string]kube.Node
+	etcd  []kube.Member // nil when no master joins, or etcd does not run on the masters
+}
+
+// isEmpty reports whether a host has nothing of a cluster: kubeadm finds it as it finds a new one.
+func (m *member) isEmpty() bool { return !m.joined && len(m.leftovers()) == 0 }
+
+// remainsOf finds what is left of an empty host. It refuses one whose name another node has.
+func remainsOf(m *member, is observed) (*remains, error) {
+	found := remains{member: m}
+	for _, name := range slices.Sorted(maps.Keys(is.nodes)) {
+		n := is.nodes[name]
+		switch {
+		case slices.Contains(n.Addresses(), m.host.Address), name == m.name && m.owns(&n):
+			found.nodes = append(found.nodes, n)
+		case name == m.name:
+			return nil, m.nameTaken(&n)
+		}
+	}
+	if m.isMaster() {
+		found.etcd = kube.MemberAt(is.etcd, m.host.Address)
+	}
+	if found.etcd == nil && len(found.nodes) == 0 {
+		return nil, nil
+	}
+	return &found, nil
+}
+
+// nameTaken is the error for a host whose name a node at another address has.
+func (m *member) nameTaken(n *kube.Node) error {
+	return fmt.Errorf("%s is named %s, and the cluster has a node %s at %s; rename this host (hostnamectl hostname NAME, or a HOSTNAME plugin), "+
+		"or run kubectl delete node %s if that node is gone for good", m, m.name, m.name, address(n), m.name)
+}
+
+// checkEtcd refuses remains whose member of etcd answers or is not known to be ours, and those without which etcd would stop.
+func (c *Cluster) checkEtcd(all []remains, members []kube.Member) error {
+	var failed []error
+	left := members
+	for _, r := range all {
+		if r.etcd == nil {
+			continue
+		}
+		err := error(nil)
+		switch m := r.member; {
+		case r.etcd.Healthy:
+			err = fmt.Errorf("%s: nothing of the cluster is on this host, but member %s of etcd at its address answers; "+
+				"find the machine that has the address as well, and switch one of them off", m, r.etcd)
+		case !m.recorded:
+			err = fmt.Errorf("%s: etcd has a member %s, and the cluster's state does not have this host; if that member is gone for good, remove it first: %s",
+				m, r.etcd, c.deleteLost(m.host.Address))
+		default:
+			if left, err = kube.Without(left, *r.etcd); err != nil {
+				err = fmt.Errorf("%s comes back empty, but its old member cannot be removed: %w; "+
+					"bring the members back that do not answer, or restore etcd from a backup", m, err)
+			}
+		}
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
+}
+
+// deadMembers refuses to have masters join while a member of etcd does not answer that stays: kubeadm would fail minutes later.
+func (c *Cluster) deadMembers(all []remains, members []kube.Member) error {
+	var failed []error
+	for _, dead := range members {
+		addresses := dead.Addresses()
+		ofHost := func(m *member) bool { return slices.Contains(addresses, m.host.Address) }
+		at := slices.IndexFunc(c.masters(), ofHost)
+		switch {
+		case dead.Healthy, slices.ContainsFunc(all, func(r remains) bool { return ofHost(r.member) }):
+		case at < 0 && len(addresses) == 0:
+			failed = append(failed, fmt.Errorf("member %s of etcd does not answer, so no master can join; remove it with etcdctl member remove %x", dead, dead.ID))
+		case at < 0:
+			failed = append(failed, fmt.Errorf("member %s of etcd does not answer, so no master can join; start its host again, or, if that is gone for good, run first: %s",
+				dead, c.deleteLost(addresses[0])))
+		case c.masters()[at].joined:
+			failed = append(failed, fmt.Errorf("member %s of etcd does not answer, so no master can join; to find out why, run crictl ps -a and journalctl -u kubelet -n 50 on %s",
+				dead, c.masters()[at]))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// deleteLost is the command that takes a master out of the cluster that is gone for good.
+func (c *Cluster) deleteLost(master netip.Addr) string {
+	command := fmt.Sprintf("sealer-run delete --lost -m %s --via %s", master, c.first())
+	if c.Name != DefaultName {
+		command += " --cluster-name " + c.Name
+	}
+	if c.DataRoot != DefaultDataRoot {
+		command += " --data-root " + c.DataRoot
+	}
+	return command
+}
