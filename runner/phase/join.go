@@ -252,6 +252,9 @@ func (c *Cluster) joinOnce(ctx context.Context, m *member, join kubeadm.Join) er
 		if err := c.reset(ctx, m); err != nil {
 			return err
 		}
+		if err := c.leaveEtcdAfterReset(ctx, m); err != nil {
+			return err
+		}
 	}
 	// A join that was interrupted may have registered the node already, and kubeadm refuses a name that is taken. It is this host's:
 	// examineJoin refuses that of another.

@@ -118,9 +118,6 @@ func (c *Cluster) resettable(m *member) error {
 		// kubeadm writes the manifest before there are data, and a reset empties the directory before it removes the manifest.
 		return fmt.Errorf("%s: %s has data but there is no %s, so an interrupted kubeadm did not write them; nothing was removed. "+
 			"If you do not need the data, remove them and run the same command again", m, host.EtcdDir, etcdManifest)
-	case m.isMaster() && m.facts.EtcdGrown:
-		return fmt.Errorf("%s: its etcd has been in use for a while, so this is not an interrupted kubeadm; nothing was removed. "+
-			"To find out why its API does not answer, run journalctl -u kubelet and crictl ps -a", m)
 	case m.isMaster() && known != nil && known.In():
 		return fmt.Errorf("%s: according to the cluster's state its control plane was complete once, but only %s is left; nothing was removed. "+
 			"Restore it; if it is lost for good, delete the cluster (delete --all) and create it again", m, left)
@@ -158,7 +155,14 @@ func (p *kubeadmInit) examineFirst(ctx context.Context, m *member) (fate, error)
 			return unfinished, nil
 		}
 	}
-	return half, p.resettable(m)
+	if err := p.resettable(m); err != nil {
+		return half, err
+	}
+	if m.facts.EtcdGrown { // there is nobody to ask what it is
+		return half, fmt.Errorf("%s: its etcd has been in use for a while, so this is not an interrupted kubeadm; nothing was removed. "+
+			"To find out why its API does not answer, run journalctl -u kubelet and crictl ps -a", m)
+	}
+	return half, nil
 }
 
 // otherMasters refuses to make a control plane while the cluster has one on masters that were not named.
@@ -226,7 +230,10 @@ func (c *Cluster) examineJoin(ctx context.Context, m *member, authority string) 
 	if len(m.leftovers()) == 0 {
 		return fresh, nil
 	}
-	return half, c.resettable(m)
+	if err := c.resettable(m); err != nil {
+		return half, err
+	}
+	return half, c.checkReset(ctx, m)
 }
 
 // address is where a node is, by its own account.
