@@ -74,7 +74,7 @@ func (c *Cluster) checkEtcd(all []remains, members []kube.Member) error {
 		if r.etcd == nil {
 			continue
 		}
-		err := error(nil)
+		var err error
 		switch m := r.member; {
 		case r.etcd.Healthy:
 			err = fmt.Errorf("%s: nothing of the cluster is on this host, but member %s of etcd at its address answers; "+
