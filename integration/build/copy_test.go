@@ -237,7 +237,7 @@ func TestTreesAreHandedOn(t *testing.T) {
 		buildOn(t, builder, files{"Kubefile": "FROM " + base + "\n" + lines, "y": "y"}.write(t), ref)
 		log := accessLog(t)[len(before):]
 		for _, layer := range pull(t, base, "linux/amd64").manifest.Layers {
-			if downloaded(t, log, imagespec.Layer{Descriptor: layer}) > 0 {
+			if downloaded(t, log, base, imagespec.Layer{Descriptor: layer}) > 0 {
 				t.Errorf("build %d: layer %s of the base was pulled", i, layer.Digest)
 			}
 		}

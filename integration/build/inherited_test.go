@@ -116,7 +116,7 @@ func TestBaseIsReadOnlyWhereNeeded(t *testing.T) {
 	log := accessLog(t)[len(before):]
 	pull(t, ref, "linux/amd64").checkStore(t, append([]string{"quay.io/lab/db:1", "quay.io/lab/listed:1"}, inheritedImages...)...)
 	for _, layer := range pull(t, base, "linux/amd64").manifest.Layers {
-		if n := downloaded(t, log, imagespec.Layer{Descriptor: layer}); n > 0 {
+		if n := downloaded(t, log, base, imagespec.Layer{Descriptor: layer}); n > 0 {
 			t.Errorf("%d bytes of layer %s of the base were pulled", n, layer.Digest)
 		}
 	}

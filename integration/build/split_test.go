@@ -10,6 +10,7 @@ import (
 	"iter"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -45,11 +46,11 @@ func TestRunLeavesTheImagesInTheRegistry(t *testing.T) {
 		derived.checkStore(t, references...)
 		rootfs, images := below.split(t)
 		for _, layer := range images {
-			if n := downloaded(t, log, layer); n > 0 && i == 0 {
+			if n := downloaded(t, log, base, layer); n > 0 && i == 0 {
 				t.Errorf("%d bytes of image layer %s were pulled", n, layer.Descriptor.Digest)
 			}
 		}
-		if downloaded(t, log, rootfs[0]) == 0 {
+		if downloaded(t, log, base, rootfs[0]) == 0 {
 			t.Error("the rootfs was not pulled, or the access log does not say")
 		}
 		hasLayersOf(t, ref, base, "linux/amd64")
@@ -57,13 +58,17 @@ func TestRunLeavesTheImagesInTheRegistry(t *testing.T) {
 	}
 }
 
-// downloaded returns how many bytes of the layer's blob were sent, according to the log.
-func downloaded(t *testing.T, log string, layer imagespec.Layer) int {
+// downloaded returns how many bytes of the layer's blob were sent from the base's repository or another one of this test, according to the
+// log. Other tests pull the same blob from their own repositories meanwhile.
+func downloaded(t *testing.T, log, base string, layer imagespec.Layer) int {
 	t.Helper()
 	total := 0
-	sent := regexp.MustCompile(`"GET /v2/[^"]*/` + layer.Descriptor.Digest.String() + ` HTTP/1.1" 20[06] (\d+)`)
+	_, below, _ := strings.Cut(base[:strings.LastIndex(base, ":")], "/")
+	_, own, _ := strings.Cut(path.Dir(newName(t)), "/")
+	sent := regexp.MustCompile(`"GET /v2/(` + regexp.QuoteMeta(below) + "|" + regexp.QuoteMeta(own) + `/\d+)/blobs/` + layer.Descriptor.Digest.String() +
+		` HTTP/1.1" 20[06] (\d+)`)
 	for _, match := range sent.FindAllStringSubmatch(log, -1) {
-		n, err := strconv.Atoi(match[1])
+		n, err := strconv.Atoi(match[2])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +180,7 @@ func TestRunIsCached(t *testing.T) {
 		t.Errorf("RUN is not cached:\n%s", output)
 	}
 	for _, layer := range pull(t, base, "linux/amd64").manifest.Layers {
-		if downloaded(t, log, imagespec.Layer{Descriptor: layer}) > 0 {
+		if downloaded(t, log, base, imagespec.Layer{Descriptor: layer}) > 0 {
 			t.Errorf("layer %s of the base was pulled", layer.Digest)
 		}
 	}

@@ -268,13 +268,13 @@ func (a *apps) oneApplication(t *testing.T) {
 	}
 }
 
-// ownCommand runs a command in place of the image's, with an argument of its own.
+// ownCommand runs a command in place of the image's, with an argument of its own. Of the applications, it starts the one that runs already.
 func (a *apps) ownCommand(t *testing.T) {
 	const (
 		command = `kubectl create configmap own --from-literal=said="$WORD" --from-file=etc/values.yaml --dry-run=client -o yaml | kubectl apply -f -`
 		word    = `it's "so" $HOME`
 	)
-	args := a.on(a.registry+"/"+webImage, "--app", "", "--cmd", command, "--cmd-args", "WORD="+word)
+	args := a.on(a.registry+"/"+webImage, "--app", "probe", "--cmd", command, "--cmd-args", "WORD="+word)
 	if plan := a.succeed(t, append(args, "--dry-run")...); strings.Contains(plan, "helm") || !strings.Contains(plan, command) {
 		t.Errorf("the plan is\n%s", plan)
 	}
