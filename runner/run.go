@@ -22,11 +22,7 @@ import (
 // many changes that were.
 func Run(ctx context.Context, images []string, from source.Options, site Site, opts Options, out io.Writer) (changes int, err error) {
 	artifacts, err := open(ctx, images, from)
-	defer func() {
-		for _, artifact := range artifacts {
-			artifact.Close()
-		}
-	}()
+	defer closeAll(artifacts)
 	if err != nil {
 		return 0, err
 	}
@@ -69,14 +65,12 @@ func forOthers(file *clusterfile.Clusterfile) *clusterfile.Clusterfile {
 
 // open opens all images before anything is done with the first, the cluster image first.
 func open(ctx context.Context, images []string, from source.Options) ([]*source.Artifact, error) {
-	var artifacts []*source.Artifact
+	artifacts, err := openAll(ctx, images, from)
+	if err != nil {
+		return artifacts, err
+	}
 	clusters := 0
-	for _, image := range images {
-		artifact, err := source.Open(ctx, image, from)
-		if err != nil {
-			return artifacts, err
-		}
-		artifacts = append(artifacts, artifact)
+	for _, artifact := range artifacts {
 		if artifact.Description.Kind == imagespec.KindCluster {
 			clusters++
 		}
@@ -96,6 +90,24 @@ func open(ctx context.Context, images []string, from source.Options) ([]*source.
 	}
 	slices.SortStableFunc(artifacts, func(a, b *source.Artifact) int { return strings.Compare(order(a), order(b)) })
 	return artifacts, nil
+}
+
+// openAll opens images in their order.
+func openAll(ctx context.Context, images []string, from source.Options) (artifacts []*source.Artifact, err error) {
+	for _, image := range images {
+		artifact, err := source.Open(ctx, image, from)
+		if err != nil {
+			return artifacts, err
+		}
+		artifacts = append(artifacts, artifact)
+	}
+	return artifacts, nil
+}
+
+func closeAll(artifacts []*source.Artifact) {
+	for _, artifact := range artifacts {
+		artifact.Close()
+	}
 }
 
 func order(a *source.Artifact) string {

@@ -33,18 +33,24 @@ With --lost, nothing is done on the hosts: they are gone for good.
    sealer-run delete --all -m 192.168.0.2`
 
 func deleteFlags() []cli.Flag {
-	return append(siteFlags(),
+	return append(append(siteFlags(), drainFlags()...),
 		&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "the whole cluster"},
 		&cli.BoolFlag{Name: "lost", Usage: "the hosts are gone for good: remove them from the cluster only"},
 		&cli.StringFlag{Name: "via", Usage: "`ADDRESS` of a master that stays"},
-		&cli.DurationFlag{Name: "drain-timeout", Value: phase.DefaultDrainTimeout, Sources: cli.EnvVars("SEALER_DRAIN_TIMEOUT"),
-			Usage: "how long the pods of each host that leaves may take to move, such as 15m", Validator: positive},
-		&cli.BoolFlag{Name: "skip-drain", Usage: "do not wait for pods to move: they end with their host"},
 		&cli.BoolFlag{Name: "yes", Aliases: []string{"y", "force"}, Usage: "do not ask"},
 		&cli.BoolFlag{Name: "skip-plugins", Usage: "run no plugins: for a cluster that is too broken for them"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "only say what would be done"},
 		timeoutFlag(),
 		commandline.OutputFlag())
+}
+
+// drainFlags specify how the pods of hosts that leave move.
+func drainFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.DurationFlag{Name: "drain-timeout", Value: phase.DefaultDrainTimeout, Sources: cli.EnvVars("SEALER_DRAIN_TIMEOUT"),
+			Usage: "how long the pods of each host that leaves may take to move, such as 15m", Validator: positive},
+		&cli.BoolFlag{Name: "skip-drain", Usage: "do not wait for pods to move: they end with their host"},
+	}
 }
 
 func positive(limit time.Duration) error {
@@ -83,8 +89,9 @@ func checkDelete(cmd *cli.Command) error {
 		return commandline.Usagef("delete needs the hosts that leave (-n 192.168.0.10 for nodes, -m 192.168.0.4 for masters), or --all for the whole cluster")
 	case cmd.Bool("lost") && !cmd.IsSet("Clusterfile") && !cmd.IsSet("via") && !cmd.Bool("all"):
 		return commandline.Usagef("--lost does not ask the hosts that leave; name a master that stays: --via ADDRESS, or a Clusterfile with -f")
-	case cmd.Bool("skip-drain") && cmd.IsSet("drain-timeout"):
-		return commandline.Usagef("--skip-drain and --drain-timeout are mutually exclusive")
+	}
+	if err := checkDrain(cmd); err != nil {
+		return err
 	}
 	for _, name := range []string{"lost", "via", "skip-drain", "drain-timeout"} {
 		switch drains := strings.Contains(name, "drain"); {
@@ -97,13 +104,22 @@ func checkDelete(cmd *cli.Command) error {
 	return nil
 }
 
+// checkDrain refuses flags for drains that contradict each other.
+func checkDrain(cmd *cli.Command) error {
+	if cmd.Bool("skip-drain") && cmd.IsSet("drain-timeout") {
+		return commandline.Usagef("--skip-drain and --drain-timeout are mutually exclusive")
+	}
+	return nil
+}
+
 // leave takes single hosts out of a cluster.
 func leave(ctx context.Context, cmd *cli.Command) error {
 	leaving, err := leavingHosts(cmd)
 	if err != nil {
 		return err
 	}
-	s, err := leavingSite(ctx, cmd)
+	hosts := slices.Concat([]string{cmd.String("via")}, cmd.StringSlice("masters"), cmd.StringSlice("nodes"))
+	s, err := siteOfLogins(ctx, cmd, hosts...)
 	if err != nil {
 		return err
 	}
@@ -123,7 +139,7 @@ func leave(ctx context.Context, cmd *cli.Command) error {
 // addressList is the hosts that leave, for a person.
 func addressList(leaving phase.Leaving) string {
 	var names []string
-	for _, address := range slices.Concat(leaving.Masters, leaving.Nodes) {
+	for _, address := range leaving.Addresses() {
 		names = append(names, address.String())
 	}
 	return strings.Join(names, ", ")
@@ -133,27 +149,40 @@ func addressList(leaving phase.Leaving) string {
 func leavingHosts(cmd *cli.Command) (phase.Leaving, error) {
 	leaving := phase.Leaving{Lost: cmd.Bool("lost"), SkipDrain: cmd.Bool("skip-drain"), DrainTimeout: cmd.Duration("drain-timeout")}
 	var err error
-	if leaving.Masters, err = addresses(cmd, "masters"); err != nil {
+	if leaving.Masters, leaving.Nodes, err = namedHosts(cmd); err != nil {
 		return leaving, err
 	}
-	if leaving.Nodes, err = addresses(cmd, "nodes"); err != nil {
-		return leaving, err
+	return leaving, checkVia(cmd, leaving.Addresses(), "leaves: --via is a master that stays")
+}
+
+// namedHosts are the masters and nodes that the flags name, each once.
+func namedHosts(cmd *cli.Command) (masters, nodes []netip.Addr, err error) {
+	if masters, err = addresses(cmd, "masters"); err != nil {
+		return nil, nil, err
 	}
-	for _, address := range leaving.Nodes {
-		if slices.Contains(leaving.Masters, address) {
-			return leaving, commandline.Usagef("%s is given with -m and with -n: a host has one role", address)
+	if nodes, err = addresses(cmd, "nodes"); err != nil {
+		return nil, nil, err
+	}
+	for _, address := range nodes {
+		if slices.Contains(masters, address) {
+			return nil, nil, commandline.Usagef("%s is given with -m and with -n: a host has one role", address)
 		}
 	}
+	return masters, nodes, nil
+}
+
+// checkVia refuses a --via that is not an address, or one of those that cannot be it.
+func checkVia(cmd *cli.Command, not []netip.Addr, because string) error {
 	if !cmd.IsSet("via") {
-		return leaving, nil
+		return nil
 	}
 	switch via, err := netip.ParseAddr(cmd.String("via")); {
 	case err != nil:
-		return leaving, commandline.Usagef("--via is not an IP address; write that of a master that stays, such as --via 192.168.0.2")
-	case slices.Contains(slices.Concat(leaving.Masters, leaving.Nodes), via):
-		return leaving, commandline.Usagef("%s leaves: --via is a master that stays", via)
+		return commandline.Usagef("--via is not an IP address; write that of a master that stays, such as --via 192.168.0.2")
+	case slices.Contains(not, via):
+		return commandline.Usagef("%s %s", via, because)
 	}
-	return leaving, nil
+	return nil
 }
 
 func addresses(cmd *cli.Command, flag string) ([]netip.Addr, error) {
@@ -164,19 +193,19 @@ func addresses(cmd *cli.Command, flag string) ([]netip.Addr, error) {
 	return list, nil
 }
 
-// leavingSite is what is known of the cluster beforehand: the Clusterfile, or the logins of the flags.
-func leavingSite(ctx context.Context, cmd *cli.Command) (runner.Site, error) {
+// siteOfLogins is what is known of a cluster that is running beforehand: the Clusterfile, or the logins of the flags for some of its hosts.
+func siteOfLogins(ctx context.Context, cmd *cli.Command, hosts ...string) (runner.Site, error) {
 	if err := checkInput(cmd); err != nil {
 		return runner.Site{}, err
 	}
-	file, err := readLeavingSite(ctx, cmd)
+	file, err := readLogins(ctx, cmd, hosts)
 	if err != nil {
 		return runner.Site{}, err
 	}
 	return siteOf(ctx, cmd, file)
 }
 
-func readLeavingSite(ctx context.Context, cmd *cli.Command) (*clusterfile.Clusterfile, error) {
+func readLogins(ctx context.Context, cmd *cli.Command, hosts []string) (*clusterfile.Clusterfile, error) {
 	if len(cmd.StringSlice("Clusterfile")) > 0 {
 		if cmd.IsSet("via") {
 			return nil, commandline.Usagef("--via and a Clusterfile: the Clusterfile names the masters; leave out --via")
@@ -184,10 +213,7 @@ func readLeavingSite(ctx context.Context, cmd *cli.Command) (*clusterfile.Cluste
 		return readFiles(ctx, cmd)
 	}
 	// Who is a master decides the cluster's state. Here they are logins.
-	hosts := slices.Concat(cmd.StringSlice("masters"), cmd.StringSlice("nodes"))
-	if via := cmd.String("via"); via != "" {
-		hosts = append([]string{via}, hosts...)
-	}
+	hosts = slices.DeleteFunc(hosts, func(list string) bool { return list == "" })
 	file, err := clusterfile.FromDocument(documentOf(cmd, strings.Join(hosts, ","), ""))
 	if err != nil {
 		return nil, commandline.Usagef("%v", err)

@@ -41,6 +41,7 @@ func application() *cli.Command {
 			{Name: "plan", Usage: "say what run or apply would do", ArgsUsage: "[IMAGE…]", Description: planDescription, Flags: runFlags(), Action: plan},
 			checkCommand(),
 			{Name: "gen", Usage: "print the Clusterfile that says the same as flags, what kubeadm is given, or the schema of Clusterfiles", ArgsUsage: "[IMAGE]", Flags: genFlags(), Action: gen},
+			{Name: "join", Usage: "add hosts to a cluster that is running", ArgsUsage: "[IMAGE…]", Description: joinDescription, Flags: joinFlags(), Action: joinHosts},
 			{Name: "delete", Usage: "take hosts out of a cluster, or the whole cluster, and leave them as they were before", Description: deleteDescription, Flags: deleteFlags(), Action: deleteHosts},
 			{Name: "status", Usage: "show nodes, and the images that were asked for", Flags: statusFlags(), Action: status},
 			{Name: "kubeconfig", Usage: "print the administrator's kubeconfig", Flags: siteFlags(), Action: kubeconfig},

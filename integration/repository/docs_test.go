@@ -136,7 +136,7 @@ type helpTexts struct {
 	texts  map[string]string
 }
 
-var runnerCommands = regexp.MustCompile(`^(apply|check|plan|gen|delete|status|kubeconfig|inspect|images|version|verify)$`)
+var runnerCommands = regexp.MustCompile(`^(apply|check|plan|gen|join|delete|status|kubeconfig|inspect|images|version|verify)$`)
 
 func (h helpTexts) of(t *testing.T, command string) string {
 	t.Helper()

@@ -59,12 +59,14 @@ func hide(v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		name, _ := v["name"].(string)
-		if value, ok := v["value"].(string); ok && secretName.MatchString(name) {
+		if value, ok := v["value"].(string); ok && secretName.MatchString(name) && !hidden.MatchString(value) {
 			v["value"] = fingerprint(value)
 		}
 		for key, value := range v {
 			text, isText := value.(string)
 			switch {
+			case isText && hidden.MatchString(text):
+				// it is a fingerprint already
 			case key == requestHeaders || isText && login.MatchString(text):
 				v[key] = fingerprint(value)
 			default:
@@ -80,6 +82,9 @@ func hide(v any) {
 		}
 	}
 }
+
+// hidden matches what [fingerprint] returns.
+var hidden = regexp.MustCompile(`^hidden:[0-9a-f]{8}$`)
 
 // fingerprint replaces a value that is not shown.
 func fingerprint(value any) string {

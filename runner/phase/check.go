@@ -28,6 +28,11 @@ type diagnosis struct {
 // do not reach the API's service or on which the DNS does not answer. In whole, it is about all nodes and pods of kube-system, not only
 // about what runs on the hosts of this run.
 func (c *Cluster) problems(ctx context.Context, whole bool) ([]problem, error) {
+	if c.Joining != nil { // the others may have problems of their own
+		narrowed := *c
+		narrowed.lead, narrowed.members = c.first(), c.targets()
+		c = &narrowed
+	}
 	d := diagnosis{Cluster: c, whole: whole}
 	var err error
 	if d.nodes, err = c.kube().Nodes(ctx); err != nil {

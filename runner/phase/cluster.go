@@ -70,6 +70,8 @@ type Cluster struct {
 	App string
 	// Before is what the same dry run would have done before: an application's cluster, which is not there yet.
 	Before *Cluster
+	// Joining are the hosts that join a running cluster in this run, which prepares no others; nil when it is about all hosts.
+	Joining *Joining
 	// SkipPlugins leaves out the plugins of a removal.
 	SkipPlugins bool
 	// CommandLimit is how long each command of the image, or script of a plugin, may run; default [DefaultCommandLimit].

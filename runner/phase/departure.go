@@ -27,6 +27,9 @@ type Leaving struct {
 	LeaseWait time.Duration
 }
 
+// Addresses are those of all hosts that leave.
+func (l Leaving) Addresses() []netip.Addr { return slices.Concat(l.Masters, l.Nodes) }
+
 // has reports whether a host leaves.
 func (l Leaving) has(address netip.Addr) bool {
 	return slices.Contains(l.Masters, address) || slices.Contains(l.Nodes, address)

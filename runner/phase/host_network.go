@@ -26,7 +26,7 @@ const (
 )
 
 func (p *hostNetwork) Run(ctx context.Context) error {
-	return p.each(ctx, p.members, func(ctx context.Context, m *member) (err error) {
+	return p.each(ctx, p.targets(), func(ctx context.Context, m *member) (err error) {
 		if m.facts, err = host.Gather(ctx, m.Conn, p.DataRoot); err != nil { // plugins may have set up the network
 			return err
 		}

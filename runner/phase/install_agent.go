@@ -37,11 +37,11 @@ func (p *installAgent) Run(ctx context.Context) error {
 		})
 	}
 	// The masters know of every host before there is anything on it.
-	if err := p.each(ctx, p.masters(), install); err != nil {
+	if err := p.each(ctx, p.targeted(p.masters()), install); err != nil {
 		return err
 	}
 	if err := p.enroll(ctx); err != nil {
 		return err
 	}
-	return p.each(ctx, p.nodes(), install)
+	return p.each(ctx, p.targeted(p.nodes()), install)
 }

@@ -10,7 +10,7 @@ func (*kubeconfig) Title() string { return "Install kubeconfig on the masters" }
 const rootConfig = "/root/.kube/config"
 
 func (p *kubeconfig) Run(ctx context.Context) error {
-	return p.each(ctx, p.masters(), func(ctx context.Context, m *member) error {
+	return p.each(ctx, p.targeted(p.masters()), func(ctx context.Context, m *member) error {
 		there, err := m.holds(ctx, "test", "-e", rootConfig)
 		if err != nil || there {
 			return err

@@ -23,7 +23,7 @@ func (p *labelNodes) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.each(ctx, p.members, func(ctx context.Context, m *member) error {
+	return p.each(ctx, p.targets(), func(ctx context.Context, m *member) error {
 		var known *kube.Node
 		n, there := nodes[m.name]
 		switch {

@@ -176,13 +176,16 @@ func (f *machine) note(line string) {
 func established(t *testing.T, masters, nodes int) *park {
 	t.Helper()
 	p := brought(t, masters, nodes)
+	p.cleanable(p.members)
+	return p
+}
+
+// cleanable makes what the world lacks for hosts to leave it.
+func (p *park) cleanable(members []*member) {
 	l := &p.world.leaving
 	l.on, l.dead, l.pods, l.ready = true, map[string]bool{}, map[string]string{}, map[string]bool{}
-	for i, f := range p.machines {
-		m := p.members[i]
-		f.files[m.path(agent.JournalFile)] = encode(map[string]any{"version": 2, "dir": m.Dir, "entries": []any{
-			map[string]any{"path": m.Dir, "dir": true},
-			map[string]any{"path": hostsPath, "block": map[string]any{"mark": p.Name, "lines": p.Cluster.names(m)}}}})
+	for _, m := range members {
+		f := p.world.machine(m.host)
 		works := f.answer
 		f.answer = func(cmd host.Command, stdin string) (string, int) {
 			if cmd.Argv[0] == agent.Path && cmd.Argv[2] == "remove-created" {
@@ -193,7 +196,6 @@ func established(t *testing.T, masters, nodes int) *park {
 		}
 	}
 	p.forget()
-	return p
 }
 
 // keep remembers the machines and the world as they are.

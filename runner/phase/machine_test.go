@@ -156,6 +156,11 @@ func (f *machine) askAgent(argv []string, stdin string) (stdout string, code int
 			return err.Error(), 1, true
 		}
 		f.files[request.Path] = text
+		for name := range f.files {
+			if dir, ok := strings.CutSuffix(name, "/"+agent.JournalFile); ok {
+				f.files[name] = hostJournal(dir, request.Cluster, request.Lines)
+			}
+		}
 		return `{"changed":true}`, 0, true
 	case "begin":
 		return f.begin(argv[1]), 0, true

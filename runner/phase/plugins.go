@@ -105,7 +105,11 @@ func (p *plugins) matching(ctx context.Context, one plugin.Plugin) ([]*member, e
 		return nil, err
 	}
 	var selected []*member
-	for _, m := range p.members {
+	members := p.targets()
+	if one.Type == plugin.ClusterCheck { // which is about the cluster, whoever joins it
+		members = p.members
+	}
+	for _, m := range members {
 		h := p.pluginHost(m)
 		if m.joined || !p.DryRun { // else it becomes a new node
 			maps.Copy(h.Labels, known[m.name])
@@ -114,8 +118,9 @@ func (p *plugins) matching(ctx context.Context, one plugin.Plugin) ([]*member, e
 			selected = append(selected, m)
 		}
 	}
-	// Of roles and addresses adapt has said what is wrong with them. An image knows no site: its plugins may match nothing there.
-	if len(selected) == 0 && one.On.Selector() != "" && !one.FromImage && !p.DryRun && !p.cleaning() {
+	// Of roles and addresses adapt has said what is wrong with them. An image knows no site: its plugins may match nothing there. Hosts that
+	// join may have none of the labels.
+	if len(selected) == 0 && one.On.Selector() != "" && !one.FromImage && !p.DryRun && !p.cleaning() && p.Joining == nil {
 		return nil, fmt.Errorf("no node of the cluster matches %s: kubectl get nodes --show-labels shows what there is", one.On)
 	}
 	return selected, nil

@@ -82,22 +82,38 @@ func (p *installed) Run(ctx context.Context) error {
 		return p.enroll(ctx)
 	}
 	install := func(ctx context.Context, m *member) error {
-		for _, name := range []string{m.path(agent.JournalFile), agent.Path} {
-			if _, err := m.WriteFile(ctx, name, 0o600, []byte("x")); err != nil {
-				return err
-			}
+		journal, err := m.fetch(ctx, m.path(agent.JournalFile))
+		if err == nil && len(journal) == 0 {
+			_, err = m.WriteFile(ctx, m.path(agent.JournalFile), 0o600, []byte(hostJournal(m.Dir, p.Name, nil)))
+		}
+		if err == nil {
+			_, err = m.WriteFile(ctx, agent.Path, 0o600, []byte("x"))
+		}
+		if err != nil {
+			return err
 		}
 		return p.claimHost(ctx, m)
 	}
-	return errors.Join(p.each(ctx, p.masters(), install), p.enroll(ctx), p.each(ctx, p.nodes(), install))
+	return errors.Join(p.each(ctx, p.targeted(p.masters()), install), p.enroll(ctx), p.each(ctx, p.targeted(p.nodes()), install))
+}
+
+// hostJournal is the journal of a host that has the cluster's directory, and lines in its /etc/hosts.
+func hostJournal(dir, cluster string, lines []string) string {
+	return encode(map[string]any{"version": 2, "dir": dir, "entries": []any{
+		map[string]any{"path": dir, "dir": true},
+		map[string]any{"path": hostsPath, "block": map[string]any{"mark": cluster, "lines": lines}}}})
 }
 
 // perform runs the phases of a bring-up that fakes can do.
 func (p *park) perform(ctx context.Context) error {
 	c := p.Cluster
-	for _, one := range []Phase{&remember{c}, &adapt{c}, &installed{c}, &siteFiles{c}, &plugins{c, plugin.PreInit}, &hostsFile{c}, &scripts{c}, &registry{c},
+	phases := []Phase{&remember{c}, &adapt{c}, &installed{c}, &siteFiles{c}, &plugins{c, plugin.PreInit}, &hostsFile{c}, &scripts{c}, &registry{c},
 		&kubeadmInit{c}, &plugins{c, plugin.PreJoin}, &joinMasters{c}, &balance{c}, &joinNodes{c}, &kubeconfig{c}, &labelNodes{c},
-		&plugins{c, plugin.PostJoin}, &commands{c, network}, &commands{c, guests}, &plugins{c, plugin.PostInstall}, &saveState{c}} {
+		&plugins{c, plugin.PostJoin}, &commands{c, network}, &commands{c, guests}, &plugins{c, plugin.PostInstall}, &saveState{c}}
+	if c.Joining != nil {
+		phases = withoutCommands(phases)
+	}
+	for _, one := range phases {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -15,8 +15,13 @@ type saveState struct{ *Cluster }
 func (*saveState) Title() string { return "Save the cluster's state" }
 
 func (p *saveState) Run(ctx context.Context) error {
-	p.noteImage()
-	for _, m := range p.members {
+	switch {
+	case p.Joining == nil:
+		p.noteImage()
+	case p.Joining.More: // an interrupted run has to bring the other images to the hosts
+		return nil
+	}
+	for _, m := range p.targets() {
 		if m.joined || p.DryRun {
 			p.enter(m, state.Complete)
 		}
@@ -66,7 +71,7 @@ func (c *Cluster) enter(m *member, phase state.Phase) {
 	if old := c.state.Host(h.Address); old != nil {
 		h.Labels, h.Taints = old.Labels, old.Taints
 	}
-	if phase == state.Complete && c.App == "" {
+	if phase == state.Complete && (c.App == "" || c.Joining != nil) {
 		h.Labels, h.Taints = nil, nil
 		for _, label := range (&labelNodes{c}).labelChanges(m) {
 			if h.Labels == nil {

@@ -36,7 +36,7 @@ func (p *scripts) Run(ctx context.Context) error {
 		p.Report.printf("warning: %s of the image is left out: the cluster has a registry of its own\n", initRegistryScript)
 	}
 	stale := make([]bool, len(p.members))
-	err := p.each(ctx, p.members, func(ctx context.Context, m *member) error {
+	err := p.each(ctx, p.targets(), func(ctx context.Context, m *member) error {
 		done, err := m.marked(ctx, scriptsMarker, p.key(m))
 		stale[m.index] = !done
 		return err
@@ -44,7 +44,7 @@ func (p *scripts) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	members := slices.DeleteFunc(slices.Clone(p.members), func(m *member) bool { return !stale[m.index] })
+	members := slices.DeleteFunc(slices.Clone(p.targets()), func(m *member) bool { return !stale[m.index] })
 	err = p.each(ctx, members, func(ctx context.Context, m *member) error { return p.hooks(ctx, m, preCheckScript) })
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ type written struct {
 
 func (p *siteFiles) Run(ctx context.Context) error {
 	before := make([]written, len(p.members))
-	err := p.each(ctx, p.members, func(ctx context.Context, m *member) (err error) {
+	err := p.each(ctx, p.targets(), func(ctx context.Context, m *member) (err error) {
 		before[m.index], err = p.before(ctx, m)
 		return err
 	})
@@ -44,7 +44,7 @@ func (p *siteFiles) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.each(ctx, p.members, func(ctx context.Context, m *member) error {
+	return p.each(ctx, p.targets(), func(ctx context.Context, m *member) error {
 		if err := p.host(ctx, m, before[m.index], originals); err != nil {
 			return err
 		}

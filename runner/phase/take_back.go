@@ -21,13 +21,7 @@ func (p *remember) takeBack(ctx context.Context) error {
 		}
 		n, err := p.wholeNode(ctx, m, *known)
 		if n == nil {
-			leaving := leaver{address: known.Address, role: host.Role(known.Role)}
-			lost := ""
-			if known.Phase == state.Lost {
-				lost = " --lost"
-			}
-			refused = append(refused, errors.Join(fmt.Errorf("%s: its removal from the cluster was interrupted; run delete%s %s again. "+
-				"After that, the host can join again", m, lost, leaving.flag()), err))
+			refused = append(refused, errors.Join(interruptedLeave(*known), err))
 			continue
 		}
 		p.Report.Line(m.String(), "its removal was interrupted before it left the cluster; it stays")

@@ -26,10 +26,10 @@ const unpackedMarker = "unpacked.done"
 func (p *transfer) Run(ctx context.Context) error {
 	var targets []agent.Target
 	var sending []change
-	if err := p.each(ctx, p.members, p.makeDir); err != nil {
+	if err := p.each(ctx, p.targets(), p.makeDir); err != nil {
 		return err
 	}
-	for _, m := range p.members {
+	for _, m := range p.targets() {
 		if p.DryRun && m.absent { // nothing is there, not even an agent that could say so
 			sending = append(sending, change{m, "send " + BytesText(p.all(m))})
 			continue
@@ -55,7 +55,7 @@ func (p *transfer) Run(ctx context.Context) error {
 	if err := p.doTogether(ctx, sending, func(ctx context.Context) error { return p.send(ctx, send) }); err != nil {
 		return err
 	}
-	return p.each(ctx, p.members, p.unpack)
+	return p.each(ctx, p.targets(), p.unpack)
 }
 
 // makeDir makes the directory of an application image; the cluster's own came with the agent.

@@ -27,7 +27,7 @@ func (p *adapt) unapplied(ctx context.Context) error {
 		return err
 	}
 	p.changedApps()
-	for _, m := range p.members {
+	for _, m := range p.targets() {
 		p.changedHost(m)
 	}
 	return p.missedPlugins(ctx)
@@ -151,7 +151,7 @@ func (p *adapt) missedPlugins(ctx context.Context) error {
 				continue
 			}
 			missed := make([]bool, len(p.members))
-			err := p.each(ctx, p.members, func(ctx context.Context, m *member) error {
+			err := p.each(ctx, p.targets(), func(ctx context.Context, m *member) error {
 				if !m.joined || !one.On.Selects(p.pluginHost(m)) || m == p.first() && action != plugin.PreInit {
 					return nil
 				}
@@ -178,12 +178,13 @@ func (p *adapt) missedPlugins(ctx context.Context) error {
 
 // noteWanted notes what the cluster was configured with.
 func (c *Cluster) noteWanted() {
-	if c.state.Wanted != nil {
-		c.state.Wanted.Apps = c.Site.Cluster.AppNames
+	if c.state.Wanted == nil {
+		c.state.Wanted = &state.Wanted{} // an earlier version made the cluster: what kubeadm was given is not known
 	}
+	c.state.Wanted.Apps, c.state.Wanted.Site = c.Site.Cluster.AppNames, c.siteFingerprints(c.state.ID)
 }
 
 // noteKubeadm notes what the control plane is being made with.
 func (c *Cluster) noteKubeadm() {
-	c.state.Wanted = &state.Wanted{Kubeadm: c.kubeadm.Public(), Apps: c.Site.Cluster.AppNames}
+	c.state.Wanted = &state.Wanted{Kubeadm: c.kubeadm.Public(), Apps: c.Site.Cluster.AppNames, Site: c.siteFingerprints(c.state.ID)}
 }

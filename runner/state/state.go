@@ -53,6 +53,9 @@ type Wanted struct {
 	Kubeadm map[string]map[string]any `json:"kubeadm,omitempty"`
 	// Apps are the applications that were chosen; nil for all.
 	Apps []string `json:"apps,omitempty"`
+	// Site has fingerprints of what the site specified and the state does not hold, by what it is. It is empty where that was nothing, and nil
+	// when an earlier version made the cluster.
+	Site map[string]string `json:"site,omitzero"`
 }
 
 // Phase is how far a host has come into the cluster.

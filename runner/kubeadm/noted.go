@@ -1,0 +1,56 @@
+package kubeadm
+
+import (
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Noted returns the documents of a JSON file that has what [Documents.Public] returned. In JSON every number is a float; whole ones are whole again.
+func Noted(documents map[string]map[string]any) Documents {
+	noted := Documents{}
+	for kind, document := range documents {
+		noted[kind], _ = whole(document).(map[string]any)
+	}
+	return noted
+}
+
+// maxWhole is up to where a float has every whole number.
+const maxWhole = 1 << 53
+
+func whole(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for key, value := range v {
+			m[key] = whole(value)
+		}
+		return m
+	case []any:
+		l := make([]any, len(v))
+		for i, value := range v {
+			l[i] = whole(value)
+		}
+		return l
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < maxWhole {
+			return int64(v)
+		}
+	}
+	return v
+}
+
+// hiddenValue matches what [fingerprint] returns, as JSON.
+var hiddenValue = regexp.MustCompile(`"hidden:[0-9a-f]{8}"`)
+
+// Hidden returns the fields of a document whose values are not known, since [Documents.Public] hid them, sorted.
+func (d Documents) Hidden(kind string) (fields []string) {
+	for field, value := range d.flat() {
+		if strings.HasPrefix(field, kind+".") && hiddenValue.MatchString(value) {
+			fields = append(fields, field)
+		}
+	}
+	slices.Sort(fields)
+	return fields
+}

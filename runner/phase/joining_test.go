@@ -1,0 +1,343 @@
+package phase
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/clusterfile"
+	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/state"
+)
+
+// some are machines of a park, as a park of their own in the same world.
+func (p *park) some(indexes ...int) *park {
+	part := &park{Cluster: p.Cluster, world: p.world}
+	for _, i := range indexes {
+		part.machines = append(part.machines, p.machines[i])
+	}
+	return part
+}
+
+// growing are two masters and two nodes, of which a master and a node are a cluster. The others are to join it.
+func growing(t *testing.T) (p *park, joining *Joining) {
+	t.Helper()
+	p = untouched(t, artifact(t), authority(t), 2, 2)
+	first, _ := p.some(0, 2).again(t, 1<<40, forever)
+	if err := first.perform(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.forget()
+	return p, &Joining{Masters: numbered(2), Nodes: numbered(4)}
+}
+
+// add makes hosts join, through a run that knows nothing.
+func (p *park) add(ctx context.Context, t *testing.T, joining *Joining, dry bool, limit int64, kill func()) (*park, int64, error) {
+	t.Helper()
+	next, n := p.again(t, limit, kill)
+	next.Joining, next.DryRun = joining, dry
+	err := next.perform(ctx)
+	return next, n.Load(), err
+}
+
+// TestAddition: hosts that join become what they would have been from the beginning. Of the others changes what has the names of hosts, and
+// nothing else, even what somebody changed there.
+func TestAddition(t *testing.T) {
+	whole, _ := untouched(t, artifact(t), authority(t), 2, 2).again(t, 1<<40, forever)
+	if err := whole.perform(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p, joining := growing(t)
+	lost := []string{whole.members[0].path(scriptsMarker), whole.members[0].path(filesMarker), rootConfig, whole.members[0].path(farewellFile)}
+	before := map[int]map[string]string{}
+	for _, i := range []int{0, 2} {
+		for _, name := range lost {
+			delete(p.machines[i].files, name)
+		}
+		before[i] = maps.Clone(p.machines[i].files)
+	}
+	next, _, err := p.add(t.Context(), t, joining, false, 1<<40, forever)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, next.out)
+	}
+	if got := p.phases(t); got != "h1:complete h2:complete h3:complete h4:complete" {
+		t.Errorf("in the state are %s", got)
+	}
+	different := map[string]int{}
+	for _, i := range []int{1, 3} {
+		compare(p.machines[i], whole.machines[i], different)
+	}
+	delete(different, fmt.Sprintf("10.0.0.2: %s differs", whole.members[0].path(initConfig))) // the names of the first certificate are in it
+	for what := range different {
+		t.Error(what)
+	}
+	for i, files := range before {
+		f, m := p.machines[i], whole.members[i]
+		named := []string{hostsPath, m.path(registryConfig), m.path(balancerConfig), m.path(stateFile), m.path(agent.JournalFile)}
+		for name, content := range f.files {
+			if content != files[name] && !slices.Contains(named, name) && !strings.HasPrefix(name, containerdDir) {
+				t.Errorf("%s: %s was changed", f.host, name)
+			}
+			if i == 2 && slices.Contains(named[:3], name) && content != whole.machines[i].files[name] {
+				t.Errorf("%s: %s is not that of the whole cluster:\n%s", f.host, name, content)
+			}
+		}
+		for _, line := range f.ran {
+			if strings.Contains(line, "scripts/") || strings.Contains(line, "bash") || strings.Contains(line, "first.yaml") || strings.Contains(line, " join ") {
+				t.Errorf("%s: ran %s", f.host, line)
+			}
+		}
+	}
+}
+
+// TestAdditionAsPlanned: a dry run says what a run does, and does nothing.
+func TestAdditionAsPlanned(t *testing.T) {
+	p, joining := growing(t)
+	var plans []string
+	for _, dry := range []bool{true, false} {
+		next, _, err := p.add(t.Context(), t, joining, dry, 1<<40, forever)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The masters of these tests have their label as soon as they are nodes.
+		plans = append(plans, strings.Replace(next.plan(t), "  10.0.0.2: mark the node with node-role.kubernetes.io/master=\n", "", 1))
+		if dry && (p.phases(t) != "h1:complete h3:complete" || p.machines[3].has(kubeletConfig)) {
+			t.Errorf("a dry run changed the cluster to %s", p.phases(t))
+		}
+	}
+	if plans[0] != plans[1] {
+		t.Errorf("planned\n%s\ndone\n%s", plans[0], plans[1])
+	}
+}
+
+// TestAdditionKilledBeforeEveryCommand: the same command again reaches the end of an undisturbed run.
+func TestAdditionKilledBeforeEveryCommand(t *testing.T) {
+	undisturbed, joining := growing(t)
+	_, total, err := undisturbed.add(t.Context(), t, joining, false, 1<<40, forever)
+	if err != nil {
+		t.Fatal(err)
+	}
+	different := map[string]int{}
+	p, joining := growing(t)
+	restore := p.keep()
+	for limit := range total {
+		restore()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		if _, _, err := p.add(ctx, t, joining, false, limit, func() { cancel(errKilled) }); err == nil {
+			t.Fatalf("before command %d: not killed", limit)
+		}
+		s, err := state.Parse(p.world.secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		missing, err := joining.Missing(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(missing.Addresses()) > 0 {
+			if _, _, err := p.add(t.Context(), t, &missing, false, 1<<40, forever); err != nil {
+				different["the second run fails: "+err.Error()]++
+			}
+		}
+		if p.phases(t) != undisturbed.phases(t) {
+			different["the state has "+p.phases(t)]++
+		}
+		for i, f := range p.machines {
+			compare(f, undisturbed.machines[i], different)
+		}
+	}
+	for what, times := range different {
+		t.Errorf("%d of %d times: %s", times, total, what)
+	}
+}
+
+// TestAdditionWithApplications: hosts are complete in the state once they have the last image, with the labels that they were given.
+func TestAdditionWithApplications(t *testing.T) {
+	p, joining := growing(t)
+	joining.More = true
+	if _, _, err := p.add(t.Context(), t, joining, false, 1<<40, forever); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.phases(t); got != "h1:complete h2:joined h3:complete h4:joined" {
+		t.Errorf("before the last image, in the state are %s", got)
+	}
+	last, _ := p.again(t, 1<<40, forever)
+	last.App, last.Joining = "redis", &Joining{Masters: joining.Masters, Nodes: joining.Nodes}
+	if err := last.recall(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	last.members[3].site.Labels = map[string]string{"disk": "fast"}
+	if err := (&saveState{last.Cluster}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.phases(t); got != "h1:complete h2:complete h3:complete h4:complete" {
+		t.Errorf("after the last image, in the state are %s", got)
+	}
+	if h := last.state.Host(numbered(4)[0]); h.Labels["disk"] != "fast" || len(last.state.Apps) > 0 {
+		t.Errorf("in the state are %+v, and the applications %v", h, last.state.Apps)
+	}
+}
+
+// TestPhasesOfAddition: a cluster's commands do not run for hosts that join, and all else happens as in a run.
+func TestPhasesOfAddition(t *testing.T) {
+	c := newPark(t, 1, 1).Cluster
+	titles := func(phases []Phase) (all []string) {
+		for _, one := range phases {
+			all = append(all, one.Title())
+		}
+		return all
+	}
+	without := func(all []string, left ...string) []string {
+		return slices.DeleteFunc(all, func(title string) bool { return slices.Contains(left, title) })
+	}
+	images := []string{(&commands{c, network}).Title(), (&commands{c, guests}).Title()}
+	check := (&checkJoining{c}).Title()
+	if got, want := without(titles(Addition(c)), check), without(titles(Bringup(c)), images...); !slices.Equal(got, want) {
+		t.Errorf("of the cluster's image: got %q, want %q", got, want)
+	}
+	if got, want := titles(AppAddition(c)), without(titles(Installation(c)), images...); !slices.Equal(got, want) {
+		t.Errorf("of an application: got %q, want %q", got, want)
+	}
+}
+
+// TestMissing: what is in the cluster already is left out, and what cannot be added is refused.
+func TestMissing(t *testing.T) {
+	s := state.New("default")
+	for i, phase := range []state.Phase{state.Complete, state.Joined, state.Joining, state.Leaving, state.Lost} {
+		s.Put(state.Host{Address: numbered(byte(i + 1))[0], Name: fmt.Sprintf("h%d", i+1), Role: "node", Phase: phase})
+	}
+	cases := []struct {
+		name    string
+		joining Joining
+		missing []netip.Addr
+		want    string
+	}{
+		{"new", Joining{Masters: numbered(8), Nodes: numbered(9)}, numbered(8, 9), ""},
+		{"complete", Joining{Nodes: numbered(1)}, nil, ""},
+		{"interrupted", Joining{Nodes: numbered(1, 2, 3)}, numbered(2, 3), ""},
+		{"interrupted, now as a master", Joining{Masters: numbered(3)}, numbered(3), ""},
+		{"another role", Joining{Masters: numbered(1, 2)}, nil, "10.0.0.2 is already a node in this cluster and cannot be added as a master"},
+		{"leaving", Joining{Nodes: numbered(4, 5)}, nil, "run delete --lost -n 10.0.0.5 again"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			missing, err := c.joining.Missing(s)
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("the error is %v, want %q", err, c.want)
+			}
+			if err == nil && !slices.Equal(missing.Addresses(), c.missing) {
+				t.Errorf("missing are %v, want %v", missing.Addresses(), c.missing)
+			}
+		})
+	}
+}
+
+// TestUnlikeTheOthers: hosts that would not be like the others are refused, with what is missing.
+func TestUnlikeTheOthers(t *testing.T) {
+	var sites []*clusterfile.Clusterfile
+	for range 2 {
+		sites = append(sites, bareSite())
+	}
+	made, bare := sites[0], sites[1]
+	made.Cluster.Env, made.Cluster.Aliases = environment.Set{"PASSWORD": {"s3cret"}}, []clusterfile.Alias{{Address: numbered(9)[0], Names: []string{"nas"}}}
+	cases := []struct {
+		name     string
+		was, now *clusterfile.Clusterfile
+		byFile   bool
+		registry RegistrySettings
+		old      bool
+		want     string // in the error
+		warning  string
+	}{
+		{name: "plain", was: bare, now: bare},
+		{name: "same Clusterfile", was: made, now: made, byFile: true},
+		{name: "without it", was: made, now: bare,
+			want: "made with other environment variables (spec.env, --env), host aliases (spec.hostAliases), and the state does not keep these; give the Clusterfile"},
+		{name: "more than the cluster has", was: bare, now: &clusterfile.Clusterfile{Cluster: &clusterfile.Cluster{Env: made.Cluster.Env}}, want: "made with other environment variables"},
+		{name: "changed environment", was: bare, now: &clusterfile.Clusterfile{Cluster: &clusterfile.Cluster{Env: made.Cluster.Env}}, byFile: true,
+			warning: "different environment variables (spec.env, --env); only the hosts that join"},
+		{name: "changed aliases", was: bare, now: made, byFile: true, want: "different host aliases (spec.hostAliases), and these concern all hosts; apply the Clusterfile first"},
+		{name: "changed registry", was: bare, now: bare, byFile: true, registry: RegistrySettings{Port: 5001}, want: "different registry settings (spec.registry)"},
+		{name: "registry by its default", was: bare, now: bare, registry: RegistrySettings{Domain: "sea.hub", Port: 5000}},
+		{name: "an earlier version", was: bare, now: bare, old: true, want: "an earlier version wrote the state of cluster default"},
+		{name: "an earlier version, with a Clusterfile", was: bare, now: made, old: true, byFile: true},
+		{name: "hidden", was: bare, now: &clusterfile.Clusterfile{Cluster: bare.Cluster, Kubeadm: kubeadm.Documents{joinKind: {"nodeRegistration": map[string]any{
+			"kubeletExtraArgs": []any{map[string]any{"name": "token", "value": "hidden:00000000"}}}}}},
+			want: "does not keep the values of JoinConfiguration.nodeRegistration.kubeletExtraArgs[token]"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := state.New("default")
+			s.Wanted = &state.Wanted{Site: (&Cluster{Site: c.was}).siteFingerprints(s.ID)}
+			if c.old {
+				s.Wanted.Site = nil
+			}
+			joining := &Cluster{Name: "default", Site: c.now, Registry: c.registry, Joining: &Joining{ByFile: c.byFile}}
+			warning, err := joining.unlike(s)
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("the error is %v, want %q", err, c.want)
+			}
+			if (warning == "") != (c.warning == "") || !strings.Contains(warning, c.warning) {
+				t.Errorf("the warning is %q, want %q", warning, c.warning)
+			}
+		})
+	}
+}
+
+// TestFingerprintsOfTheSite: the state has none of a plain site, and another cluster has others of the same.
+func TestFingerprintsOfTheSite(t *testing.T) {
+	if prints := (&Cluster{Site: bareSite()}).siteFingerprints("a"); prints == nil || len(prints) > 0 {
+		t.Errorf("of a plain site: %v", prints)
+	}
+	c := &Cluster{Site: bareSite(), Env: environment.Set{"A": {"s3cret"}}, Registry: RegistrySettings{Username: "u", Password: "s3cret"}}
+	one, other := c.siteFingerprints("a"), c.siteFingerprints("b")
+	if len(one) != 2 || one[siteEnvironment] == other[siteEnvironment] || one[siteRegistry] == other[siteRegistry] || strings.Contains(fmt.Sprint(one), "s3cret") {
+		t.Errorf("of two clusters: %v, %v", one, other)
+	}
+	c.Registry.Password = "another"
+	if now := c.siteFingerprints("a"); !maps.Equal(now, one) {
+		t.Errorf("they depend on a password: %v, %v", one, now)
+	}
+}
+
+// TestCheckJoining: what another run changed since the state was read stops the run, and hosts that are no nodes now are left alone.
+func TestCheckJoining(t *testing.T) {
+	p, joining := growing(t)
+	other := func(change func(*state.State)) {
+		s, err := state.Parse(p.world.secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(s)
+		data, err := s.Next(state.Fingerprint(p.world.secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.world.secret = data
+		p.machines[0].files[p.dir()+"/"+stateFile] = string(data)
+	}
+	other(func(s *state.State) { s.Remove(numbered(3)[0]) })
+	p.machines[2].files = map[string]string{hostsPath: "127.0.0.1 localhost\n"}
+	next, _, err := p.add(t.Context(), t, joining, false, 1<<40, forever)
+	if err != nil || !strings.Contains(next.out.String(), "10.0.0.3: warning: not a node of the cluster now") {
+		t.Errorf("%v\n%s", err, next.out)
+	}
+	if p.machines[2].has(kubeletConfig) || p.machines[2].has(agent.Path) || p.phases(t) != "h1:complete h2:complete h4:complete" {
+		t.Errorf("a host that left meanwhile has %v; in the state are %s", p.machines[2].files, p.phases(t))
+	}
+	other(func(s *state.State) { s.Remove(numbered(4)[0]); s.Image, s.Digest = "other:v2", "sha256:0" })
+	if _, _, err := p.some(0, 1, 3).add(t.Context(), t, &Joining{Nodes: numbered(4)}, false, 1<<40, forever); err == nil || !strings.Contains(err.Error(), "to other:v2 (sha256:0)") {
+		t.Errorf("with another image: %v", err)
+	}
+	delete(p.machines[0].files, adminConfig)
+	p.machines[1].files = map[string]string{}
+	if _, _, err := p.some(0, 3).add(t.Context(), t, &Joining{Nodes: numbered(4)}, false, 1<<40, forever); err == nil || !strings.Contains(err.Error(), "10.0.0.1 has no control plane of cluster default") {
+		t.Errorf("without a control plane: %v", err)
+	}
+}

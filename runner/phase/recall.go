@@ -1,0 +1,48 @@
+package phase
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/state"
+)
+
+// Recalled is what is known of a cluster by its state.
+type Recalled struct {
+	State *state.State // nil when no master that was reached has one
+	// Masters are those that hosts without a state name, where there is none.
+	Masters []netip.Addr
+	// Unreached are hosts that were named or are in the state, and did not answer.
+	Unreached []host.Report
+}
+
+// Recall reads the state of a cluster and reaches all of its hosts. It changes nothing.
+func Recall(ctx context.Context, c *Cluster) (Recalled, error) {
+	r := &reach{c}
+	ctx, c.abandon = context.WithCancelCause(host.Doing(ctx, (&remember{}).Title()))
+	defer c.abandon(nil)
+	if c.DryRun {
+		c.Report.startDryRun()
+	}
+	c.Report.phase(1, 1, (&remember{}).Title())
+	c.unreached = r.connect(ctx, c.logins())
+	if err := c.recall(ctx); err != nil {
+		return Recalled{}, err
+	}
+	found := Recalled{State: c.state}
+	if c.stateless {
+		found.State = nil
+		for _, m := range c.members {
+			masters, err := mastersOf(ctx, m)
+			if err != nil {
+				return Recalled{}, err
+			}
+			found.Masters = append(found.Masters, masters...)
+		}
+	} else {
+		c.unreached = append(c.unreached, r.connect(ctx, r.unnamed())...)
+	}
+	found.Unreached = c.unreached
+	return found, context.Cause(ctx)
+}
