@@ -29,7 +29,12 @@ func Run(ctx context.Context, images []string, from source.Options, site Site, o
 	if err := checkApps(site.Clusterfile, artifacts); err != nil {
 		return 0, err
 	}
+	leaving, err := pruned(ctx, site, opts)
+	if err != nil {
+		return 0, err
+	}
 	var done []*phase.Cluster
+	whole := site
 	for i, artifact := range artifacts {
 		if i > 0 {
 			site.Clusterfile = forOthers(site.Clusterfile)
@@ -38,7 +43,7 @@ func Run(ctx context.Context, images []string, from source.Options, site Site, o
 		if err != nil {
 			return changes, err
 		}
-		c.Artifact = artifact
+		c.Artifact, c.Next = artifact, leaving
 		if opts.DryRun && len(done) > 0 {
 			c.Before = done[0]
 		}
@@ -48,6 +53,14 @@ func Run(ctx context.Context, images []string, from source.Options, site Site, o
 		if err != nil {
 			return changes, err
 		}
+	}
+	if len(leaving.Addresses()) > 0 {
+		c, err := prune(ctx, whole, leaving, opts, out)
+		if err != nil {
+			return changes, err
+		}
+		changes += len(c.Report.Actions())
+		done = append(done, c)
 	}
 	if !opts.shown() {
 		return changes, nil

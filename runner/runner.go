@@ -36,6 +36,8 @@ type Options struct {
 	JSON   bool // the plan, or what was done, as JSON
 	// SkipPlugins removes a cluster without running its plugins.
 	SkipPlugins bool
+	// Prune specifies how hosts of the cluster leave that the Clusterfile does not list; nil when they stay.
+	Prune *phase.Leaving
 }
 
 // shown says that what was done, or would be, is written out.
@@ -71,8 +73,11 @@ func Leave(ctx context.Context, site Site, leaving phase.Leaving, opts Options, 
 	if opts.shown() {
 		return writePlan(out, opts, c)
 	}
-	hosts := len(leaving.Masters) + len(leaving.Nodes)
-	_, err = fmt.Fprintf(out, "%s left cluster %s\n", plural(hosts, "host"), c.Name)
+	return sayLeft(out, c, leaving)
+}
+
+func sayLeft(out io.Writer, c *phase.Cluster, leaving phase.Leaving) error {
+	_, err := fmt.Fprintf(out, "%s left cluster %s\n", plural(len(leaving.Addresses()), "host"), c.Name)
 	return err
 }
 

@@ -24,11 +24,24 @@ func TestArgumentsOfJoin(t *testing.T) {
 	})
 }
 
+// TestArgumentsOfPrune: it needs a Clusterfile, and flags for drains need it.
+func TestArgumentsOfPrune(t *testing.T) {
+	testUsage(t, map[string]string{
+		"apply --prune":                                      "apply needs a Clusterfile",
+		"run a:v1 -m 127.0.0.1 --prune":                      "unknown flag --prune for run",
+		"plan a:v1 -m 127.0.0.1 --prune":                     "--prune removes hosts that a Clusterfile does not list; give it with -f",
+		"plan -f x --skip-drain":                             "--skip-drain is for hosts that leave; add --prune",
+		"apply -f x --drain-timeout 1m":                      "--drain-timeout is for hosts that leave; add --prune",
+		"apply -f x --drain-timeout 0s --prune":              "too short",
+		"apply -f x --prune --skip-drain --drain-timeout 1m": "--skip-drain and --drain-timeout are mutually exclusive",
+	})
+}
+
 // TestDrainTimeoutByVariable: it may be set for all commands, and is for hosts that leave only.
 func TestDrainTimeoutByVariable(t *testing.T) {
 	t.Setenv("SEALER_DRAIN_TIMEOUT", "3m")
 	t.Chdir(t.TempDir())
-	for _, line := range []string{"delete --all -f none --yes", "delete --lost -n 127.0.0.2 -f none --yes", "delete -n 127.0.0.2 --skip-drain -f none --yes"} {
+	for _, line := range []string{"apply -f none", "delete --all -f none --yes", "delete --lost -n 127.0.0.2 -f none --yes", "delete -n 127.0.0.2 --skip-drain -f none --yes"} {
 		if _, stderr, status := call(t, "", strings.Fields(line)...); status != commandline.Failed || !strings.Contains(stderr, "none") {
 			t.Errorf("%s: got status %d, want %d, for the Clusterfile is missing:\n%s", line, status, commandline.Failed, stderr)
 		}

@@ -37,8 +37,8 @@ func application() *cli.Command {
 		Action:    runImage,
 		Commands: []*cli.Command{
 			{Name: "run", Usage: "bring images up: one with Kubernetes in it, and applications on it (the default)", ArgsUsage: "[IMAGE…]", Flags: runFlags(), Action: runImage},
-			{Name: "apply", Usage: "bring up what a Clusterfile says", ArgsUsage: "[IMAGE…]", Flags: runFlags(), Action: apply},
-			{Name: "plan", Usage: "say what run or apply would do", ArgsUsage: "[IMAGE…]", Description: planDescription, Flags: runFlags(), Action: plan},
+			{Name: "apply", Usage: "bring up what a Clusterfile says", ArgsUsage: "[IMAGE…]", Description: applyDescription, Flags: applyFlags(), Action: apply},
+			{Name: "plan", Usage: "say what run or apply would do", ArgsUsage: "[IMAGE…]", Description: planDescription, Flags: applyFlags(), Action: plan},
 			checkCommand(),
 			{Name: "gen", Usage: "print the Clusterfile that says the same as flags, what kubeadm is given, or the schema of Clusterfiles", ArgsUsage: "[IMAGE]", Flags: genFlags(), Action: gen},
 			{Name: "join", Usage: "add hosts to a cluster that is running", ArgsUsage: "[IMAGE…]", Description: joinDescription, Flags: joinFlags(), Action: joinHosts},

@@ -68,6 +68,12 @@ func runFlags() []cli.Flag {
 		plainFlag())
 }
 
+// applyFlags are those of commands that take a Clusterfile for all that the cluster is.
+func applyFlags() []cli.Flag {
+	return append(append(runFlags(), drainFlags()...),
+		&cli.BoolFlag{Name: "prune", Usage: "then remove the hosts from the cluster that the Clusterfile does not list, as delete -m and -n do"})
+}
+
 func timeoutFlag() cli.Flag {
 	return &cli.DurationFlag{Name: "cmd-timeout", Value: phase.DefaultCommandLimit, Sources: cli.EnvVars("SEALER_CMD_TIMEOUT"),
 		Usage: "how long one command of an image, or one script of a plugin, may run on a host, such as 90m",
@@ -271,11 +277,20 @@ func runImage(ctx context.Context, cmd *cli.Command) error {
 	return err
 }
 
+const applyDescription = `Brings up the cluster that a Clusterfile describes, or changes it to that. Hosts of the cluster
+that the Clusterfile does not list stay in it. With --prune they are removed last, as delete -m
+and -n do. plan with the same flags prints every change.
+
+   sealer-run apply -f Clusterfile
+   sealer-run apply -f Clusterfile ./redis.tar
+   sealer-run apply -f Clusterfile --prune --drain-timeout 15m`
+
 const planDescription = `Logs in to all hosts, prints every change that run or apply would make, and makes none.
 The exit status is 0 when there is nothing to do, 2 when there is (and when the call is
 wrong), and 1 when a run would fail.
 
    sealer-run plan ./kubernetes.tar -m 192.168.0.2 -n 192.168.0.10
+   sealer-run plan -f Clusterfile --prune
    sealer-run plan -f Clusterfile -o json | jq '.actions[].what'`
 
 // plan says what a run would do. Its exit status says whether that is anything.
@@ -290,11 +305,33 @@ func plan(ctx context.Context, cmd *cli.Command) error {
 }
 
 func perform(ctx context.Context, cmd *cli.Command, opts runner.Options) (changes int, err error) {
+	if opts.Prune, err = prune(cmd); err != nil {
+		return 0, err
+	}
 	images, s, err := imagesAndSite(ctx, cmd)
 	if err != nil {
 		return 0, err
 	}
 	return runner.Run(ctx, images, source.Options{PlainHTTP: cmd.Bool("plain-http")}, s, opts, cmd.Root().Writer)
+}
+
+// prune is how hosts leave that the Clusterfile does not list; nil when they stay.
+func prune(cmd *cli.Command) (*phase.Leaving, error) {
+	if !cmd.Bool("prune") {
+		for _, name := range []string{"skip-drain", "drain-timeout"} {
+			if cmd.IsSet(name) {
+				return nil, commandline.Usagef("--%s is for hosts that leave; add --prune", name)
+			}
+		}
+		return nil, nil
+	}
+	if len(cmd.StringSlice("Clusterfile")) == 0 {
+		return nil, commandline.Usagef("--prune removes hosts that a Clusterfile does not list; give it with -f, or name the hosts that leave with delete")
+	}
+	if err := checkDrain(cmd); err != nil {
+		return nil, err
+	}
+	return &phase.Leaving{SkipDrain: cmd.Bool("skip-drain"), DrainTimeout: cmd.Duration("drain-timeout")}, nil
 }
 
 // imagesAndSite are the images that are named, with that of the Clusterfile first, and the site that they are for.

@@ -45,7 +45,7 @@ func (p *balance) Run(ctx context.Context) error {
 
 // warn names nodes that do not learn of a new master because they are not part of this run.
 func (p *balance) warn() {
-	for _, other := range p.others() {
+	for _, other := range p.staying() {
 		for _, m := range p.masters() {
 			if other.Role == string(host.RoleNode) && !p.known(m.host.Address) && len(p.state.Hosts) > 0 {
 				p.Report.Line(other.Address.String(), fmt.Sprintf("warning: not part of this run, so its API proxy does not know the new master %s: include it in the next run", m))

@@ -72,6 +72,8 @@ type Cluster struct {
 	Before *Cluster
 	// Joining are the hosts that join a running cluster in this run, which prepares no others; nil when it is about all hosts.
 	Joining *Joining
+	// Next are the hosts that leave the cluster after this run.
+	Next Leaving
 	// SkipPlugins leaves out the plugins of a removal.
 	SkipPlugins bool
 	// CommandLimit is how long each command of the image, or script of a plugin, may run; default [DefaultCommandLimit].
@@ -211,7 +213,7 @@ func (c *Cluster) masterAddresses() []netip.Addr {
 	for _, m := range c.masters() {
 		addresses = append(addresses, m.host.Address)
 	}
-	for _, other := range c.others() {
+	for _, other := range c.staying() {
 		if other.Role == string(host.RoleMaster) && other.In() {
 			addresses = append(addresses, other.Address)
 		}

@@ -19,6 +19,8 @@ type Leaving struct {
 	Masters, Nodes []netip.Addr
 	// Lost are hosts that are gone for good: nothing is done on them.
 	Lost bool
+	// Pruned are hosts that leave because the Clusterfile does not list them any more, after it was applied.
+	Pruned bool
 	// SkipDrain deletes the nodes with the pods that are on them.
 	SkipDrain bool
 	// DrainTimeout is how long the pods of each node may take to move; default [DefaultDrainTimeout].

@@ -46,7 +46,7 @@ func (c *Cluster) names(m *member) []string {
 	for _, other := range c.members {
 		names = append(names, other.String()+" "+other.name)
 	}
-	for _, other := range c.others() {
+	for _, other := range c.staying() {
 		names = append(names, other.Address.String()+" "+other.Name)
 	}
 	slices.Sort(names)

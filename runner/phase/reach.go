@@ -73,7 +73,7 @@ func (p *reach) unnamed() []host.Host {
 	var hosts []host.Host
 	for _, h := range p.state.Hosts {
 		given := func(g Host) bool { return g.Login.Address == h.Address }
-		if !slices.ContainsFunc(p.Hosts, given) {
+		if !slices.ContainsFunc(p.Hosts, given) && !p.Next.has(h.Address) {
 			hosts = append(hosts, host.Host{Address: h.Address, Role: host.Role(h.Role), Auth: p.Hosts[0].Login.Auth})
 		}
 	}

@@ -83,10 +83,20 @@ func (p *reachLeaving) reachLeavers(ctx context.Context) error {
 	var failed []error
 	for _, r := range unreached {
 		if !p.leaving.Lost {
-			failed = append(failed, fmt.Errorf("%s does not answer: %w; if this host is gone for good, add --lost", r.Host, r.Err))
+			failed = append(failed, fmt.Errorf("%s does not answer: %w; if this host is gone for good, %s", r.Host, r.Err, p.asLost(r.Host)))
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// asLost is how a host is removed that is gone for good.
+func (p *reachLeaving) asLost(h host.Host) string {
+	for _, l := range p.leavers {
+		if p.leaving.Pruned && l.address == h.Address {
+			return fmt.Sprintf("remove it first with delete --lost -f Clusterfile %s", l.flag())
+		}
+	}
+	return "add --lost"
 }
 
 // findMasters reaches masters that stay, if none was named that is one.

@@ -91,10 +91,22 @@ func (p *remember) foreign() error {
 const maxNamed = 20
 
 // sayAbsent names the hosts of the cluster that were not given: nothing is done to them, and a host does not leave a cluster by being left
-// out.
+// out, but where that is asked for.
 func (p *remember) sayAbsent() {
+	for _, list := range []struct {
+		title string
+		hosts []state.Host
+	}{
+		{"not named, and left in the cluster as they are", p.staying()},
+		{"not in the Clusterfile, and removed from the cluster after this", slices.DeleteFunc(p.others(), func(h state.Host) bool { return !p.Next.has(h.Address) })},
+	} {
+		p.sayHosts(list.title, list.hosts)
+	}
+}
+
+func (p *remember) sayHosts(title string, hosts []state.Host) {
 	var names []string
-	for _, other := range p.others() {
+	for _, other := range hosts {
 		what := other.Role
 		if other.Leaves() {
 			what += ", whose removal was interrupted"
@@ -104,7 +116,7 @@ func (p *remember) sayAbsent() {
 	if len(names) == 0 {
 		return
 	}
-	p.Report.printf("not named, and left in the cluster as they are: %s\n", shortened(names))
+	p.Report.printf("%s: %s\n", title, shortened(names))
 }
 
 // given is the name that a HOSTNAME plugin of the Clusterfile gives a host, or nothing.

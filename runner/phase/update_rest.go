@@ -25,6 +25,9 @@ type updateRest struct{ *departure }
 func (*updateRest) Title() string { return "Update the hosts that stay" }
 
 func (p *updateRest) Run(ctx context.Context) error {
+	if p.DryRun && p.leaving.Pruned {
+		return nil // the run before does not write them any more, and its plan has that
+	}
 	return p.each(ctx, p.members, func(ctx context.Context, m *member) error {
 		if m.isNew {
 			return nil // a removal that was interrupted has cleaned it
