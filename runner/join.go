@@ -30,7 +30,7 @@ func Join(ctx context.Context, images []string, from source.Options, site Site, 
 	if err != nil {
 		return 0, err
 	}
-	missing, err := joining.Missing(found.State)
+	missing, err := joining.Missing(found)
 	if err != nil {
 		return 0, err
 	}
@@ -129,6 +129,11 @@ func recall(ctx context.Context, site Site, joining phase.Joining, opts Options)
 			c.Report.Line(u.Host.String(), fmt.Sprintf("warning: not reached; the next apply adds the new hosts to its files (%v)", u.Err))
 		}
 	}
+	for _, address := range found.Empty {
+		if !slices.Contains(joining.Addresses(), address) { // these are refused
+			c.Report.Line(address.String(), phase.LeftEmpty)
+		}
+	}
 	return found, c.Report, nil
 }
 
@@ -154,7 +159,7 @@ func addressList(addresses []netip.Addr) string {
 	return strings.Join(words, ", ")
 }
 
-// joinedSite is the site with the hosts of the cluster that answer and those that join. What a Clusterfile has of them stays; the documents of
+// joinedSite is the site with the hosts of the cluster that answer and are not empty, and those that join. What a Clusterfile has of them stays; the documents of
 // kubeadm are those of the state, under those that it has.
 func joinedSite(file *clusterfile.Clusterfile, found phase.Recalled, joining phase.Joining) *clusterfile.Clusterfile {
 	joined, cluster := *file, *file.Cluster
@@ -175,7 +180,7 @@ func joinedSite(file *clusterfile.Clusterfile, found phase.Recalled, joining pha
 	cluster.Hosts = nil
 	for _, known := range found.State.Hosts {
 		unreached := slices.ContainsFunc(found.Unreached, func(r host.Report) bool { return r.Host.Address == known.Address })
-		if known.In() && !known.Leaves() && !unreached && !slices.Contains(joining.Addresses(), known.Address) {
+		if known.In() && !known.Leaves() && !unreached && !slices.Contains(found.Empty, known.Address) && !slices.Contains(joining.Addresses(), known.Address) {
 			cluster.Hosts = append(cluster.Hosts, entry(known.Address, host.Role(known.Role)))
 		}
 	}

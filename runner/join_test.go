@@ -128,7 +128,7 @@ func TestJoinNothing(t *testing.T) {
 	}
 }
 
-// TestJoinedSite: hosts of the state that answer, and those that join; what a Clusterfile has of any of them; and the documents of the state
+// TestJoinedSite: hosts of the state that answer and are not empty, and those that join; what a Clusterfile has of any of them; and the documents of the state
 // below those of the Clusterfile.
 func TestJoinedSite(t *testing.T) {
 	at := func(n byte) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, n}) }
@@ -137,6 +137,7 @@ func TestJoinedSite(t *testing.T) {
 		{Address: at(1), Role: "master", Phase: state.Complete}, {Address: at(2), Role: "node", Phase: state.Complete},
 		{Address: at(3), Role: "node", Phase: state.Complete}, {Address: at(4), Role: "node", Phase: state.Joining},
 		{Address: at(5), Role: "node", Phase: state.Leaving}, {Address: at(6), Role: "node", Phase: state.Joined},
+		{Address: at(10), Role: "master", Phase: state.Complete},
 	} {
 		s.Put(h)
 	}
@@ -149,7 +150,7 @@ func TestJoinedSite(t *testing.T) {
 		}},
 		Kubeadm: kubeadm.Documents{"KubeletConfiguration": {"maxPods": 60}},
 	}
-	found := phase.Recalled{State: s, Unreached: []host.Report{{Host: host.Host{Address: at(3)}}}}
+	found := phase.Recalled{State: s, Unreached: []host.Report{{Host: host.Host{Address: at(3)}}}, Empty: []netip.Addr{at(10)}}
 	joined := joinedSite(file, found, phase.Joining{Masters: []netip.Addr{at(7)}, Nodes: []netip.Addr{at(4), at(6), at(8)}})
 	want := []clusterfile.Host{
 		file.Cluster.Hosts[0], file.Cluster.Hosts[1],

@@ -181,7 +181,11 @@ func (d *departure) checkMasters(ctx context.Context) error {
 			left, err = kube.Without(left, *m)
 		}
 		if errors.Is(err, kube.ErrNoMajority) {
-			err = fmt.Errorf("%w; bring the members back that do not answer, or remove them first with delete --lost", err)
+			back := "bring the members back that do not answer"
+			if d.leaving.Pruned {
+				back += " (apply without --prune first brings back hosts that come back empty)"
+			}
+			err = fmt.Errorf("%w; %s, or remove them first with delete --lost", err, back)
 		}
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", l, err))

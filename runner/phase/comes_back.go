@@ -9,9 +9,9 @@ import (
 	"github.com/kubefile/kubefile/runner/kube"
 )
 
-// newcomers are the hosts that are to join the cluster.
+// newcomers are the hosts that are to join the cluster. A run that adds hosts brings no others back.
 func (c *Cluster) newcomers() []*member {
-	return slices.DeleteFunc(slices.Clone(c.members), func(m *member) bool { return m.joined || m == c.first() })
+	return slices.DeleteFunc(slices.Clone(c.targets()), func(m *member) bool { return m.joined || m == c.first() })
 }
 
 // checkNewcomers refuses, before anything is changed, what would keep hosts from joining later, and names those that come back empty. An API

@@ -146,14 +146,15 @@ func (p *joinNodes) Run(ctx context.Context) error {
 
 // reregister makes kubelets of the cluster whose nodes are gone register them again.
 func (p *joinNodes) reregister(ctx context.Context) error {
-	if !p.running() || !slices.ContainsFunc(p.nodes(), func(m *member) bool { return m.joined }) {
+	registered := p.targeted(p.nodes())
+	if !p.running() || !slices.ContainsFunc(registered, func(m *member) bool { return m.joined }) {
 		return nil
 	}
 	nodes, err := p.kube().Nodes(ctx)
 	if err != nil {
 		return err
 	}
-	return p.each(ctx, p.nodes(), func(ctx context.Context, m *member) error {
+	return p.each(ctx, registered, func(ctx context.Context, m *member) error {
 		if _, there := nodes[m.name]; there || !m.joined {
 			return nil
 		}

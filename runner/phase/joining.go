@@ -17,6 +17,8 @@ type Joining struct {
 	Masters, Nodes []netip.Addr
 	// ByFile says that a Clusterfile specifies the site, and not the cluster's state and flags.
 	ByFile bool
+	// Empty are hosts of the cluster that come back empty. The run leaves them as they are.
+	Empty []netip.Addr
 	// More says that application images follow: the hosts are complete with the last one only.
 	More bool
 }
@@ -24,14 +26,20 @@ type Joining struct {
 // Addresses are those of all hosts that join.
 func (j Joining) Addresses() []netip.Addr { return slices.Concat(j.Masters, j.Nodes) }
 
-// Missing returns the hosts that are not completely in the cluster yet, and refuses those that are in it with another role, or leave it.
-func (j Joining) Missing(s *state.State) (missing Joining, err error) {
-	missing.ByFile = j.ByFile
+// LeftEmpty is what is said of a host of the cluster that comes back empty while others join.
+const LeftEmpty = "warning: comes back empty, and is left as it is; apply brings it back"
+
+// Missing returns the hosts that are not completely in the cluster yet, and refuses those that are in it with another role, leave it, or come
+// back empty.
+func (j Joining) Missing(in Recalled) (missing Joining, err error) {
+	missing.ByFile, missing.Empty = j.ByFile, in.Empty
 	var refused []error
 	choose := func(role host.Role, addresses []netip.Addr) (chosen []netip.Addr) {
 		for _, address := range addresses {
-			known := s.Host(address)
+			known := in.State.Host(address)
 			switch {
+			case slices.Contains(in.Empty, address) && known.Role == string(role):
+				refused = append(refused, fmt.Errorf("%s is in the cluster as %s and comes back empty: apply brings it back; leave it out here", address, known.Name))
 			case known == nil || !known.In() || known.Phase == state.Joined && known.Role == string(role):
 				chosen = append(chosen, address)
 			case known.Leaves():
@@ -71,6 +79,15 @@ func (c *Cluster) targeted(members []*member) []*member {
 // joins reports whether a host joins in this run.
 func (c *Cluster) joins(m *member) bool {
 	return slices.Contains(c.Joining.Addresses(), m.host.Address)
+}
+
+// leavesOut reports whether an address is that of a host of the cluster that is not in it now, and that a run that adds others leaves as it is.
+func (c *Cluster) leavesOut(address netip.Addr) bool {
+	if c.Joining == nil {
+		return false
+	}
+	m := c.member(address.String())
+	return slices.Contains(c.Joining.Empty, address) || m != nil && !m.joined && !c.joins(m)
 }
 
 // Addition is everything that adds hosts to a running cluster: a bring-up that prepares only these, and changes on the others what they have to
@@ -119,7 +136,11 @@ func (p *checkJoining) leaveOutStrangers() {
 	for _, m := range p.members {
 		known := p.state.Host(m.host.Address)
 		if !p.joins(m) && (!m.joined || known == nil) {
-			p.Report.Line(m.String(), "warning: not a node of the cluster now, and left as it is; apply the cluster's image with this host to make it one again, or remove it with delete")
+			why := "warning: not a node of the cluster now, and left as it is; apply the cluster's image with this host to make it one again, or remove it with delete"
+			if known != nil && known.In() && m.isEmpty() {
+				why = LeftEmpty
+			}
+			p.Report.Line(m.String(), why)
 			m.Conn.Close()
 			continue
 		}

@@ -136,7 +136,7 @@ func TestAdditionKilledBeforeEveryCommand(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		missing, err := joining.Missing(s)
+		missing, err := joining.Missing(Recalled{State: s})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,7 +227,7 @@ func TestMissing(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			missing, err := c.joining.Missing(s)
+			missing, err := c.joining.Missing(Recalled{State: s})
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("the error is %v, want %q", err, c.want)
 			}

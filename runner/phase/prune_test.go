@@ -164,6 +164,12 @@ func TestPruneIsRefused(t *testing.T) {
 	if _, _, err := p.leave(t.Context(), t, leaving, []int{0}, 1<<40, forever); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the error is %v, want %q", err, want)
 	}
+	p = established(t, 3, 0)
+	p.world.leaving.dead["h3"] = true
+	want = "10.0.0.3 does not answer: no route to host; if this host is gone for good, remove it first with delete --lost -f Clusterfile -m 10.0.0.3"
+	if _, _, err := p.leave(t.Context(), t, Leaving{Masters: numbered(3), Pruned: true}, []int{0, 1}, 1<<40, forever); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("the error is %v, want %q", err, want)
+	}
 	checks := DepartureChecks(p.Cluster, leaving)
 	if all := Departure(p.Cluster, leaving); fmt.Sprintf("%T", checks) != fmt.Sprintf("%T", all[:2]) || checks[1].Title() != all[1].Title() {
 		t.Errorf("what is checked is not what a removal begins with")

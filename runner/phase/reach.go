@@ -73,7 +73,8 @@ func (p *reach) unnamed() []host.Host {
 	var hosts []host.Host
 	for _, h := range p.state.Hosts {
 		given := func(g Host) bool { return g.Login.Address == h.Address }
-		if !slices.ContainsFunc(p.Hosts, given) && !p.Next.has(h.Address) {
+		empty := p.Joining != nil && slices.Contains(p.Joining.Empty, h.Address)
+		if !slices.ContainsFunc(p.Hosts, given) && !p.Next.has(h.Address) && !empty {
 			hosts = append(hosts, host.Host{Address: h.Address, Role: host.Role(h.Role), Auth: p.Hosts[0].Login.Auth})
 		}
 	}

@@ -15,6 +15,8 @@ type Recalled struct {
 	Masters []netip.Addr
 	// Unreached are hosts that were named or are in the state, and did not answer.
 	Unreached []host.Report
+	// Empty are hosts that the state has as nodes of the cluster, and nothing of a cluster is on them.
+	Empty []netip.Addr
 }
 
 // Recall reads the state of a cluster and reaches all of its hosts. It changes nothing.
@@ -42,6 +44,11 @@ func Recall(ctx context.Context, c *Cluster) (Recalled, error) {
 		}
 	} else {
 		c.unreached = append(c.unreached, r.connect(ctx, r.unnamed())...)
+		for _, m := range c.members {
+			if known := c.state.Host(m.host.Address); known != nil && known.In() && !known.Leaves() && m.isEmpty() {
+				found.Empty = append(found.Empty, m.host.Address)
+			}
+		}
 	}
 	found.Unreached = c.unreached
 	return found, context.Cause(ctx)

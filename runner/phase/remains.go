@@ -104,6 +104,9 @@ func (c *Cluster) deadMembers(all []remains, members []kube.Member) error {
 		case dead.Healthy, slices.ContainsFunc(all, func(r remains) bool { return ofHost(r.member) }):
 		case at < 0 && len(addresses) == 0:
 			failed = append(failed, fmt.Errorf("member %s of etcd does not answer, so no master can join; remove it with etcdctl member remove %x", dead, dead.ID))
+		case slices.ContainsFunc(addresses, c.leavesOut):
+			failed = append(failed, fmt.Errorf("member %s of etcd does not answer, so no master can join, and nothing of the cluster runs on its host; "+
+				"bring that host back first with apply, or remove it with delete -m %s", dead, addresses[0]))
 		case at < 0:
 			failed = append(failed, fmt.Errorf("member %s of etcd does not answer, so no master can join; start its host again, or, if that is gone for good, run first: %s",
 				dead, c.deleteLost(addresses[0])))
