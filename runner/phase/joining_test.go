@@ -123,15 +123,11 @@ func TestAdditionKilledBeforeEveryCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	different := map[string]int{}
 	p, joining := growing(t)
-	restore := p.keep()
-	for limit := range total {
-		restore()
-		ctx, cancel := context.WithCancelCause(t.Context())
-		if _, _, err := p.add(ctx, t, joining, false, limit, func() { cancel(errKilled) }); err == nil {
-			t.Fatalf("before command %d: not killed", limit)
-		}
+	p.killedBeforeEveryCommand(t, undisturbed, total, func(ctx context.Context, limit int64, kill func()) error {
+		_, _, err := p.add(ctx, t, joining, false, limit, kill)
+		return err
+	}, func() error {
 		s, err := state.Parse(p.world.secret)
 		if err != nil {
 			t.Fatal(err)
@@ -141,20 +137,10 @@ func TestAdditionKilledBeforeEveryCommand(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(missing.Addresses()) > 0 {
-			if _, _, err := p.add(t.Context(), t, &missing, false, 1<<40, forever); err != nil {
-				different["the second run fails: "+err.Error()]++
-			}
+			_, _, err = p.add(t.Context(), t, &missing, false, 1<<40, forever)
 		}
-		if p.phases(t) != undisturbed.phases(t) {
-			different["the state has "+p.phases(t)]++
-		}
-		for i, f := range p.machines {
-			compare(f, undisturbed.machines[i], different)
-		}
-	}
-	for what, times := range different {
-		t.Errorf("%d of %d times: %s", times, total, what)
-	}
+		return err
+	})
 }
 
 // TestAdditionWithApplications: hosts are complete in the state once they have the last image, with the labels that they were given.

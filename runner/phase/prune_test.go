@@ -124,28 +124,12 @@ func TestPruneKilledBeforeEveryCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	different := map[string]int{}
 	p := replacing(t)
-	restore := p.keep()
-	for limit := range total {
-		restore()
-		ctx, cancel := context.WithCancelCause(t.Context())
-		if _, _, err := p.prune(ctx, t, listed, false, limit, func() { cancel(errKilled) }); err == nil {
-			t.Fatalf("before command %d: not killed", limit)
-		}
-		if _, _, err := p.prune(t.Context(), t, listed, false, 1<<40, forever); err != nil {
-			different["the second run fails: "+err.Error()]++
-		}
-		if p.phases(t) != undisturbed.phases(t) {
-			different["the state has "+p.phases(t)]++
-		}
-		for i, f := range p.machines {
-			compare(f, undisturbed.machines[i], different)
-		}
+	prune := func(ctx context.Context, limit int64, kill func()) error {
+		_, _, err := p.prune(ctx, t, listed, false, limit, kill)
+		return err
 	}
-	for what, times := range different {
-		t.Errorf("%d of %d times: %s", times, total, what)
-	}
+	p.killedBeforeEveryCommand(t, undisturbed, total, prune, func() error { return prune(t.Context(), 1<<40, forever) })
 }
 
 // TestPruneIsRefused: what a removal refuses is known before the Clusterfile is applied, and says what to run.
