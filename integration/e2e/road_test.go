@@ -89,6 +89,7 @@ func prepare(t *testing.T, w *workshop, name string, specs []hosts.HostSpec) *ro
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(lab.Close)
 	r := &road{workshop: w, lab: lab, home: t.TempDir()}
 	r.registry = r.deliveryRegistry(t)
 	r.source = r.registry + "/" + image

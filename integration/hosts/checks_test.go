@@ -6,9 +6,10 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"os/exec"
 	"slices"
 	"testing"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/kubefile/kubefile/runner/check"
 	"github.com/kubefile/kubefile/runner/host"
@@ -26,9 +27,9 @@ func (c labConn) Close() error    { return nil }
 
 func (c labConn) Run(ctx context.Context, cmd host.Command) error {
 	out, err := c.lab.SSH(ctx, c.i, nil, host.Quote(cmd.Argv))
-	var exit *exec.ExitError
+	var exit *ssh.ExitError
 	if errors.As(err, &exit) {
-		return &host.ExitError{Host: c.to.String(), Name: cmd.Argv[0], Code: exit.ExitCode()}
+		return &host.ExitError{Host: c.to.String(), Name: cmd.Argv[0], Code: exit.ExitStatus()}
 	}
 	if err == nil && cmd.Stdout != nil {
 		_, err = cmd.Stdout.Write(out)

@@ -2,7 +2,6 @@
 package hosts
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,6 +21,7 @@ type Lab struct {
 	Hosts        []Host            `json:"hosts"`
 
 	scripts, name string
+	logins        logins
 }
 
 // Host is one host of the lab.
@@ -65,7 +65,10 @@ func (l *Lab) directory() string {
 func (l *Lab) Name() string { return l.name }
 
 // Down stops all hosts and leaves nothing behind.
-func (l *Lab) Down(ctx context.Context) error { return l.script(ctx, "down") }
+func (l *Lab) Down(ctx context.Context) error {
+	l.Close()
+	return l.script(ctx, "down")
+}
 
 // Fresh gives host i, counted from 1, a new and empty installation.
 func (l *Lab) Fresh(ctx context.Context, i int) error { return l.script(ctx, "fresh", strconv.Itoa(i)) }
@@ -93,17 +96,4 @@ func (l *Lab) script(ctx context.Context, args ...string) error {
 // Command is a command on the delivery machine: in the namespace that sees the hosts and nothing else.
 func (l *Lab) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	return l.command(ctx, "lan", append([]string{name}, args...)...)
-}
-
-// SSH runs a command as root on host i with the given input and returns what it prints.
-func (l *Lab) SSH(ctx context.Context, i int, input []byte, command string) ([]byte, error) {
-	cmd := l.command(ctx, "on", strconv.Itoa(i), command)
-	cmd.Stdin = bytes.NewReader(input)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return out, fmt.Errorf("h%d: %s: %w: %s%s", i, command, err, out, stderr.Bytes())
-	}
-	return out, nil
 }
