@@ -55,31 +55,57 @@ needs SwapTotal sed
 sed -n "s/^\(MemTotal\|SwapTotal\): *\([0-9]*\) kB\$/\1\t\2/p" /proc/meminfo 2>/dev/null
 
 needs file-systems df awk
-silent=
-# file-system PURPOSE|FREE KIB|FREE INODES|TYPE|OPTIONS|DEVICE|MOUNTED ON, of the nearest directory that exists.
-file_system() {
-  dir=$2
-  while [ -n "$dir" ] && [ ! -d "$dir" ]; do dir=${dir%/*}; done
-  dir=${dir:-/}
+# file_systems PURPOSE=DIRECTORY...: PURPOSE|FREE KIB|FREE INODES|TYPE|OPTIONS|DEVICE|MOUNTED ON, of the nearest directory that exists. Nothing if
+# df does not answer for all of them.
+file_systems() {
+  purposes=
+  wanted=$#
+  for pair; do
+    dir=${pair#*=}
+    while [ -n "$dir" ] && [ ! -d "$dir" ]; do dir=${dir%/*}; done
+    purposes="$purposes|${pair%%=*}"
+    set -- "$@" "${dir:-/}"
+  done
+  shift "$wanted"
   # The name of a device may have spaces, as that of its mount point may: percent finds the column between them.
   # shellcheck disable=SC2016 # awk expands it
-  percent='function percent(i) {
-    for (i = 5; i <= NF; i++) if ($i ~ /^([0-9]+%|-)$/ && $(i - 1) ~ /^-?[0-9]+$/ && $(i - 2) ~ /^-?[0-9]+$/ && $(i - 3) ~ /^[0-9]+$/) return i
-    return 0
-  }'
-  inodes=$(briefly df -Pi -- "$dir" | awk "$percent"' NR == 2 && (i = percent()) { print ($(i - 3) > 0) ? $(i - 1) : "" }')
-  # The empty line of a df that does not answer keeps awk from taking the second file for the first.
-  found=$(printf '%s\n' "$(briefly df -Pk -- "$dir")" | awk -v purpose="$1" -v inodes="$inodes" "$percent"'
-    NR == FNR { if (FNR == 2 && (n = percent())) {
-      device = $1; for (i = 2; i <= n - 4; i++) device = device " " $i
-      free = $(n - 1); mount = $(n + 1); for (i = n + 2; i <= NF; i++) mount = mount " " $i
-    } next }
-    { where = $2; gsub(/\\040/, " ", where); if (where == mount) { type = $3; options = $4 } }
-    END { if (mount != "") print "file-system\t" purpose "|" free "|" inodes "|" type "|" options "|" device "|" mount }' - /proc/mounts 2>/dev/null)
-  if [ -n "$found" ]; then printf '%s\n' "$found"; else silent="$silent, $2"; fi
+  { briefly df -Pi -- "$@"; echo '=='; briefly df -Pk -- "$@"; } | awk -v purposes="${purposes#|}" '
+    function percent(i) {
+      for (i = 5; i <= NF; i++) if ($i ~ /^([0-9]+%|-)$/ && $(i - 1) ~ /^-?[0-9]+$/ && $(i - 2) ~ /^-?[0-9]+$/ && $(i - 3) ~ /^[0-9]+$/) return i
+      return 0
+    }
+    BEGIN { wanted = split(purposes, purpose, "|") }
+    NR == FNR && $0 == "==" { sizes = 1; next }
+    NR == FNR && !(n = percent()) { next }
+    NR == FNR && !sizes { inodes[++counted] = ($(n - 3) > 0) ? $(n - 1) : ""; next }
+    NR == FNR {
+      free[++known] = $(n - 1)
+      for (i = 1; i <= n - 4; i++) device[known] = device[known] (i > 1 ? " " : "") $i
+      for (i = n + 1; i <= NF; i++) mount[known] = mount[known] (i > n + 1 ? " " : "") $i
+      next
+    }
+    { where = $2; gsub(/\\040/, " ", where); type[where] = $3; options[where] = $4 }
+    END {
+      if (known != wanted || counted != 0 && counted != wanted) exit
+      for (i = 1; i <= wanted; i++)
+        print "file-system\t" purpose[i] "|" free[i] "|" inodes[i] "|" type[mount[i]] "|" options[mount[i]] "|" device[i] "|" mount[i]
+    }' - /proc/mounts 2>/dev/null
 }
-file_system data-root "$1"
-for dir in /var/lib/containerd /var/lib/kubelet /var/lib/etcd /usr/local/bin /opt/cni/bin /etc /tmp; do file_system "$dir" "$dir"; done
+set -- "$1" "data-root=$1"
+for dir in /var/lib/containerd /var/lib/kubelet /var/lib/etcd /usr/local/bin /opt/cni/bin /etc /tmp; do set -- "$@" "$dir=$dir"; done
+root=$1
+shift
+silent=
+found=$(file_systems "$@")
+if [ -n "$found" ]; then
+  printf '%s\n' "$found"
+else # one at a time: some of them answer
+  for pair; do
+    found=$(file_systems "$pair")
+    if [ -n "$found" ]; then printf '%s\n' "$found"; else silent="$silent, ${pair#*=}"; fi
+  done
+fi
+set -- "$root"
 if [ -z "$silent" ]; then
   say file-systems known
 elif have df && have awk; then
@@ -236,27 +262,46 @@ fi
 # Addresses that the hosts file gives for the host's own name.
 awk -v name="$hostname" '{ sub(/#.*/, "") } { for (i = 2; i <= NF; i++) if ($i == name) { print "hosts-file\t" $1; next } }' "$top/etc/hosts" 2>/dev/null | head -n 20
 
-for name in net.ipv4.ip_forward net.ipv6.conf.default.forwarding net.ipv6.conf.all.disable_ipv6 net.ipv4.conf.all.rp_filter net.ipv4.conf.default.rp_filter \
-  fs.inotify.max_user_instances fs.inotify.max_user_watches fs.nr_open kernel.pid_max; do
-  # A shell may read byte by byte, and the kernel answers for a number only once.
-  value=$(cat "/proc/sys/$(printf '%s' "$name" | tr . /)" 2>/dev/null)
-  [ -n "$value" ] && say sysctl "$name $value"
-done
+# A shell may read byte by byte, and the kernel answers for a number only once.
+(cd /proc/sys && grep -sH . net/ipv4/ip_forward net/ipv6/conf/default/forwarding net/ipv6/conf/all/disable_ipv6 net/ipv4/conf/all/rp_filter \
+  net/ipv4/conf/default/rp_filter fs/inotify/max_user_instances fs/inotify/max_user_watches fs/nr_open kernel/pid_max) 2>/dev/null |
+  sed -n 's|/|.|g; s/^\([^:]*\):\(.*\)$/sysctl\t\1 \2/p'
 # Files that turn forwarding off at the next boot.
 grep -sHE '^[[:space:]]*-?net[./]ipv[46][./](ip_forward|conf[./](all|default)[./]forwarding)[[:space:]]*=[[:space:]]*0' \
   "$top/etc/sysctl.conf" "$top"/etc/sysctl.d/*.conf "$top"/run/sysctl.d/*.conf "$top"/usr/lib/sysctl.d/*.conf |
   head -n 20 | while IFS= read -r line; do say no-forwarding "${line#"$top"}"; done
 
-modules=/lib/modules/$kernel
+modules=$top/lib/modules/$kernel
+set -- "$1"
 for name in overlay br_netfilter nf_conntrack vxlan ip_vs ip_vs_rr nf_tables ip_tables xt_comment; do
-  if [ -e "/sys/module/$name" ] || grep -qs "^$name " /proc/modules; then
-    say module "$name loaded"
-  elif grep -qs "/$name\.ko" "$modules/modules.builtin"; then
-    say module "$name builtin"
-  elif [ -r "$modules/modules.dep" ] && [ -r "$modules/modules.builtin" ]; then
-    if grep -q "/$name\.ko" "$modules/modules.dep"; then say module "$name loadable"; else say module "$name missing"; fi
-  fi
+  if [ -e "/sys/module/$name" ]; then say module "$name loaded"; else set -- "$@" "$name"; fi
 done
+root=$1
+shift
+# files_of FILE NAME...: the names of those modules in the file, as /NAME.ko
+files_of() {
+  list=$1
+  shift
+  for name; do
+    shift
+    set -- "$@" -e "/$name\.ko"
+  done
+  grep -hos "$@" "$list"
+}
+if [ $# -gt 0 ]; then
+  loaded=$(cat /proc/modules 2>/dev/null)
+  builtin=$(files_of "$modules/modules.builtin" "$@")
+  loadable=$(files_of "$modules/modules.dep" "$@")
+fi
+for name; do
+  case "
+$loaded" in *"
+$name "*) say module "$name loaded"; continue ;; esac
+  case $builtin in *"/$name.ko"*) say module "$name builtin"; continue ;; esac
+  if [ ! -r "$modules/modules.dep" ] || [ ! -r "$modules/modules.builtin" ]; then continue; fi
+  case $loadable in *"/$name.ko"*) say module "$name loadable" ;; *) say module "$name missing" ;; esac
+done
+set -- "$root"
 
 [ -r /sys/fs/selinux/enforce ] && say selinux "$(first /sys/fs/selinux/enforce)"
 grep -qs '^ENABLED=yes' "$top/etc/ufw/ufw.conf" && say firewall ufw
