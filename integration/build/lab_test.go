@@ -121,6 +121,7 @@ func startBuilder(t *testing.T, program string) string {
 	socket := "unix://" + filepath.Join(dir, "s") // a socket's path is short
 	text := regexp.MustCompile(`(?m)^root = .*$`).ReplaceAllString(string(config), fmt.Sprintf("root = %q", filepath.Join(dir, "root")))
 	text = regexp.MustCompile(`(?m)^  address = .*$`).ReplaceAllString(text, fmt.Sprintf("  address = [%q]", socket))
+	text = regexp.MustCompile(`(?m)^  socketPath = .*$`).ReplaceAllString(text, fmt.Sprintf("  socketPath = %q", filepath.Join(dir, "o")))
 	file := filepath.Join(dir, "buildkitd.toml")
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)

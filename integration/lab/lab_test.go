@@ -127,6 +127,15 @@ COPY --from=pause /pause /pause
 		t.Errorf("the dashboard's manifest is %d bytes, %v", len(body), err)
 	}
 
+	for name := range pids {
+		if strings.HasPrefix(name, buildkitd) {
+			// Another lab's daemon would remove the usual one, and no step of a build starts without it.
+			if info, err := os.Stat(l.traceSocket(name)); err != nil || info.Mode().Type() != os.ModeSocket {
+				t.Errorf("the socket of %s for traces: %v, %v", name, info, err)
+			}
+		}
+	}
+
 	l.do(t, "up")
 	if again := l.pids(t); !samePIDs(pids, again) || *l.environment(t) != *env {
 		t.Errorf("a second up changed processes %v to %v", pids, again)

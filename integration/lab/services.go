@@ -100,7 +100,7 @@ func (l *lab) oldBuildkit(env *environment.Environment) (daemon.Daemon, error) {
 // buildkitd is the BuildKit whose program has the given name.
 func (l *lab) buildkitd(name string, env *environment.Environment) (daemon.Daemon, error) {
 	config, err := l.configure(name+".toml", "buildkitd.toml", map[string]any{
-		"Root": l.buildRoot(name), "Socket": l.socket(name), "Runc": l.tool("runc"),
+		"Root": l.buildRoot(name), "Socket": l.socket(name), "TraceSocket": l.traceSocket(name), "Runc": l.tool("runc"),
 		"Registry": env.Registry, "Upstream": env.Upstream, "Mirrored": mirrored,
 	})
 	d := l.service(name)
@@ -121,6 +121,11 @@ func (l *lab) buildRoot(buildkitd string) string {
 }
 func (l *lab) socket(buildkitd string) string  { return l.path("lab", buildkitd+".sock") }
 func (l *lab) address(buildkitd string) string { return "unix://" + l.socket(buildkitd) }
+
+// traceSocket is where a BuildKit takes traces from the steps of builds. It mounts the socket into each.
+func (l *lab) traceSocket(buildkitd string) string {
+	return l.path("lab", strings.Replace(buildkitd, "buildkitd", "otel", 1)+".sock")
+}
 
 // answers reports whether a registry answers at address.
 func answers(ctx context.Context, address string) error {
