@@ -38,7 +38,10 @@ func (s *Server) runOpenSSH(t *testing.T, c Config, prefix, lines []string) (sto
 	}
 	all = append(all, fmt.Sprintf("ListenAddress %s:%d", s.Address.Addr(), s.Address.Port()), fmt.Sprint("MaxSessions ", c.MaxSessions),
 		"PidFile none", "AuthorizedKeysFile "+s.File("authorized_keys"), "StrictModes no",
-		"UsePAM no", "PasswordAuthentication no", "PermitRootLogin yes", "MaxStartups 100")
+		"UsePAM no", "PasswordAuthentication no", "PermitRootLogin yes", "MaxStartups 100",
+		// A bash that sshd starts reads ~/.bashrc, unless it is the second shell of a login. What the tester has there must not matter: it may
+		// take long, print, or be killed with the command.
+		"SetEnv SHLVL=1")
 	write(t, s.File("config"), 0o600, []byte(strings.Join(all, "\n")+"\n"))
 	log, err := os.OpenFile(s.File("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
