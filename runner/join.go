@@ -13,6 +13,7 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/phase"
+	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -26,7 +27,7 @@ func Join(ctx context.Context, images []string, from source.Options, site Site, 
 	if err != nil {
 		return 0, err
 	}
-	found, report, err := recall(ctx, site, joining, opts)
+	found, read, err := recall(ctx, site, joining, opts)
 	if err != nil {
 		return 0, err
 	}
@@ -36,7 +37,7 @@ func Join(ctx context.Context, images []string, from source.Options, site Site, 
 	}
 	if len(missing.Addresses()) == 0 {
 		if opts.shown() {
-			return 0, phase.WritePlan(out, opts.JSON, report)
+			return 0, report.WritePlan(out, opts.JSON, read)
 		}
 		_, err := fmt.Fprintf(out, "nothing to do: all hosts are in cluster %s\n", found.State.Cluster)
 		return 0, err
@@ -56,7 +57,7 @@ func Join(ctx context.Context, images []string, from source.Options, site Site, 
 	}
 	done, err := join(ctx, artifacts, site, missing, found.State, opts)
 	for _, c := range done {
-		changes += len(c.Report.Actions())
+		changes += len(c.Report.Changes())
 	}
 	if err != nil {
 		return changes, err
@@ -100,7 +101,7 @@ func join(ctx context.Context, artifacts []*source.Artifact, site Site, joining 
 }
 
 // recall reads the state by the masters that the site names, of which none joins.
-func recall(ctx context.Context, site Site, joining phase.Joining, opts Options) (phase.Recalled, *phase.Report, error) {
+func recall(ctx context.Context, site Site, joining phase.Joining, opts Options) (phase.Recalled, *report.Report, error) {
 	known, cluster := *site.Clusterfile, *site.Clusterfile.Cluster
 	known.Cluster, site.Clusterfile = &cluster, &known
 	cluster.Hosts = slices.DeleteFunc(slices.Clone(cluster.Hosts), func(h clusterfile.Host) bool {

@@ -49,7 +49,7 @@ func Run(ctx context.Context, images []string, from source.Options, site Site, o
 		}
 		done = append(done, c)
 		err = run(ctx, c, opts, out)
-		changes += len(c.Report.Actions())
+		changes += len(c.Report.Changes())
 		if err != nil {
 			return changes, err
 		}
@@ -59,7 +59,7 @@ func Run(ctx context.Context, images []string, from source.Options, site Site, o
 		if err != nil {
 			return changes, err
 		}
-		changes += len(c.Report.Actions())
+		changes += len(c.Report.Changes())
 		done = append(done, c)
 	}
 	if !opts.shown() {
@@ -141,7 +141,7 @@ func run(ctx context.Context, c *phase.Cluster, opts Options, out io.Writer) err
 		return err
 	}
 	said := "cluster %s runs %s\n"
-	if len(c.Report.Actions()) == 0 {
+	if len(c.Report.Changes()) == 0 {
 		said = "nothing to do: " + said
 	}
 	_, err := fmt.Fprintf(out, said, c.Name, c.Artifact.Name)

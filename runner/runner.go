@@ -16,6 +16,7 @@ import (
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/phase"
+	"github.com/kubefile/kubefile/runner/report"
 )
 
 // Site says which cluster on which hosts.
@@ -99,11 +100,11 @@ func perform(ctx context.Context, c *phase.Cluster, phases []phase.Phase, opts O
 
 // writePlan prints what was done, or would be, of all runs as one plan.
 func writePlan(out io.Writer, opts Options, runs ...*phase.Cluster) error {
-	var reports []*phase.Report
+	var reports []*report.Report
 	for _, c := range runs {
 		reports = append(reports, c.Report)
 	}
-	return phase.WritePlan(out, opts.JSON, reports...)
+	return report.WritePlan(out, opts.JSON, reports...)
 }
 
 // Status asks a running cluster how it is.
@@ -153,7 +154,7 @@ func (s Site) cluster() (*phase.Cluster, error) {
 	}
 	c := &phase.Cluster{
 		Name: site.Name, DataRoot: cmp.Or(site.DataRoot, phase.DefaultDataRoot), Site: file, Env: env, Registry: registry,
-		Report: phase.NewReport(s.Progress), CommandLimit: s.CommandLimit,
+		Report: report.New(s.Progress), CommandLimit: s.CommandLimit,
 	}
 	for _, h := range site.Hosts {
 		login, err := h.Login(s.Secrets)

@@ -14,6 +14,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner"
 	"github.com/kubefile/kubefile/runner/phase"
+	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/source"
 )
 
@@ -141,8 +142,8 @@ func (s summary) print(out io.Writer) error {
 	if s.Frontend != "" {
 		fmt.Fprintf(table, "frontend\t%s\n", s.Frontend)
 	}
-	fmt.Fprintf(table, "rootfs\t%d layers, %s: for every host\n", s.RootfsLayers, phase.BytesText(s.RootfsBytes))
-	fmt.Fprintf(table, "images\t%d in %d layers, %s: for the masters\n", s.Images, s.ImageLayers, phase.BytesText(s.ImageBytes))
+	fmt.Fprintf(table, "rootfs\t%d layers, %s: for every host\n", s.RootfsLayers, report.Bytes(s.RootfsBytes))
+	fmt.Fprintf(table, "images\t%d in %d layers, %s: for the masters\n", s.Images, s.ImageLayers, report.Bytes(s.ImageBytes))
 	for _, variable := range s.Env {
 		fmt.Fprintf(table, "env\t%s\n", variable)
 	}

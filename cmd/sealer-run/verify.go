@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/kubefile/kubefile/cmd/commandline"
-	"github.com/kubefile/kubefile/runner/phase"
+	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/source"
 )
 
@@ -30,7 +30,7 @@ Examples:
 func verifyImage(ctx context.Context, cmd *cli.Command) error {
 	root := cmd.Root()
 	progress := func(platform string, layer, layers int, bytes int64) {
-		fmt.Fprintf(root.ErrWriter, "%s: layer %d of %d, %s\n", commandline.Printable(platform), layer, layers, phase.BytesText(bytes))
+		fmt.Fprintf(root.ErrWriter, "%s: layer %d of %d, %s\n", commandline.Printable(platform), layer, layers, report.Bytes(bytes))
 	}
 	image := cmd.Args().First()
 	audited, err := source.Audit(ctx, image, source.Options{PlainHTTP: cmd.Bool("plain-http")}, progress)
@@ -58,7 +58,7 @@ func verifyImage(ctx context.Context, cmd *cli.Command) error {
 func printAudit(out io.Writer, audited *source.Audited) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, p := range audited.Platforms {
-		fmt.Fprintf(table, "%s\t%s\t%d layers, %s\t%d images\n", commandline.Printable(p.Platform), p.Digest, p.Layers, phase.BytesText(p.Bytes), p.Images)
+		fmt.Fprintf(table, "%s\t%s\t%d layers, %s\t%d images\n", commandline.Printable(p.Platform), p.Digest, p.Layers, report.Bytes(p.Bytes), p.Images)
 	}
 	if err := table.Flush(); err != nil {
 		return err

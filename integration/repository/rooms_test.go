@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -28,6 +29,12 @@ var rooms = map[string][]string{
 	"runner":        {"imagespec", "registryproxy"},
 	"cmd":           {"*"},
 	"integration":   {"*"},
+}
+
+// insideRunner lists for packages of runner the others there that they may import: arrows go in one direction, from the work to what it is done
+// with. Go refuses circles.
+var insideRunner = map[string][]string{
+	"runner/report": {"runner/host"},
 }
 
 // forbidden lists import path prefixes that a folder must not know.
@@ -106,6 +113,9 @@ func checkImports(t *testing.T, root, name string) {
 			if to != room && !slices.Contains(allowed, to) && !slices.Contains(allowed, "*") {
 				t.Errorf("%s imports %s: room %s may import only %v", rel, imported, room, allowed)
 			}
+			if inside, listed := insideRunner[dir]; listed && to == "runner" && !slices.Contains(inside, own) && !strings.HasSuffix(name, "_test.go") {
+				t.Errorf("%s imports %s: %s may import only %v of runner", rel, imported, dir, inside)
+			}
 		}
 		for folder, prefixes := range forbidden {
 			if dir != folder && !strings.HasPrefix(dir, folder+"/") {
@@ -135,4 +145,38 @@ func repositoryRoot(t *testing.T) string {
 	}
 	t.Fatal("no go.mod of " + module + " above the test")
 	return ""
+}
+
+// maxLines is how many lines of production code a package of runner may have: more than that has more than one idea.
+const maxLines = 1500
+
+// overgrown are the packages that were larger when the limit came. Each that is divided leaves the list.
+var overgrown = []string{"runner/agent", "runner/check", "runner/host", "runner/kubeadm", "runner/phase", "runner/source"}
+
+func TestPackagesOfRunnerHaveOneIdea(t *testing.T) {
+	root := repositoryRoot(t)
+	lines := map[string]int{}
+	err := filepath.WalkDir(filepath.Join(root, "runner"), func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		content, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, filepath.Dir(name))
+		lines[filepath.ToSlash(rel)] += strings.Count(string(content), "\n")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range slices.Sorted(maps.Keys(lines)) {
+		switch large, listed := lines[dir] > maxLines, slices.Contains(overgrown, dir); {
+		case large && !listed:
+			t.Errorf("%s has %d lines of production code, want at most %d: divide it", dir, lines[dir], maxLines)
+		case !large && listed:
+			t.Errorf("%s has %d lines of production code: take it out of the list of overgrown packages", dir, lines[dir])
+		}
+	}
 }

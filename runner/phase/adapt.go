@@ -204,7 +204,7 @@ func (p *adapt) findPlugins() error {
 			return err
 		}
 		for _, warning := range warnings {
-			p.Report.printf("warning: %s\n", warning)
+			p.Report.Printf("warning: %s\n", warning)
 		}
 		for _, one := range found {
 			one.FromImage = true

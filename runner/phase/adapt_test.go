@@ -14,6 +14,7 @@ import (
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
 )
 
@@ -174,7 +175,7 @@ func TestSiteFiles(t *testing.T) {
 	p.Env = environment.Set{"B": {"s3cret"}}
 	write := func() string {
 		t.Helper()
-		p.Report = NewReport(p.out)
+		p.Report = report.New(p.out)
 		if err := p.adapt(t); err != nil {
 			t.Fatal(err)
 		}
@@ -182,7 +183,7 @@ func TestSiteFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		var did []string
-		for _, a := range p.Report.Actions() {
+		for _, a := range p.Report.Changes() {
 			if a.Host == "10.0.0.2" {
 				did = append(did, strings.NewReplacer("rootfs/etc/", "", "note the environment for the removal", "farewell").Replace(a.What))
 			}

@@ -69,7 +69,7 @@ func (c *Cluster) askMasters(ctx context.Context, ask func(ctx context.Context, 
 		}
 		if err == nil {
 			for _, f := range failed {
-				c.Report.printf("warning: %v\n", f)
+				c.Report.Printf("warning: %v\n", f)
 			}
 			return nil
 		}

@@ -18,7 +18,7 @@ func (p *checkArtifact) Run(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", p.Artifact.Name, err)
 	}
 	for _, warning := range p.Site.Warnings {
-		p.Report.printf("warning: %s\n", warning)
+		p.Report.Printf("warning: %s\n", warning)
 	}
 	return p.Artifact.Verify(ctx, nil)
 }

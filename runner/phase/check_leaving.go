@@ -11,6 +11,7 @@ import (
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
+	"github.com/kubefile/kubefile/runner/report"
 )
 
 // checkLeaving refuses, before any change and for all hosts at once, what would take a host of others or break the cluster.
@@ -212,5 +213,5 @@ func (d *departure) checkPods(ctx context.Context, l *leaver) error {
 	if len(alone) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s: pods without a controller would be lost: %s; delete them, or add --skip-drain", l, shortened(alone))
+	return fmt.Errorf("%s: pods without a controller would be lost: %s; delete them, or add --skip-drain", l, report.Names(alone, maxNamed))
 }

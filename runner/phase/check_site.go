@@ -39,7 +39,7 @@ func CheckSite(ctx context.Context, c *Cluster, apps ...*source.Artifact) ([]che
 // refusedImages reads the images as the first phase of a run does, and looks for the runner that a later one copies to the hosts.
 func (c *Cluster) refusedImages(ctx context.Context, apps []*source.Artifact) (refused []error) {
 	first := &checkArtifact{c}
-	c.Report.printf("%s\n", first.Title())
+	c.Report.Printf("%s\n", first.Title())
 	err := first.Run(ctx)
 	if err == nil {
 		err = hasRunner(ctx, c.Artifact)

@@ -77,7 +77,7 @@ func TestConfigurationsThatARunRefuses(t *testing.T) {
 				if (len(refused) == 0) != (want == "") || want != "" && !strings.Contains(refused[0].Error(), want) {
 					t.Errorf("with hosts that fit %v it refuses %v, want %q", fit, refused, want)
 				}
-				if actions := p.Report.Actions(); len(actions) > 0 {
+				if actions := p.Report.Changes(); len(actions) > 0 {
 					t.Errorf("it would change %+v", actions)
 				}
 			}

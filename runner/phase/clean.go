@@ -141,8 +141,8 @@ func (p *clean) script(ctx context.Context, m *member) error {
 		argv = append(argv, "scripts/uninstall-"+runtime+".sh")
 	}
 	return p.Do(ctx, m, "run "+cleanScript, func(ctx context.Context) error {
-		out := p.Report.writer(m)
-		out.seen = func(line string) {
+		out := p.Report.Output(m.String())
+		out.Seen = func(line string) {
 			if strings.HasPrefix(line, leftPrefix) {
 				p.Report.Line(m.String(), line)
 			}

@@ -23,6 +23,7 @@ import (
 	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -64,7 +65,7 @@ type Cluster struct {
 	Registry RegistrySettings
 	Artifact *source.Artifact // nil when a cluster is removed
 	Dialer   *host.Dialer
-	Report   *Report
+	Report   *report.Report
 	DryRun   bool
 	// App is the directory of an application image below the cluster's; empty for the cluster image itself.
 	App string
@@ -258,7 +259,7 @@ func (c *Cluster) Do(ctx context.Context, m *member, what string, work func(cont
 // doTogether is [Cluster.Do] for changes to several hosts that are one piece of work.
 func (c *Cluster) doTogether(ctx context.Context, changes []change, work func(context.Context) error) error {
 	for _, ch := range changes {
-		c.Report.action(ch.member, ch.what)
+		c.Report.Record(ch.member.String(), ch.member.index, ch.what)
 	}
 	if c.DryRun || len(changes) == 0 {
 		return nil
@@ -308,13 +309,13 @@ func (m *member) holds(ctx context.Context, argv ...string) (bool, error) {
 // to the log. Such commands run one after the other on a host: what an interrupted run left running ends first. The command has to set its
 // limit.
 func (c *Cluster) run(ctx context.Context, m *member, cmd host.Command) error {
-	return c.runTo(ctx, m, cmd, c.Report.writer(m))
+	return c.runTo(ctx, m, cmd, c.Report.Output(m.String()))
 }
 
 // runTo is [Cluster.run] with what is printed going to out, which it closes.
-func (c *Cluster) runTo(ctx context.Context, m *member, cmd host.Command, out *lineWriter) error {
+func (c *Cluster) runTo(ctx context.Context, m *member, cmd host.Command, out *report.Output) error {
 	defer out.Close()
-	cmd.Name, cmd.Shown, cmd.Said = path.Base(cmd.Argv[0]), out.shown, out.last
+	cmd.Name, cmd.Shown, cmd.Said = path.Base(cmd.Argv[0]), out.Shown, out.Last
 	cmd.Argv = append([]string{
 		"flock", "--close", "--wait", strconv.Itoa(orphanPatience), "--conflict-exit-code", strconv.Itoa(busy), m.path(agent.WorkLock),
 	}, cmd.Argv...)

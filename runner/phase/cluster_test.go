@@ -294,7 +294,7 @@ func TestLabelNodes(t *testing.T) {
 	if got := p.plan(t); !strings.HasSuffix(got, "  10.0.0.2: mark the node with disk=ssd, node-role.kubernetes.io/storage=\n") {
 		t.Errorf("did %s", got)
 	}
-	if n := len(p.Report.Actions()); n != 1 {
+	if n := len(p.Report.Changes()); n != 1 {
 		t.Errorf("%d changes", n)
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/report"
 )
 
 // DefaultDrainTimeout is how long the pods of a node may take to move.
@@ -97,16 +97,7 @@ func (d *departure) leavingNames() string {
 	for _, l := range d.leavers {
 		names = append(names, l.String())
 	}
-	return shortened(names)
-}
-
-// shortened joins names, as many as a person reads.
-func shortened(names []string) string {
-	text := strings.Join(names[:min(len(names), maxNamed)], ", ")
-	if more := len(names) - maxNamed; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
+	return report.Names(names, maxNamed)
 }
 
 // still makes sure, right before a change that cannot be undone, that a host which leaves is what it was when the run began: locked by this run

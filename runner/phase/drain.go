@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/report"
 )
 
 // drain moves the pods of the nodes that leave: of several nodes at a time, and of one master after the other.
@@ -135,9 +136,9 @@ func (p *drain) blocking(ctx context.Context, l *leaver) string {
 	if len(left) == 0 {
 		return ""
 	}
-	text := "\n  pods that are left: " + shortened(left)
+	text := "\n  pods that are left: " + report.Names(left, maxNamed)
 	if budgets, err := p.kube().Budgets(ctx); err == nil && len(budgets) > 0 {
-		text += "\n  PodDisruptionBudgets that allow no eviction now: " + shortened(budgets)
+		text += "\n  PodDisruptionBudgets that allow no eviction now: " + report.Names(budgets, maxNamed)
 	}
 	return text
 }

@@ -82,7 +82,7 @@ func TestHostNetworkOfIsolatedHosts(t *testing.T) {
 				t.Errorf("node-ip %q, want %q", got, tt.nodeIP)
 			}
 			var plan []string
-			for _, a := range p.Report.actions {
+			for _, a := range p.Report.Changes() {
 				plan = append(plan, a.What)
 			}
 			if len(plan) != len(tt.plan) || slices.ContainsFunc(tt.plan, func(want string) bool {
@@ -126,8 +126,8 @@ func TestNameserversThatAreDecided(t *testing.T) {
 		if err := p.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if len(p.Report.actions) > 0 || p.first().resolvConf != "" {
-			t.Errorf("joined %t: plan %v, file %q, want none", joined, p.Report.actions, p.first().resolvConf)
+		if len(p.Report.Changes()) > 0 || p.first().resolvConf != "" {
+			t.Errorf("joined %t: plan %v, file %q, want none", joined, p.Report.Changes(), p.first().resolvConf)
 		}
 	}
 }

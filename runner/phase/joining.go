@@ -125,7 +125,7 @@ func (p *checkJoining) Run(context.Context) error {
 	p.leaveOutStrangers()
 	warning, err := p.unlike(p.state)
 	if warning != "" {
-		p.Report.printf("warning: %s\n", warning)
+		p.Report.Printf("warning: %s\n", warning)
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -59,7 +60,7 @@ func TestRecallFindsEmptyHosts(t *testing.T) {
 	}
 	p.machines[3].undo()
 	next := &park{out: &bytes.Buffer{}, machines: p.machines, world: p.world}
-	next.Cluster = &Cluster{Name: p.Name, DataRoot: p.DataRoot, Site: bareSite(), Report: NewReport(next.out), Hosts: []Host{{Login: p.machines[0].host}}}
+	next.Cluster = &Cluster{Name: p.Name, DataRoot: p.DataRoot, Site: bareSite(), Report: report.New(next.out), Hosts: []Host{{Login: p.machines[0].host}}}
 	next.dialed()
 	found, err := Recall(t.Context(), next.Cluster)
 	if err != nil || !slices.Equal(found.Empty, numbered(2, 5)) || len(found.Unreached) != 1 {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -233,7 +234,7 @@ func (f *machine) undo() {
 func (p *park) leave(ctx context.Context, t *testing.T, leaving Leaving, via []int, limit int64, kill func()) (*park, int64, error) {
 	t.Helper()
 	next := &park{out: &bytes.Buffer{}, machines: p.machines, world: p.world}
-	c := &Cluster{Name: p.Name, DataRoot: p.DataRoot, Site: bareSite(), Report: NewReport(next.out), state: state.New(p.Name), abandon: func(error) {},
+	c := &Cluster{Name: p.Name, DataRoot: p.DataRoot, Site: bareSite(), Report: report.New(next.out), state: state.New(p.Name), abandon: func(error) {},
 		DryRun: p.DryRun, SkipPlugins: p.SkipPlugins}
 	next.Cluster = c
 	for _, i := range via {

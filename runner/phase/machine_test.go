@@ -20,6 +20,7 @@ import (
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -226,7 +227,7 @@ type park struct {
 func newPark(t *testing.T, masters, nodes int) *park {
 	t.Helper()
 	p := &park{out: &bytes.Buffer{}, world: &world{}}
-	p.Cluster = &Cluster{Name: "default", DataRoot: DefaultDataRoot, Site: bareSite(), Report: NewReport(p.out), state: state.New("default")}
+	p.Cluster = &Cluster{Name: "default", DataRoot: DefaultDataRoot, Site: bareSite(), Report: report.New(p.out), state: state.New("default")}
 	for i := range masters + nodes {
 		role := host.RoleMaster
 		if i >= masters {
@@ -320,7 +321,7 @@ func formatted(t *testing.T, argv []string, text string) string {
 func (p *park) plan(t *testing.T) string {
 	t.Helper()
 	var text bytes.Buffer
-	if err := WritePlan(&text, false, p.Report); err != nil {
+	if err := report.WritePlan(&text, false, p.Report); err != nil {
 		t.Fatal(err)
 	}
 	return text.String()

@@ -117,7 +117,7 @@ func Perform(ctx context.Context, c *Cluster, phases []Phase) error {
 	ctx, c.abandon = context.WithCancelCause(ctx)
 	defer c.abandon(nil)
 	if c.DryRun {
-		c.Report.startDryRun()
+		c.Report.StartDryRun()
 	}
 	for i, p := range phases {
 		if ctx.Err() != nil {
@@ -126,7 +126,7 @@ func Perform(ctx context.Context, c *Cluster, phases []Phase) error {
 		if held, ok := p.(closer); ok {
 			defer held.Close()
 		}
-		c.Report.phase(i+1, len(phases), p.Title())
+		c.Report.Begin(i+1, len(phases), p.Title())
 		if err := p.Run(host.Doing(ctx, p.Title())); err != nil {
 			return fmt.Errorf("%s: %w", p.Title(), err)
 		}

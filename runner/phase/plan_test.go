@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"testing"
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/clusterfile"
+	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
 )
 
@@ -105,7 +108,7 @@ func TestPlanOfASite(t *testing.T) {
 		t.Fatal(err)
 	}
 	var text, encoded bytes.Buffer
-	if err := errors.Join(WritePlan(&text, false, p.Report, app.Report), WritePlan(&encoded, true, p.Report, app.Report)); err != nil {
+	if err := errors.Join(report.WritePlan(&text, false, p.Report, app.Report), report.WritePlan(&encoded, true, p.Report, app.Report)); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "site.txt", text.Bytes())
@@ -114,6 +117,24 @@ func TestPlanOfASite(t *testing.T) {
 	for _, f := range p.machines {
 		if len(f.ran) > 0 || len(f.files) != 1 {
 			t.Errorf("%s was changed: %q", f.host, fmt.Sprint(f.ran, f.files))
+		}
+	}
+}
+
+// A program can tell a plan from what a run did, as a person can.
+func TestPlanDocumentSaysWhetherItWasDone(t *testing.T) {
+	for _, dryRun := range []bool{false, true} {
+		c := site(t, 0, bare(t))
+		c.DryRun = dryRun
+		if err := Perform(t.Context(), c, nil); err != nil {
+			t.Fatal(err)
+		}
+		var encoded bytes.Buffer
+		if err := report.WritePlan(&encoded, true, c.Report, report.New(io.Discard)); err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf(`"dryRun": %t,`, dryRun); !strings.Contains(encoded.String(), want) {
+			t.Errorf("the document has no %s: %s", want, &encoded)
 		}
 	}
 }

@@ -259,9 +259,9 @@ func (p *plugins) shell(ctx context.Context, m *member, script string) error {
 		Stdin: bytes.NewReader(env.Substitute([]byte(script))), Limit: p.commandLimit(),
 	}
 	if p.action != plugin.PostClean {
-		return p.runTo(ctx, m, cmd, p.Report.shown(m))
+		return p.runTo(ctx, m, cmd, p.Report.ShownOutput(m.String()))
 	}
-	out := p.Report.shown(m) // the directory of the cluster is gone, and its lock with it
+	out := p.Report.ShownOutput(m.String()) // the directory of the cluster is gone, and its lock with it
 	defer out.Close()
 	cmd.Root, cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Shown = true, "/", out, out, true
 	return m.Conn.Run(ctx, cmd)

@@ -80,7 +80,7 @@ func TestWhenPluginsRun(t *testing.T) {
 			for range 2 { // the second time nothing is left to do
 				p.run(t, c.plugin.Actions[0])
 			}
-			for _, a := range p.Report.Actions() {
+			for _, a := range p.Report.Changes() {
 				got = append(got, strings.TrimPrefix(a.Host, "10.0.0."))
 			}
 			if strings.Join(got, " ") != c.want {

@@ -14,6 +14,7 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -34,7 +35,7 @@ func (p *preflight) Run(ctx context.Context) error {
 		}
 	}
 	for _, warning := range warnings(findings) {
-		p.Report.printf("  %s\n", warning)
+		p.Report.Printf("  %s\n", warning)
 	}
 	if err := errors.Join(failed...); err != nil {
 		return fmt.Errorf("nothing has been changed yet:\n%w\nthe names in parentheses are checks, each with a page below %s", err, check.Pages)
@@ -58,11 +59,7 @@ func warnings(findings []check.Finding) (lines []string) {
 		hosts[f.Text()] = append(hosts[f.Text()], host)
 	}
 	for _, text := range texts {
-		names := hosts[text][:min(len(hosts[text]), noticeHosts)]
-		on := strings.Join(names, ", ")
-		if more := len(hosts[text]) - len(names); more > 0 {
-			on += fmt.Sprintf(" and %d more", more)
-		}
+		on := report.Names(hosts[text], report.FewHosts)
 		if on != "" {
 			on += ": "
 		}

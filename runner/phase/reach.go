@@ -110,7 +110,7 @@ func (p *reach) unknownNodes(ctx context.Context) {
 			continue
 		}
 		err := fmt.Errorf("node %q is in the cluster, but its host is not named and not in the state; name it with -n to remove it too", strings.Join(words, " "))
-		p.Report.printf("warning: %v\n", err)
+		p.Report.Printf("warning: %v\n", err)
 		p.unknown = append(p.unknown, err)
 	}
 }

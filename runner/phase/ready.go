@@ -119,11 +119,11 @@ func longer(interval time.Duration) time.Duration { return min(interval+interval
 
 // tell prints what the run is waiting for.
 func (c *Cluster) tell(waited time.Duration, problems []problem) {
-	c.Report.printf("  still waiting after %s:\n", waited.Round(time.Second))
+	c.Report.Printf("  still waiting after %s:\n", waited.Round(time.Second))
 	for _, p := range problems[:min(len(problems), shownProblems)] {
-		c.Report.printf("    %s\n", p.text)
+		c.Report.Printf("    %s\n", p.text)
 	}
 	if more := len(problems) - shownProblems; more > 0 {
-		c.Report.printf("    and %d more\n", more)
+		c.Report.Printf("    and %d more\n", more)
 	}
 }

@@ -25,9 +25,9 @@ func Recall(ctx context.Context, c *Cluster) (Recalled, error) {
 	ctx, c.abandon = context.WithCancelCause(host.Doing(ctx, (&remember{}).Title()))
 	defer c.abandon(nil)
 	if c.DryRun {
-		c.Report.startDryRun()
+		c.Report.StartDryRun()
 	}
-	c.Report.phase(1, 1, (&remember{}).Title())
+	c.Report.Begin(1, 1, (&remember{}).Title())
 	c.unreached = r.connect(ctx, c.logins())
 	if err := c.recall(ctx); err != nil {
 		return Recalled{}, err

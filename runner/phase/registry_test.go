@@ -25,6 +25,7 @@ import (
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -101,7 +102,7 @@ func (d *disk) answer(t *testing.T, cmd host.Command) (string, int) {
 // withRegistry is a cluster of the masters and one node whose hosts have disks.
 func withRegistry(t *testing.T, masters ...string) (*Cluster, []*disk) {
 	t.Helper()
-	c := &Cluster{Name: "default", DataRoot: t.TempDir(), Report: NewReport(io.Discard), Artifact: artifact(t), Site: bareSite()}
+	c := &Cluster{Name: "default", DataRoot: t.TempDir(), Report: report.New(io.Discard), Artifact: artifact(t), Site: bareSite()}
 	var disks []*disk
 	for i, address := range append(masters, "127.0.0.99") {
 		h := host.Host{Address: netip.MustParseAddr(address), Role: host.RoleMaster}

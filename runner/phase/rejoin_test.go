@@ -61,7 +61,7 @@ func TestHostsThatWereTakenOut(t *testing.T) {
 			}
 			const again = `plugin "pre": run its script`
 			ran := 0
-			for _, a := range p.Report.Actions() {
+			for _, a := range p.Report.Changes() {
 				if a.Host == "10.0.0.2" && a.What == again {
 					t.Error("the plugin ran on a host that was in the cluster all the time")
 				}

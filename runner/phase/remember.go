@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -116,7 +117,7 @@ func (p *remember) sayHosts(title string, hosts []state.Host) {
 	if len(names) == 0 {
 		return
 	}
-	p.Report.printf("%s: %s\n", title, shortened(names))
+	p.Report.Printf("%s: %s\n", title, report.Names(names, maxNamed))
 }
 
 // given is the name that a HOSTNAME plugin of the Clusterfile gives a host, or nothing.

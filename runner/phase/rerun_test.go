@@ -15,6 +15,7 @@ import (
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -41,7 +42,7 @@ func (c counting) Run(ctx context.Context, cmd host.Command) error {
 func (p *park) again(t *testing.T, limit int64, kill func()) (*park, *atomic.Int64) {
 	t.Helper()
 	next := &park{out: &bytes.Buffer{}, machines: p.machines, world: p.world}
-	next.Cluster = &Cluster{Name: p.Name, DataRoot: p.DataRoot, Site: bareSite(), Report: NewReport(next.out), state: state.New(p.Name)}
+	next.Cluster = &Cluster{Name: p.Name, DataRoot: p.DataRoot, Site: bareSite(), Report: report.New(next.out), state: state.New(p.Name)}
 	next.Site.Plugins = []plugin.Plugin{newPlugin(t, "pre", "SHELL", "PreInit|PreJoin|PostJoin|PostInstall", "", "true")}
 	next.Artifact, next.abandon, next.leaseWait, next.etcdWait, next.DryRun = p.Artifact, func(error) {}, time.Millisecond, time.Millisecond, p.DryRun
 	var n atomic.Int64

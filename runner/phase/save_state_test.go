@@ -1,7 +1,6 @@
 package phase
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 
@@ -36,15 +35,14 @@ func TestSameImageByAnotherName(t *testing.T) {
 			}
 			save("/media/usb/redis.tar")
 			p.Artifact.Name = "redis.tar"
-			var said bytes.Buffer
-			p.Report.out = &said
+			p.out.Reset()
 			if app != "" {
-				if err := (&rejoin{p.Cluster}).Run(t.Context()); err != nil || strings.Contains(said.String(), "replaces") {
-					t.Errorf("error is %v, said %q", err, &said)
+				if err := (&rejoin{p.Cluster}).Run(t.Context()); err != nil || strings.Contains(p.out.String(), "replaces") {
+					t.Errorf("error is %v, said %q", err, p.out)
 				}
 			}
 			save("/media/usb/redis.tar")
-			if n := len(p.Report.Actions()); n != 1 {
+			if n := len(p.Report.Changes()); n != 1 {
 				t.Errorf("got %d changes, want 1:\n%s", n, p.plan(t))
 			}
 			p.Artifact.Digest = digest.FromString("another image")

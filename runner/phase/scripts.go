@@ -33,7 +33,7 @@ var oldRuntimes = [...]string{"containerd", "docker"}
 
 func (p *scripts) Run(ctx context.Context) error {
 	if p.has(p.first(), initRegistryScript) && !p.has(p.first(), initScript) {
-		p.Report.printf("warning: %s of the image is left out: the cluster has a registry of its own\n", initRegistryScript)
+		p.Report.Printf("warning: %s of the image is left out: the cluster has a registry of its own\n", initRegistryScript)
 	}
 	stale := make([]bool, len(p.members))
 	err := p.each(ctx, p.targets(), func(ctx context.Context, m *member) error {

@@ -21,6 +21,7 @@ import (
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
 	"github.com/kubefile/kubefile/runner/state"
@@ -76,7 +77,7 @@ func (a *answers) Run(ctx context.Context, cmd host.Command) error {
 // site is a cluster of one master, 10.0.0.1, and nodes.
 func site(t *testing.T, nodes int, answer func(cmd host.Command) (string, int)) *Cluster {
 	t.Helper()
-	c := &Cluster{Name: "default", DataRoot: DefaultDataRoot, Site: bareSite(), Report: NewReport(io.Discard), state: state.New("default")}
+	c := &Cluster{Name: "default", DataRoot: DefaultDataRoot, Site: bareSite(), Report: report.New(io.Discard), state: state.New("default")}
 	for i := range nodes + 1 {
 		h := host.Host{Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), Role: host.RoleNode}
 		if i == 0 {
@@ -136,17 +137,17 @@ func TestDryRunOnBareHosts(t *testing.T) {
 	c := site(t, 2, bare(t))
 	c.Artifact, c.DryRun = artifact(t), true
 	var progress bytes.Buffer
-	c.Report.out = &progress
+	c.Report = report.New(&progress)
 	phases := Bringup(c)
 	if err := Perform(t.Context(), c, append(phases[:1:1], phases[2:]...)); err != nil { // but for what reaches the hosts
 		t.Fatal(err)
 	}
 	var text, encoded bytes.Buffer
-	if err := errors.Join(WritePlan(&text, false, c.Report), WritePlan(&encoded, true, c.Report)); err != nil {
+	if err := errors.Join(report.WritePlan(&text, false, c.Report), report.WritePlan(&encoded, true, c.Report)); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "plan.txt", text.Bytes())
-	for _, a := range c.Report.Actions() {
+	for _, a := range c.Report.Changes() {
 		if strings.Contains(progress.String(), a.Host+": "+a.What+"\n") {
 			t.Errorf("the progress repeats what the plan says: %s: %s", a.Host, a.What)
 		}
@@ -155,17 +156,6 @@ func TestDryRunOnBareHosts(t *testing.T) {
 		t.Errorf("the progress has %d phases, want %d:\n%s", n, len(phases)-1, &progress)
 	}
 	golden(t, "plan.json", encoded.Bytes())
-}
-
-func TestNothingToDo(t *testing.T) {
-	var text, encoded bytes.Buffer
-	report := NewReport(io.Discard)
-	if err := errors.Join(WritePlan(&text, false, report), WritePlan(&encoded, true, report)); err != nil {
-		t.Fatal(err)
-	}
-	if text.String() != "nothing to do\n" || encoded.String() != "{\n  \"version\": 1,\n  \"dryRun\": false,\n  \"actions\": []\n}\n" {
-		t.Errorf("got %q and %q", &text, &encoded)
-	}
 }
 
 func TestEnvironmentPrecedence(t *testing.T) {

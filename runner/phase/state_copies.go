@@ -51,7 +51,7 @@ func (c *Cluster) recall(ctx context.Context) error {
 		return err
 	}
 	for _, note := range found.Notes {
-		c.Report.printf("warning: %s\n", note)
+		c.Report.Printf("warning: %s\n", note)
 	}
 	c.state, c.stored, c.unsaved = found.State, found.Fingerprint, found.Stale
 	if c.stateless = found.State == nil; c.stateless {
@@ -117,7 +117,7 @@ func (c *Cluster) publish(ctx context.Context, data []byte) ([]byte, error) {
 				return data, err
 			}
 			for _, note := range found.Notes {
-				c.Report.printf("warning: %s\n", note)
+				c.Report.Printf("warning: %s\n", note)
 			}
 			if found.Fingerprint != state.Fingerprint(data) {
 				c.state = found.State

@@ -6,12 +6,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strings"
-	"sync"
-	"time"
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/report"
 )
 
 // transfer brings the rootfs layers to every host and the image layers to the masters, and unpacks the rootfs. What is there
@@ -31,7 +29,7 @@ func (p *transfer) Run(ctx context.Context) error {
 	}
 	for _, m := range p.targets() {
 		if p.DryRun && m.absent { // nothing is there, not even an agent that could say so
-			sending = append(sending, change{m, "send " + BytesText(p.all(m))})
+			sending = append(sending, change{m, "send " + report.Bytes(p.all(m))})
 			continue
 		}
 		targets = append(targets, agent.Target{Client: m.image, Images: m.isMaster()})
@@ -46,9 +44,9 @@ func (p *transfer) Run(ctx context.Context) error {
 			continue
 		}
 		send = append(send, targets[i])
-		what := "send " + BytesText(plan.Need)
+		what := "send " + report.Bytes(plan.Need)
 		if plan.Present > 0 {
-			what += " (" + BytesText(plan.Present) + " are there)"
+			what += " (" + report.Bytes(plan.Present) + " are there)"
 		}
 		sending = append(sending, change{p.member(plan.Host), what})
 	}
@@ -70,14 +68,14 @@ func (p *transfer) makeDir(ctx context.Context, m *member) error {
 }
 
 func (p *transfer) send(ctx context.Context, targets []agent.Target) error {
-	progress := newProgress(p.Report)
-	defer progress.stop()
+	progress := report.NewProgress(p.Report)
+	defer progress.Stop()
 	sent, err := agent.Send(ctx, p.Artifact, targets, agent.SendOptions{Progress: progress})
 	if err != nil {
 		return err
 	}
 	for _, s := range sent {
-		p.Report.Line(s.Host, "sent "+BytesText(s.Sent))
+		p.Report.Line(s.Host, "sent "+report.Bytes(s.Sent))
 	}
 	return nil
 }
@@ -132,92 +130,4 @@ func (c *Cluster) member(address string) *member {
 		}
 	}
 	return nil
-}
-
-// progress prints how far each host is, every few seconds.
-type progress struct {
-	report *Report
-	begin  time.Time
-	done   chan struct{}
-	mu     sync.Mutex
-	hosts  []string
-	need   map[string]int64
-	sent   map[string]int64
-	apart  map[string]bool
-}
-
-const progressEvery = 3 * time.Second
-
-func newProgress(report *Report) *progress {
-	p := &progress{report: report, begin: time.Now(), done: make(chan struct{}), need: map[string]int64{}, sent: map[string]int64{}, apart: map[string]bool{}}
-	go func() {
-		ticker := time.NewTicker(progressEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-p.done:
-				return
-			case <-ticker.C:
-				p.print()
-			}
-		}
-	}()
-	return p
-}
-
-func (p *progress) stop() { close(p.done) }
-
-// Need implements [agent.Progress].
-func (p *progress) Need(host string, bytes int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.hosts = append(p.hosts, host)
-	p.need[host] = bytes
-}
-
-// Sent implements [agent.Progress].
-func (p *progress) Sent(host string, bytes int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.sent[host] += bytes
-}
-
-// Apart implements [agent.Progress].
-func (p *progress) Apart(host string) {
-	p.mu.Lock()
-	first := !p.apart[host]
-	p.apart[host] = true
-	p.mu.Unlock()
-	if first {
-		p.report.Line(host, "slower than the others, which continue without it")
-	}
-}
-
-func (p *progress) print() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	seconds := time.Since(p.begin).Seconds()
-	for _, host := range p.hosts {
-		sent, need := p.sent[host], p.need[host]
-		if sent == 0 || sent >= need {
-			continue
-		}
-		rate := float64(sent) / seconds
-		left := time.Duration(float64(need-sent) / rate * float64(time.Second)).Round(time.Second)
-		p.report.Line(host, fmt.Sprintf("%s of %s, %s/s, %s left", BytesText(sent), BytesText(need), BytesText(int64(rate)), left))
-	}
-}
-
-// BytesText writes a number of bytes for a person, in powers of 1000.
-func BytesText(n int64) string {
-	units := strings.Fields("B kB MB GB TB")
-	value := float64(n)
-	for value >= 1000 && len(units) > 1 {
-		value /= 1000
-		units = units[1:]
-	}
-	if units[0] == "B" {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", value, units[0])
 }

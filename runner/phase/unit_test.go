@@ -91,13 +91,13 @@ func TestNewAgentRestartsDaemons(t *testing.T) {
 		t.Error("a dry run asks an agent that may not know the question")
 	}
 	p.DryRun = false
-	planned := len(p.Report.Actions())
+	planned := len(p.Report.Changes())
 	for range 2 {
 		if err := p.installUnit(t.Context(), p.members[0], oneUnit()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	actions := p.Report.Actions()
+	actions := p.Report.Changes()
 	if n := len(f.calls("systemctl restart")); n != 2 || len(actions) != planned+1 || actions[planned] != actions[planned-1] {
 		t.Errorf("%d restarts, want 2; actions %v", n, actions)
 	}

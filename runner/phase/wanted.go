@@ -42,11 +42,11 @@ func (p *adapt) changedKubeadm(ctx context.Context) error {
 	for _, change := range changes {
 		switch {
 		case strings.HasPrefix(change.Field, joinKind+"."):
-			p.Report.printf("warning: %s: applies only to hosts that join from now on\n", change)
+			p.Report.Printf("warning: %s: applies only to hosts that join from now on\n", change)
 		case asked.Has(change.Field):
 			refused = append(refused, fmt.Errorf("%s: cannot change on a running cluster (have %s, want %s)", change.Field, orNothing(change.Have), change.Want))
 		default:
-			p.Report.printf("warning: %s: the running cluster keeps what it has\n", change)
+			p.Report.Printf("warning: %s: the running cluster keeps what it has\n", change)
 		}
 	}
 	return errors.Join(err, p.Site.Locate(errors.Join(refused...)))
@@ -71,11 +71,11 @@ func (p *adapt) kubeadmChanges(ctx context.Context) ([]kubeadm.Change, error) {
 		return nil, err
 	}
 	if given == nil {
-		p.Report.printf("warning: no master has %s, so changes to kubeadm's configuration cannot be detected\n", initConfig)
+		p.Report.Printf("warning: no master has %s, so changes to kubeadm's configuration cannot be detected\n", initConfig)
 		return nil, nil
 	}
 	if len(now[joinKind]) > 0 {
-		p.Report.printf("warning: changes to the %s cannot be detected, because an earlier version created this cluster\n", joinKind)
+		p.Report.Printf("warning: changes to the %s cannot be detected, because an earlier version created this cluster\n", joinKind)
 	}
 	changes := given.Public().Changes(now)
 	return slices.DeleteFunc(changes, func(c kubeadm.Change) bool {
@@ -108,7 +108,7 @@ func (p *adapt) changedApps() {
 	}
 	for _, name := range before {
 		if !slices.Contains(p.Site.Cluster.AppNames, name) {
-			p.Report.printf("warning: application %s is no longer chosen; it is not removed and keeps running\n", name)
+			p.Report.Printf("warning: application %s is no longer chosen; it is not removed and keeps running\n", name)
 		}
 	}
 }
@@ -169,7 +169,7 @@ func (p *adapt) missedPlugins(ctx context.Context) error {
 				}
 			}
 			if len(on) > 0 {
-				p.Report.printf("warning: %s does not run on %s, where %s is over\n", one, strings.Join(on[:min(len(on), maxNamed)], ", "), action)
+				p.Report.Printf("warning: %s does not run on %s, where %s is over\n", one, strings.Join(on[:min(len(on), maxNamed)], ", "), action)
 			}
 		}
 	}

@@ -1,7 +1,8 @@
-package phase
+package report
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -14,9 +15,9 @@ import (
 
 func TestLogOfAHost(t *testing.T) {
 	var log bytes.Buffer
-	c := site(t, 0, bare(t))
-	c.Report.Log(&log)
-	w := c.Report.writer(c.first())
+	r := New(io.Discard)
+	r.Log(&log)
+	w := r.Output("10.0.0.1")
 	for _, part := range []string{"one\r\ntw", "o\n", "\n", strings.Repeat("x", maxLine+3), "\nlast"} {
 		if n, err := io.WriteString(w, part); n != len(part) || err != nil {
 			t.Fatal(n, err)
@@ -34,43 +35,25 @@ func TestLogOfAHost(t *testing.T) {
 	}
 }
 
-func TestBytesText(t *testing.T) {
+func TestBytes(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 132_700_000: "132.7 MB", 5e15: "5000.0 TB"} {
-		if got := BytesText(n); got != want {
+		if got := Bytes(n); got != want {
 			t.Errorf("%d is %s, want %s", n, got, want)
 		}
 	}
 }
 
-// A program can tell a plan from what a run did, as a person can.
-func TestPlanDocumentSaysWhetherItWasDone(t *testing.T) {
-	for _, dryRun := range []bool{false, true} {
-		c := site(t, 0, bare(t))
-		c.DryRun = dryRun
-		if err := Perform(t.Context(), c, nil); err != nil {
-			t.Fatal(err)
-		}
-		var encoded bytes.Buffer
-		if err := WritePlan(&encoded, true, c.Report, NewReport(io.Discard)); err != nil {
-			t.Fatal(err)
-		}
-		if want := fmt.Sprintf(`"dryRun": %t,`, dryRun); !strings.Contains(encoded.String(), want) {
-			t.Errorf("the document has no %s: %s", want, &encoded)
-		}
-	}
-}
-
 // What is printed does not depend on which host was faster.
-func TestOrderOfActions(t *testing.T) {
-	c := site(t, 1, bare(t))
-	c.Report.phase(1, 2, "one")
-	c.Report.action(c.members[1], "a")
-	c.Report.action(c.members[0], "b")
-	c.Report.action(c.members[1], "c")
-	c.Report.phase(2, 2, "two")
-	c.Report.action(c.members[0], "d")
+func TestOrderOfChanges(t *testing.T) {
+	r := New(io.Discard)
+	r.Begin(1, 2, "one")
+	r.Record("10.0.0.2", 1, "a")
+	r.Record("10.0.0.1", 0, "b")
+	r.Record("10.0.0.2", 1, "c")
+	r.Begin(2, 2, "two")
+	r.Record("10.0.0.1", 0, "d")
 	var got []string
-	for _, a := range c.Report.Actions() {
+	for _, a := range r.Changes() {
 		got = append(got, fmt.Sprint(a.Phase, a.Host, a.What))
 	}
 	if want := "one10.0.0.1b one10.0.0.2a one10.0.0.2c two10.0.0.1d"; strings.Join(got, " ") != want {
@@ -81,9 +64,9 @@ func TestOrderOfActions(t *testing.T) {
 // What a host prints is kept up to a bound, and the last line of it is at hand.
 func TestOutputWithoutEnd(t *testing.T) {
 	var log counter
-	c := site(t, 0, bare(t))
-	c.Report.Log(&log)
-	w := c.Report.writer(c.first())
+	r := New(io.Discard)
+	r.Log(&log)
+	w := r.Output("10.0.0.1")
 	line := strings.Repeat("x", maxLine-1) + "\n"
 	for range 2 * maxPrinted / maxLine {
 		io.WriteString(w, line)
@@ -92,7 +75,7 @@ func TestOutputWithoutEnd(t *testing.T) {
 	if log.bytes > maxPrinted+maxPrinted/100 {
 		t.Errorf("%d bytes are in the log", log.bytes)
 	}
-	if got := w.last(); got != "the [31mend" {
+	if got := w.Last(); got != "the [31mend" {
 		t.Errorf("the last line is %q", got)
 	}
 }
@@ -104,7 +87,7 @@ func (c *counter) Write(p []byte) (int, error) { c.bytes += len(p); return len(p
 // Hosts that wait for the same have one line, and a phase that is over none.
 func TestWaitingHostsShareALine(t *testing.T) {
 	var out bytes.Buffer
-	r := NewReport(&out)
+	r := New(&out)
 	for i := range 7 {
 		for range 2 {
 			r.Waiting(host.Waiting{
@@ -119,9 +102,20 @@ func TestWaitingHostsShareALine(t *testing.T) {
 	}
 	out.Reset()
 	r.Waiting(host.Waiting{What: "kubeadm init"})
-	r.phase(2, 2, "Join the nodes")
+	r.Begin(2, 2, "Join the nodes")
 	r.flushWaiting("kubeadm init")
 	if got := out.String(); got != "[2/2] Join the nodes\n" {
 		t.Errorf("after the phase it printed %q", got)
+	}
+}
+
+func TestNothingToDo(t *testing.T) {
+	var text, encoded bytes.Buffer
+	r := New(io.Discard)
+	if err := errors.Join(WritePlan(&text, false, r), WritePlan(&encoded, true, r)); err != nil {
+		t.Fatal(err)
+	}
+	if text.String() != "nothing to do\n" || encoded.String() != "{\n  \"version\": 1,\n  \"dryRun\": false,\n  \"actions\": []\n}\n" {
+		t.Errorf("got %q and %q", &text, &encoded)
 	}
 }
