@@ -14,6 +14,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/phase"
 	"github.com/kubefile/kubefile/runner/report"
@@ -153,8 +154,8 @@ func (s Site) cluster() (*phase.Cluster, error) {
 		return nil, err
 	}
 	c := &phase.Cluster{
-		Name: site.Name, DataRoot: cmp.Or(site.DataRoot, phase.DefaultDataRoot), Site: file, Env: env, Registry: registry,
-		Report: report.New(s.Progress), CommandLimit: s.CommandLimit,
+		Session: execute.Session{Name: site.Name, DataRoot: cmp.Or(site.DataRoot, phase.DefaultDataRoot), Report: report.New(s.Progress)},
+		Site:    file, Env: env, Registry: registry, CommandLimit: s.CommandLimit,
 	}
 	for _, h := range site.Hosts {
 		login, err := h.Login(s.Secrets)

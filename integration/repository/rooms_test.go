@@ -34,7 +34,10 @@ var rooms = map[string][]string{
 // insideRunner lists for packages of runner the others there that they may import: arrows go in one direction, from the work to what it is done
 // with. Go refuses circles.
 var insideRunner = map[string][]string{
-	"runner/report": {"runner/host"},
+	"runner/report":  {"runner/host"},
+	"runner/execute": {"runner/agent", "runner/clusterfile", "runner/host", "runner/kube", "runner/kubeadm", "runner/report"},
+	"runner/unit":    {"runner/agent", "runner/execute", "runner/host", "runner/report"},
+	"runner/kubelet": {"runner/agent", "runner/execute", "runner/host", "runner/report", "runner/unit"},
 }
 
 // forbidden lists import path prefixes that a folder must not know.

@@ -14,10 +14,12 @@ import (
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/config"
 	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/unit"
 )
 
 // adapt works out what this site makes of the image: the files that are its own, the plugins, and the configuration of Kubernetes. It
@@ -51,8 +53,9 @@ func (p *adapt) Run(ctx context.Context) (err error) {
 		return err
 	}
 	var failed []error
-	for _, m := range p.members {
-		if m.overlay, err = p.overlay(m); err != nil {
+	p.overlays = map[*execute.Member]map[string]source.File{}
+	for _, m := range p.Members {
+		if p.overlays[m], err = p.overlay(m); err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", m, err))
 		}
 	}
@@ -93,9 +96,9 @@ func (p *adapt) configuration() error {
 		return nil
 	}
 	p.kubeadm = p.Site.Kubeadm // for what templates of the image's own file say of the subnets
-	overlay, err := p.overlay(p.first())
+	overlay, err := p.overlay(p.First())
 	if err != nil {
-		return fmt.Errorf("%s: %w", p.first(), err)
+		return fmt.Errorf("%s: %w", p.First(), err)
 	}
 	file, ok := overlay[kubeadmFile]
 	if !ok {
@@ -112,7 +115,7 @@ func (p *adapt) configuration() error {
 // unchanged refuses other networks than those that a running cluster was made with: what is derived from them, as the manifests of the
 // network plugin, would contradict the cluster.
 func (p *adapt) unchanged(ctx context.Context) error {
-	if p.Artifact.Description.Kind != imagespec.KindCluster || !p.running() {
+	if p.Artifact.Description.Kind != imagespec.KindCluster || !p.Running() {
 		return nil
 	}
 	was, err := p.configured(ctx)
@@ -135,7 +138,7 @@ func (p *adapt) unchanged(ctx context.Context) error {
 
 // overlay are the files that one host gets in place of the image's, or beside them: Configs for templates first, then what the
 // templates render to, then the other Configs, and the image's scripts with variables that only their authors could say.
-func (p *adapt) overlay(m *member) (map[string]source.File, error) {
+func (p *adapt) overlay(m *execute.Member) (map[string]source.File, error) {
 	env := p.environment(m)
 	all := maps.Clone(p.files)
 	var failed []error
@@ -184,7 +187,7 @@ func applyConfig(files map[string]source.File, name string, c config.Config) err
 	}
 	mode := cmp.Or(file.Mode, siteFileMode)
 	if c.Secret() {
-		mode = secretMode
+		mode = unit.SecretMode
 	}
 	files[name] = source.File{Mode: mode, Content: content}
 	return nil
@@ -193,7 +196,7 @@ func applyConfig(files map[string]source.File, name string, c config.Config) err
 // findPlugins collects the plugins of image and Clusterfile, the image's as the first master has them.
 func (p *adapt) findPlugins() error {
 	all := maps.Clone(p.files)
-	maps.Copy(all, p.first().overlay)
+	maps.Copy(all, p.overlays[p.First()])
 	p.plugins = nil
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if !isPlugin(name) {
@@ -223,7 +226,7 @@ func (p *adapt) findPlugins() error {
 // pluginHosts are the hosts of the cluster as plugins select them, with those that were not named or do not answer.
 func (c *Cluster) pluginHosts() []plugin.Host {
 	var hosts []plugin.Host
-	for _, m := range c.members {
+	for _, m := range c.Members {
 		hosts = append(hosts, c.pluginHost(m))
 	}
 	for _, other := range c.others() {
@@ -238,11 +241,11 @@ func (c *Cluster) pluginHosts() []plugin.Host {
 	return hosts
 }
 
-func (c *Cluster) pluginHost(m *member) plugin.Host {
+func (c *Cluster) pluginHost(m *execute.Member) plugin.Host {
 	return plugin.Host{
-		Address: m.host.Address,
-		Roles:   append([]string{string(m.host.Role)}, m.site.Roles...),
-		First:   m.isMaster() && m == c.first(),
+		Address: m.Host.Address,
+		Roles:   append([]string{string(m.Host.Role)}, m.Site.Roles...),
+		First:   m.IsMaster() && m == c.First(),
 		Labels:  c.labels(m),
 	}
 }
@@ -254,14 +257,14 @@ const (
 
 // labels are those that the node gets from kubeadm or from the site. Masters have the label that Kubernetes called them by until 1.24,
 // too: selectors of older manifests and plugins mean it.
-func (c *Cluster) labels(m *member) map[string]string {
-	labels := map[string]string{"kubernetes.io/hostname": m.name}
-	if m.isMaster() {
+func (c *Cluster) labels(m *execute.Member) map[string]string {
+	labels := map[string]string{"kubernetes.io/hostname": m.Name}
+	if m.IsMaster() {
 		labels[controlPlaneLabel], labels[roleLabel+string(host.RoleMaster)] = "", ""
 	}
-	for _, role := range m.site.Roles {
+	for _, role := range m.Site.Roles {
 		labels[roleLabel+role] = ""
 	}
-	maps.Copy(labels, m.site.Labels)
+	maps.Copy(labels, m.Site.Labels)
 	return labels
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
+	"github.com/kubefile/kubefile/runner/unit"
 )
 
 // adapted is a site whose image has files.
@@ -55,7 +56,7 @@ func TestOverlay(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, role := range []string{"master", "node"} {
-		m := p.members[i]
+		m := p.Members[i]
 		want := map[string]string{
 			"etc/app.yaml.tmpl":            "640 host: {{ .HOST_IP }}\nrole: {{ .HOST_ROLE }}\nsize: 1\n",
 			"etc/app.yaml":                 "640 host: " + m.String() + "\nrole: " + role + "\nsize: 2\n",
@@ -64,9 +65,9 @@ func TestOverlay(t *testing.T) {
 			"scripts/data.sh":              "755 mkdir ${docker_dir} $other-dir",
 			"entrypoint.sh":                "644 ls ${docker_dir}",
 		}
-		for name, file := range m.overlay {
+		for name, file := range p.overlays[m] {
 			if name == "etc/secret.yaml" {
-				if file.Mode != secretMode || strings.Contains(string(file.Content), "s3cret") {
+				if file.Mode != unit.SecretMode || strings.Contains(string(file.Content), "s3cret") {
 					t.Errorf("the Secret is %o %s", file.Mode, file.Content)
 				}
 				continue
@@ -94,7 +95,7 @@ func TestWhatDoesNotAdapt(t *testing.T) {
 		{"a variable that is not given", []sourcetest.Entry{{Name: "etc/a.tmpl", Content: "x\n\n{{ .MISSING }}"}}, nil,
 			[]string{"10.0.0.1", "a.tmpl:3", "MISSING", "-e NAME=VALUE"}},
 		{"a variable of one host only", []sourcetest.Entry{{Name: "etc/a.tmpl", Content: "{{ .ONLY }}"}}, func(p *park) {
-			p.members[0].site.Env = environment.Set{"ONLY": {"x"}}
+			p.Members[0].Site.Env = environment.Set{"ONLY": {"x"}}
 		}, []string{"10.0.0.2", "ONLY"}},
 		{"a Config outside of the rootfs", nil, func(p *park) {
 			p.Site.Configs = []config.Config{{Name: "c", Path: "../../etc/passwd", Data: "x", Where: "Clusterfile:7"}}
@@ -143,7 +144,7 @@ func TestConfigurationOfKubernetes(t *testing.T) {
 	if err := p.adapt(t); err != nil {
 		t.Fatal(err)
 	}
-	if got := string(p.first().overlay["manifests/net.yaml"].Content); got != "10.3.0.0/16 10.2.0.0/16" {
+	if got := string(p.overlays[p.First()]["manifests/net.yaml"].Content); got != "10.3.0.0/16 10.2.0.0/16" {
 		t.Errorf("the network's manifest says %s", got)
 	}
 }
@@ -190,10 +191,10 @@ func TestSiteFiles(t *testing.T) {
 		}
 		return strings.Join(did, ", ")
 	}
-	node, at := p.machines[1], func(name string) string { return p.machines[1].files[p.members[1].rootfs(name)] }
+	node, at := p.machines[1], func(name string) string { return p.machines[1].files[p.Members[1].Rootfs(name)] }
 	steps := []struct {
 		name   string
-		change func()
+		Change func()
 		did    string
 		a, b   string
 	}{
@@ -202,24 +203,24 @@ func TestSiteFiles(t *testing.T) {
 		{"another environment", func() { p.Env["B"] = environment.Value{"other"} }, "write b, farewell", "a: 2\n", "other"},
 		{"another Config", func() { p.Site.Configs[0].Data = "a: 3\n" }, "write a.yaml", "a: 3\n", "other"},
 		{"interrupted", func() {
-			node.files[p.members[1].path(filesMarker)] = strings.Replace(node.files[p.members[1].path(filesMarker)], `"etc/a.yaml":"sha256:`, `"etc/a.yaml":"sha256:0`, 1)
+			node.files[p.Members[1].Path(filesMarker)] = strings.Replace(node.files[p.Members[1].Path(filesMarker)], `"etc/a.yaml":"sha256:`, `"etc/a.yaml":"sha256:0`, 1)
 		}, "write a.yaml", "a: 3\n", "other"},
 		{"no Config any more", func() { p.Site.Configs = nil }, "restore a.yaml, remove new", "a: 1\n", "other"},
 		{"nothing changed again", func() {}, "", "a: 1\n", "other"},
 	}
 	for _, step := range steps {
-		step.change()
+		step.Change()
 		if got := write(); got != step.did {
 			t.Errorf("%s: did %q, want %q", step.name, got, step.did)
 		}
 		if at("etc/a.yaml") != step.a || at("etc/b") != step.b {
 			t.Errorf("%s: the files are %q and %q", step.name, at("etc/a.yaml"), at("etc/b"))
 		}
-		for _, m := range p.members {
-			m.isNew, m.absent = false, false
+		for _, m := range p.Members {
+			m.IsNew, m.Absent = false, false
 		}
 	}
-	if _, there := node.files[p.members[1].rootfs("etc/new")]; there {
+	if _, there := node.files[p.Members[1].Rootfs("etc/new")]; there {
 		t.Error("a file of the site that is none any more is still there")
 	}
 	p.secretless(t, "s3cret")
@@ -232,12 +233,12 @@ func TestSiteFilesOfAnInterruptedRun(t *testing.T) {
 	if err := p.adapt(t); err != nil {
 		t.Fatal(err)
 	}
-	m, f := p.members[0], p.machines[0]
+	m, f := p.Members[0], p.machines[0]
 	s := &siteFiles{p.Cluster}
 	if err := s.note(t.Context(), m, begun(written{}, written{Rootfs: s.rootfsKey(), Files: map[string]digest.Digest{"etc/new": "sha256:x"}})); err != nil {
 		t.Fatal(err)
 	}
-	f.files[m.rootfs("etc/new")] = "new" // and then the power went
+	f.files[m.Rootfs("etc/new")] = "new" // and then the power went
 	p.Site.Configs = nil
 	if err := p.adapt(t); err != nil {
 		t.Fatal(err)
@@ -245,7 +246,7 @@ func TestSiteFilesOfAnInterruptedRun(t *testing.T) {
 	if err := s.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, there := f.files[m.rootfs("etc/new")]; there {
+	if _, there := f.files[m.Rootfs("etc/new")]; there {
 		t.Error("it is still there")
 	}
 }

@@ -8,8 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
+	"github.com/kubefile/kubefile/runner/report"
 )
 
 // Unavailable is the reason why a host cannot be asked about the cluster.
@@ -52,14 +54,14 @@ const askPatience = 30
 
 // askMasters calls ask for one master after the other until it succeeds. Masters that are not of this cluster are never asked: their
 // API, or their credentials, are those of another one.
-func (c *Cluster) askMasters(ctx context.Context, ask func(ctx context.Context, m *member) error) error {
-	masters := c.masters()
+func (c *Cluster) askMasters(ctx context.Context, ask func(ctx context.Context, m *execute.Member) error) error {
+	masters := c.Masters()
 	if len(masters) == 0 {
 		return fmt.Errorf("cluster %s: %w; name a master that does with -m, or fix what is reported above", c.Name, ErrNoMaster)
 	}
-	first := c.first()
+	first := c.First()
 	var failed []error
-	for _, m := range append([]*member{first}, slices.DeleteFunc(masters, func(m *member) bool { return m == first })...) {
+	for _, m := range append([]*execute.Member{first}, slices.DeleteFunc(masters, func(m *execute.Member) bool { return m == first })...) {
 		err := c.checkAsked(m)
 		if err == nil {
 			err = c.explain(m, ask(ctx, m))
@@ -79,11 +81,11 @@ func (c *Cluster) askMasters(ctx context.Context, ask func(ctx context.Context, 
 }
 
 // checkAsked refuses a host that belongs to another cluster.
-func (c *Cluster) checkAsked(m *member) error {
+func (c *Cluster) checkAsked(m *execute.Member) error {
 	unavailable := &UnavailableError{Host: m.String(), Cluster: c.Name, Why: AnotherCluster}
 	unavailable.Next = fmt.Sprintf("name a master of cluster %s with -m", c.Name)
-	kubernetes := m.facts.HasCluster(kubeletConfig) || m.facts.HasCluster(adminConfig)
-	switch dir := m.facts.ClusterDir; {
+	kubernetes := m.Facts.HasCluster(execute.KubeletConfig) || m.Facts.HasCluster(execute.AdminConfig)
+	switch dir := m.Facts.ClusterDir; {
 	case dir != "" && dir != m.Dir:
 		unavailable.What = fmt.Sprintf("belongs to the cluster in %s, not to %s", dir, m.Dir)
 		unavailable.Next = "to ask that one, run the same command with --cluster-name " + path.Base(dir)
@@ -91,8 +93,8 @@ func (c *Cluster) checkAsked(m *member) error {
 			unavailable.Next += " --data-root " + root
 		}
 		unavailable.Next += fmt.Sprintf("; otherwise name a master of cluster %s with -m", c.Name)
-	case m.isNew && kubernetes, !m.isNew && c.inOtherCluster(m):
-		unavailable.What = fmt.Sprintf("is in another Kubernetes cluster (API %s), not in cluster %s of %s", orUnknown(m.facts.Kubelet.Server), c.Name, m.Dir)
+	case m.IsNew && kubernetes, !m.IsNew && c.inOtherCluster(m):
+		unavailable.What = fmt.Sprintf("is in another Kubernetes cluster (API %s), not in cluster %s of %s", report.OrUnknown(m.Facts.Kubelet.Server), c.Name, m.Dir)
 	default:
 		if err := c.checkRecord(m); err != nil {
 			unavailable.What, unavailable.Err = strings.TrimPrefix(err.Error(), m.String()+": "), err
@@ -104,44 +106,35 @@ func (c *Cluster) checkAsked(m *member) error {
 }
 
 // explain says why a program on the host failed at a question. Any other error, as of a connection that is lost, says it itself.
-func (c *Cluster) explain(m *member, err error) error {
+func (c *Cluster) explain(m *execute.Member, err error) error {
 	var exit *host.ExitError
 	if !errors.As(err, &exit) {
 		return err
 	}
 	unavailable := &UnavailableError{Host: m.String(), Cluster: c.Name, Err: err}
 	switch {
-	case m.isNew:
+	case m.IsNew:
 		unavailable.Why, unavailable.What = NoCluster, fmt.Sprintf("has no cluster %s (nothing in %s)", c.Name, m.Dir)
 		unavailable.Next = fmt.Sprintf("name a master of the cluster with -m, and its --cluster-name and --data-root if it has others; "+
 			"to install one, run sealer-run IMAGE -m %s", m)
-	case !m.facts.HasCluster(kubeletConfig):
+	case !m.Facts.HasCluster(execute.KubeletConfig):
 		unavailable.Why, unavailable.What = Unfinished, fmt.Sprintf("the installation of cluster %s did not finish: there is no control plane yet", c.Name)
 		unavailable.Next = "run the sealer-run command that installs it again to resume it, or sealer-run delete --all to remove it"
-	case !m.facts.HasCluster(adminConfig):
+	case !m.Facts.HasCluster(execute.AdminConfig):
 		unavailable.Why, unavailable.What = NoMaster, fmt.Sprintf("is a node of cluster %s, not a master", c.Name)
 		unavailable.Next = "name a master with -m"
 	case path.Base(exit.Name) != "kubectl":
 		return err
 	default:
-		unavailable.Why, unavailable.What = NoAnswer, "its API server does not answer as it should: "+lastLine(exit.Stderr)
+		unavailable.Why, unavailable.What = NoAnswer, "its API server does not answer as it should: "+report.LastLine(exit.Stderr)
 		unavailable.Next = "run crictl ps -a and journalctl -u kubelet -n 50 on that host, or name another master with -m"
 	}
 	return unavailable
 }
 
-// maxSaid bounds what is repeated of a program's last line.
-const maxSaid = 300
-
-// lastLine returns the last line of what a program on a host wrote, which has its reason.
-func lastLine(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return cutText(host.WithoutControls(lines[len(lines)-1]), maxSaid)
-}
-
 // askedAPI is the API of a master, which has to answer in time.
-func (c *Cluster) askedAPI(m *member) kube.Kubectl {
-	ask := c.kubeOn(m)
+func (c *Cluster) askedAPI(m *execute.Member) kube.Kubectl {
+	ask := c.KubeOn(m)
 	return func(ctx context.Context, input []byte, args ...string) ([]byte, error) {
 		return ask(ctx, input, append(slices.Clone(args), fmt.Sprintf("--request-timeout=%ds", askPatience))...)
 	}

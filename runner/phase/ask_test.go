@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
@@ -44,7 +45,7 @@ func asked(t *testing.T, bare bool, masters, nodes int, found func(p *park)) *pa
 			switch {
 			case !strings.HasSuffix(cmd.Argv[0], "/kubectl"):
 				return "", 0
-			case !f.has(adminConfig):
+			case !f.has(execute.AdminConfig):
 				return "no such file or directory", 1
 			case slices.Contains(cmd.Argv, "pods"):
 				return `{"items":[{"spec":{"containers":[{"image":"nginx:1"},{"image":"docker.io/library/nginx:1"}]}}]}`, 0
@@ -83,7 +84,7 @@ func TestClusterThatCannotBeAsked(t *testing.T) {
 		name   string
 		bare   bool
 		found  func(p *park)
-		change func(p *park) // what is known of the hosts
+		Change func(p *park) // what is known of the hosts
 		why    Unavailable
 		want   []string
 		config bool // the kubeconfig can be had anyway
@@ -91,30 +92,30 @@ func TestClusterThatCannotBeAsked(t *testing.T) {
 		{name: "a bare host", bare: true, found: nothing, why: NoCluster,
 			want: []string{"10.0.0.1: has no cluster default", "/var/lib/sealer/data/default", "--cluster-name and --data-root", "sealer-run IMAGE -m 10.0.0.1"}},
 		{name: "a cluster of another name", bare: true, found: nothing,
-			change: func(p *park) { p.first().facts.ClusterDir = DefaultDataRoot + "/other" }, why: AnotherCluster,
+			Change: func(p *park) { p.First().Facts.ClusterDir = DefaultDataRoot + "/other" }, why: AnotherCluster,
 			want: []string{"10.0.0.1: belongs to the cluster in /var/lib/sealer/data/other", "--cluster-name other; otherwise"}},
 		{name: "another data root", bare: true, found: nothing,
-			change: func(p *park) { p.first().facts.ClusterDir = "/data/default" }, why: AnotherCluster,
+			Change: func(p *park) { p.First().Facts.ClusterDir = "/data/default" }, why: AnotherCluster,
 			want: []string{"10.0.0.1: belongs to the cluster in /data/default", "--cluster-name default --data-root /data;"}},
 		{name: "a Kubernetes of others", bare: true, found: func(p *park) {
-			p.machines[0].files[kubeletConfig], p.machines[0].files[adminConfig] = authority(t), "users: [{name: theirs}]"
+			p.machines[0].files[execute.KubeletConfig], p.machines[0].files[execute.AdminConfig] = authority(t), "users: [{name: theirs}]"
 		}, why: AnotherCluster, want: []string{"10.0.0.1: is in another Kubernetes cluster (API https://10.0.0.1:6443)", "name a master of cluster default with -m"}},
-		{name: "a host that went to another cluster", found: nothing, change: func(p *park) { p.first().facts.Kubelet.Server = "https://192.168.9.9:6443" },
+		{name: "a host that went to another cluster", found: nothing, Change: func(p *park) { p.First().Facts.Kubelet.Server = "https://192.168.9.9:6443" },
 			why: AnotherCluster, want: []string{"10.0.0.1: is in another Kubernetes cluster (API https://192.168.9.9:6443)", "name a master of cluster default with -m"}},
-		{name: "a record of another cluster", found: nothing, change: func(p *park) { p.first().record.ID = "another" },
+		{name: "a record of another cluster", found: nothing, Change: func(p *park) { p.First().Owner.ID = "another" },
 			why: AnotherCluster, want: []string{"10.0.0.1: /var/lib/sealer/data/default belongs to another cluster", `ID "another"`, "with -m"}},
 		{name: "an installation that was interrupted", found: func(p *park) {
-			p.machines[0].remove("kubelet.conf", "admin.conf", "etcd.yaml", "snap/db", initMarker)
+			p.machines[0].remove("kubelet.conf", "admin.conf", "etcd.yaml", "snap/db", execute.InitMarker)
 		}, why: Unfinished, want: []string{"10.0.0.1: the installation of cluster default did not finish", "again to resume it", "sealer-run delete --all"}},
-		{name: "a node in place of a master", found: func(p *park) { p.machines[0].remove("admin.conf", initMarker) },
+		{name: "a node in place of a master", found: func(p *park) { p.machines[0].remove("admin.conf", execute.InitMarker) },
 			why: NoMaster, want: []string{"10.0.0.1: is a node of cluster default", "name a master with -m"}},
 		{name: "an API that is down", found: func(p *park) { p.world.down = true }, why: NoAnswer, config: true,
 			want: []string{"10.0.0.1: its API server does not answer as it should: connection refused", "crictl ps -a", "journalctl -u kubelet -n 50"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := asked(t, tt.bare, 1, 0, tt.found)
-			if tt.change != nil {
-				tt.change(p)
+			if tt.Change != nil {
+				tt.Change(p)
 			}
 			for name, ask := range questions(p) {
 				err := ask(t.Context())
@@ -127,7 +128,7 @@ func TestClusterThatCannotBeAsked(t *testing.T) {
 				checkUnavailable(t, name, err, tt.why, tt.want)
 			}
 			argvs := strings.Join(p.machines[0].argvs, "\n")
-			if secrets := strings.Contains(argvs, "kubectl") || strings.Contains(argvs, "cat "+adminConfig); secrets && tt.why == AnotherCluster {
+			if secrets := strings.Contains(argvs, "kubectl") || strings.Contains(argvs, "cat "+execute.AdminConfig); secrets && tt.why == AnotherCluster {
 				t.Errorf("another cluster was asked:\n%s", argvs)
 			}
 		})
@@ -160,7 +161,7 @@ func TestQuestionThatIsInterrupted(t *testing.T) {
 // As long as one master answers, the others are named in a warning.
 func TestAnyMasterIsAsked(t *testing.T) {
 	p := asked(t, false, 3, 0, func(*park) {})
-	p.members[1].facts.Kubelet.Server, p.members[1].facts.Kubelet.Authority = "https://192.168.9.9:6443", nil
+	p.Members[1].Facts.Kubelet.Server, p.Members[1].Facts.Kubelet.Authority = "https://192.168.9.9:6443", nil
 	p.machines[0].answer = func(cmd host.Command, _ string) (string, int) {
 		if !strings.HasSuffix(cmd.Argv[0], "/kubectl") {
 			return "", 0
@@ -226,7 +227,7 @@ func TestStatusDocument(t *testing.T) {
 // What another cluster's record says is in the error, for callers that want it.
 func TestUnavailableErrorHasItsCause(t *testing.T) {
 	p := asked(t, false, 1, 0, func(*park) {})
-	p.first().record.ID = "another"
+	p.First().Owner.ID = "another"
 	_, err := p.status(t.Context())
 	var other *agent.OtherClusterError
 	if !errors.As(err, &other) || other.Have.ID != "another" {

@@ -8,7 +8,9 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/balancer"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/unit"
 )
 
 // balance gives every node a load balancer of its own over the API servers of all masters, so that no node depends on one master and
@@ -34,20 +36,20 @@ func (p *balance) Run(ctx context.Context) error {
 		return err
 	}
 	encoded = append(encoded, '\n') // here: the hosts share it
-	return p.each(ctx, p.nodes(), func(ctx context.Context, m *member) error {
-		files := []file{
-			{path: m.path(balancerConfig), mode: 0o644, content: encoded, restart: true},
-			{path: unitDir + balancer.Unit, mode: 0o644, content: fmt.Appendf(nil, balancerUnit, agent.Path, m.path(balancerConfig), protectHome(m.Dir)), restart: true},
+	return p.Each(ctx, p.Nodes(), func(ctx context.Context, m *execute.Member) error {
+		files := []unit.File{
+			{Path: m.Path(balancerConfig), Mode: 0o644, Content: encoded, Restart: true},
+			{Path: unit.Dir + balancer.Unit, Mode: 0o644, Content: fmt.Appendf(nil, balancerUnit, agent.Path, m.Path(balancerConfig), protectHome(m.Dir)), Restart: true},
 		}
-		return p.installUnit(ctx, m, service{balancer.Unit, files, []agent.Question{{URL: "tcp://" + config.Listen[0]}}})
+		return unit.Service{Name: balancer.Unit, Files: files, Answers: []agent.Question{{URL: "tcp://" + config.Listen[0]}}}.Install(ctx, &p.Session, m)
 	})
 }
 
 // warn names nodes that do not learn of a new master because they are not part of this run.
 func (p *balance) warn() {
 	for _, other := range p.staying() {
-		for _, m := range p.masters() {
-			if other.Role == string(host.RoleNode) && !p.known(m.host.Address) && len(p.state.Hosts) > 0 {
+		for _, m := range p.Masters() {
+			if other.Role == string(host.RoleNode) && !p.known(m.Host.Address) && len(p.state.Hosts) > 0 {
 				p.Report.Line(other.Address.String(), fmt.Sprintf("warning: not part of this run, so its API proxy does not know the new master %s: include it in the next run", m))
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/kube"
 )
 
@@ -21,7 +22,7 @@ type diagnosis struct {
 	nodes  map[string]kube.Node
 	system system
 	probe  agent.Probe
-	probed map[*member]agent.Probed
+	probed map[*execute.Member]agent.Probed
 }
 
 // problems are what does not work: nodes that are not ready, the pods that make services, the network of pods and the DNS, and hosts that
@@ -30,12 +31,12 @@ type diagnosis struct {
 func (c *Cluster) problems(ctx context.Context, whole bool) ([]problem, error) {
 	if c.Joining != nil { // the others may have problems of their own
 		narrowed := *c
-		narrowed.lead, narrowed.members = c.first(), c.targets()
+		narrowed.Lead, narrowed.Members = c.First(), c.targets()
 		c = &narrowed
 	}
 	d := diagnosis{Cluster: c, whole: whole}
 	var err error
-	if d.nodes, err = c.kube().Nodes(ctx); err != nil {
+	if d.nodes, err = c.Kube().Nodes(ctx); err != nil {
 		return nil, err
 	}
 	if d.system, err = c.readSystem(ctx); err != nil {
@@ -63,7 +64,7 @@ func (c *Cluster) toProbe(ctx context.Context) (agent.Probe, error) {
 	if !c.kubeadm.SkipsDNS() {
 		return p, nil
 	}
-	found, err := c.kubectl(ctx, "get", "service", "--namespace", "kube-system", "kube-dns", "--ignore-not-found", "-o", "name")
+	found, err := c.Kubectl(ctx, "get", "service", "--namespace", "kube-system", "kube-dns", "--ignore-not-found", "-o", "name")
 	if len(found) == 0 {
 		p.DNS = ""
 	}
@@ -72,9 +73,9 @@ func (c *Cluster) toProbe(ctx context.Context) (agent.Probe, error) {
 
 // ask has all hosts probe the cluster.
 func (d *diagnosis) ask(ctx context.Context) error {
-	d.probed = map[*member]agent.Probed{}
+	d.probed = map[*execute.Member]agent.Probed{}
 	var mu sync.Mutex
-	return d.each(ctx, d.members, func(ctx context.Context, m *member) error {
+	return d.Each(ctx, d.Members, func(ctx context.Context, m *execute.Member) error {
 		answer, err := m.Probe(ctx, d.probe)
 		if err != nil {
 			return err
@@ -89,13 +90,13 @@ func (d *diagnosis) ask(ctx context.Context) error {
 // unreadyNodes are the nodes that are not Ready, and the hosts that have none.
 func (d *diagnosis) unreadyNodes() (problems []problem) {
 	bare := false
-	for _, m := range d.members {
-		n, ok := d.nodes[m.name]
+	for _, m := range d.Members {
+		n, ok := d.nodes[m.Name]
 		switch {
 		case !ok:
-			problems = append(problems, problem{text: "node " + m.name + " is not in the cluster: look at journalctl -u kubelet on " + m.String()})
+			problems = append(problems, problem{text: "node " + m.Name + " is not in the cluster: look at journalctl -u kubelet on " + m.String()})
 		case !n.Ready():
-			problems = append(problems, problem{text: "node " + m.name + " is not ready: look at kubectl describe node " + m.name})
+			problems = append(problems, problem{text: "node " + m.Name + " is not ready: look at kubectl describe node " + m.Name})
 			f, asked := d.probed[m]
 			bare = bare || asked && len(f.Networks) == 0
 		}
@@ -105,7 +106,7 @@ func (d *diagnosis) unreadyNodes() (problems []problem) {
 			" is empty on the nodes. Build one into the image, or start it with --cmd"})
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.nodes)) {
-		ours := slices.ContainsFunc(d.members, func(m *member) bool { return m.name == name })
+		ours := slices.ContainsFunc(d.Members, func(m *execute.Member) bool { return m.Name == name })
 		if d.whole && !ours && !d.nodes[name].Ready() {
 			problems = append(problems, problem{text: "node " + name + " is not ready"})
 		}
@@ -115,8 +116,8 @@ func (d *diagnosis) unreadyNodes() (problems []problem) {
 
 // unreached are the hosts that do not reach the service of the API, or on which the DNS does not answer.
 func (d *diagnosis) unreached() (problems []problem) {
-	answers := slices.ContainsFunc(d.members, func(m *member) bool { f, ok := d.probed[m]; return ok && f.Lookup == "" })
-	for _, m := range d.members {
+	answers := slices.ContainsFunc(d.Members, func(m *execute.Member) bool { f, ok := d.probed[m]; return ok && f.Lookup == "" })
+	for _, m := range d.Members {
 		f, ok := d.probed[m]
 		if !ok {
 			continue
@@ -139,9 +140,9 @@ func (d *diagnosis) unreached() (problems []problem) {
 }
 
 // noService is a host that does not reach the service of the API.
-func (d *diagnosis) noService(m *member, f agent.Probed) problem {
+func (d *diagnosis) noService(m *execute.Member, f agent.Probed) problem {
 	p := problem{text: fmt.Sprintf("%s does not reach the API at its service address %s: %s", m, d.probe.Service, f.Service)}
-	proxied := slices.ContainsFunc(d.system.pods, func(pod pod) bool { return pod.set == proxySet && pod.node == m.name && pod.ready })
+	proxied := slices.ContainsFunc(d.system.pods, func(pod pod) bool { return pod.set == proxySet && pod.node == m.Name && pod.ready })
 	switch {
 	case f.NoRoute && f.NoDefaultRoute:
 		p.text += noRoute
@@ -190,9 +191,9 @@ func contains(all []netip.Prefix, address netip.Addr) bool {
 }
 
 // named is the host with a node's name, or nil.
-func (d *diagnosis) named(node string) *member {
-	for _, m := range d.members {
-		if m.name == node {
+func (d *diagnosis) named(node string) *execute.Member {
+	for _, m := range d.Members {
+		if m.Name == node {
 			return m
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/report"
@@ -24,16 +25,16 @@ func (p *checkLeaving) Run(ctx context.Context) error {
 		return fmt.Errorf("nothing was changed:\n%w", err)
 	}
 	// What carries nothing of the cluster needs no lock and no cleaning: an interrupted run has been there.
-	p.part.members = slices.DeleteFunc(p.part.members, func(m *member) bool { return m.survey == nil })
-	for i, m := range p.part.members {
-		m.index = i
+	p.part.Members = slices.DeleteFunc(p.part.Members, func(m *execute.Member) bool { return p.part.surveys[m] == nil })
+	for i, m := range p.part.Members {
+		m.Index = i
 	}
 	return nil
 }
 
 // checkAll is asked again once all hosts are locked.
 func (d *departure) checkAll(ctx context.Context) error {
-	failed := together(maxChecks, d.leavers, func(l *leaver) error {
+	failed := execute.Together(maxChecks, d.leavers, func(l *leaver) error {
 		if err := d.checkOne(ctx, l); err != nil {
 			return err
 		}
@@ -41,6 +42,12 @@ func (d *departure) checkAll(ctx context.Context) error {
 	})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	d.part.surveys = map[*execute.Member]*agent.Survey{}
+	for _, l := range d.leavers {
+		if l.survey != nil {
+			d.part.surveys[l.member] = l.survey
+		}
 	}
 	return errors.Join(failed, d.checkMasters(ctx))
 }
@@ -54,30 +61,30 @@ func (d *departure) checkOne(ctx context.Context, l *leaver) error {
 	var err error
 	if known != nil {
 		l.name = known.Name
-	} else if l.name, err = d.kube().NodeAt(ctx, l.address); err != nil {
+	} else if l.name, err = d.Kube().NodeAt(ctx, l.address); err != nil {
 		return err
 	}
 	if l.name == "" {
 		return fmt.Errorf("%s is not a host of cluster %s: it is not in the cluster's state, and no node has its address", l.address, d.Name)
 	}
-	n, err := d.kube().Node(ctx, l.name)
+	n, err := d.Kube().Node(ctx, l.name)
 	if err != nil {
 		return err
 	}
 	if err := d.checkRole(l, n); err != nil {
 		return err
 	}
-	if n != nil && !slices.Contains(n.Addresses(), l.address) && (l.member == nil || !l.member.owns(n)) && len(n.Addresses()) > 0 {
+	if n != nil && !slices.Contains(n.Addresses(), l.address) && (l.member == nil || !owns(l.member, n)) && len(n.Addresses()) > 0 {
 		return fmt.Errorf("%s is %s according to the cluster's state, but the node %s is at %s; check which of the two is meant", l.address, l.name, l.name, address(n))
 	}
 	if l.member == nil {
 		return d.checkLost(ctx, l)
 	}
-	if l.member.survey, err = l.member.Survey(ctx); err != nil {
+	if l.survey, err = l.member.Survey(ctx); err != nil {
 		return err
 	}
-	l.member.name = l.name
-	return d.checkCluster(l.member)
+	l.member.Name = l.name
+	return d.checkCluster(l)
 }
 
 // checkRole refuses a master that was named as a node, and the other way round.
@@ -99,21 +106,22 @@ func (d *departure) checkRole(l *leaver, n *kube.Node) error {
 }
 
 // checkCluster refuses a host that is another cluster's, by its journal and record or by its kubelet.
-func (d *departure) checkCluster(m *member) error {
-	if m.survey != nil {
-		if err := m.survey.Prove(d.Name, d.state.ID); err != nil {
+func (d *departure) checkCluster(l *leaver) error {
+	m := l.member
+	if l.survey != nil {
+		if err := l.survey.Prove(d.Name, d.state.ID); err != nil {
 			return fmt.Errorf("%s: %w", m, err)
 		}
 	}
-	if !m.facts.HasCluster(kubeletConfig) {
+	if !m.Facts.HasCluster(execute.KubeletConfig) {
 		return nil
 	}
-	switch lead := d.first().authority(); {
-	case lead == "" || m.authority() != lead:
+	switch lead := d.First().Authority(); {
+	case lead == "" || m.Authority() != lead:
 		return d.foreignNode(m)
-	case m.survey == nil:
+	case l.survey == nil:
 		return fmt.Errorf("%s is a node of the cluster, but sealer-run did not prepare it (no %s), so it cannot clean it; "+
-			"run kubeadm reset on it, then the same command with --lost", m, m.path(agent.JournalFile))
+			"run kubeadm reset on it, then the same command with --lost", m, m.Path(agent.JournalFile))
 	}
 	return nil
 }
@@ -129,7 +137,7 @@ func (d *departure) checkLost(ctx context.Context, l *leaver) error {
 			return fmt.Errorf("%s answers and is a host of this cluster, so it is not lost; leave out --lost to have it cleaned", l.address)
 		}
 	}
-	n, err := d.kube().Node(ctx, l.name)
+	n, err := d.Kube().Node(ctx, l.name)
 	if err != nil || n == nil || !n.Ready() {
 		return err
 	}
@@ -143,16 +151,16 @@ func (d *departure) checkLost(ctx context.Context, l *leaver) error {
 // renewedLease listens for the kubelet of a node for so long, by default leaseWait. It returns when the kubelet renewed its lease meanwhile;
 // nothing if it did not.
 func (c *Cluster) renewedLease(ctx context.Context, node string, wait time.Duration) (string, error) {
-	before, err := c.kube().Renewed(ctx, node)
+	before, err := c.Kube().Renewed(ctx, node)
 	if err != nil {
 		return "", err
 	}
 	wait = cmp.Or(wait, leaseWait)
-	c.Report.Line(c.first().String(), fmt.Sprintf("node %s is still Ready: listening %s for its kubelet", node, wait))
-	if err := pause(ctx, wait); err != nil {
+	c.Report.Line(c.First().String(), fmt.Sprintf("node %s is still Ready: listening %s for its kubelet", node, wait))
+	if err := execute.Pause(ctx, wait); err != nil {
 		return "", err
 	}
-	after, err := c.kube().Renewed(ctx, node)
+	after, err := c.Kube().Renewed(ctx, node)
 	if err != nil || after == before {
 		return "", err
 	}
@@ -165,7 +173,7 @@ func (d *departure) checkMasters(ctx context.Context) error {
 	if len(leaving) == 0 {
 		return nil
 	}
-	left, err := d.etcd().Members(ctx)
+	left, err := d.Etcd().Members(ctx)
 	if err != nil {
 		return err
 	}
@@ -200,7 +208,7 @@ func (d *departure) checkPods(ctx context.Context, l *leaver) error {
 	if d.leaving.SkipDrain || d.leaving.Lost {
 		return nil
 	}
-	pods, err := d.kube().PodsOn(ctx, l.name)
+	pods, err := d.Kube().PodsOn(ctx, l.name)
 	if err != nil {
 		return err
 	}

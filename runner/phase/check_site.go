@@ -9,6 +9,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/check"
 	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/source"
 )
 
@@ -76,7 +77,7 @@ func (c *Cluster) refusedConfiguration(ctx context.Context, hostsFit bool) []err
 		if err = (&remember{c}).Run(ctx); err == nil {
 			err = (&adapt{c}).Run(ctx)
 		}
-	case len(c.masters()) > 0 && !slices.ContainsFunc(c.members, func(m *member) bool { return !m.isNew }):
+	case len(c.Masters()) > 0 && !slices.ContainsFunc(c.Members, func(m *execute.Member) bool { return !m.IsNew }):
 		_, err = c.draftConfiguration(ctx)
 	}
 	if err == nil {

@@ -59,7 +59,7 @@ func TestConfigurationsThatARunRefuses(t *testing.T) {
 	const documents = "kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\nnetworking: {serviceSubnet: 10.0.0.0/16}\n"
 	const unknown = "apiVersion: sealer.io/v2\nkind: Plugin\nmetadata: {name: x}\nspec: {type: NO_SUCH, action: PreInit, data: echo}\n"
 	for name, c := range map[string]struct {
-		file, content string // in the image
+		File, content string // in the image
 		want, early   string // early: where a host is not fit
 	}{
 		"nothing":                   {"etc/other", "x", "", ""},
@@ -72,7 +72,7 @@ func TestConfigurationsThatARunRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for fit, want := range map[bool]string{true: c.want, false: c.early} {
 				p := sited(t, highlyAvailable)
-				p.Artifact = artifact(t, sourcetest.Entry{Name: c.file, Content: c.content})
+				p.Artifact = artifact(t, sourcetest.Entry{Name: c.File, Content: c.content})
 				refused := p.refusedConfiguration(t.Context(), fit)
 				if (len(refused) == 0) != (want == "") || want != "" && !strings.Contains(refused[0].Error(), want) {
 					t.Errorf("with hosts that fit %v it refuses %v, want %q", fit, refused, want)

@@ -257,7 +257,7 @@ func TestCheckWithoutAnswers(t *testing.T) {
 	if err != nil || len(problems) != 2 || !strings.Contains(problems[0].text, "node h1") || !strings.Contains(problems[1].text, "10.0.0.2: ") {
 		t.Errorf("problems %+v, %v", problems, err)
 	}
-	if _, err := p.kube().Rows(t.Context(), 4, "get", "pods", "--namespace", "kube-system"); !errors.Is(err, kube.ErrUnexpected) {
+	if _, err := p.Kube().Rows(t.Context(), 4, "get", "pods", "--namespace", "kube-system"); !errors.Is(err, kube.ErrUnexpected) {
 		t.Errorf("rows of another form give %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/balancer"
 	"github.com/kubefile/kubefile/runner/check"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/source"
@@ -63,10 +64,10 @@ func TestJoin(t *testing.T) {
 	p := newPark(t, 3, 2).joined(1)
 	p.Artifact = artifact(t)
 	certificate := authority(t)
-	for _, name := range []string{authorityFile, kubeletConfig, adminConfig} {
+	for _, name := range []string{authorityFile, execute.KubeletConfig, execute.AdminConfig} {
 		p.machines[0].files[name] = certificate
 	}
-	p.machines[0].files[p.members[0].path(initConfig)] = "kind: ClusterConfiguration\n"
+	p.machines[0].files[p.Members[0].Path(initConfig)] = "kind: ClusterConfiguration\n"
 	p.watchJoins(t)
 	for range 2 { // the second time, nothing is left to do
 		for _, one := range []Phase{&joinMasters{p.Cluster}, &balance{p.Cluster}, &joinNodes{p.Cluster}} {
@@ -75,16 +76,16 @@ func TestJoin(t *testing.T) {
 			}
 		}
 	}
-	if n := len(p.machines[0].calls(p.members[0].program("kubeadm") + " token create")); n != 2 {
+	if n := len(p.machines[0].calls(p.Members[0].Program("kubeadm") + " token create")); n != 2 {
 		t.Errorf("%d tokens, want one for the masters and one for the nodes", n)
 	}
-	for _, call := range p.machines[0].calls(p.members[0].program("kubeadm") + " token create") {
+	for _, call := range p.machines[0].calls(p.Members[0].Program("kubeadm") + " token create") {
 		if !strings.Contains(call, "--ttl 1h10m0s") && !strings.Contains(call, "--ttl 30m0s") {
 			t.Errorf("%s: want 30 minutes for nodes that join together, and 70 for three masters", call)
 		}
 	}
 	for i, f := range p.machines[1:] {
-		joins := f.calls(p.members[0].program("kubeadm") + " join")
+		joins := f.calls(p.Members[0].Program("kubeadm") + " join")
 		if len(joins) != 1 || !strings.HasSuffix(joins[0], "--config /dev/stdin") {
 			t.Fatalf("%s: joins by %q", f.host, joins)
 		}
@@ -94,8 +95,8 @@ func TestJoin(t *testing.T) {
 			t.Errorf("%s: joins with\n%s", f.host, config)
 		}
 	}
-	for i, m := range p.members[1:3] {
-		if p.machines[i+1].files[m.path(initConfig)] == "" {
+	for i, m := range p.Members[1:3] {
+		if p.machines[i+1].files[m.Path(initConfig)] == "" {
 			t.Errorf("%s does not know how kubeadm was configured", m)
 		}
 	}
@@ -113,7 +114,7 @@ func TestBalance(t *testing.T) {
 		}
 	}
 	node := p.machines[2]
-	config, err := balancer.ParseConfig([]byte(node.files[p.members[2].path(balancerConfig)]))
+	config, err := balancer.ParseConfig([]byte(node.files[p.Members[2].Path(balancerConfig)]))
 	want := []string{"10.0.0.0:6443", "10.0.0.1:6443", "10.0.0.2:6443"}
 	if err != nil || !slices.Equal(config.Backends, want) || !slices.Equal(config.Listen, []string{"127.0.0.1:6443"}) {
 		t.Errorf("the balancer has %+v, %v", config, err)
@@ -125,12 +126,12 @@ func TestBalance(t *testing.T) {
 		t.Errorf("said %s", p.out)
 	}
 	// Another master: nodes follow, and those that were not named are told of.
-	p.state.Hosts = slices.DeleteFunc(p.state.Hosts, func(h state.Host) bool { return h.Address == p.members[1].host.Address })
-	p.members[1].host.Address = netip.MustParseAddr("10.0.0.7")
+	p.state.Hosts = slices.DeleteFunc(p.state.Hosts, func(h state.Host) bool { return h.Address == p.Members[1].Host.Address })
+	p.Members[1].Host.Address = netip.MustParseAddr("10.0.0.7")
 	if err := (&balance{p.Cluster}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(node.calls("systemctl restart")); n != 2 || !strings.Contains(node.files[p.members[2].path(balancerConfig)], "10.0.0.7:6443") {
+	if n := len(node.calls("systemctl restart")); n != 2 || !strings.Contains(node.files[p.Members[2].Path(balancerConfig)], "10.0.0.7:6443") {
 		t.Errorf("%d restarts", n)
 	}
 	if !strings.Contains(p.out.String(), "10.0.0.9: warning: not part of this run, so its API proxy does not know the new master 10.0.0.7") {
@@ -145,7 +146,7 @@ func TestSeedsAreAllMasters(t *testing.T) {
 	if got := strings.Join(r.seeds(nil), " "); got != "10.0.0.1:5000 10.0.0.2:5000 10.0.0.3:5000" {
 		t.Errorf("seeds are %s", got)
 	}
-	if got := strings.Join(r.config(p.first()).Seeds, " "); got != "10.0.0.2:5000 10.0.0.3:5000" {
+	if got := strings.Join(r.config(p.First()).Seeds, " "); got != "10.0.0.2:5000 10.0.0.3:5000" {
 		t.Errorf("the first master's are %s", got)
 	}
 }
@@ -167,17 +168,17 @@ func TestFirstMasterIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The second master was away when the state was written last.
-	p.machines[1].files[p.members[1].path(stateFile)] = string(stale)
-	p.machines[2].files[p.members[2].path(stateFile)] = string(newest)
-	p.machines[2].files[p.members[2].path(initConfig)] = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: {serviceSubnet: 10.99.0.0/16}\n"
+	p.machines[1].files[p.Members[1].Path(stateFile)] = string(stale)
+	p.machines[2].files[p.Members[2].Path(stateFile)] = string(newest)
+	p.machines[2].files[p.Members[2].Path(initConfig)] = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: {serviceSubnet: 10.99.0.0/16}\n"
 	gone := p.Hosts[0].Login
 	p.without(0)
 	p.unreached = []host.Report{{Host: gone, Err: errors.New("no route")}}
 	if err := (&rejoin{p.Cluster}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if p.first().String() != "10.0.0.2" || p.state.Revision != 5 || len(p.others()) != 1 {
-		t.Errorf("the first master is %s, the state is %+v", p.first(), p.state)
+	if p.First().String() != "10.0.0.2" || p.state.Revision != 5 || len(p.others()) != 1 {
+		t.Errorf("the first master is %s, the state is %+v", p.First(), p.state)
 	}
 	if got := p.kubeadm.DNSAddress(); got != "10.99.0.10" {
 		t.Errorf("its DNS is taken to be at %s", got)
@@ -191,7 +192,7 @@ func TestFirstMasterIsGone(t *testing.T) {
 	if err := (&saveState{p.Cluster}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	saved, err := state.Parse([]byte(p.machines[1].files[p.members[0].path(stateFile)]))
+	saved, err := state.Parse([]byte(p.machines[1].files[p.Members[0].Path(stateFile)]))
 	if err != nil || saved.Revision != 6 || len(saved.Hosts) != 4 || len(saved.Apps) != 1 {
 		t.Errorf("saved is %+v, %v", saved, err)
 	}
@@ -204,7 +205,7 @@ func TestApplicationNeedsItsCluster(t *testing.T) {
 		want string
 	}{
 		{"as it should be", func(*park) {}, ""},
-		{"no cluster", func(p *park) { p.members[0].joined = false }, "bring up an image like kubernetes"},
+		{"no cluster", func(p *park) { p.Members[0].Joined = false }, "bring up an image like kubernetes"},
 		{"no master", func(p *park) { p.without(0) }, "name one with -m"},
 		{"a host of none", func(p *park) { p.Hosts[1].Login.Address = netip.MustParseAddr("10.0.0.77") }, "10.0.0.77 is not a host of the cluster default"},
 		{"a host of none, in a plan with its cluster", func(p *park) {
@@ -220,7 +221,7 @@ func TestApplicationNeedsItsCluster(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p.machines[0].files[p.members[0].path(stateFile)] = string(data)
+			p.machines[0].files[p.Members[0].Path(stateFile)] = string(data)
 			c.make(p)
 			err = (&rejoin{p.Cluster}).Run(t.Context())
 			checkError(t, err, c.want)
@@ -259,7 +260,7 @@ func TestSaveState(t *testing.T) {
 	}
 	p.world.down = false
 	save(3)
-	first, second := p.machines[0].files[p.members[0].path(stateFile)], p.machines[1].files[p.members[1].path(stateFile)]
+	first, second := p.machines[0].files[p.Members[0].Path(stateFile)], p.machines[1].files[p.Members[1].Path(stateFile)]
 	if first != second || first != string(p.world.secret) {
 		t.Error("the masters and the Secret do not agree")
 	}
@@ -267,8 +268,8 @@ func TestSaveState(t *testing.T) {
 
 func TestLabelNodes(t *testing.T) {
 	p := newPark(t, 1, 1).joined(2)
-	p.members[1].site.Roles, p.members[1].site.Labels = []string{"storage"}, map[string]string{"zone": "zh2", "disk": "ssd"}
-	p.members[1].site.Taints = []plugin.TaintChange{{Key: "a", Effect: "NoSchedule"}}
+	p.Members[1].Site.Roles, p.Members[1].Site.Labels = []string{"storage"}, map[string]string{"zone": "zh2", "disk": "ssd"}
+	p.Members[1].Site.Taints = []plugin.TaintChange{{Key: "a", Effect: "NoSchedule"}}
 	labels := map[string]map[string]string{"h1": {"node-role.kubernetes.io/master": ""}, "h2": {"zone": "zh2"}}
 	p.machines[0].answer = func(cmd host.Command, _ string) (string, int) {
 		if i := slices.Index(cmd.Argv, "patch"); i >= 0 {
@@ -312,7 +313,7 @@ func TestNetworksStay(t *testing.T) {
 	p := newPark(t, 1, 0).joined(1)
 	p.Artifact = artifact(t)
 	file := "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: {podSubnet: 10.244.0.0/16}\n"
-	p.machines[0].files[p.members[0].path(initConfig)] = file
+	p.machines[0].files[p.Members[0].Path(initConfig)] = file
 	p.files = map[string]source.File{kubeadmFile: {Content: []byte(file)}}
 	a := &adapt{p.Cluster}
 	if err := errors.Join(a.configuration(), a.unchanged(t.Context())); err != nil {
@@ -324,36 +325,15 @@ func TestNetworksStay(t *testing.T) {
 	}
 }
 
-// Two runs that were given different masters of a cluster keep each other out.
-func TestLockIsOnEveryMaster(t *testing.T) {
-	dir := t.TempDir()
-	all, one := lockable(t, dir), lockable(t, dir)
-	second := all.join(host.Report{Host: all.first().host, Conn: all.first().Conn, Facts: &host.Facts{Hostname: "x"}})
-	all.first().Conn = &locking{}
-	second.host.Role = host.RoleMaster
-	held := &lock{Cluster: all}
-	all.abandon = func(error) {}
-	one.abandon = func(error) {}
-	if err := held.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := (&lock{Cluster: one}).Run(t.Context()); !errors.Is(err, ErrLocked) {
-		t.Errorf("the other run gets %v", err)
-	}
-	if err := held.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
 // Machines that were cloned have one name until a plugin names them.
 func TestChecksKnowNamesOfPlugins(t *testing.T) {
 	p := newPark(t, 2, 0)
 	p.Artifact = artifact(t)
 	p.Site.Plugins = []plugin.Plugin{newPlugin(t, "names", "HOSTNAME", "", "", "10.0.0.1 m0\n10.0.0.2 m1")}
 	var reports []host.Report
-	for _, m := range p.members {
-		m.facts.Hostname = "debian"
-		reports = append(reports, host.Report{Host: m.host, Facts: m.facts})
+	for _, m := range p.Members {
+		m.Facts.Hostname = "debian"
+		reports = append(reports, host.Report{Host: m.Host, Facts: m.Facts})
 	}
 	for _, f := range check.Run(p.checked(t.Context(), reports, make([]error, 2))) {
 		if strings.HasPrefix(f.Check, "hostname-") {

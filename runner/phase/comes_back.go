@@ -6,21 +6,23 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/kube"
 )
 
 // newcomers are the hosts that are to join the cluster. A run that adds hosts brings no others back.
-func (c *Cluster) newcomers() []*member {
-	return slices.DeleteFunc(slices.Clone(c.targets()), func(m *member) bool { return m.joined || m == c.first() })
+func (c *Cluster) newcomers() []*execute.Member {
+	return slices.DeleteFunc(slices.Clone(c.targets()), func(m *execute.Member) bool { return m.Joined || m == c.First() })
 }
 
 // checkNewcomers refuses, before anything is changed, what would keep hosts from joining later, and names those that come back empty. An API
 // that does not answer yet is waited for later, and asked then.
 func (p *remember) checkNewcomers(ctx context.Context) error {
-	for _, m := range p.members {
-		m.recorded = p.state.Host(m.host.Address) != nil
+	p.inState = map[*execute.Member]bool{}
+	for _, m := range p.Members {
+		p.inState[m] = p.state.Host(m.Host.Address) != nil
 	}
-	if !p.running() {
+	if !p.Running() {
 		return nil
 	}
 	found, err := p.findRemains(ctx, p.newcomers())
@@ -40,22 +42,22 @@ type apiError struct{ error }
 func (e *apiError) Unwrap() error { return e.error }
 
 // findRemains finds what the cluster has of empty hosts that are to join, and refuses to if any of it is alive, or keeps masters from joining.
-func (c *Cluster) findRemains(ctx context.Context, newcomers []*member) (all []remains, err error) {
+func (c *Cluster) findRemains(ctx context.Context, newcomers []*execute.Member) (all []remains, err error) {
 	if len(newcomers) == 0 {
 		return nil, nil
 	}
 	var is observed
-	if is.nodes, err = c.kube().Nodes(ctx); err != nil {
+	if is.nodes, err = c.Kube().Nodes(ctx); err != nil {
 		return nil, &apiError{err}
 	}
-	if c.stacked() && slices.ContainsFunc(newcomers, (*member).isMaster) {
+	if c.stacked() && slices.ContainsFunc(newcomers, (*execute.Member).IsMaster) {
 		if is.etcd, err = c.awakeMembers(ctx); err != nil {
 			return nil, err
 		}
 	}
 	var failed []error
 	for _, m := range newcomers {
-		if !m.isEmpty() {
+		if !isEmpty(m) {
 			continue
 		}
 		found, err := remainsOf(m, is)
@@ -68,7 +70,7 @@ func (c *Cluster) findRemains(ctx context.Context, newcomers []*member) (all []r
 	if err := errors.Join(failed...); err != nil {
 		return nil, err
 	}
-	return all, together(maxChecks, all, func(r remains) error { return c.checkKubelet(ctx, r) })
+	return all, execute.Together(maxChecks, all, func(r remains) error { return c.checkKubelet(ctx, r) })
 }
 
 // checkKubelet refuses remains whose kubelet is alive: it is on another machine.
@@ -90,21 +92,21 @@ func (c *Cluster) checkKubelet(ctx context.Context, r remains) error {
 }
 
 // removeRemains takes out of the cluster what it has of empty hosts that are about to join, after another look at all of it.
-func (c *Cluster) removeRemains(ctx context.Context, newcomers []*member) error {
-	newcomers = slices.DeleteFunc(newcomers, func(m *member) bool { return m.joined || m == c.first() })
-	if !c.running() || len(newcomers) == 0 {
+func (c *Cluster) removeRemains(ctx context.Context, newcomers []*execute.Member) error {
+	newcomers = slices.DeleteFunc(newcomers, func(m *execute.Member) bool { return m.Joined || m == c.First() })
+	if !c.Running() || len(newcomers) == 0 {
 		return nil
 	}
-	failed := make([]error, len(c.members))
-	c.each(ctx, newcomers, func(ctx context.Context, m *member) error {
-		failed[m.index] = c.refresh(ctx, m)
+	failed := make([]error, len(c.Members))
+	c.Each(ctx, newcomers, func(ctx context.Context, m *execute.Member) error {
+		failed[m.Index] = c.Refresh(ctx, m)
 		return nil
 	})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	// A host that does not answer stops the others no more than its join, which fails.
-	newcomers = slices.DeleteFunc(newcomers, func(m *member) bool { return failed[m.index] != nil })
+	newcomers = slices.DeleteFunc(newcomers, func(m *execute.Member) bool { return failed[m.Index] != nil })
 	all, err := c.findRemains(ctx, newcomers)
 	if err != nil {
 		return err
@@ -113,7 +115,7 @@ func (c *Cluster) removeRemains(ctx context.Context, newcomers []*member) error 
 		if r.etcd == nil {
 			continue
 		}
-		err := c.Do(ctx, c.first(), fmt.Sprintf("remove the dead etcd member %s: %s comes back empty", r.etcd, r.member), func(ctx context.Context) error {
+		err := c.Do(ctx, c.First(), fmt.Sprintf("remove the dead etcd member %s: %s comes back empty", r.etcd, r.member), func(ctx context.Context) error {
 			return c.removeDead(ctx, *r.etcd)
 		})
 		if err != nil {
@@ -123,7 +125,7 @@ func (c *Cluster) removeRemains(ctx context.Context, newcomers []*member) error 
 	for _, r := range all {
 		for _, n := range r.nodes {
 			what := fmt.Sprintf("remove node %s: %s comes back empty", n.Metadata.Name, r.member)
-			if err := c.Do(ctx, c.first(), what, func(ctx context.Context) error { return c.kube().DeleteNode(ctx, n.Metadata.Name) }); err != nil {
+			if err := c.Do(ctx, c.First(), what, func(ctx context.Context) error { return c.Kube().DeleteNode(ctx, n.Metadata.Name) }); err != nil {
 				return err
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
 )
@@ -36,7 +37,7 @@ func (p *park) whole(t *testing.T) {
 	}
 	masters := 0
 	for _, f := range p.machines {
-		if !f.has(kubeletConfig) {
+		if !f.has(execute.KubeletConfig) {
 			t.Errorf("%s has not joined", f.host)
 		}
 		if f.host.Role != host.RoleMaster {
@@ -97,9 +98,9 @@ func TestHostComesBackEmpty(t *testing.T) {
 			}
 			p.whole(t)
 			for _, i := range c.replaced {
-				m := next.members[i]
+				m := next.Members[i]
 				step := &plugins{next.Cluster, "PostJoin"}
-				if got := p.machines[i].get(m.path(step.marker(next.Site.Plugins[0]))); got != finished+"\n" {
+				if got := p.machines[i].get(m.Path(step.marker(next.Site.Plugins[0]))); got != execute.Finished+"\n" {
 					t.Errorf("%s: the plugin of PostJoin is %q", m, got)
 				}
 			}
@@ -135,9 +136,9 @@ func TestComesBackIsRefused(t *testing.T) {
 			[]string{"10.0.0.2 comes back empty, but its old member cannot be removed: etcd would lose its majority", "h5 (https://10.0.0.5:2380)"}},
 		{"a name that another node has", 1, []int{1}, func(p *park) { p.machines[1].named = "h9"; p.world.elsewhere["h9"] = "10.0.0.9" },
 			[]string{"10.0.0.2 is named h9, and the cluster has a node h9 at 10.0.0.9"}},
-		{"another cluster", 3, []int{2}, func(p *park) { p.machines[2].files[kubeletConfig] = authority(p.machines[0].t) }, []string{"10.0.0.3 is a node of another cluster"}},
+		{"another cluster", 3, []int{2}, func(p *park) { p.machines[2].files[execute.KubeletConfig] = authority(p.machines[0].t) }, []string{"10.0.0.3 is a node of another cluster"}},
 		{"another cluster's record", 3, []int{2}, func(p *park) {
-			p.machines[2].files[p.dir()+"/"+agent.JournalFile], p.machines[2].files[p.dir()+"/"+agent.RecordFile] = "x", record
+			p.machines[2].files[p.Dir()+"/"+agent.JournalFile], p.machines[2].files[p.Dir()+"/"+agent.RecordFile] = "x", record
 		}, []string{`belongs to another cluster (name "default", ID "` + testID}},
 		{"another master is dead", 5, []int{1}, func(p *park) {
 			p.world.leaving.dead["h5"] = true
@@ -149,7 +150,7 @@ func TestComesBackIsRefused(t *testing.T) {
 			p.world.secret = []byte(strings.ReplaceAll(string(p.world.secret), "10.0.0.3", "10.0.0.99"))
 			p.world.secret = []byte(strings.ReplaceAll(string(p.world.secret), `"h3"`, `"h99"`))
 			for i := range 2 {
-				p.machines[i].files[p.dir()+"/"+stateFile] = string(p.world.secret)
+				p.machines[i].files[p.Dir()+"/"+stateFile] = string(p.world.secret)
 			}
 		}, []string{"10.0.0.3: etcd has a member h3 (https://10.0.0.3:2380), and the cluster's state does not have this host", "sealer-run delete --lost -m 10.0.0.3 --via 10.0.0.1"}},
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/config"
 	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -38,7 +39,7 @@ func (p *commands) Title() string {
 }
 
 func (p *commands) Run(ctx context.Context) error {
-	m := p.first()
+	m := p.First()
 	site, err := p.siteKey()
 	if err != nil {
 		return err
@@ -139,13 +140,13 @@ func (p *commands) siteKey() (func(imagespec.Command) string, error) {
 	}, err
 }
 
-func (p *commands) command(ctx context.Context, m *member, command imagespec.Command) error {
+func (p *commands) command(ctx context.Context, m *execute.Member, command imagespec.Command) error {
 	env := environment.Merge(p.environment(m), p.toolEnv(m), p.arguments(command).Exported())
 	argv := command.Exec
 	if command.Shell != "" {
 		argv = []string{"sh", "-c", string(env.Substitute([]byte(command.Shell)))} // its author wrote it for a shell
 	}
-	return p.run(ctx, m, host.Command{
-		Argv: argv, Env: env.Variables(), Dir: path.Join(m.rootfs(), p.Artifact.Description.WorkingDir), Limit: p.commandLimit(),
+	return p.Exec(ctx, m, host.Command{
+		Argv: argv, Env: env.Variables(), Dir: path.Join(m.Rootfs(), p.Artifact.Description.WorkingDir), Limit: p.commandLimit(),
 	})
 }

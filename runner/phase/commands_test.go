@@ -9,6 +9,7 @@ import (
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/config"
 	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
@@ -78,14 +79,14 @@ func TestWhenCommandsRunAgain(t *testing.T) {
 	p.Site.Cluster.AppNames = []string{"web"}
 	steps := []struct {
 		name   string
-		change func()
+		Change func()
 		want   string
 	}{
 		{"at first, the network before all", func() {}, "net,disk,cmd,web"},
 		{"nothing changed", func() {}, ""},
 		{"more applications", func() { p.Site.Cluster.AppNames = nil }, "db 1,db 2"},
 		{"another environment of the cluster", func() { p.Site.Cluster.Env = environment.Set{"A": {"b"}} }, "net,disk,cmd,web,db 1,db 2"},
-		{"another environment of a host", func() { p.members[0].site.Env = environment.Set{"A": {"c"}} }, ""},
+		{"another environment of a host", func() { p.Members[0].Site.Env = environment.Set{"A": {"c"}} }, ""},
 		{"arguments of an application", func() { p.Site.Cluster.Apps = map[string]clusterfile.App{"web": {Env: environment.Set{"X": {"y"}}}} }, "web"},
 		{"a Config", func() {
 			p.Site.Configs = []config.Config{{Name: "c", Path: "etc/c", Data: "x", Where: "Clusterfile:1"}}
@@ -97,7 +98,7 @@ func TestWhenCommandsRunAgain(t *testing.T) {
 		{"a command of the site", func() { p.Site.Cluster.Cmd = []string{"own", "own"} }, "own,own"},
 	}
 	for _, step := range steps {
-		step.change()
+		step.Change()
 		if got := p.start(t); got != step.want {
 			t.Errorf("%s: ran %q, want %q", step.name, got, step.want)
 		}
@@ -113,7 +114,7 @@ func TestArgumentsOfCommands(t *testing.T) {
 	seen := false
 	p.machines[0].answer = func(cmd host.Command, _ string) (string, int) {
 		seen = true
-		if cmd.Env["TOKEN"] != "s3cret" || cmd.Env["some_dir"] != "/x" || cmd.Env["KUBECONFIG"] != adminConfig ||
+		if cmd.Env["TOKEN"] != "s3cret" || cmd.Env["some_dir"] != "/x" || cmd.Env["KUBECONFIG"] != execute.AdminConfig ||
 			!slices.Equal(cmd.Argv, []string{"sh", "-c", "helm --dir ${docker_dir}"}) {
 			t.Errorf("%q has %v", cmd.Argv, cmd.Env)
 		}
@@ -122,7 +123,7 @@ func TestArgumentsOfCommands(t *testing.T) {
 	if p.start(t); !seen {
 		t.Error("nothing ran")
 	}
-	if _, there := p.environment(p.first())["some-dir"]; there {
+	if _, there := p.environment(p.First())["some-dir"]; there {
 		t.Error("arguments are in the environment of others")
 	}
 	p.secretless(t, "s3cret")

@@ -21,14 +21,14 @@ func (p *deleteNodes) Run(ctx context.Context) error {
 
 // deleteNode removes the node of a host, if there is one and it is the host's.
 func (d *departure) deleteNode(ctx context.Context, l *leaver) error {
-	n, err := d.kube().Node(ctx, l.name)
+	n, err := d.Kube().Node(ctx, l.name)
 	if err != nil || n == nil {
 		return err
 	}
-	return d.Do(ctx, d.first(), fmt.Sprintf("remove node %s", l.name), func(ctx context.Context) error {
+	return d.Do(ctx, d.First(), fmt.Sprintf("remove node %s", l.name), func(ctx context.Context) error {
 		if err := d.still(ctx, l); err != nil {
 			return err
 		}
-		return d.kube().DeleteNode(ctx, l.name)
+		return d.Kube().DeleteNode(ctx, l.name)
 	})
 }

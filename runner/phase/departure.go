@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/report"
 )
@@ -52,9 +54,11 @@ type leaver struct {
 	role    host.Role
 	name    string // of its node; empty when neither the state nor the API has it
 	// member is the host; nil when it is lost.
-	member *member
+	member *execute.Member
+	// survey is what was found of the cluster on the host.
+	survey *agent.Survey
 	// alive is a host that was said to be lost and answers; nil when it does not.
-	alive *member
+	alive *execute.Member
 }
 
 func (l *leaver) String() string {
@@ -109,8 +113,8 @@ func (d *departure) still(ctx context.Context, l *leaver) error {
 	if l.member == nil {
 		return d.checkLost(ctx, l)
 	}
-	if err := d.refresh(ctx, l.member); err != nil {
+	if err := d.Refresh(ctx, l.member); err != nil {
 		return err
 	}
-	return d.checkCluster(l.member)
+	return d.checkCluster(l)
 }

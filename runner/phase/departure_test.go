@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/plugin"
 )
 
@@ -59,7 +60,7 @@ func TestLeave(t *testing.T) {
 			}
 			for _, f := range p.machines {
 				gone := c.leaving.has(f.host.Address)
-				if cleaned := !f.has(p.dir() + "/" + agent.JournalFile); cleaned != (gone && !c.leaving.Lost) {
+				if cleaned := !f.has(p.Dir() + "/" + agent.JournalFile); cleaned != (gone && !c.leaving.Lost) {
 					t.Errorf("%s: cleaned is %v", f.host, cleaned)
 				}
 				if gone {
@@ -102,13 +103,13 @@ func TestLeaveIsRefused(t *testing.T) {
 		{"lost and reachable", 1, Leaving{Nodes: numbered(2), Lost: true}, []int{0}, nil, []string{"10.0.0.2 answers and is a host of this cluster", "leave out --lost"}},
 		{"lost with a kubelet", 1, Leaving{Nodes: numbered(2), Lost: true}, []int{0}, func(p *park) { p.world.leaving.dead["h2"], p.world.leaving.ready["h2"] = true, true },
 			[]string{"its kubelet is alive", "renewed its lease"}},
-		{"lost with an etcd", 3, Leaving{Masters: numbered(3), Lost: true}, []int{0}, func(p *park) { p.machines[2].files[p.dir()+"/"+agent.RecordFile] = "" }, []string{"10.0.0.3 (h3): its etcd answers"}},
+		{"lost with an etcd", 3, Leaving{Masters: numbered(3), Lost: true}, []int{0}, func(p *park) { p.machines[2].files[p.Dir()+"/"+agent.RecordFile] = "" }, []string{"10.0.0.3 (h3): its etcd answers"}},
 		{"another cluster's record", 1, Leaving{Nodes: numbered(2)}, []int{0}, func(p *park) {
-			p.machines[1].files[p.dir()+"/"+agent.RecordFile] = record
+			p.machines[1].files[p.Dir()+"/"+agent.RecordFile] = record
 		}, []string{"10.0.0.2", "names a cluster with the ID \"" + testID}},
-		{"another cluster's kubelet", 1, Leaving{Nodes: numbered(2)}, []int{0}, func(p *park) { p.machines[1].files[kubeletConfig] = authority(p.machines[0].t) },
+		{"another cluster's kubelet", 1, Leaving{Nodes: numbered(2)}, []int{0}, func(p *park) { p.machines[1].files[execute.KubeletConfig] = authority(p.machines[0].t) },
 			[]string{"10.0.0.2 is a node of another cluster"}},
-		{"not prepared by us", 1, Leaving{Nodes: numbered(2)}, []int{0}, func(p *park) { delete(p.machines[1].files, p.dir()+"/"+agent.JournalFile) },
+		{"not prepared by us", 1, Leaving{Nodes: numbered(2)}, []int{0}, func(p *park) { delete(p.machines[1].files, p.Dir()+"/"+agent.JournalFile) },
 			[]string{"sealer-run did not prepare it", "kubeadm reset"}},
 		{"pods without a controller", 1, Leaving{Nodes: numbered(2)}, nil, func(p *park) { p.world.leaving.pods["h2"] = "a\tbare\tRunning\t\t\n" },
 			[]string{"10.0.0.2 (h2): pods without a controller would be lost: a/bare", "--skip-drain"}},
@@ -146,7 +147,7 @@ func TestBlockedDrain(t *testing.T) {
 			t.Errorf("the error is %v, want %q", err, want)
 		}
 	}
-	if got := p.phases(t); got != "h1:complete h2:leaving" || !p.machines[1].has(kubeletConfig) {
+	if got := p.phases(t); got != "h1:complete h2:leaving" || !p.machines[1].has(execute.KubeletConfig) {
 		t.Errorf("recorded %s", got)
 	}
 }
@@ -206,7 +207,7 @@ func TestLeaveWithPlugins(t *testing.T) {
 		p.SkipPlugins = skip
 		noted := encode(farewell{Plugins: []plugin.Plugin{newPlugin(t, "before", "SHELL", "PreClean", "", "before"), newPlugin(t, "after", "SHELL", "PostClean", "", "after")}})
 		for i, f := range p.machines {
-			f.files[p.members[i].path(farewellFile)] = noted
+			f.files[p.Members[i].Path(farewellFile)] = noted
 		}
 		if _, _, err := p.leave(t.Context(), t, Leaving{Nodes: numbered(2)}, nil, 1<<40, forever); err != nil {
 			t.Fatal(err)

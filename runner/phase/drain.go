@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/report"
 )
@@ -26,7 +27,7 @@ func (p *drain) Run(ctx context.Context) error {
 		return nil
 	}
 	nodes := slices.DeleteFunc(slices.Clone(p.leavers), (*leaver).isMaster)
-	if err := together(maxDrains, nodes, func(l *leaver) error { return p.one(ctx, l) }); err != nil {
+	if err := execute.Together(maxDrains, nodes, func(l *leaver) error { return p.one(ctx, l) }); err != nil {
 		return err
 	}
 	for _, l := range p.leavingMasters() {
@@ -62,7 +63,7 @@ func (p *drain) dnsRuns(ctx context.Context) error {
 			told = time.Now()
 			p.tell(time.Since(begin), problems)
 		}
-		if pause(ctx, interval) != nil {
+		if execute.Pause(ctx, interval) != nil {
 			return context.Cause(ctx)
 		}
 	}
@@ -102,28 +103,28 @@ func (p *drain) timeout() time.Duration { return cmp.Or(p.leaving.DrainTimeout, 
 
 // one drains the node of a host, if there is one.
 func (p *drain) one(ctx context.Context, l *leaver) error {
-	there, err := p.kube().Node(ctx, l.name)
+	there, err := p.Kube().Node(ctx, l.name)
 	if err != nil || there == nil {
 		return err
 	}
 	timeout := p.timeout()
-	return p.Do(ctx, p.first(), fmt.Sprintf("drain node %s", l.name), func(ctx context.Context) error {
+	return p.Do(ctx, p.First(), fmt.Sprintf("drain node %s", l.name), func(ctx context.Context) error {
 		if err := p.still(ctx, l); err != nil {
 			return err
 		}
-		err := p.first().kube(timeout+time.Minute).Drain(ctx, l.name, timeout)
+		err := p.First().Kube(timeout+time.Minute).Drain(ctx, l.name, timeout)
 		var exit *host.ExitError
 		if !errors.As(err, &exit) || ctx.Err() != nil {
 			return err
 		}
 		return fmt.Errorf("its pods did not move within %s: %s%s\n  Fix what keeps them and run the same command again, or add --skip-drain to remove the node "+
-			"with its pods. %s", timeout, lastLine(exit.Stderr), p.blocking(ctx, l), keepInstead(l.name))
+			"with its pods. %s", timeout, report.LastLine(exit.Stderr), p.blocking(ctx, l), keepInstead(l.name))
 	})
 }
 
 // blocking names what kept a drain from its end.
 func (p *drain) blocking(ctx context.Context, l *leaver) string {
-	pods, err := p.kube().PodsOn(ctx, l.name)
+	pods, err := p.Kube().PodsOn(ctx, l.name)
 	if err != nil {
 		return ""
 	}
@@ -137,7 +138,7 @@ func (p *drain) blocking(ctx context.Context, l *leaver) string {
 		return ""
 	}
 	text := "\n  pods that are left: " + report.Names(left, maxNamed)
-	if budgets, err := p.kube().Budgets(ctx); err == nil && len(budgets) > 0 {
+	if budgets, err := p.Kube().Budgets(ctx); err == nil && len(budgets) > 0 {
 		text += "\n  PodDisruptionBudgets that allow no eviction now: " + report.Names(budgets, maxNamed)
 	}
 	return text

@@ -6,18 +6,19 @@ import (
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/execute"
 )
 
 // environment is what scripts, plugins, templates and commands on a host see: the image's ENV, under what the host is, under what the
 // site says of the cluster, of the host, and on the command line. Each is exported before the next goes over it, so that docker-dir of
 // the Clusterfile also wins over docker_dir of the image.
-func (c *Cluster) environment(m *member) environment.Set {
-	return environment.Merge(c.imageEnvironment().Exported(), c.own(m), c.Site.Cluster.Env.Exported(), m.site.Env.Exported(), c.Env.Exported())
+func (c *Cluster) environment(m *execute.Member) environment.Set {
+	return environment.Merge(c.imageEnvironment().Exported(), c.own(m), c.Site.Cluster.Env.Exported(), m.Site.Env.Exported(), c.Env.Exported())
 }
 
 // clusterEnvironment is what of it is the same on every host.
 func (c *Cluster) clusterEnvironment() environment.Set {
-	own := c.own(&member{})
+	own := c.own(&execute.Member{})
 	for name := range own {
 		if strings.HasPrefix(name, "HOST_") || name == "HostIP" || name == "KUBEFILE_ROOTFS" || name == "KUBE_PROXY_MODE" {
 			delete(own, name)
@@ -35,19 +36,19 @@ func (c *Cluster) imageEnvironment() environment.Set {
 }
 
 // own are the variables that describe host and cluster.
-func (c *Cluster) own(m *member) environment.Set {
+func (c *Cluster) own(m *execute.Member) environment.Set {
 	version := ""
 	if c.Artifact != nil {
 		version = c.kubernetesVersion()
 	}
 	domain, port := c.Registry.domain(), strconv.Itoa(int(c.Registry.port()))
 	own := environment.Set{
-		"KUBEFILE_ROOTFS":     {m.rootfs()},
+		"KUBEFILE_ROOTFS":     {m.Rootfs()},
 		"KUBEFILE_CLUSTER":    {c.Name},
 		"KUBERNETES_VERSION":  {version},
-		"HOST_IP":             {m.host.Address.String()},
-		"HOST_NAME":           {m.name},
-		"HOST_ROLE":           {string(m.host.Role)},
+		"HOST_IP":             {m.Host.Address.String()},
+		"HOST_NAME":           {m.Name},
+		"HOST_ROLE":           {string(m.Host.Role)},
 		"API_ENDPOINT":        {endpoint},
 		"REGISTRY_DOMAIN":     {domain},
 		"REGISTRY_PORT":       {port},

@@ -16,7 +16,7 @@ func TestProxyModeInTheEnvironment(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := c.environment(c.first())["KUBE_PROXY_MODE"].String(); got != want {
+		if got := c.environment(c.First())["KUBE_PROXY_MODE"].String(); got != want {
 			t.Errorf("%s: KUBE_PROXY_MODE is %q, want %q", mode, got, want)
 		}
 		if got := c.clusterEnvironment()["KUBE_PROXY_MODE"]; got != nil {

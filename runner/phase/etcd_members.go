@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
 )
@@ -20,14 +21,14 @@ const (
 )
 
 // stacked reports whether the cluster's etcd runs on its masters, as the first one was seen.
-func (c *Cluster) stacked() bool { return c.first().facts.HasCluster(etcdManifest) }
+func (c *Cluster) stacked() bool { return c.First().Facts.HasCluster(etcdManifest) }
 
 // etcdMembers returns the members of etcd. Its pod cannot be asked yet for some seconds after the first master was made or started.
 func (c *Cluster) etcdMembers(ctx context.Context) ([]kube.Member, error) {
 	var members []kube.Member
 	var refused error
-	_, err := until(ctx, etcdPatience, pollInterval, func(ctx context.Context) (bool, error) {
-		answer, err := c.etcd().Members(ctx)
+	_, err := execute.Until(ctx, etcdPatience, execute.PollInterval, func(ctx context.Context) (bool, error) {
+		answer, err := c.Etcd().Members(ctx)
 		var exit *host.ExitError
 		if errors.As(err, &exit) {
 			refused = err
@@ -43,12 +44,12 @@ func (c *Cluster) etcdMembers(ctx context.Context) ([]kube.Member, error) {
 func (c *Cluster) awakeMembers(ctx context.Context) (members []kube.Member, err error) {
 	newcomers := c.newcomers()
 	var refused error
-	_, err = until(ctx, cmp.Or(c.etcdWait, awakePatience), pollInterval, func(context.Context) (bool, error) { // an answer that comes late counts, too
+	_, err = execute.Until(ctx, cmp.Or(c.etcdWait, awakePatience), execute.PollInterval, func(context.Context) (bool, error) { // an answer that comes late counts, too
 		if members, refused = c.etcdMembers(ctx); refused != nil {
 			return true, nil
 		}
 		return !slices.ContainsFunc(members, func(m kube.Member) bool {
-			return !m.Healthy && !slices.ContainsFunc(newcomers, func(n *member) bool { return slices.Contains(m.Addresses(), n.host.Address) })
+			return !m.Healthy && !slices.ContainsFunc(newcomers, func(n *execute.Member) bool { return slices.Contains(m.Addresses(), n.Host.Address) })
 		}), nil
 	})
 	return members, errors.Join(err, refused)
@@ -57,8 +58,8 @@ func (c *Cluster) awakeMembers(ctx context.Context) (members []kube.Member, err 
 // removeMember removes a member from etcd, and returns those that are left once they answer.
 func (c *Cluster) removeMember(ctx context.Context, m kube.Member) ([]kube.Member, error) {
 	var refused error
-	_, err := until(ctx, etcdPatience, pollInterval, func(ctx context.Context) (bool, error) {
-		refused = c.etcd().Remove(ctx, m.ID)
+	_, err := execute.Until(ctx, etcdPatience, execute.PollInterval, func(ctx context.Context) (bool, error) {
+		refused = c.Etcd().Remove(ctx, m.ID)
 		return !errors.Is(refused, kube.ErrUnsettled), nil
 	})
 	if err := errors.Join(err, refused); err != nil {
@@ -71,8 +72,8 @@ func (c *Cluster) removeMember(ctx context.Context, m kube.Member) ([]kube.Membe
 func (c *Cluster) settledEtcd(ctx context.Context, gone kube.Member) ([]kube.Member, error) {
 	var members []kube.Member
 	why := errors.New("no answer")
-	settled, err := until(ctx, etcdPatience, pollInterval, func(ctx context.Context) (bool, error) {
-		answer, err := c.etcd().Members(ctx)
+	settled, err := execute.Until(ctx, etcdPatience, execute.PollInterval, func(ctx context.Context) (bool, error) {
+		answer, err := c.Etcd().Members(ctx)
 		if ctx.Err() != nil { // why is what the answer before this one showed
 			return false, nil
 		}

@@ -9,7 +9,9 @@ import (
 	"strings"
 
 	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/unit"
 )
 
 // farewellFile is what a removal has to know of the host, when image and Clusterfile are gone.
@@ -23,11 +25,11 @@ type farewell struct {
 }
 
 // farewell writes what a removal has to know: it happens without the image, perhaps years later.
-func (p *siteFiles) farewell(ctx context.Context, m *member) error {
+func (p *siteFiles) farewell(ctx context.Context, m *execute.Member) error {
 	if p.App != "" {
 		return nil
 	}
-	content := farewell{Env: p.environment(m), Roles: m.site.Roles}
+	content := farewell{Env: p.environment(m), Roles: m.Site.Roles}
 	for _, one := range p.plugins {
 		if one.Runs(plugin.PreClean) || one.Runs(plugin.PostClean) {
 			content.Plugins = append(content.Plugins, one)
@@ -38,8 +40,8 @@ func (p *siteFiles) farewell(ctx context.Context, m *member) error {
 		return err
 	}
 	data = append(data, '\n')
-	if !m.isNew {
-		same, err := m.same(ctx, file{path: m.path(farewellFile), mode: secretMode, content: data})
+	if !m.IsNew {
+		same, err := unit.File{Path: m.Path(farewellFile), Mode: unit.SecretMode, Content: data}.IsOn(ctx, m)
 		if err != nil || same {
 			return err
 		}
@@ -53,15 +55,15 @@ func (p *siteFiles) farewell(ctx context.Context, m *member) error {
 		what += ", and the plugins " + strings.Join(names, ", ")
 	}
 	return p.Do(ctx, m, what, func(ctx context.Context) error {
-		_, err := m.WriteFile(ctx, m.path(farewellFile), secretMode, data)
+		_, err := m.WriteFile(ctx, m.Path(farewellFile), unit.SecretMode, data)
 		return err
 	})
 }
 
 // readFarewell returns it; empty when the host was not brought that far.
-func readFarewell(ctx context.Context, m *member) (farewell, error) {
+func readFarewell(ctx context.Context, m *execute.Member) (farewell, error) {
 	var noted farewell
-	data, err := m.read(ctx, m.path(farewellFile))
+	data, err := m.Read(ctx, m.Path(farewellFile))
 	if err == nil && len(data) > 0 {
 		err = json.Unmarshal(data, &noted)
 	}
@@ -77,15 +79,15 @@ type recallFarewell struct{ *Cluster }
 func (*recallFarewell) Title() string { return "Load the cleanup plugins" }
 
 func (p *recallFarewell) Run(ctx context.Context) error {
-	all := make([]farewell, len(p.members))
-	failed := p.each(ctx, p.members, func(ctx context.Context, m *member) (err error) {
-		all[m.index], err = readFarewell(ctx, m)
+	all := make([]farewell, len(p.Members))
+	failed := p.Each(ctx, p.Members, func(ctx context.Context, m *execute.Member) (err error) {
+		all[m.Index], err = readFarewell(ctx, m)
 		return err
 	})
-	for i, m := range p.members {
+	for i, m := range p.Members {
 		noted := all[i]
-		m.site.Env = environment.Merge(m.site.Env, noted.Env)
-		m.site.Roles = slices.Concat(m.site.Roles, noted.Roles)
+		m.Site.Env = environment.Merge(m.Site.Env, noted.Env)
+		m.Site.Roles = slices.Concat(m.Site.Roles, noted.Roles)
 		for _, one := range noted.Plugins {
 			same := func(other plugin.Plugin) bool { return other.Key() == one.Key() }
 			if !slices.ContainsFunc(p.plugins, same) {

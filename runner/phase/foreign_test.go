@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/check"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
@@ -16,8 +17,8 @@ import (
 func TestEmptyMasterIsNamedFirst(t *testing.T) {
 	p := brought(t, 3, 0)
 	p.replaceDisk(0)
-	p.machines[1].remove(joinMarker, stateFile)
-	p.machines[2].remove(joinMarker, stateFile)
+	p.machines[1].remove(execute.JoinMarker, stateFile)
+	p.machines[2].remove(execute.JoinMarker, stateFile)
 	p.forget()
 	next, err := p.rerun(t)
 	if want := "etcd has a member h1 (https://10.0.0.1:2380), and the cluster's state does not have this host"; err == nil || !strings.Contains(err.Error(), want) {
@@ -25,7 +26,7 @@ func TestEmptyMasterIsNamedFirst(t *testing.T) {
 	}
 	for _, f := range p.machines {
 		for _, what := range []string{" init --config", " join", " reset"} {
-			if got := f.calls(next.members[0].program("kubeadm") + what); len(got) > 0 {
+			if got := f.calls(next.Members[0].Program("kubeadm") + what); len(got) > 0 {
 				t.Errorf("%s: ran %q", f.host, got)
 			}
 		}
@@ -36,7 +37,7 @@ func TestEmptyMasterIsNamedFirst(t *testing.T) {
 func TestEtcdThatCameAfterKubeadmBegan(t *testing.T) {
 	p := brought(t, 1, 0)
 	f := p.machines[0]
-	f.remove("kubelet.conf", "admin.conf", "etcd.yaml", initMarker, stateFile)
+	f.remove("kubelet.conf", "admin.conf", "etcd.yaml", execute.InitMarker, stateFile)
 	p.world.secret, p.world.version = nil, 0
 	f.files["/etc/kubernetes/controller-manager.conf"] = "x"
 	p.forget()
@@ -45,7 +46,7 @@ func TestEtcdThatCameAfterKubeadmBegan(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), host.EtcdDir) {
 		t.Errorf("error is %v", err)
 	}
-	if got := f.calls(next.members[0].program("kubeadm")); len(got) > 0 || !f.has(etcdFile) {
+	if got := f.calls(next.Members[0].Program("kubeadm")); len(got) > 0 || !f.has(etcdFile) {
 		t.Errorf("ran %q", got)
 	}
 }
@@ -66,12 +67,12 @@ func TestRemovalLeavesNodeOfAnotherCluster(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := removable(t)
 			own := authority(t)
-			for i, m := range p.members {
-				p.machines[i].files[kubeletConfig] = own
-				m.facts.Cluster, m.facts.Kubelet.Authority, m.facts.Kubelet.Server = []string{kubeletConfig}, []byte(own), "https://"+m.String()+":6443"
+			for i, m := range p.Members {
+				p.machines[i].files[execute.KubeletConfig] = own
+				m.Facts.Cluster, m.Facts.Kubelet.Authority, m.Facts.Kubelet.Server = []string{execute.KubeletConfig}, []byte(own), "https://"+m.String()+":6443"
 			}
-			m := p.members[2]
-			m.facts.Kubelet.Authority, m.facts.Kubelet.Server = []byte(c.authority(own)), c.server
+			m := p.Members[2]
+			m.Facts.Kubelet.Authority, m.Facts.Kubelet.Server = []byte(c.authority(own)), c.server
 			err := p.remove(t)
 			if (err != nil) != c.left || c.left && (!strings.Contains(err.Error(), "10.0.0.3") || !strings.Contains(err.Error(), c.server)) {
 				t.Errorf("error is %v", err)
@@ -87,7 +88,7 @@ func TestRemovalLeavesNodeOfAnotherCluster(t *testing.T) {
 func TestControlPlaneThatStarts(t *testing.T) {
 	p := brought(t, 1, 0)
 	f := p.machines[0]
-	f.remove(initMarker, stateFile)
+	f.remove(execute.InitMarker, stateFile)
 	f.units["kubelet.service"], f.files[apiserverManifest] = true, "x"
 	p.world.secret, p.world.version, p.world.starts = nil, 0, 1
 	p.forget()
@@ -98,18 +99,18 @@ func TestControlPlaneThatStarts(t *testing.T) {
 func TestChecksLookForOthers(t *testing.T) {
 	p := newPark(t, 1, 3)
 	p.Artifact = artifact(t)
-	p.machines[1].files[p.members[1].path("notes")] = "precious"
+	p.machines[1].files[p.Members[1].Path("notes")] = "precious"
 	for i, begun := range []string{agent.BegunInstall, agent.BegunKubeadmJoin} {
-		m := p.members[2+i]
-		p.machines[2+i].files[m.path(agent.JournalFile)] = "x"
-		p.machines[2+i].files[m.path(agent.RecordFile)] = strings.Replace(record, agent.BegunInstall, begun, 1)
+		m := p.Members[2+i]
+		p.machines[2+i].files[m.Path(agent.JournalFile)] = "x"
+		p.machines[2+i].files[m.Path(agent.RecordFile)] = strings.Replace(record, agent.BegunInstall, begun, 1)
 	}
 	var reports []host.Report
 	failed := make([]error, 4)
-	for _, m := range p.members {
-		failed[m.index] = m.look(t.Context())
-		m.facts.Data = []string{host.EtcdDir, host.ContainerdDir}
-		reports = append(reports, host.Report{Host: m.host, Conn: m.Conn, Facts: m.facts})
+	for _, m := range p.Members {
+		failed[m.Index] = m.Look(t.Context())
+		m.Facts.Data = []string{host.EtcdDir, host.ContainerdDir}
+		reports = append(reports, host.Report{Host: m.Host, Conn: m.Conn, Facts: m.Facts})
 	}
 	var got []string
 	for _, f := range check.Run(p.checked(t.Context(), reports, failed)) {
@@ -127,8 +128,8 @@ func TestChecksLookForOthers(t *testing.T) {
 func TestChecksOfAHostThatFails(t *testing.T) {
 	p := newPark(t, 1, 1)
 	p.Artifact = artifact(t)
-	p.members[0].facts.SwapBytes = 1 << 30
-	reports := []host.Report{{Host: p.members[0].host, Facts: p.members[0].facts}, {Host: p.members[1].host, Facts: p.members[1].facts}}
+	p.Members[0].Facts.SwapBytes = 1 << 30
+	reports := []host.Report{{Host: p.Members[0].Host, Facts: p.Members[0].Facts}, {Host: p.Members[1].Host, Facts: p.Members[1].Facts}}
 	findings := check.Run(p.checked(t.Context(), reports, []error{nil, errors.New("took too long")}))
 	for _, want := range []string{"10.0.0.1 swap", "10.0.0.2 host-reachable"} {
 		if !slices.ContainsFunc(findings, func(f check.Finding) bool { return f.Host+" "+f.Check == want }) {

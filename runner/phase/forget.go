@@ -23,5 +23,5 @@ func (p *forget) Run(ctx context.Context) error {
 	if !changed {
 		return nil
 	}
-	return p.Do(ctx, p.first(), fmt.Sprintf("remove %s from the cluster's state", p.leavingNames()), p.saveWhole)
+	return p.Do(ctx, p.First(), fmt.Sprintf("remove %s from the cluster's state", p.leavingNames()), p.saveWhole)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -55,10 +56,10 @@ func (f *machine) remove(suffixes ...string) {
 }
 
 // checkKubeadmRuns checks what kubeadm was called with: its verbs in their order, and that preflight is left out.
-func checkKubeadmRuns(t *testing.T, f *machine, m *member, want string) {
+func checkKubeadmRuns(t *testing.T, f *machine, m *execute.Member, want string) {
 	t.Helper()
 	var runs []string
-	for _, line := range f.calls(m.program("kubeadm")) {
+	for _, line := range f.calls(m.Program("kubeadm")) {
 		words := strings.Fields(line)
 		runs = append(runs, words[1])
 		if slices.Contains(words, "--skip-phases=preflight") {
@@ -77,23 +78,23 @@ func TestLostMarkers(t *testing.T) {
 		name string
 		lose func(p *park)
 	}{
-		{"of the first master", func(p *park) { p.machines[0].remove(initMarker) }},
-		{"of the second master", func(p *park) { p.machines[1].remove(joinMarker) }},
-		{"of a node", func(p *park) { p.machines[2].remove(joinMarker) }},
+		{"of the first master", func(p *park) { p.machines[0].remove(execute.InitMarker) }},
+		{"of the second master", func(p *park) { p.machines[1].remove(execute.JoinMarker) }},
+		{"of a node", func(p *park) { p.machines[2].remove(execute.JoinMarker) }},
 		{"all markers", func(p *park) {
 			for _, f := range p.machines {
 				f.remove(".done", ".started")
 			}
 		}},
-		{"markers and state of the first master", func(p *park) { p.machines[0].remove(initMarker, stateFile) }},
+		{"markers and state of the first master", func(p *park) { p.machines[0].remove(execute.InitMarker, stateFile) }},
 		{"all markers and copies of the state but the Secret", func(p *park) {
 			for _, f := range p.machines {
-				f.remove(initMarker, joinMarker, stateFile)
+				f.remove(execute.InitMarker, execute.JoinMarker, stateFile)
 			}
 		}},
 		{"markers and records, as of an earlier version", func(p *park) {
 			for _, f := range p.machines {
-				f.remove(initMarker, joinMarker, agent.RecordFile)
+				f.remove(execute.InitMarker, execute.JoinMarker, agent.RecordFile)
 			}
 		}},
 	}
@@ -110,11 +111,11 @@ func TestLostMarkers(t *testing.T) {
 				if got := f.destroyed(); len(got) > 0 {
 					t.Errorf("%s: ran %q", f.host, got)
 				}
-				if marker := []string{initMarker, joinMarker, joinMarker}[i]; f.files[p.members[i].path(marker)] == "" {
+				if marker := []string{execute.InitMarker, execute.JoinMarker, execute.JoinMarker}[i]; f.files[p.Members[i].Path(marker)] == "" {
 					t.Errorf("%s: %s was not written again", f.host, marker)
 				}
 			}
-			s, err := state.Parse([]byte(p.machines[0].files[p.members[0].path(stateFile)]))
+			s, err := state.Parse([]byte(p.machines[0].files[p.Members[0].Path(stateFile)]))
 			if err != nil || len(s.Hosts) != 3 {
 				t.Errorf("the state is %+v, %v", s, err)
 			}
@@ -125,11 +126,11 @@ func TestLostMarkers(t *testing.T) {
 // A single master whose marker and copies of the state are lost, with nothing but its record and its API.
 func TestOnlyTheAPIKnows(t *testing.T) {
 	p := brought(t, 1, 0)
-	p.machines[0].remove(initMarker, stateFile)
+	p.machines[0].remove(execute.InitMarker, stateFile)
 	p.world.secret, p.world.version = nil, 0
 	p.forget()
 	p, err := p.rerun(t)
-	if err != nil || len(p.machines[0].destroyed()) > 0 || len(p.machines[0].calls(p.members[0].program("kubeadm")+" init")) > 0 {
+	if err != nil || len(p.machines[0].destroyed()) > 0 || len(p.machines[0].calls(p.Members[0].Program("kubeadm")+" init")) > 0 {
 		t.Errorf("ran %q, %v", p.machines[0].ran, err)
 	}
 }
@@ -157,7 +158,7 @@ func TestControlPlaneWithoutMarker(t *testing.T) {
 		{"complete by the state, and all of it gone", func(p *park) {
 			p.world.down = true
 			p.machines[0].remove("etcd.yaml", "snap/db", "kubelet.conf", "admin.conf")
-			p.machines[0].files[p.members[0].path(stateFile)] = p.machines[0].files["kept"]
+			p.machines[0].files[p.Members[0].Path(stateFile)] = p.machines[0].files["kept"]
 		}, "nothing of it is left", ""},
 		{"not begun by us", func(p *park) { p.world.down = true; p.machines[0].remove(stateFile, agent.RecordFile) }, "no record of this cluster", ""},
 		{"an etcd that was there before kubeadm", func(p *park) {
@@ -168,9 +169,9 @@ func TestControlPlaneWithoutMarker(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := brought(t, 1, 0)
 			f := p.machines[0]
-			f.files["kept"] = f.files[p.members[0].path(stateFile)]
+			f.files["kept"] = f.files[p.Members[0].Path(stateFile)]
 			p.world.secret, p.world.version = nil, 0
-			f.remove(initMarker)
+			f.remove(execute.InitMarker)
 			p.forget()
 			if c.name == "nothing" {
 				f.remove(stateFile)
@@ -179,7 +180,7 @@ func TestControlPlaneWithoutMarker(t *testing.T) {
 			next, _ := p.again(t, 1<<40, func() {})
 			err := errors.Join((&remember{next.Cluster}).Run(t.Context()), (&kubeadmInit{next.Cluster}).Run(t.Context()))
 			checkError(t, err, c.want)
-			checkKubeadmRuns(t, f, next.members[0], c.runs)
+			checkKubeadmRuns(t, f, next.Members[0], c.runs)
 		})
 	}
 }
@@ -191,7 +192,7 @@ func (p *park) checkMasterIsKept(t *testing.T) {
 	if err := errors.Join((&remember{next.Cluster}).Run(t.Context()), (&kubeadmInit{next.Cluster}).Run(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	if got := p.machines[0].calls(next.members[0].program("kubeadm")); len(got) > 0 || !next.members[0].joined {
+	if got := p.machines[0].calls(next.Members[0].Program("kubeadm")); len(got) > 0 || !next.Members[0].Joined {
 		t.Errorf("ran %q", got)
 	}
 }
@@ -200,7 +201,7 @@ func (p *park) checkMasterIsKept(t *testing.T) {
 func TestKubeadmThatStillRuns(t *testing.T) {
 	p := brought(t, 1, 0)
 	f := p.machines[0]
-	f.remove(initMarker, stateFile)
+	f.remove(execute.InitMarker, stateFile)
 	p.world.secret, p.world.version, p.world.down = nil, 0, true
 	f.answer = func(cmd host.Command, _ string) (string, int) {
 		if slices.Contains(cmd.Argv, "true") { // has the lock that it had
@@ -225,7 +226,7 @@ func TestHostThatIsToJoin(t *testing.T) {
 			f.remove("kubelet.conf")
 			f.files["/etc/kubernetes/bootstrap-kubelet.conf"] = "x"
 		}, "", "reset join"},
-		{"of another cluster", func(_ *park, f *machine) { f.files[kubeletConfig] = authority(t) }, "is a node of another cluster", ""},
+		{"of another cluster", func(_ *park, f *machine) { f.files[execute.KubeletConfig] = authority(t) }, "is a node of another cluster", ""},
 		{"of another cluster of the same name, by its record", func(_ *park, f *machine) {
 			f.files["/var/lib/sealer/data/default/record.json"] = `{"version":1,"cluster":"default","id":"other","begun":["install","kubeadm-join"]}`
 		}, `belongs to another cluster (name "default", ID "other")`, ""},
@@ -252,7 +253,7 @@ func TestHostThatIsToJoin(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := brought(t, 1, 1)
 			f := p.machines[1]
-			f.remove(joinMarker)
+			f.remove(execute.JoinMarker)
 			p.forget()
 			c.make(p, f)
 			next, _ := p.again(t, 1<<40, func() {})
@@ -261,7 +262,7 @@ func TestHostThatIsToJoin(t *testing.T) {
 				err = (&joinNodes{next.Cluster}).Run(t.Context())
 			}
 			checkError(t, err, c.want)
-			checkKubeadmRuns(t, f, next.members[1], c.runs)
+			checkKubeadmRuns(t, f, next.Members[1], c.runs)
 			if c.want != "" && len(p.machines[0].destroyed()) > 0 {
 				t.Errorf("on the master ran %q", p.machines[0].destroyed())
 			}
@@ -306,8 +307,8 @@ func TestNodesThatJoinedMeanwhile(t *testing.T) {
 	if err := (&remember{next.Cluster}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	next.members[1].joined = false // as it was when the run looked
-	p.machines[1].files[kubeletConfig] = authority(t)
+	next.Members[1].Joined = false // as it was when the run looked
+	p.machines[1].files[execute.KubeletConfig] = authority(t)
 	p.forget()
 	if err := (&joinNodes{next.Cluster}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "is a node of another cluster") {
 		t.Errorf("error is %v", err)
@@ -315,8 +316,8 @@ func TestNodesThatJoinedMeanwhile(t *testing.T) {
 	if got := append(p.machines[0].destroyed(), p.machines[1].destroyed()...); len(got) > 0 {
 		t.Errorf("ran %q", got)
 	}
-	next.members[1].unlocked.Store(true)
-	if err := (&joinNodes{next.Cluster}).Run(t.Context()); !errors.Is(err, ErrLockLost) {
+	next.Members[1].LoseLock()
+	if err := (&joinNodes{next.Cluster}).Run(t.Context()); !errors.Is(err, execute.ErrLockLost) {
 		t.Errorf("without its lock, the error is %v", err)
 	}
 }
@@ -324,7 +325,7 @@ func TestNodesThatJoinedMeanwhile(t *testing.T) {
 // Masters of two clusters are not taken for those of one.
 func TestMastersOfTwoClusters(t *testing.T) {
 	p := brought(t, 2, 0)
-	p.machines[1].files[kubeletConfig] = authority(t)
+	p.machines[1].files[execute.KubeletConfig] = authority(t)
 	if _, err := p.rerun(t); err == nil || !strings.Contains(err.Error(), "10.0.0.2 is a node of another cluster") {
 		t.Errorf("error is %v", err)
 	}

@@ -7,8 +7,10 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/unit"
 )
 
 // hostNetwork gives hosts what Kubernetes takes for granted and an isolated network lacks: a route to the services where there is no default
@@ -26,14 +28,14 @@ const (
 )
 
 func (p *hostNetwork) Run(ctx context.Context) error {
-	return p.each(ctx, p.targets(), func(ctx context.Context, m *member) (err error) {
-		if m.facts, err = host.Gather(ctx, m.Conn, p.DataRoot); err != nil { // plugins may have set up the network
+	return p.Each(ctx, p.targets(), func(ctx context.Context, m *execute.Member) (err error) {
+		if m.Facts, err = host.Gather(ctx, m.Conn, p.DataRoot); err != nil { // plugins may have set up the network
 			return err
 		}
 		if err := p.route(ctx, m); err != nil {
 			return err
 		}
-		if m.joined {
+		if m.Joined {
 			return nil // its kubelet has what it was given
 		}
 		return p.nameservers(ctx, m)
@@ -41,18 +43,18 @@ func (p *hostNetwork) Run(ctx context.Context) error {
 }
 
 // kubelet is what the kubelet of a host is given beside the documents.
-func (c *Cluster) kubelet(m *member) kubeadm.Kubelet {
-	address := m.host.Address
+func (c *Cluster) kubelet(m *execute.Member) kubeadm.Kubelet {
+	address := m.Host.Address
 	if address.IsLoopback() || address.IsUnspecified() {
-		return kubeadm.Kubelet{ResolvConf: m.resolvConf} // the machine that this program runs on
+		return kubeadm.Kubelet{ResolvConf: m.ResolvConf} // the machine that this program runs on
 	}
 	addresses := address.String()
 	if c.dualStack() {
-		if peer := m.facts.Peer(address); peer.IsValid() {
+		if peer := m.Facts.Peer(address); peer.IsValid() {
 			addresses += "," + peer.String()
 		}
 	}
-	return kubeadm.Kubelet{NodeIP: addresses, ResolvConf: m.resolvConf}
+	return kubeadm.Kubelet{NodeIP: addresses, ResolvConf: m.ResolvConf}
 }
 
 // dualStack reports whether pods or services have networks of both families.
@@ -62,38 +64,38 @@ func (c *Cluster) dualStack() bool {
 
 // nameservers writes a file for the kubelet where the host has no nameserver that pods can ask: without one the cluster's DNS does not start,
 // and with a loopback address it would ask itself.
-func (p *hostNetwork) nameservers(ctx context.Context, m *member) error {
-	servers := m.facts.PodNameservers()
-	if p.kubeadm.SetsResolvConf() || len(servers) > 0 && len(servers) == len(m.facts.Nameservers()) {
+func (p *hostNetwork) nameservers(ctx context.Context, m *execute.Member) error {
+	servers := m.Facts.PodNameservers()
+	if p.kubeadm.SetsResolvConf() || len(servers) > 0 && len(servers) == len(m.Facts.Nameservers()) {
 		return nil
 	}
-	m.resolvConf = m.path(resolvFile)
-	f := file{path: m.resolvConf, mode: 0o644, content: p.resolv(m)}
-	if !m.isNew {
-		if same, err := m.same(ctx, f); err != nil || same {
+	m.ResolvConf = m.Path(resolvFile)
+	f := unit.File{Path: m.ResolvConf, Mode: 0o644, Content: p.resolv(m)}
+	if !m.IsNew {
+		if same, err := f.IsOn(ctx, m); err != nil || same {
 			return err
 		}
 	}
-	what := fmt.Sprintf("write %s for the kubelet (the host has no nameserver that pods can ask)", f.path)
+	what := fmt.Sprintf("write %s for the kubelet (the host has no nameserver that pods can ask)", f.Path)
 	if len(servers) > 0 {
-		what = fmt.Sprintf("write %s for the kubelet (%s has a nameserver that pods cannot ask)", f.path, m.facts.ResolvConf)
+		what = fmt.Sprintf("write %s for the kubelet (%s has a nameserver that pods cannot ask)", f.Path, m.Facts.ResolvConf)
 	}
 	return p.Do(ctx, m, what, func(ctx context.Context) error {
-		_, err := m.WriteFile(ctx, f.path, f.mode, f.content)
+		_, err := m.WriteFile(ctx, f.Path, f.Mode, f.Content)
 		return err
 	})
 }
 
 // resolv is the host's file with the nameservers that pods can ask. Where there is none, it is the host's own address: what listens there
 // answers, such as a local dnsmasq, and if nothing does, questions are refused at once.
-func (p *hostNetwork) resolv(m *member) []byte {
-	servers := m.facts.PodNameservers()
+func (p *hostNetwork) resolv(m *execute.Member) []byte {
+	servers := m.Facts.PodNameservers()
 	if len(servers) == 0 {
-		servers = []string{m.host.Address.String()}
+		servers = []string{m.Host.Address.String()}
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# For the pods of cluster %s, because the host has a nameserver that they cannot ask, or none.\n", p.Name)
-	for _, line := range m.facts.Resolv {
+	for _, line := range m.Facts.Resolv {
 		if !strings.HasPrefix(line, "nameserver") {
 			b.WriteString(line + "\n")
 		}
@@ -125,17 +127,17 @@ WantedBy=multi-user.target
 `
 
 // missingRoutes are the services' networks that a host has no route to, each after its address of their family.
-func (p *hostNetwork) missingRoutes(m *member) (missing []string) {
+func (p *hostNetwork) missingRoutes(m *execute.Member) (missing []string) {
 	for _, text := range strings.Split(p.kubeadm.ServiceSubnet(), ",") {
 		network, err := netip.ParsePrefix(text)
 		if err != nil {
 			continue // refused before
 		}
-		address := m.host.Address
+		address := m.Host.Address
 		if address.Is4() != network.Addr().Is4() {
-			address = m.facts.Peer(address)
+			address = m.Facts.Peer(address)
 		}
-		if m.facts.Knows(host.TopicRoutes) && len(m.facts.DefaultRoutes(network.Addr().Is4())) == 0 && address.IsValid() && m.facts.Interface(address) != "" {
+		if m.Facts.Knows(host.TopicRoutes) && len(m.Facts.DefaultRoutes(network.Addr().Is4())) == 0 && address.IsValid() && m.Facts.Interface(address) != "" {
 			missing = append(missing, address.String(), network.Masked().String())
 		}
 	}
@@ -143,18 +145,18 @@ func (p *hostNetwork) missingRoutes(m *member) (missing []string) {
 }
 
 // route installs the unit where a route is missing. Where the site has a default route by now, one that is there stays.
-func (p *hostNetwork) route(ctx context.Context, m *member) error {
+func (p *hostNetwork) route(ctx context.Context, m *execute.Member) error {
 	missing := p.missingRoutes(m)
 	if missing == nil {
 		return nil
 	}
-	files := []file{
-		{path: m.path(routeScript), mode: 0o644, content: serviceRouteScript},
-		{path: unitDir + routeUnit, mode: 0o644, content: fmt.Appendf(nil, routeUnitText, m.path(routeScript), strings.Join(missing, " "))},
+	files := []unit.File{
+		{Path: m.Path(routeScript), Mode: 0o644, Content: serviceRouteScript},
+		{Path: unit.Dir + routeUnit, Mode: 0o644, Content: fmt.Appendf(nil, routeUnitText, m.Path(routeScript), strings.Join(missing, " "))},
 	}
 	changed := false
 	for _, f := range files {
-		same, err := m.same(ctx, f)
+		same, err := f.IsOn(ctx, m)
 		if err != nil {
 			return err
 		}
@@ -162,24 +164,24 @@ func (p *hostNetwork) route(ctx context.Context, m *member) error {
 			continue
 		}
 		changed = true
-		err = p.Do(ctx, m, "write "+f.path, func(ctx context.Context) error {
-			_, err := m.WriteFile(ctx, f.path, f.mode, f.content)
+		err = p.Do(ctx, m, "write "+f.Path, func(ctx context.Context) error {
+			_, err := m.WriteFile(ctx, f.Path, f.Mode, f.Content)
 			return err
 		})
 		if err != nil {
 			return err
 		}
 	}
-	active, err := m.holds(ctx, "systemctl", "is-active", "--quiet", routeUnit)
+	active, err := m.Holds(ctx, "systemctl", "is-active", "--quiet", routeUnit)
 	if err != nil || active && !changed {
 		return err
 	}
-	what := fmt.Sprintf("start %s (no default route: a route to services %s through %s)", routeUnit, missing[1], m.facts.Interface(m.host.Address))
+	what := fmt.Sprintf("start %s (no default route: a route to services %s through %s)", routeUnit, missing[1], m.Facts.Interface(m.Host.Address))
 	return p.Do(ctx, m, what, func(ctx context.Context) error {
 		for _, argv := range [][]string{
 			{"systemctl", "daemon-reload"}, {"systemctl", "enable", "--quiet", routeUnit}, {"systemctl", "restart", routeUnit},
 		} {
-			if _, err := m.ask(ctx, argv...); err != nil {
+			if _, err := m.Ask(ctx, argv...); err != nil {
 				return err
 			}
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/unit"
 )
 
 // isFactsQuestion reports whether a command is the question of [host.Gather].
@@ -38,7 +39,7 @@ func isolatedHost(t *testing.T, subnets, answer string, active bool) (*hostNetwo
 		}
 		return "", 1 // no file is there
 	})
-	c.DryRun, c.members = true, c.members[:1]
+	c.DryRun, c.Members = true, c.Members[:1]
 	var err error
 	c.kubeadm, err = kubeadm.Parse([]byte("apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: " + subnets + "\n"))
 	if err != nil {
@@ -57,7 +58,7 @@ const (
 )
 
 func TestHostNetworkOfIsolatedHosts(t *testing.T) {
-	const write, start = "write " + unitDir + routeUnit, "start " + routeUnit
+	const write, start = "write " + unit.Dir + routeUnit, "start " + routeUnit
 	for _, tt := range []struct {
 		name, subnets, answer string
 		plan                  []string // beginnings
@@ -77,7 +78,7 @@ func TestHostNetworkOfIsolatedHosts(t *testing.T) {
 			if err := p.Run(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			m := p.first()
+			m := p.First()
 			if got := p.kubelet(m).NodeIP; got != tt.nodeIP {
 				t.Errorf("node-ip %q, want %q", got, tt.nodeIP)
 			}
@@ -90,8 +91,8 @@ func TestHostNetworkOfIsolatedHosts(t *testing.T) {
 			}) {
 				t.Errorf("plan %q, want %q", plan, tt.plan)
 			}
-			if (m.resolvConf != "") != (tt.resolv != "") {
-				t.Errorf("the kubelet's file is %q", m.resolvConf)
+			if (m.ResolvConf != "") != (tt.resolv != "") {
+				t.Errorf("the kubelet's file is %q", m.ResolvConf)
 			}
 			if got := string(p.resolv(m)); tt.resolv != "" && !strings.HasSuffix(got, tt.resolv) {
 				t.Errorf("%q, want %q at its end", got, tt.resolv)
@@ -106,7 +107,7 @@ func TestRoutesOfBothFamilies(t *testing.T) {
 	if err := p.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := p.missingRoutes(p.first()), []string{"10.0.0.1", "10.96.0.0/16", "fd77::1", "fd00:20::/112"}; !slices.Equal(got, want) {
+	if got, want := p.missingRoutes(p.First()), []string{"10.0.0.1", "10.96.0.0/16", "fd77::1", "fd00:20::/112"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -115,7 +116,7 @@ func TestRoutesOfBothFamilies(t *testing.T) {
 func TestNameserversThatAreDecided(t *testing.T) {
 	for _, joined := range []bool{true, false} {
 		p, _ := isolatedHost(t, fourSubnets, eth0+routes, false)
-		p.first().joined = joined
+		p.First().Joined = joined
 		if !joined {
 			own, err := kubeadm.Parse([]byte("apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nresolvConf: /own\n"))
 			if err != nil {
@@ -126,8 +127,8 @@ func TestNameserversThatAreDecided(t *testing.T) {
 		if err := p.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if len(p.Report.Changes()) > 0 || p.first().resolvConf != "" {
-			t.Errorf("joined %t: plan %v, file %q, want none", joined, p.Report.Changes(), p.first().resolvConf)
+		if len(p.Report.Changes()) > 0 || p.First().ResolvConf != "" {
+			t.Errorf("joined %t: plan %v, file %q, want none", joined, p.Report.Changes(), p.First().ResolvConf)
 		}
 	}
 }
@@ -135,8 +136,8 @@ func TestNameserversThatAreDecided(t *testing.T) {
 // The machine that the program runs on may be reached by its loopback address, which is no node's.
 func TestNoNodeIPOnLoopback(t *testing.T) {
 	p, _ := isolatedHost(t, fourSubnets, eth0+routes, false)
-	p.first().host.Address = netip.MustParseAddr("127.0.0.1")
-	if got := p.kubelet(p.first()); got != (kubeadm.Kubelet{}) {
+	p.First().Host.Address = netip.MustParseAddr("127.0.0.1")
+	if got := p.kubelet(p.First()); got != (kubeadm.Kubelet{}) {
 		t.Errorf("got %v, want nothing", got)
 	}
 }
@@ -154,7 +155,7 @@ func TestUnitsSeeTheDataRoot(t *testing.T) {
 		"/var/lib/sealer/data": "ProtectHome=true", "/home/sealer": "ProtectHome=false", "/root/x": "ProtectHome=false", "/homes/x": "ProtectHome=true",
 	} {
 		c := site(t, 1, nil)
-		m := c.first()
+		m := c.First()
 		m.Dir = root + "/default"
 		c.Artifact = artifact(t)
 		files, err := (&registry{c}).files(m)
@@ -162,8 +163,8 @@ func TestUnitsSeeTheDataRoot(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, f := range files {
-			if strings.HasPrefix(f.path, unitDir) && !strings.Contains(string(f.content), want+"\n") {
-				t.Errorf("%s: %s has no %s:\n%s", root, f.path, want, f.content)
+			if strings.HasPrefix(f.Path, unit.Dir) && !strings.Contains(string(f.Content), want+"\n") {
+				t.Errorf("%s: %s has no %s:\n%s", root, f.Path, want, f.Content)
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
 )
 
 // hostsFile gives every host the names of the cluster: its hosts, the API's endpoint and the registry.
@@ -16,8 +17,8 @@ func (*hostsFile) Title() string { return "Update /etc/hosts" }
 const hostsPath = "/etc/hosts"
 
 func (p *hostsFile) Run(ctx context.Context) error {
-	return p.each(ctx, p.members, func(ctx context.Context, m *member) error {
-		old, err := m.ask(ctx, "cat", hostsPath)
+	return p.Each(ctx, p.Members, func(ctx context.Context, m *execute.Member) error {
+		old, err := m.Ask(ctx, "cat", hostsPath)
 		if err != nil {
 			return err
 		}
@@ -33,7 +34,7 @@ func (p *hostsFile) Run(ctx context.Context) error {
 }
 
 // names are the lines for one host.
-func (c *Cluster) names(m *member) []string {
+func (c *Cluster) names(m *execute.Member) []string {
 	var lines []string
 	for _, address := range c.endpoints(m) {
 		lines = append(lines, address+" "+endpointName)
@@ -43,8 +44,8 @@ func (c *Cluster) names(m *member) []string {
 		lines = append(lines, alias.Address.String()+" "+strings.Join(alias.Names, " "))
 	}
 	names := []string{}
-	for _, other := range c.members {
-		names = append(names, other.String()+" "+other.name)
+	for _, other := range c.Members {
+		names = append(names, other.String()+" "+other.Name)
 	}
 	for _, other := range c.staying() {
 		names = append(names, other.Address.String()+" "+other.Name)
@@ -56,13 +57,13 @@ func (c *Cluster) names(m *member) []string {
 // endpoints are where a host finds the API, in order. A node has a load balancer of its own. A master is its own endpoint and needs no
 // other; those that come after it are for the time before it has joined, when nothing listens there. They stay, because kube-proxy and
 // network plugins start in that time and keep the hosts file that they started with.
-func (c *Cluster) endpoints(m *member) []string {
-	if !m.isMaster() {
+func (c *Cluster) endpoints(m *execute.Member) []string {
+	if !m.IsMaster() {
 		return []string{balancerAddress}
 	}
 	addresses := []string{m.String()}
 	for _, address := range c.masterAddresses() {
-		if address != m.host.Address {
+		if address != m.Host.Address {
 			addresses = append(addresses, address.String())
 		}
 	}

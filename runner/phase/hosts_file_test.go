@@ -20,8 +20,8 @@ func TestNames(t *testing.T) {
 	c.Site.Cluster.Aliases = []clusterfile.Alias{{Address: netip.MustParseAddr("10.0.0.50"), Names: []string{"nfs", "nfs.site"}}}
 	const others = " apiserver.cluster.local\n127.0.0.1 sea.hub\n10.0.0.50 nfs nfs.site\n10.0.0.1 h1\n10.0.0.2 h2\n10.0.0.9 h9"
 	for i, want := range []string{"10.0.0.1", "127.0.0.1"} {
-		if got := strings.Join(c.names(c.members[i]), "\n"); got != want+others {
-			t.Errorf("%s: got\n%s\nwant\n%s", c.members[i], got, want+others)
+		if got := strings.Join(c.names(c.Members[i]), "\n"); got != want+others {
+			t.Errorf("%s: got\n%s\nwant\n%s", c.Members[i], got, want+others)
 		}
 	}
 }
@@ -29,11 +29,11 @@ func TestNames(t *testing.T) {
 // A master asks itself and then the others, which answer while it has not joined.
 func TestEndpointsOfAMaster(t *testing.T) {
 	c := site(t, 2, bare(t))
-	c.members[1].host.Role = host.RoleMaster
+	c.Members[1].Host.Role = host.RoleMaster
 	c.state.Hosts = []state.Host{{Address: netip.MustParseAddr("10.0.0.9"), Name: "h9", Role: "master"}}
 	for i, want := range []string{"10.0.0.1 10.0.0.2 10.0.0.9", "10.0.0.2 10.0.0.1 10.0.0.9", "127.0.0.1"} {
-		if got := strings.Join(c.endpoints(c.members[i]), " "); got != want {
-			t.Errorf("%s: got %s, want %s", c.members[i], got, want)
+		if got := strings.Join(c.endpoints(c.Members[i]), " "); got != want {
+			t.Errorf("%s: got %s, want %s", c.Members[i], got, want)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
 )
 
 // installAgent copies the image's own runner to every host.
@@ -23,25 +24,25 @@ func (p *installAgent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	install := func(ctx context.Context, m *member) error {
-		there, err := m.has(ctx, agent.Path, sum)
-		if err != nil || (there && !m.isNew) {
-			return errors.Join(err, p.claimHost(ctx, m))
+	install := func(ctx context.Context, m *execute.Member) error {
+		there, err := m.Has(ctx, agent.Path, sum)
+		if err != nil || (there && !m.IsNew) {
+			return errors.Join(err, p.ClaimHost(ctx, m, p.state.ID))
 		}
-		m.newAgent = true
+		m.NewAgent = true
 		return p.Do(ctx, m, "copy the runner to "+agent.Path, func(ctx context.Context) error {
 			if _, err := m.Ensure(ctx, agent.Binary{File: file, Digest: sum, Size: size}); err != nil {
 				return err
 			}
-			return p.claimHost(ctx, m)
+			return p.ClaimHost(ctx, m, p.state.ID)
 		})
 	}
 	// The masters know of every host before there is anything on it.
-	if err := p.each(ctx, p.targeted(p.masters()), install); err != nil {
+	if err := p.Each(ctx, p.targeted(p.Masters()), install); err != nil {
 		return err
 	}
 	if err := p.enroll(ctx); err != nil {
 		return err
 	}
-	return p.each(ctx, p.targeted(p.nodes()), install)
+	return p.Each(ctx, p.targeted(p.Nodes()), install)
 }

@@ -4,28 +4,29 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
 )
 
 // checkReset refuses to remove the etcd of an interrupted join if the cluster needs it, or if it has been in use and is not of this cluster. The
 // cluster's members decide, not the age of the data: a new member may get a snapshot of all of it at once.
-func (c *Cluster) checkReset(ctx context.Context, m *member) error {
-	if !m.isMaster() || !m.facts.HasData(host.EtcdDir) {
+func (c *Cluster) checkReset(ctx context.Context, m *execute.Member) error {
+	if !m.IsMaster() || !m.Facts.HasData(host.EtcdDir) {
 		return nil
 	}
 	members, err := c.etcdMembers(ctx)
 	if err != nil {
 		return err
 	}
-	own := kube.MemberAt(members, m.host.Address)
+	own := kube.MemberAt(members, m.Host.Address)
 	switch {
 	case own != nil:
 		if _, err := kube.Without(members, *own); err != nil {
 			return fmt.Errorf("%s: its join was interrupted, and its etcd cannot be removed: %w; bring the members back that do not answer, "+
 				"then run the same command again", m, err)
 		}
-	case m.facts.EtcdGrown:
+	case m.Facts.EtcdGrown:
 		return fmt.Errorf("%s: its etcd has been in use for a while and is not a member of this cluster's; nothing was removed. "+
 			"If you do not need its data, run kubeadm reset on that host, then the same command again", m)
 	}
@@ -33,15 +34,15 @@ func (c *Cluster) checkReset(ctx context.Context, m *member) error {
 }
 
 // leaveEtcdAfterReset removes the member of a host after kubeadm reset, which goes on if it cannot.
-func (c *Cluster) leaveEtcdAfterReset(ctx context.Context, m *member) error {
-	if !m.isMaster() || !m.facts.HasCluster(etcdManifest) {
+func (c *Cluster) leaveEtcdAfterReset(ctx context.Context, m *execute.Member) error {
+	if !m.IsMaster() || !m.Facts.HasCluster(etcdManifest) {
 		return nil
 	}
 	members, err := c.etcdMembers(ctx)
 	if err != nil {
 		return err
 	}
-	own := kube.MemberAt(members, m.host.Address)
+	own := kube.MemberAt(members, m.Host.Address)
 	if own == nil {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
@@ -32,7 +33,7 @@ func TestEtcdOfAnInterruptedJoin(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := established(t, 3, 0)
 			f := p.machines[2]
-			f.remove(joinMarker, "admin.conf")
+			f.remove(execute.JoinMarker, "admin.conf")
 			if c.grown {
 				f.files[host.EtcdDir+"/member/snap/1.snap"] = "x"
 			}
@@ -41,18 +42,18 @@ func TestEtcdOfAnInterruptedJoin(t *testing.T) {
 			next, _ := p.again(t, 1<<40, forever)
 			err := (&remember{next.Cluster}).Run(t.Context())
 			if err == nil && !p.world.down {
-				p.world.leaving.unlabelled = map[string]bool{"h3": !f.has(adminConfig)}
+				p.world.leaving.unlabelled = map[string]bool{"h3": !f.has(execute.AdminConfig)}
 				err = errors.Join(next.enroll(t.Context()), (&joinMasters{next.Cluster}).Run(t.Context()))
 			}
 			if p.world.down {
-				next.members[2].joined = false
-				_, err = next.examineJoin(t.Context(), next.members[2], next.members[2].authority())
+				next.Members[2].Joined = false
+				_, err = next.examineJoin(t.Context(), next.Members[2], next.Members[2].Authority())
 			}
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("the error is %v, want %q", err, c.want)
 			}
 			var runs []string
-			for _, line := range f.calls(next.members[2].program("kubeadm")) {
+			for _, line := range f.calls(next.Members[2].Program("kubeadm")) {
 				runs = append(runs, strings.Fields(line)[1])
 			}
 			if got := strings.Join(runs, " "); got != c.runs {
@@ -70,7 +71,7 @@ func TestResetThatEtcdCannotTake(t *testing.T) {
 	p := established(t, 3, 0)
 	p.world.leaving.dead["h2"] = true
 	next, _ := p.again(t, 1<<40, forever)
-	err := next.checkReset(t.Context(), next.members[2])
+	err := next.checkReset(t.Context(), next.Members[2])
 	for _, want := range []string{"10.0.0.3: its join was interrupted, and its etcd cannot be removed: etcd would lose its majority", "h2 (https://10.0.0.2:2380)"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error is %v, want %q", err, want)

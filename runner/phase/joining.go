@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -66,19 +67,19 @@ func interruptedLeave(known state.Host) error {
 }
 
 // targets are the hosts that a run prepares: all that it is about, or those that join.
-func (c *Cluster) targets() []*member { return c.targeted(c.members) }
+func (c *Cluster) targets() []*execute.Member { return c.targeted(c.Members) }
 
 // targeted are those of some hosts that a run prepares.
-func (c *Cluster) targeted(members []*member) []*member {
+func (c *Cluster) targeted(members []*execute.Member) []*execute.Member {
 	if c.Joining == nil {
 		return members
 	}
-	return slices.DeleteFunc(slices.Clone(members), func(m *member) bool { return !c.joins(m) })
+	return slices.DeleteFunc(slices.Clone(members), func(m *execute.Member) bool { return !c.joins(m) })
 }
 
 // joins reports whether a host joins in this run.
-func (c *Cluster) joins(m *member) bool {
-	return slices.Contains(c.Joining.Addresses(), m.host.Address)
+func (c *Cluster) joins(m *execute.Member) bool {
+	return slices.Contains(c.Joining.Addresses(), m.Host.Address)
 }
 
 // leavesOut reports whether an address is that of a host of the cluster that is not in it now, and that a run that adds others leaves as it is.
@@ -86,8 +87,8 @@ func (c *Cluster) leavesOut(address netip.Addr) bool {
 	if c.Joining == nil {
 		return false
 	}
-	m := c.member(address.String())
-	return slices.Contains(c.Joining.Empty, address) || m != nil && !m.joined && !c.joins(m)
+	m := c.Member(address.String())
+	return slices.Contains(c.Joining.Empty, address) || m != nil && !m.Joined && !c.joins(m)
 }
 
 // Addition is everything that adds hosts to a running cluster: a bring-up that prepares only these, and changes on the others what they have to
@@ -116,8 +117,8 @@ type checkJoining struct{ *Cluster }
 func (*checkJoining) Title() string { return "Check what joins the cluster" }
 
 func (p *checkJoining) Run(context.Context) error {
-	if !p.running() {
-		return fmt.Errorf("%s has no control plane of cluster %s; bring the cluster up again with apply, then add hosts", p.first(), p.Name)
+	if !p.Running() {
+		return fmt.Errorf("%s has no control plane of cluster %s; bring the cluster up again with apply, then add hosts", p.First(), p.Name)
 	}
 	if p.state.Digest != p.Artifact.Digest {
 		return fmt.Errorf("another run changed the image of the cluster to %s (%s); run the same command again with that image", p.state.Image, p.state.Digest)
@@ -132,22 +133,22 @@ func (p *checkJoining) Run(context.Context) error {
 
 // leaveOutStrangers takes hosts out of the run that neither join nor are in the cluster now: nobody asked for them to be made nodes again.
 func (p *checkJoining) leaveOutStrangers() {
-	kept := p.members[:0:0]
-	for _, m := range p.members {
-		known := p.state.Host(m.host.Address)
-		if !p.joins(m) && (!m.joined || known == nil) {
+	kept := p.Members[:0:0]
+	for _, m := range p.Members {
+		known := p.state.Host(m.Host.Address)
+		if !p.joins(m) && (!m.Joined || known == nil) {
 			why := "warning: not a node of the cluster now, and left as it is; apply the cluster's image with this host to make it one again, or remove it with delete"
-			if known != nil && known.In() && m.isEmpty() {
+			if known != nil && known.In() && isEmpty(m) {
 				why = LeftEmpty
 			}
 			p.Report.Line(m.String(), why)
 			m.Conn.Close()
 			continue
 		}
-		m.index = len(kept)
+		m.Index = len(kept)
 		kept = append(kept, m)
 	}
-	p.members = kept
+	p.Members = kept
 }
 
 // CheckJoining refuses hosts that would not become what the others are, since the site differs from the one that the cluster was made with.

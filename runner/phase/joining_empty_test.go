@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
@@ -24,7 +25,7 @@ func enlarging(t *testing.T) (p *park, master, node *Joining) {
 	if err := first.perform(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	p.cleanable(first.members)
+	p.cleanable(first.Members)
 	return p, &Joining{Masters: numbered(4)}, &Joining{Nodes: numbered(7)}
 }
 
@@ -60,7 +61,7 @@ func TestRecallFindsEmptyHosts(t *testing.T) {
 	}
 	p.machines[3].undo()
 	next := &park{out: &bytes.Buffer{}, machines: p.machines, world: p.world}
-	next.Cluster = &Cluster{Name: p.Name, DataRoot: p.DataRoot, Site: bareSite(), Report: report.New(next.out), Hosts: []Host{{Login: p.machines[0].host}}}
+	next.Cluster = &Cluster{Session: execute.Session{Name: p.Name, DataRoot: p.DataRoot, Report: report.New(next.out)}, Site: bareSite(), Hosts: []Host{{Login: p.machines[0].host}}}
 	next.dialed()
 	found, err := Recall(t.Context(), next.Cluster)
 	if err != nil || !slices.Equal(found.Empty, numbered(2, 5)) || len(found.Unreached) != 1 {
@@ -195,7 +196,7 @@ func TestJoinerComesBackEmpty(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 3 {
-		p.machines[i].files[p.dir()+"/"+stateFile] = string(p.world.secret)
+		p.machines[i].files[p.Dir()+"/"+stateFile] = string(p.world.secret)
 	}
 	p.replaceDisk(3)
 	p.forget()

@@ -12,6 +12,7 @@ import (
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -54,7 +55,7 @@ func TestAddition(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, joining := growing(t)
-	lost := []string{whole.members[0].path(scriptsMarker), whole.members[0].path(filesMarker), rootConfig, whole.members[0].path(farewellFile)}
+	lost := []string{whole.Members[0].Path(scriptsMarker), whole.Members[0].Path(filesMarker), rootConfig, whole.Members[0].Path(farewellFile)}
 	before := map[int]map[string]string{}
 	for _, i := range []int{0, 2} {
 		for _, name := range lost {
@@ -73,13 +74,13 @@ func TestAddition(t *testing.T) {
 	for _, i := range []int{1, 3} {
 		compare(p.machines[i], whole.machines[i], different)
 	}
-	delete(different, fmt.Sprintf("10.0.0.2: %s differs", whole.members[0].path(initConfig))) // the names of the first certificate are in it
+	delete(different, fmt.Sprintf("10.0.0.2: %s differs", whole.Members[0].Path(initConfig))) // the names of the first certificate are in it
 	for what := range different {
 		t.Error(what)
 	}
 	for i, files := range before {
-		f, m := p.machines[i], whole.members[i]
-		named := []string{hostsPath, m.path(registryConfig), m.path(balancerConfig), m.path(stateFile), m.path(agent.JournalFile)}
+		f, m := p.machines[i], whole.Members[i]
+		named := []string{hostsPath, m.Path(registryConfig), m.Path(balancerConfig), m.Path(stateFile), m.Path(agent.JournalFile)}
 		for name, content := range f.files {
 			if content != files[name] && !slices.Contains(named, name) && !strings.HasPrefix(name, containerdDir) {
 				t.Errorf("%s: %s was changed", f.host, name)
@@ -107,7 +108,7 @@ func TestAdditionAsPlanned(t *testing.T) {
 		}
 		// The masters of these tests have their label as soon as they are nodes.
 		plans = append(plans, strings.Replace(next.plan(t), "  10.0.0.2: mark the node with node-role.kubernetes.io/master=\n", "", 1))
-		if dry && (p.phases(t) != "h1:complete h3:complete" || p.machines[3].has(kubeletConfig)) {
+		if dry && (p.phases(t) != "h1:complete h3:complete" || p.machines[3].has(execute.KubeletConfig)) {
 			t.Errorf("a dry run changed the cluster to %s", p.phases(t))
 		}
 	}
@@ -158,7 +159,7 @@ func TestAdditionWithApplications(t *testing.T) {
 	if err := last.recall(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	last.members[3].site.Labels = map[string]string{"disk": "fast"}
+	last.Members[3].Site.Labels = map[string]string{"disk": "fast"}
 	if err := (&saveState{last.Cluster}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +265,7 @@ func TestUnlikeTheOthers(t *testing.T) {
 			if c.old {
 				s.Wanted.Site = nil
 			}
-			joining := &Cluster{Name: "default", Site: c.now, Registry: c.registry, Joining: &Joining{ByFile: c.byFile}}
+			joining := &Cluster{Session: execute.Session{Name: "default"}, Site: c.now, Registry: c.registry, Joining: &Joining{ByFile: c.byFile}}
 			warning, err := joining.unlike(s)
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("the error is %v, want %q", err, c.want)
@@ -306,7 +307,7 @@ func TestCheckJoining(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.world.secret = data
-		p.machines[0].files[p.dir()+"/"+stateFile] = string(data)
+		p.machines[0].files[p.Dir()+"/"+stateFile] = string(data)
 	}
 	other(func(s *state.State) { s.Remove(numbered(3)[0]) })
 	p.machines[2].files = map[string]string{hostsPath: "127.0.0.1 localhost\n"}
@@ -314,14 +315,14 @@ func TestCheckJoining(t *testing.T) {
 	if err != nil || !strings.Contains(next.out.String(), "10.0.0.3: warning: not a node of the cluster now") {
 		t.Errorf("%v\n%s", err, next.out)
 	}
-	if p.machines[2].has(kubeletConfig) || p.machines[2].has(agent.Path) || p.phases(t) != "h1:complete h2:complete h4:complete" {
+	if p.machines[2].has(execute.KubeletConfig) || p.machines[2].has(agent.Path) || p.phases(t) != "h1:complete h2:complete h4:complete" {
 		t.Errorf("a host that left meanwhile has %v; in the state are %s", p.machines[2].files, p.phases(t))
 	}
 	other(func(s *state.State) { s.Remove(numbered(4)[0]); s.Image, s.Digest = "other:v2", "sha256:0" })
 	if _, _, err := p.some(0, 1, 3).add(t.Context(), t, &Joining{Nodes: numbered(4)}, false, 1<<40, forever); err == nil || !strings.Contains(err.Error(), "to other:v2 (sha256:0)") {
 		t.Errorf("with another image: %v", err)
 	}
-	delete(p.machines[0].files, adminConfig)
+	delete(p.machines[0].files, execute.AdminConfig)
 	p.machines[1].files = map[string]string{}
 	if _, _, err := p.some(0, 3).add(t.Context(), t, &Joining{Nodes: numbered(4)}, false, 1<<40, forever); err == nil || !strings.Contains(err.Error(), "10.0.0.1 has no control plane of cluster default") {
 		t.Errorf("without a control plane: %v", err)

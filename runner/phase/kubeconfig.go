@@ -1,6 +1,10 @@
 package phase
 
-import "context"
+import (
+	"context"
+
+	"github.com/kubefile/kubefile/runner/execute"
+)
 
 // kubeconfig lets root's kubectl work on every master. A file that is there already was made by someone else and stays.
 type kubeconfig struct{ *Cluster }
@@ -10,13 +14,13 @@ func (*kubeconfig) Title() string { return "Install kubeconfig on the masters" }
 const rootConfig = "/root/.kube/config"
 
 func (p *kubeconfig) Run(ctx context.Context) error {
-	return p.each(ctx, p.targeted(p.masters()), func(ctx context.Context, m *member) error {
-		there, err := m.holds(ctx, "test", "-e", rootConfig)
+	return p.Each(ctx, p.targeted(p.Masters()), func(ctx context.Context, m *execute.Member) error {
+		there, err := m.Holds(ctx, "test", "-e", rootConfig)
 		if err != nil || there {
 			return err
 		}
 		return p.Do(ctx, m, "write "+rootConfig, func(ctx context.Context) error {
-			content, err := m.ask(ctx, "cat", adminConfig)
+			content, err := m.Ask(ctx, "cat", execute.AdminConfig)
 			if err != nil {
 				return err
 			}

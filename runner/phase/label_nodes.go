@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/plugin"
 )
@@ -17,17 +18,17 @@ func (*labelNodes) Title() string { return "Label the nodes" }
 
 func (p *labelNodes) Run(ctx context.Context) error {
 	nodes := map[string]kube.Node{}
-	if p.first().joined {
+	if p.First().Joined {
 		var err error
-		if nodes, err = p.kube().Nodes(ctx); err != nil {
+		if nodes, err = p.Kube().Nodes(ctx); err != nil {
 			return err
 		}
 	}
-	return p.each(ctx, p.targets(), func(ctx context.Context, m *member) error {
+	return p.Each(ctx, p.targets(), func(ctx context.Context, m *execute.Member) error {
 		var known *kube.Node
-		n, there := nodes[m.name]
+		n, there := nodes[m.Name]
 		switch {
-		case p.DryRun && !m.joined: // it becomes a new node
+		case p.DryRun && !m.Joined: // it becomes a new node
 			n = kube.Node{}
 		case there:
 			known = &n
@@ -37,7 +38,7 @@ func (p *labelNodes) Run(ctx context.Context) error {
 }
 
 // mark gives one node what it lacks. known is nil when the list does not have the node, which may have come since.
-func (p *labelNodes) mark(ctx context.Context, m *member, n kube.Node, known *kube.Node) error {
+func (p *labelNodes) mark(ctx context.Context, m *execute.Member, n kube.Node, known *kube.Node) error {
 	labels := p.labelChanges(m)
 	var words []string
 	for _, label := range labels {
@@ -45,7 +46,7 @@ func (p *labelNodes) mark(ctx context.Context, m *member, n kube.Node, known *ku
 			words = append(words, label.String())
 		}
 	}
-	for _, taint := range m.site.Taints {
+	for _, taint := range m.Site.Taints {
 		if !slices.Equal(n.WithTaints([]plugin.TaintChange{taint}), n.Spec.Taints) {
 			words = append(words, taint.String())
 		}
@@ -54,12 +55,12 @@ func (p *labelNodes) mark(ctx context.Context, m *member, n kube.Node, known *ku
 		return nil
 	}
 	return p.Do(ctx, m, "mark the node with "+strings.Join(words, ", "), func(ctx context.Context) error {
-		return p.kube().ChangeNode(ctx, m.name, known, labels, m.site.Taints)
+		return p.Kube().ChangeNode(ctx, m.Name, known, labels, m.Site.Taints)
 	})
 }
 
 // labelChanges are the labels that are the site's to give.
-func (p *labelNodes) labelChanges(m *member) []plugin.LabelChange {
+func (p *labelNodes) labelChanges(m *execute.Member) []plugin.LabelChange {
 	labels := p.labels(m)
 	delete(labels, "kubernetes.io/hostname")
 	delete(labels, controlPlaneLabel)

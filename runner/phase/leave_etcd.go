@@ -17,7 +17,7 @@ func (p *leaveEtcd) Run(ctx context.Context) error {
 	if len(leaving) == 0 {
 		return nil
 	}
-	members, err := p.etcd().Members(ctx)
+	members, err := p.Etcd().Members(ctx)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (p *leaveEtcd) one(ctx context.Context, l *leaver, members []kube.Member) (
 	if err != nil {
 		return members, fmt.Errorf("%s: %w; bring the members back that do not answer, then run the same command again", l, err)
 	}
-	err = p.Do(ctx, p.first(), "remove member "+m.String()+" from etcd", func(ctx context.Context) error {
+	err = p.Do(ctx, p.First(), "remove member "+m.String()+" from etcd", func(ctx context.Context) error {
 		if err := p.still(ctx, l); err != nil {
 			return err
 		}

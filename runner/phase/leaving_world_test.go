@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
@@ -65,7 +66,7 @@ func (l *leavingWorld) api(w *world, f *machine, line string) (string, int, bool
 	words := strings.Fields(line)
 	switch {
 	case strings.HasPrefix(line, "get --raw"):
-		if !f.has(adminConfig) {
+		if !f.has(execute.AdminConfig) {
 			return "refused", 1, true
 		}
 		return "ok", 0, true
@@ -177,16 +178,16 @@ func (f *machine) note(line string) {
 func established(t *testing.T, masters, nodes int) *park {
 	t.Helper()
 	p := brought(t, masters, nodes)
-	p.cleanable(p.members)
+	p.cleanable(p.Members)
 	return p
 }
 
 // cleanable makes what the world lacks for hosts to leave it.
-func (p *park) cleanable(members []*member) {
+func (p *park) cleanable(members []*execute.Member) {
 	l := &p.world.leaving
 	l.on, l.dead, l.pods, l.ready = true, map[string]bool{}, map[string]string{}, map[string]bool{}
 	for _, m := range members {
-		f := p.world.machine(m.host)
+		f := p.world.machine(m.Host)
 		works := f.answer
 		f.answer = func(cmd host.Command, stdin string) (string, int) {
 			if cmd.Argv[0] == agent.Path && cmd.Argv[2] == "remove-created" {
@@ -234,8 +235,10 @@ func (f *machine) undo() {
 func (p *park) leave(ctx context.Context, t *testing.T, leaving Leaving, via []int, limit int64, kill func()) (*park, int64, error) {
 	t.Helper()
 	next := &park{out: &bytes.Buffer{}, machines: p.machines, world: p.world}
-	c := &Cluster{Name: p.Name, DataRoot: p.DataRoot, Site: bareSite(), Report: report.New(next.out), state: state.New(p.Name), abandon: func(error) {},
-		DryRun: p.DryRun, SkipPlugins: p.SkipPlugins}
+	c := &Cluster{
+		Session: execute.Session{Name: p.Name, DataRoot: p.DataRoot, Report: report.New(next.out), DryRun: p.DryRun, Abandon: func(error) {}},
+		Site:    bareSite(), state: state.New(p.Name), SkipPlugins: p.SkipPlugins,
+	}
 	next.Cluster = c
 	for _, i := range via {
 		c.Hosts = append(c.Hosts, Host{Login: host.Host{Address: p.machines[i].host.Address, Role: host.RoleMaster}})
@@ -258,7 +261,7 @@ func (p *park) leave(ctx context.Context, t *testing.T, leaving Leaving, via []i
 	}
 	leaving.LeaseWait = time.Millisecond
 	for _, one := range Departure(c, leaving) {
-		if _, locks := one.(*lock); locks {
+		if _, locks := one.(*execute.Lock); locks {
 			continue // needs hosts
 		}
 		if ctx.Err() != nil {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/clusterfile"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/report"
@@ -109,7 +110,7 @@ func (f *machine) file(argv []string, stdin string) (stdout string, code int, kn
 		return "", says[fmt.Sprintf("%x", sha256.Sum256([]byte(f.files[argv[4]]))) == argv[5]], true
 	case isFactsQuestion(argv):
 		return f.facts(), 0, true
-	case script == lookScript:
+	case script == execute.LookScript:
 		return f.look(argv[4:]), 0, true
 	case argv[0] == "cat":
 		content, there := f.files[argv[1]]
@@ -227,7 +228,7 @@ type park struct {
 func newPark(t *testing.T, masters, nodes int) *park {
 	t.Helper()
 	p := &park{out: &bytes.Buffer{}, world: &world{}}
-	p.Cluster = &Cluster{Name: "default", DataRoot: DefaultDataRoot, Site: bareSite(), Report: report.New(p.out), state: state.New("default")}
+	p.Cluster = &Cluster{Session: execute.Session{Name: "default", DataRoot: DefaultDataRoot, Report: report.New(p.out)}, Site: bareSite(), state: state.New("default")}
 	for i := range masters + nodes {
 		role := host.RoleMaster
 		if i >= masters {
@@ -246,24 +247,24 @@ func newPark(t *testing.T, masters, nodes int) *park {
 
 // joined makes the first n machines nodes of the cluster, which a run has completed.
 func (p *park) joined(n int) *park {
-	for i, m := range p.members[:n] {
-		marker := joinMarker
+	for i, m := range p.Members[:n] {
+		marker := execute.JoinMarker
 		if i == 0 {
-			marker = initMarker
+			marker = execute.InitMarker
 		}
-		m.joined, m.marker = true, marker
-		p.machines[i].files[m.path(marker)] = finished + "\n"
-		p.machines[i].files[m.path(scriptsMarker)] = "prepared\n"
-		p.state.Hosts = append(p.state.Hosts, state.Host{Address: m.host.Address, Name: m.name, Role: string(m.host.Role), Phase: state.Complete})
+		m.Joined, m.Marker = true, marker
+		p.machines[i].files[m.Path(marker)] = execute.Finished + "\n"
+		p.machines[i].files[m.Path(scriptsMarker)] = "prepared\n"
+		p.state.Hosts = append(p.state.Hosts, state.Host{Address: m.Host.Address, Name: m.Name, Role: string(m.Host.Role), Phase: state.Complete})
 	}
 	return p
 }
 
 // without leaves a host out, as if it had not been named or did not answer.
 func (p *park) without(i int) *park {
-	p.members = slices.Delete(p.members, i, i+1)
-	for at, m := range p.members {
-		m.index = at
+	p.Members = slices.Delete(p.Members, i, i+1)
+	for at, m := range p.Members {
+		m.Index = at
 	}
 	return p
 }

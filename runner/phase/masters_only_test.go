@@ -22,10 +22,10 @@ func TestChecksKnowMastersThatTakePods(t *testing.T) {
 		}
 	}
 	removal := func(change plugin.TaintChange) func(*Cluster) {
-		return func(c *Cluster) { c.members[1].site.Taints = []plugin.TaintChange{change} }
+		return func(c *Cluster) { c.Members[1].Site.Taints = []plugin.TaintChange{change} }
 	}
 	for name, tt := range map[string]struct {
-		change func(*Cluster)
+		Change func(*Cluster)
 		want   int
 	}{
 		"masters":               {func(*Cluster) {}, 1},
@@ -46,11 +46,11 @@ func TestChecksKnowMastersThatTakePods(t *testing.T) {
 			p := newPark(t, 2, 0)
 			p.Artifact = artifact(t)
 			var reports []host.Report
-			for _, m := range p.members {
-				m.isNew = true
-				reports = append(reports, host.Report{Host: m.host, Facts: m.facts})
+			for _, m := range p.Members {
+				m.IsNew = true
+				reports = append(reports, host.Report{Host: m.Host, Facts: m.Facts})
 			}
-			tt.change(p.Cluster)
+			tt.Change(p.Cluster)
 			got := 0
 			for _, f := range check.Run(p.checked(t.Context(), reports, make([]error, 2))) {
 				if f.Check == "masters-only" {

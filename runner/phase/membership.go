@@ -10,9 +10,10 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
-	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/report"
 )
 
 // fate is what has to become of a host before it is in the cluster.
@@ -26,56 +27,40 @@ const (
 )
 
 // checkRecord refuses a host whose record names another cluster.
-func (c *Cluster) checkRecord(m *member) error {
-	if m.record == nil || m.record.Of(c.Name, c.state.ID) {
+func (c *Cluster) checkRecord(m *execute.Member) error {
+	if m.Owner == nil || m.Owner.Of(c.Name, c.state.ID) {
 		return nil
 	}
-	return &agent.OtherClusterError{Host: m.String(), Dir: m.Dir, Have: *m.record}
-}
-
-// authority is the hash of the certificate authority that the host's kubelet trusts; empty when there is none.
-func (m *member) authority() string {
-	hash, err := kubeadm.CAHash(m.facts.Kubelet.Authority)
-	if err != nil {
-		return ""
-	}
-	return hash
+	return &agent.OtherClusterError{Host: m.String(), Dir: m.Dir, Have: *m.Owner}
 }
 
 // foreignNode is the error for a host that is a node of another cluster. It is never reset.
-func (c *Cluster) foreignNode(m *member) error {
+func (c *Cluster) foreignNode(m *execute.Member) error {
 	return fmt.Errorf("%s is a node of another cluster (API %s, CA %s); leave this host out, or remove it from that cluster first",
-		m, orUnknown(m.facts.Kubelet.Server), orUnknown(m.authority()))
-}
-
-func orUnknown(text string) string {
-	if text == "" {
-		return "unknown"
-	}
-	return text
+		m, report.OrUnknown(m.Facts.Kubelet.Server), report.OrUnknown(m.Authority()))
 }
 
 // checkMembership decides by what is on the hosts, in the state and in the API which hosts are in the cluster, and refuses those that are in
 // another one. Markers are hints: one that is lost changes nothing.
 func (c *Cluster) checkMembership(ctx context.Context) error {
 	var failed []error
-	for _, m := range c.members {
+	for _, m := range c.Members {
 		failed = append(failed, c.checkRecord(m))
-		known := c.state.Host(m.host.Address)
-		if !m.isNew && m.kubernetes() && known != nil && known.In() {
-			m.joined = true
+		known := c.state.Host(m.Host.Address)
+		if !m.IsNew && m.Kubernetes() && known != nil && known.In() {
+			m.Joined = true
 		}
 	}
 	if err := errors.Join(failed...); err != nil {
 		return err
 	}
-	first := c.first()
-	if first.authority() == "" {
+	first := c.First()
+	if first.Authority() == "" {
 		return nil // no control plane yet, and kubeadm init looks at what is there
 	}
-	for _, m := range c.members {
-		if m.facts.HasCluster(kubeletConfig) && m.authority() != first.authority() {
-			m.joined = false
+	for _, m := range c.Members {
+		if m.Facts.HasCluster(execute.KubeletConfig) && m.Authority() != first.Authority() {
+			m.Joined = false
 			failed = append(failed, c.foreignNode(m))
 		}
 	}
@@ -88,18 +73,18 @@ const (
 	apiserverManifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 )
 
-// leftovers are what a kubeadm has made on the host.
-func (m *member) leftovers() []string {
-	left := slices.Clone(m.facts.Cluster)
-	if m.isMaster() && m.facts.HasData(host.EtcdDir) {
+// leftOn is what a kubeadm has made on the host.
+func leftOn(m *execute.Member) []string {
+	left := slices.Clone(m.Facts.Cluster)
+	if m.IsMaster() && m.Facts.HasData(host.EtcdDir) {
 		left = append(left, host.EtcdDir)
 	}
 	return left
 }
 
 // foreignEtcd refuses a host with an etcd, and nothing of a Kubernetes, that we did not begin.
-func (m *member) foreignEtcd() error {
-	if m.begun() || len(m.facts.Cluster) > 0 || !m.facts.HasData(host.EtcdDir) && !m.facts.Runs("etcd") {
+func foreignEtcd(m *execute.Member) error {
+	if m.Begun() || len(m.Facts.Cluster) > 0 || !m.Facts.HasData(host.EtcdDir) && !m.Facts.Runs("etcd") {
 		return nil
 	}
 	return fmt.Errorf("%s: it has an etcd (%s) that this cluster did not create; use another host, or stop that etcd and move its data away",
@@ -107,18 +92,18 @@ func (m *member) foreignEtcd() error {
 }
 
 // resettable refuses to clear away what is on a host unless we began it, and it was never in use.
-func (c *Cluster) resettable(m *member) error {
-	left := strings.Join(m.leftovers(), ", ")
-	known := c.state.Host(m.host.Address)
+func (c *Cluster) resettable(m *execute.Member) error {
+	left := strings.Join(leftOn(m), ", ")
+	known := c.state.Host(m.Host.Address)
 	switch {
-	case !m.begun():
+	case !m.Begun():
 		return fmt.Errorf("%s: found %s, and no record of this cluster that it started kubeadm here; nothing was removed. "+
 			"If this is left from an interrupted earlier sealer-run and you do not need it, run kubeadm reset on that host, then the same command again", m, left)
-	case m.isMaster() && m.facts.HasData(host.EtcdDir) && !m.facts.HasCluster(etcdManifest):
+	case m.IsMaster() && m.Facts.HasData(host.EtcdDir) && !m.Facts.HasCluster(etcdManifest):
 		// kubeadm writes the manifest before there are data, and a reset empties the directory before it removes the manifest.
 		return fmt.Errorf("%s: %s has data but there is no %s, so an interrupted kubeadm did not write them; nothing was removed. "+
 			"If you do not need the data, remove them and run the same command again", m, host.EtcdDir, etcdManifest)
-	case m.isMaster() && known != nil && known.In():
+	case m.IsMaster() && known != nil && known.In():
 		return fmt.Errorf("%s: according to the cluster's state its control plane was complete once, but only %s is left; nothing was removed. "+
 			"Restore it; if it is lost for good, delete the cluster (delete --all) and create it again", m, left)
 	}
@@ -129,36 +114,36 @@ func (c *Cluster) resettable(m *member) error {
 const startingPatience = time.Minute
 
 // examineFirst finds out what to do on the first master of a cluster that has no control plane, right before it is done.
-func (p *kubeadmInit) examineFirst(ctx context.Context, m *member) (fate, error) {
-	if err := p.refresh(ctx, m); err != nil {
+func (p *kubeadmInit) examineFirst(ctx context.Context, m *execute.Member) (fate, error) {
+	if err := p.Refresh(ctx, m); err != nil {
 		return fresh, err
 	}
-	if err := errors.Join(p.checkRecord(m), p.otherMasters(), m.foreignEtcd()); err != nil {
+	if err := errors.Join(p.checkRecord(m), p.otherMasters(), foreignEtcd(m)); err != nil {
 		return fresh, err
 	}
-	known := p.state.Host(m.host.Address)
+	known := p.state.Host(m.Host.Address)
 	switch {
-	case len(m.leftovers()) == 0 && known != nil && known.In():
+	case len(leftOn(m)) == 0 && known != nil && known.In():
 		return fresh, fmt.Errorf("%s: according to the cluster's state the control plane was here, but nothing of it is left; "+
 			"delete the cluster (delete --all) and create it again", m)
-	case len(m.leftovers()) == 0:
+	case len(leftOn(m)) == 0:
 		return fresh, nil
 	}
-	if m.facts.HasCluster(adminConfig) {
+	if m.Facts.HasCluster(execute.AdminConfig) {
 		answers, complete, err := p.controlPlane(ctx, m)
 		switch {
 		case err != nil:
 			return fresh, err
 		case answers && complete:
 			return inCluster, nil
-		case answers && m.begun():
+		case answers && m.Begun():
 			return unfinished, nil
 		}
 	}
 	if err := p.resettable(m); err != nil {
 		return half, err
 	}
-	if m.facts.EtcdGrown { // there is nobody to ask what it is
+	if m.Facts.EtcdGrown { // there is nobody to ask what it is
 		return half, fmt.Errorf("%s: its etcd has been in use for a while, so this is not an interrupted kubeadm; nothing was removed. "+
 			"To find out why its API does not answer, run journalctl -u kubelet and crictl ps -a", m)
 	}
@@ -176,22 +161,22 @@ func (p *kubeadmInit) otherMasters() error {
 }
 
 // controlPlane reports whether the API of a master answers and lists its node, and whether kubeadm init did all of its work.
-func (p *kubeadmInit) controlPlane(ctx context.Context, m *member) (answers, complete bool, err error) {
+func (p *kubeadmInit) controlPlane(ctx context.Context, m *execute.Member) (answers, complete bool, err error) {
 	// After a boot the kubelet is there before what it starts.
-	starting, there := m.facts.Runs("kubelet") && m.facts.HasCluster(apiserverManifest), false
-	_, err = until(ctx, startingPatience, pollInterval, func(ctx context.Context) (bool, error) {
-		there, _ = p.kubeOn(m).HasNode(ctx, m.name, 5)
+	starting, there := m.Facts.Runs("kubelet") && m.Facts.HasCluster(apiserverManifest), false
+	_, err = execute.Until(ctx, startingPatience, execute.PollInterval, func(ctx context.Context) (bool, error) {
+		there, _ = p.KubeOn(m).HasNode(ctx, m.Name, 5)
 		return there || !starting, nil
 	})
 	if err != nil || !there {
 		return false, false, context.Cause(ctx)
 	}
-	if known := p.state.Host(m.host.Address); known != nil && known.In() {
+	if known := p.state.Host(m.Host.Address); known != nil && known.In() {
 		return true, true, nil
 	}
 	for _, object := range p.kubeadm.Objects() {
 		argv := []string{"get", object.Kind, object.Name, "--namespace", object.Namespace, "-o", "name", "--request-timeout=10s"}
-		if _, err := p.kubeOn(m)(ctx, nil, argv...); err != nil {
+		if _, err := p.KubeOn(m)(ctx, nil, argv...); err != nil {
 			var exit *host.ExitError
 			if errors.As(err, &exit) {
 				return true, false, nil
@@ -203,31 +188,31 @@ func (p *kubeadmInit) controlPlane(ctx context.Context, m *member) (answers, com
 }
 
 // examineJoin finds out what to do on a host that is about to join the cluster of this authority, right before it is done.
-func (c *Cluster) examineJoin(ctx context.Context, m *member, authority string) (fate, error) {
-	if err := c.refresh(ctx, m); err != nil {
+func (c *Cluster) examineJoin(ctx context.Context, m *execute.Member, authority string) (fate, error) {
+	if err := c.Refresh(ctx, m); err != nil {
 		return fresh, err
 	}
-	if err := errors.Join(c.checkRecord(m), m.foreignEtcd()); err != nil {
+	if err := errors.Join(c.checkRecord(m), foreignEtcd(m)); err != nil {
 		return fresh, err
 	}
-	kubelet := m.facts.HasCluster(kubeletConfig)
-	if kubelet && m.authority() != authority {
+	kubelet := m.Facts.HasCluster(execute.KubeletConfig)
+	if kubelet && m.Authority() != authority {
 		return fresh, c.foreignNode(m)
 	}
-	n, err := c.kube().Node(ctx, m.name)
+	n, err := c.Kube().Node(ctx, m.Name)
 	if err != nil {
 		return fresh, err
 	}
 	if n != nil {
 		_, controlPlane := n.Metadata.Labels[controlPlaneLabel]
 		switch {
-		case kubelet && (!m.isMaster() || controlPlane && m.facts.HasCluster(adminConfig)):
+		case kubelet && (!m.IsMaster() || controlPlane && m.Facts.HasCluster(execute.AdminConfig)):
 			return inCluster, nil
-		case !m.owns(n):
-			return fresh, m.nameTaken(n)
+		case !owns(m, n):
+			return fresh, nameTaken(m, n)
 		}
 	}
-	if len(m.leftovers()) == 0 {
+	if len(leftOn(m)) == 0 {
 		return fresh, nil
 	}
 	if err := c.resettable(m); err != nil {
@@ -245,19 +230,19 @@ func address(n *kube.Node) string {
 }
 
 // owns reports whether a node is this host: it has one of its addresses, or none yet.
-func (m *member) owns(n *kube.Node) bool {
+func owns(m *execute.Member, n *kube.Node) bool {
 	internal := n.Addresses()
 	return len(internal) == 0 || slices.ContainsFunc(internal, func(a netip.Addr) bool {
-		return a == m.host.Address || slices.Contains(m.facts.Addresses, a)
+		return a == m.Host.Address || slices.Contains(m.Facts.Addresses, a)
 	})
 }
 
 // rejoined notes that a host is in the cluster whose marker is lost.
-func (c *Cluster) rejoined(ctx context.Context, m *member, marker string) error {
-	m.joined = true
+func (c *Cluster) rejoined(ctx context.Context, m *execute.Member, marker string) error {
+	m.Joined = true
 	c.Report.Line(m.String(), "already in the cluster")
 	if c.DryRun {
 		return nil
 	}
-	return m.mark(ctx, marker, finished)
+	return m.Mark(ctx, marker, execute.Finished)
 }

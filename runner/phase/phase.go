@@ -1,7 +1,7 @@
 // Package phase is the work at the site, in order: what brings a cluster image up on hosts, and what takes it down again. There is one
 // file per phase, named after it; [Bringup] and [Removal] are the lists.
 //
-// A phase looks first whether its work is done. What changes a host goes through [Cluster.Do], so that a dry run says exactly what
+// A phase looks first whether its work is done. What changes a host goes through [execute.Session.Do], so that a dry run says exactly what
 // a run does.
 package phase
 
@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
 )
@@ -31,7 +32,7 @@ func Bringup(c *Cluster) []Phase {
 	return []Phase{
 		&checkArtifact{c},
 		&preflight{c},
-		&lock{Cluster: c},
+		&execute.Lock{Session: &c.Session},
 		&remember{c},
 		&adapt{c},
 		&installAgent{c},
@@ -65,7 +66,7 @@ func Installation(c *Cluster) []Phase {
 	return []Phase{
 		&checkArtifact{c},
 		&reach{c},
-		&lock{Cluster: c},
+		&execute.Lock{Session: &c.Session},
 		&rejoin{c},
 		&adapt{c},
 		&transfer{c},
@@ -82,7 +83,7 @@ func Removal(c *Cluster) []Phase {
 	return []Phase{
 		&reach{c},
 		&proof{c},
-		&lock{Cluster: c},
+		&execute.Lock{Session: &c.Session},
 		&recallFarewell{c},
 		&plugins{c, plugin.PreClean},
 		&clean{c},
@@ -97,7 +98,7 @@ func Departure(c *Cluster, leaving Leaving) []Phase {
 	return []Phase{
 		&reachLeaving{departure: d},
 		&checkLeaving{d},
-		&lock{Cluster: c, also: d.part},
+		&execute.Lock{Session: &c.Session, Also: &d.part.Session},
 		&recordLeaving{d},
 		&recallFarewell{d.part},
 		&drain{d},
@@ -114,8 +115,8 @@ func Departure(c *Cluster, leaving Leaving) []Phase {
 
 // Perform runs the phases in order and stops at the first that fails.
 func Perform(ctx context.Context, c *Cluster, phases []Phase) error {
-	ctx, c.abandon = context.WithCancelCause(ctx)
-	defer c.abandon(nil)
+	ctx, c.Abandon = context.WithCancelCause(ctx)
+	defer c.Abandon(nil)
 	if c.DryRun {
 		c.Report.StartDryRun()
 	}

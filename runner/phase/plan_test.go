@@ -78,8 +78,8 @@ func sited(t *testing.T, text string) *park {
 	p := newPark(t, 3, len(file.Cluster.Hosts)-3)
 	p.Site, p.DryRun = file, true
 	for i, h := range file.Cluster.Hosts {
-		p.Hosts[i].Site, p.members[i].site = h, h
-		p.members[i].isNew, p.members[i].absent = true, true
+		p.Hosts[i].Site, p.Members[i].Site = h, h
+		p.Members[i].IsNew, p.Members[i].Absent = true, true
 	}
 	p.settleNames()
 	p.Artifact = artifact(t, sourcetest.Entry{Name: "etc/values.yaml.tmpl", Content: "size: 1\nhost: {{ .HOST_NAME }}\n"})
@@ -95,8 +95,8 @@ func TestPlanOfASite(t *testing.T) {
 	}
 	app := newPark(t, 3, 2)
 	app.Site, app.Hosts, app.DryRun, app.App, app.Before = p.Site, p.Hosts, true, "redis", p.Cluster
-	for _, m := range app.members {
-		m.isNew, m.absent, m.image.Dir = true, true, app.imageDir()
+	for _, m := range app.Members {
+		m.IsNew, m.Absent, m.Image.Dir = true, true, app.imageDir()
 	}
 	app.Artifact = artifact(t)
 	app.Artifact.Description.Kind, app.Artifact.Name = imagespec.KindApp, "redis:5.0"

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
 )
@@ -44,29 +45,29 @@ func (p *plugins) wayOut() string {
 }
 
 // selected are the hosts on which a plugin runs now.
-func (p *plugins) selected(ctx context.Context, one plugin.Plugin) ([]*member, error) {
+func (p *plugins) selected(ctx context.Context, one plugin.Plugin) ([]*execute.Member, error) {
 	candidates, err := p.matching(ctx, one)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", one, err)
 	}
-	left := make([]bool, len(p.members))
-	err = p.each(ctx, candidates, func(ctx context.Context, m *member) error {
+	left := make([]bool, len(p.Members))
+	err = p.Each(ctx, candidates, func(ctx context.Context, m *execute.Member) error {
 		due, done, err := p.dueAndDone(ctx, one, m)
-		left[m.index] = due && !done
+		left[m.Index] = due && !done
 		return err
 	})
-	return slices.DeleteFunc(candidates, func(m *member) bool { return !left[m.index] }), err
+	return slices.DeleteFunc(candidates, func(m *execute.Member) bool { return !left[m.Index] }), err
 }
 
 // dueAndDone reports whether a plugin is to run on a host at all, and whether it has.
-func (p *plugins) dueAndDone(ctx context.Context, one plugin.Plugin, m *member) (due, done bool, err error) {
-	image := m.ofImage()
-	marker, err := image.read(ctx, image.path(p.marker(one)))
+func (p *plugins) dueAndDone(ctx context.Context, one plugin.Plugin, m *execute.Member) (due, done bool, err error) {
+	image := m.OfImage()
+	marker, err := image.Read(ctx, image.Path(p.marker(one)))
 	if err != nil {
 		return false, false, err
 	}
 	says := strings.TrimSpace(string(marker))
-	if m.again && p.action == plugin.PostJoin && p.DryRun { // a run has written that
+	if m.Again && p.action == plugin.PostJoin && p.DryRun { // a run has written that
 		says = joinsAgain
 	}
 	due, err = p.due(ctx, one, m, says)
@@ -74,23 +75,23 @@ func (p *plugins) dueAndDone(ctx context.Context, one plugin.Plugin, m *member) 
 }
 
 // due reports whether a plugin concerns a host, and the moment of the action is not over for it. says is what the host's marker of it says.
-func (p *plugins) due(ctx context.Context, one plugin.Plugin, m *member, says string) (bool, error) {
-	if p.cleaning() && (m.isNew || m.dirty) {
+func (p *plugins) due(ctx context.Context, one plugin.Plugin, m *execute.Member, says string) (bool, error) {
+	if p.cleaning() && (m.IsNew || p.dirty[m]) {
 		return false, nil // one that was interrupted has cleaned it before, or this one could not
 	}
 	if one.Type == plugin.ClusterCheck {
-		return m.isMaster() && m == p.first(), nil // it is about the cluster, once
+		return m.IsMaster() && m == p.First(), nil // it is about the cluster, once
 	}
 	switch p.action {
 	case plugin.PreInit:
-		prepared, err := m.read(ctx, m.path(scriptsMarker))
-		return len(prepared) == 0 && !m.joined, err
+		prepared, err := m.Read(ctx, m.Path(scriptsMarker))
+		return len(prepared) == 0 && !m.Joined, err
 	case plugin.PreJoin:
-		return !m.joined && m != p.first(), nil
+		return !m.Joined && m != p.First(), nil
 	case plugin.PostJoin:
 		// The master that was made by kubeadm init does not join; but its node is new, and a plugin for nodes says itself which it means.
-		joins := m != p.first() || m.marker == joinMarker
-		return (!p.known(m.host.Address) || says == joinsAgain) && (joins || one.Type != plugin.Shell), nil
+		joins := m != p.First() || m.Marker == execute.JoinMarker
+		return (!p.known(m.Host.Address) || says == joinsAgain) && (joins || one.Type != plugin.Shell), nil
 	}
 	return true, nil
 }
@@ -99,20 +100,20 @@ func (p *plugins) due(ctx context.Context, one plugin.Plugin, m *member, says st
 func (p *plugins) cleaning() bool { return p.action == plugin.PreClean || p.action == plugin.PostClean }
 
 // matching are the members that a plugin selects.
-func (p *plugins) matching(ctx context.Context, one plugin.Plugin) ([]*member, error) {
+func (p *plugins) matching(ctx context.Context, one plugin.Plugin) ([]*execute.Member, error) {
 	known, err := p.nodeLabels(ctx, one.On)
 	if err != nil {
 		return nil, err
 	}
-	var selected []*member
+	var selected []*execute.Member
 	members := p.targets()
 	if one.Type == plugin.ClusterCheck { // which is about the cluster, whoever joins it
-		members = p.members
+		members = p.Members
 	}
 	for _, m := range members {
 		h := p.pluginHost(m)
-		if m.joined || !p.DryRun { // else it becomes a new node
-			maps.Copy(h.Labels, known[m.name])
+		if m.Joined || !p.DryRun { // else it becomes a new node
+			maps.Copy(h.Labels, known[m.Name])
 		}
 		if one.On.Selects(h) {
 			selected = append(selected, m)
@@ -129,12 +130,12 @@ func (p *plugins) matching(ctx context.Context, one plugin.Plugin) ([]*member, e
 // nodeLabels asks the cluster for the labels of its nodes, by name, where labels decide. A cluster that is to be removed may be broken:
 // what the site says of its hosts has to do then.
 func (p *plugins) nodeLabels(ctx context.Context, on plugin.On) (map[string]map[string]string, error) {
-	if on.Selector() == "" || !p.running() {
+	if on.Selector() == "" || !p.Running() {
 		return nil, nil
 	}
-	nodes, err := p.kube().Nodes(ctx)
+	nodes, err := p.Kube().Nodes(ctx)
 	if err != nil && p.cleaning() {
-		p.Report.Line(p.first().String(), fmt.Sprintf("warning: the labels of the nodes are not known: %v", err))
+		p.Report.Line(p.First().String(), fmt.Sprintf("warning: the labels of the nodes are not known: %v", err))
 		return nil, nil
 	}
 	labels := map[string]map[string]string{}
@@ -152,7 +153,7 @@ func (p *plugins) marker(one plugin.Plugin) string {
 // doneFor is what the marker says: for a check of the cluster, of which hosts it was.
 func (p *plugins) doneFor(one plugin.Plugin) string {
 	if one.Type != plugin.ClusterCheck {
-		return finished
+		return execute.Finished
 	}
 	var names []string
 	for _, address := range p.addresses() {
@@ -163,12 +164,12 @@ func (p *plugins) doneFor(one plugin.Plugin) string {
 }
 
 // plugin runs one plugin on its hosts.
-func (p *plugins) plugin(ctx context.Context, one plugin.Plugin, members []*member) error {
+func (p *plugins) plugin(ctx context.Context, one plugin.Plugin, members []*execute.Member) error {
 	work, err := p.work(one)
 	if err != nil {
 		return err
 	}
-	return p.each(ctx, members, func(ctx context.Context, m *member) error {
+	return p.Each(ctx, members, func(ctx context.Context, m *execute.Member) error {
 		what, do := work(m)
 		if what == "" {
 			return nil
@@ -177,52 +178,52 @@ func (p *plugins) plugin(ctx context.Context, one plugin.Plugin, members []*memb
 			if err := do(ctx); err != nil || p.cleaning() {
 				return err // a removal leaves no marks
 			}
-			return m.ofImage().mark(ctx, p.marker(one), p.doneFor(one))
+			return m.OfImage().Mark(ctx, p.marker(one), p.doneFor(one))
 		})
 	})
 }
 
 // work returns what a plugin does on a host, in words and in deeds; no words for nothing.
-func (p *plugins) work(one plugin.Plugin) (func(*member) (string, func(context.Context) error), error) {
+func (p *plugins) work(one plugin.Plugin) (func(*execute.Member) (string, func(context.Context) error), error) {
 	switch one.Type {
 	case plugin.Hostname:
 		names, err := one.Hostnames()
-		return func(m *member) (string, func(context.Context) error) {
-			name := names[m.host.Address]
+		return func(m *execute.Member) (string, func(context.Context) error) {
+			name := names[m.Host.Address]
 			if name == "" {
 				return "", nil
 			}
 			return "name the host " + name, func(ctx context.Context) error { return p.hostname(ctx, m, name) }
 		}, err
 	case plugin.Shell:
-		return func(m *member) (string, func(context.Context) error) {
+		return func(m *execute.Member) (string, func(context.Context) error) {
 			return "run its script", func(ctx context.Context) error { return p.shell(ctx, m, one.Data) }
 		}, nil
 	case plugin.Label:
 		changes, err := one.Labels()
-		return func(m *member) (string, func(context.Context) error) {
-			if len(changes[m.host.Address]) == 0 {
+		return func(m *execute.Member) (string, func(context.Context) error) {
+			if len(changes[m.Host.Address]) == 0 {
 				return "", nil
 			}
-			return fmt.Sprintf("label the node %v", changes[m.host.Address]),
+			return fmt.Sprintf("label the node %v", changes[m.Host.Address]),
 				func(ctx context.Context) error {
-					return p.kube().ChangeNode(ctx, m.name, nil, changes[m.host.Address], nil)
+					return p.Kube().ChangeNode(ctx, m.Name, nil, changes[m.Host.Address], nil)
 				}
 		}, err
 	case plugin.Taint:
 		changes, err := one.Taints()
-		return func(m *member) (string, func(context.Context) error) {
-			if len(changes[m.host.Address]) == 0 {
+		return func(m *execute.Member) (string, func(context.Context) error) {
+			if len(changes[m.Host.Address]) == 0 {
 				return "", nil
 			}
-			return fmt.Sprintf("taint the node %v", changes[m.host.Address]),
+			return fmt.Sprintf("taint the node %v", changes[m.Host.Address]),
 				func(ctx context.Context) error {
-					return p.kube().ChangeNode(ctx, m.name, nil, nil, changes[m.host.Address])
+					return p.Kube().ChangeNode(ctx, m.Name, nil, nil, changes[m.Host.Address])
 				}
 		}, err
 	case plugin.ClusterCheck:
 		timeout, err := one.Timeout()
-		return func(*member) (string, func(context.Context) error) {
+		return func(*execute.Member) (string, func(context.Context) error) {
 			return "wait until nodes, system pods and DNS are ready", func(ctx context.Context) error { return p.works(ctx, timeout, true) }
 		}, err
 	}
@@ -232,11 +233,11 @@ func (p *plugins) work(one plugin.Plugin) (func(*member) (string, func(context.C
 const hostnamePath = "/etc/hostname"
 
 // hostname names a host, now and after every boot.
-func (p *plugins) hostname(ctx context.Context, m *member, name string) error {
+func (p *plugins) hostname(ctx context.Context, m *execute.Member, name string) error {
 	if _, err := m.WriteFile(ctx, hostnamePath, 0o644, []byte(name+"\n")); err != nil {
 		return err
 	}
-	_, err := m.ask(ctx, "hostname", name)
+	_, err := m.Ask(ctx, "hostname", name)
 	return err
 }
 
@@ -252,14 +253,14 @@ elif command -v bash > /dev/null; then bash "$script" < /dev/null
 else sh "$script" < /dev/null; fi`
 
 // shell runs a plugin's script in the rootfs, with what it prints for everybody to see.
-func (p *plugins) shell(ctx context.Context, m *member, script string) error {
+func (p *plugins) shell(ctx context.Context, m *execute.Member, script string) error {
 	env := environment.Merge(p.environment(m), p.toolEnv(m))
 	cmd := host.Command{
 		Argv: []string{"sh", "-c", shellScript}, Env: env.Variables(),
 		Stdin: bytes.NewReader(env.Substitute([]byte(script))), Limit: p.commandLimit(),
 	}
 	if p.action != plugin.PostClean {
-		return p.runTo(ctx, m, cmd, p.Report.ShownOutput(m.String()))
+		return p.ExecTo(ctx, m, cmd, p.Report.ShownOutput(m.String()))
 	}
 	out := p.Report.ShownOutput(m.String()) // the directory of the cluster is gone, and its lock with it
 	defer out.Close()
@@ -268,12 +269,12 @@ func (p *plugins) shell(ctx context.Context, m *member, script string) error {
 }
 
 // toolEnv lets commands find the programs of image and cluster, and a master's kubectl the cluster.
-func (c *Cluster) toolEnv(m *member) environment.Set {
+func (c *Cluster) toolEnv(m *execute.Member) environment.Set {
 	env := environment.Set{
-		"PATH": {m.rootfs("bin") + ":" + m.path("rootfs", "bin") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+		"PATH": {m.Rootfs("bin") + ":" + m.Path("rootfs", "bin") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 	}
-	if m.isMaster() {
-		env["KUBECONFIG"], env["KUBECACHEDIR"] = environment.Value{adminConfig}, environment.Value{m.path(kubectlCache)}
+	if m.IsMaster() {
+		env["KUBECONFIG"], env["KUBECACHEDIR"] = environment.Value{execute.AdminConfig}, environment.Value{m.Path(execute.KubectlCache)}
 	}
 	return env
 }

@@ -63,7 +63,7 @@ func TestWhenPluginsRun(t *testing.T) {
 			p := newPark(t, 2, 2).joined(4)
 			list := p.nodeList()
 			p = newPark(t, 2, 2).joined(c.joined)
-			p.members[3].site.Roles, p.members[3].site.Labels = []string{"storage"}, map[string]string{"disk": "ssd"}
+			p.Members[3].Site.Roles, p.Members[3].Site.Labels = []string{"storage"}, map[string]string{"disk": "ssd"}
 			for _, f := range p.machines {
 				f.answer = func(cmd host.Command, _ string) (string, int) {
 					if slices.Contains(cmd.Argv, "nodes") || slices.Contains(cmd.Argv, "node") {

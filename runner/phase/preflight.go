@@ -11,6 +11,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/check"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
@@ -85,9 +86,9 @@ func (c *Cluster) inspectHosts(ctx context.Context) (*check.Site, error) {
 			c.join(r)
 		}
 	}
-	failed := make([]error, len(c.members))
-	c.each(ctx, c.members, func(ctx context.Context, m *member) error {
-		failed[m.index] = m.look(ctx)
+	failed := make([]error, len(c.Members))
+	c.Each(ctx, c.Members, func(ctx context.Context, m *execute.Member) error {
+		failed[m.Index] = m.Look(ctx)
 		return nil
 	})
 	site := c.checked(ctx, reports, failed)
@@ -102,7 +103,7 @@ func (c *Cluster) inspectHosts(ctx context.Context) (*check.Site, error) {
 func (c *Cluster) checked(ctx context.Context, reports []host.Report, failed []error) *check.Site {
 	s := &check.Site{
 		Architecture: c.Artifact.Description.Platform.Architecture, Kubernetes: c.Artifact.Description.KubernetesVersion,
-		DataRoot: c.DataRoot, ClusterDir: c.dir(), RegistryPort: c.Registry.port(),
+		DataRoot: c.DataRoot, ClusterDir: c.Dir(), RegistryPort: c.Registry.port(),
 	}
 	for _, layer := range c.Artifact.RootfsLayers {
 		s.RootfsBytes += uint64(layer.Descriptor.Size)
@@ -112,13 +113,13 @@ func (c *Cluster) checked(ctx context.Context, reports []host.Report, failed []e
 	}
 	for _, r := range reports {
 		h := check.Host{Report: r}
-		if m := c.member(r.Host.String()); r.Err == nil && m != nil && failed[m.index] != nil {
-			h.Err, h.Facts = failed[m.index], nil
+		if m := c.Member(r.Host.String()); r.Err == nil && m != nil && failed[m.Index] != nil {
+			h.Err, h.Facts = failed[m.Index], nil
 		} else if r.Err == nil && m != nil {
 			// What kubeadm makes is ours only once it has begun.
-			h.Name, h.Ours, h.Begun = c.given(m), !m.isNew, m.begun() || m.marker != ""
+			h.Name, h.Ours, h.Begun = c.given(m), !m.IsNew, m.Begun() || m.Marker != ""
 			h.TakesPods = c.untaints(m)
-			if m.strange {
+			if m.Strange {
 				h.Foreign = m.Dir
 			}
 		}
@@ -131,7 +132,7 @@ func (c *Cluster) checked(ctx context.Context, reports []host.Report, failed []e
 // readConfiguration adds what the documents of kubeadm say, as far as they can be read this early: what is wrong with them is an error of adapt.
 func (c *Cluster) readConfiguration(ctx context.Context, s *check.Site) {
 	docs := c.Site.Kubeadm
-	if len(c.members) > 0 && c.Artifact.Description.Kind == imagespec.KindCluster && len(c.masters()) > 0 {
+	if len(c.Members) > 0 && c.Artifact.Description.Kind == imagespec.KindCluster && len(c.Masters()) > 0 {
 		if draft, err := c.draftConfiguration(ctx); err == nil {
 			docs = draft
 		}
@@ -155,12 +156,12 @@ func (c *Cluster) readConfiguration(ctx context.Context, s *check.Site) {
 }
 
 // untaints reports whether the Clusterfile or one of its plugins removes the taint that kubeadm gives a master.
-func (c *Cluster) untaints(m *member) bool {
-	changes := slices.Clone(m.site.Taints)
+func (c *Cluster) untaints(m *execute.Member) bool {
+	changes := slices.Clone(m.Site.Taints)
 	for _, one := range c.Site.Plugins {
 		if one.Type == plugin.Taint {
 			ofHosts, _ := one.Taints() // the phase that reads plugins reports the error
-			changes = append(changes, ofHosts[m.host.Address]...)
+			changes = append(changes, ofHosts[m.Host.Address]...)
 		}
 	}
 	return slices.ContainsFunc(changes, func(t plugin.TaintChange) bool {
@@ -193,8 +194,8 @@ func (c *Cluster) tryPaths(ctx context.Context, s *check.Site) {
 			index[h.Host.Address], targets[i] = i, check.Targets(s, i)
 		}
 	}
-	c.each(ctx, c.members, func(ctx context.Context, m *member) error {
-		i, there := index[m.host.Address]
+	c.Each(ctx, c.Members, func(ctx context.Context, m *execute.Member) error {
+		i, there := index[m.Host.Address]
 		if !there {
 			return nil
 		}
@@ -205,16 +206,16 @@ func (c *Cluster) tryPaths(ctx context.Context, s *check.Site) {
 }
 
 // join takes a host that was reached among the members.
-func (c *Cluster) join(r host.Report) *member {
-	m := &member{facts: r.Facts, host: r.Host, index: len(c.members)}
-	m.Client = agent.Client{Conn: r.Conn, Dir: c.dir()}
-	m.image = agent.Client{Conn: r.Conn, Dir: c.imageDir()}
+func (c *Cluster) join(r host.Report) *execute.Member {
+	m := &execute.Member{Facts: r.Facts, Host: r.Host, Index: len(c.Members)}
+	m.Client = agent.Client{Conn: r.Conn, Dir: c.Dir()}
+	m.Image = agent.Client{Conn: r.Conn, Dir: c.imageDir()}
 	for _, h := range c.Hosts {
 		if h.Login.Address == r.Host.Address {
-			m.site = h.Site
+			m.Site = h.Site
 		}
 	}
-	c.members = append(c.members, m)
+	c.Members = append(c.Members, m)
 	return m
 }
 
@@ -230,8 +231,8 @@ func (c *Cluster) logins() []host.Host {
 // addresses are those of all hosts that were reached, and of those that the cluster knows beside them.
 func (c *Cluster) addresses() []netip.Addr {
 	var all []netip.Addr
-	for _, m := range c.members {
-		all = append(all, m.host.Address)
+	for _, m := range c.Members {
+		all = append(all, m.Host.Address)
 	}
 	for _, other := range c.others() {
 		all = append(all, other.Address)

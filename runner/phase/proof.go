@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/kubefile/kubefile/runner/report"
 )
 
 // ErrNoCluster is returned by a removal when none of the hosts has the cluster.
@@ -22,30 +24,31 @@ type proof struct{ *Cluster }
 func (*proof) Title() string { return "Look for the cluster on the hosts" }
 
 func (p *proof) Run(ctx context.Context) error {
-	surveys := make([]*agent.Survey, len(p.members))
-	failed := make([]error, len(p.members))
-	err := p.each(ctx, p.members, func(ctx context.Context, m *member) error {
-		surveys[m.index], failed[m.index] = m.Survey(ctx)
+	surveys := make([]*agent.Survey, len(p.Members))
+	failed := make([]error, len(p.Members))
+	err := p.Each(ctx, p.Members, func(ctx context.Context, m *execute.Member) error {
+		surveys[m.Index], failed[m.Index] = m.Survey(ctx)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	id := p.identity(surveys)
+	p.surveys = map[*execute.Member]*agent.Survey{}
 	var without []string
-	for i, m := range p.members {
+	for i, m := range p.Members {
 		s := surveys[i]
 		switch {
 		case failed[i] != nil:
 		case s == nil:
 			without = append(without, m.String())
-			p.Report.Line(m.String(), fmt.Sprintf("no cluster %s here (no %s), skipped", p.Name, m.path(agent.JournalFile)))
+			p.Report.Line(m.String(), fmt.Sprintf("no cluster %s here (no %s), skipped", p.Name, m.Path(agent.JournalFile)))
 		default:
 			if err := errors.Join(s.Prove(p.Name, id), p.otherCluster(m)); err != nil {
 				failed[i] = fmt.Errorf("%s: %w; nothing was removed there", m, err)
 				continue
 			}
-			m.survey, m.isNew = s, false
+			p.surveys[m], m.IsNew = s, false
 		}
 	}
 	return p.keepProven(errors.Join(failed...), without)
@@ -53,22 +56,22 @@ func (p *proof) Run(ctx context.Context) error {
 
 // inOtherCluster reports whether a host's kubelet is in another cluster by now: its API is not on a host of this one, and the CA is not that
 // of this cluster's kubelets either.
-func (c *Cluster) inOtherCluster(m *member) bool {
-	if !m.facts.HasCluster(kubeletConfig) || c.serves(m.facts.Kubelet.Server) {
+func (c *Cluster) inOtherCluster(m *execute.Member) bool {
+	if !m.Facts.HasCluster(execute.KubeletConfig) || c.serves(m.Facts.Kubelet.Server) {
 		return false
 	}
-	return !slices.ContainsFunc(c.members, func(other *member) bool {
-		return m.authority() == other.authority() && c.serves(other.facts.Kubelet.Server)
+	return !slices.ContainsFunc(c.Members, func(other *execute.Member) bool {
+		return m.Authority() == other.Authority() && c.serves(other.Facts.Kubelet.Server)
 	})
 }
 
 // otherCluster refuses a host whose kubelet is in another cluster by now.
-func (p *proof) otherCluster(m *member) error {
+func (p *proof) otherCluster(m *execute.Member) error {
 	if !p.inOtherCluster(m) {
 		return nil
 	}
 	return fmt.Errorf("its kubelet is now in another cluster (API %s); if you do not need that, run kubeadm reset on the host, then the same command again",
-		orUnknown(m.facts.Kubelet.Server))
+		report.OrUnknown(m.Facts.Kubelet.Server))
 }
 
 // serves reports whether a URL leads to the API of this cluster.
@@ -89,8 +92,8 @@ func (p *proof) identity(surveys []*agent.Survey) string {
 	if !p.stateless {
 		return p.state.ID
 	}
-	for _, m := range slices.Concat(p.masters(), p.nodes()) {
-		if s := surveys[m.index]; s != nil && s.Record != nil {
+	for _, m := range slices.Concat(p.Masters(), p.Nodes()) {
+		if s := surveys[m.Index]; s != nil && s.Record != nil {
 			return s.Record.ID
 		}
 	}
@@ -99,22 +102,22 @@ func (p *proof) identity(surveys []*agent.Survey) string {
 
 // keepProven goes on with the hosts that are the cluster's. The error of others is the removal's at its end.
 func (p *proof) keepProven(failed error, without []string) error {
-	var others []*member
-	p.members = slices.DeleteFunc(p.members, func(m *member) bool {
-		if m.survey == nil {
+	var others []*execute.Member
+	p.Members = slices.DeleteFunc(p.Members, func(m *execute.Member) bool {
+		if p.surveys[m] == nil {
 			others = append(others, m)
 		}
-		return m.survey == nil
+		return p.surveys[m] == nil
 	})
-	for i, m := range p.members {
-		m.index = i
+	for i, m := range p.Members {
+		m.Index = i
 	}
 	for _, m := range others {
 		m.Conn.Close()
 	}
 	p.unproven = failed
 	switch {
-	case len(p.members) > 0:
+	case len(p.Members) > 0:
 		return nil
 	case failed != nil:
 		return failed

@@ -37,7 +37,7 @@ func TestRemovalNeedsProof(t *testing.T) {
 			f := p.machines[0]
 			f.files[agent.Path] = "the agent"
 			for file, content := range c.files {
-				f.files[p.members[0].path(file)] = content
+				f.files[p.Members[0].Path(file)] = content
 			}
 			before := maps.Clone(f.files)
 			err := p.remove(t)
@@ -58,7 +58,7 @@ func TestRemovalNeedsProof(t *testing.T) {
 func TestDryRemovalSaysWhatGoes(t *testing.T) {
 	p := removable(t)
 	p.DryRun = true
-	p.machines[2].files = map[string]string{p.members[2].path("precious"): "x"}
+	p.machines[2].files = map[string]string{p.Members[2].Path("precious"): "x"}
 	if err := p.remove(t); err != nil {
 		t.Fatal(err)
 	}
@@ -80,10 +80,10 @@ func TestDryRemovalSaysWhatGoes(t *testing.T) {
 func TestRemovalLeavesHostOfAnotherCluster(t *testing.T) {
 	p := removable(t)
 	p.state.ID = testID
-	for i, m := range p.members {
-		p.machines[i].files[m.path(agent.RecordFile)] = record
+	for i, m := range p.Members {
+		p.machines[i].files[m.Path(agent.RecordFile)] = record
 	}
-	p.machines[2].files[p.members[2].path(agent.RecordFile)] = strings.Replace(record, testID, "another", 1)
+	p.machines[2].files[p.Members[2].Path(agent.RecordFile)] = strings.Replace(record, testID, "another", 1)
 	err := p.remove(t)
 	if !errors.Is(err, agent.ErrForeign) || !strings.Contains(err.Error(), "10.0.0.3") || !strings.Contains(err.Error(), testID) {
 		t.Errorf("got %v", err)
@@ -99,7 +99,7 @@ func TestRemovalLeavesHostOfAnotherCluster(t *testing.T) {
 func TestRemovalWithoutAgent(t *testing.T) {
 	p := removable(t)
 	f := p.machines[0]
-	p.members[0].facts.Architecture = "riscv64"
+	p.Members[0].Facts.Architecture = "riscv64"
 	f.noAgent = true
 	p.without(2).without(1)
 	if err := p.remove(t); err == nil || !strings.Contains(err.Error(), "on a machine with the host's platform") {

@@ -61,7 +61,7 @@ func TestPrune(t *testing.T) {
 			}
 			for i, f := range p.machines {
 				listed := slices.Contains(c.listed, i)
-				if f.has(p.dir()+"/"+agent.JournalFile) != listed {
+				if f.has(p.Dir()+"/"+agent.JournalFile) != listed {
 					t.Errorf("%s: cleaned, and listed is %v", f.host, listed)
 				}
 				for j, other := range p.machines {
@@ -82,7 +82,7 @@ func replacing(t *testing.T) *park {
 	if err := first.perform(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	p.cleanable(first.members)
+	p.cleanable(first.Members)
 	return p
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
@@ -27,7 +28,7 @@ func (p *reach) Run(ctx context.Context) error {
 		p.Report.Line(r.Host.String(), host.WithoutAddress(r.Host, r.Err.Error()))
 	}
 	p.unknownNodes(ctx)
-	if len(p.members) == 0 {
+	if len(p.Members) == 0 {
 		return errors.New("no host answers: see above what is wrong with each")
 	}
 	return context.Cause(ctx)
@@ -41,7 +42,7 @@ func (p *reach) connect(ctx context.Context, hosts []host.Host) (unreached []hos
 			return host.Connect(ctx, p.Dialer, hosts, p.DataRoot)
 		}
 	}
-	var found []*member
+	var found []*execute.Member
 	for _, r := range dial(ctx, hosts) {
 		if r.Err != nil {
 			unreached = append(unreached, r)
@@ -49,21 +50,21 @@ func (p *reach) connect(ctx context.Context, hosts []host.Host) (unreached []hos
 		}
 		found = append(found, p.join(r))
 	}
-	failed := make([]error, len(p.members))
-	p.each(ctx, found, func(ctx context.Context, m *member) error {
-		failed[m.index] = m.look(ctx)
+	failed := make([]error, len(p.Members))
+	p.Each(ctx, found, func(ctx context.Context, m *execute.Member) error {
+		failed[m.Index] = m.Look(ctx)
 		// A marker that is lost does not make a host less a part of the cluster.
-		m.joined = m.joined || !m.isNew && m.kubernetes()
+		m.Joined = m.Joined || !m.IsNew && m.Kubernetes()
 		return nil
 	})
 	for _, m := range found {
-		if err := failed[m.index]; err != nil { // it went away meanwhile
-			unreached = append(unreached, host.Report{Host: m.host, Err: errors.Join(err, m.Conn.Close())})
+		if err := failed[m.Index]; err != nil { // it went away meanwhile
+			unreached = append(unreached, host.Report{Host: m.Host, Err: errors.Join(err, m.Conn.Close())})
 		}
 	}
-	p.members = slices.DeleteFunc(p.members, func(m *member) bool { return failed[m.index] != nil })
-	for i, m := range p.members {
-		m.index = i
+	p.Members = slices.DeleteFunc(p.Members, func(m *execute.Member) bool { return failed[m.Index] != nil })
+	for i, m := range p.Members {
+		m.Index = i
 	}
 	return unreached
 }
@@ -84,10 +85,10 @@ func (p *reach) unnamed() []host.Host {
 // unknownNodes names the nodes of the cluster whose hosts were neither named nor are in the state, as those of a run of an earlier version
 // that failed, or of someone who ran kubeadm join. A removal does not find them.
 func (p *reach) unknownNodes(ctx context.Context) {
-	if p.Artifact != nil || !p.running() {
+	if p.Artifact != nil || !p.Running() {
 		return
 	}
-	nodes, err := p.askedAPI(p.first()).Nodes(ctx)
+	nodes, err := p.askedAPI(p.First()).Nodes(ctx)
 	if err != nil {
 		return // a cluster that is broken can be removed, too
 	}
@@ -95,8 +96,8 @@ func (p *reach) unknownNodes(ctx context.Context) {
 	for _, h := range p.state.Hosts {
 		known[h.Name], known[h.Address.String()] = true, true
 	}
-	for _, m := range p.members {
-		known[m.name], known[m.String()] = true, true
+	for _, m := range p.Members {
+		known[m.Name], known[m.String()] = true, true
 	}
 	for _, r := range p.unreached {
 		known[r.Host.String()] = true

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/kubefile/kubefile/runner/balancer"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -16,7 +17,7 @@ import (
 // else by the files of the hosts that leave.
 type reachLeaving struct {
 	*departure
-	opened []*member // that leave
+	opened []*execute.Member // that leave
 }
 
 func (*reachLeaving) Title() string { return "Reach the hosts" }
@@ -42,9 +43,9 @@ func (p *reachLeaving) Run(ctx context.Context) error {
 	}
 	p.unreached = append(p.unreached, staying.connect(ctx, p.unnamed(staying))...)
 	p.keepKnown()
-	for _, m := range p.members { // flags may name a host that stays without its role
-		if known := p.state.Host(m.host.Address); known != nil {
-			m.host.Role = host.Role(known.Role)
+	for _, m := range p.Members { // flags may name a host that stays without its role
+		if known := p.state.Host(m.Host.Address); known != nil {
+			m.Host.Role = host.Role(known.Role)
 		}
 	}
 	p.settleNames()
@@ -69,11 +70,11 @@ func (p *reachLeaving) reachLeavers(ctx context.Context) error {
 		logins = append(logins, login)
 	}
 	*p.part = *p.Cluster
-	p.part.members = nil
+	p.part.Members = nil
 	unreached := (&reach{p.part}).connect(ctx, logins)
-	p.opened = p.part.members
+	p.opened = p.part.Members
 	for _, l := range p.leavers {
-		m := p.part.member(l.address.String())
+		m := p.part.Member(l.address.String())
 		if p.leaving.Lost {
 			l.alive = m
 		} else {
@@ -101,10 +102,10 @@ func (p *reachLeaving) asLost(h host.Host) string {
 
 // findMasters reaches masters that stay, if none was named that is one.
 func (p *reachLeaving) findMasters(ctx context.Context, staying *reach) error {
-	if slices.ContainsFunc(p.masters(), func(m *member) bool { return m.joined }) {
+	if slices.ContainsFunc(p.Masters(), func(m *execute.Member) bool { return m.Joined }) {
 		return nil
 	}
-	for _, m := range p.part.members {
+	for _, m := range p.part.Members {
 		addresses, err := mastersOf(ctx, m)
 		if err != nil {
 			return err
@@ -112,13 +113,13 @@ func (p *reachLeaving) findMasters(ctx context.Context, staying *reach) error {
 		var hosts []host.Host
 		for _, address := range addresses {
 			tried := func(r host.Report) bool { return r.Host.Address == address }
-			if !p.leaving.has(address) && !slices.ContainsFunc(p.unreached, tried) && p.member(address.String()) == nil {
-				hosts = append(hosts, host.Host{Address: address, Role: host.RoleMaster, Auth: m.host.Auth})
+			if !p.leaving.has(address) && !slices.ContainsFunc(p.unreached, tried) && p.Member(address.String()) == nil {
+				hosts = append(hosts, host.Host{Address: address, Role: host.RoleMaster, Auth: m.Host.Auth})
 			}
 		}
 		p.unreached = append(p.unreached, staying.connect(ctx, hosts)...)
 	}
-	if slices.ContainsFunc(p.masters(), func(m *member) bool { return m.joined }) {
+	if slices.ContainsFunc(p.Masters(), func(m *execute.Member) bool { return m.Joined }) {
 		return nil
 	}
 	failed := []error{fmt.Errorf("no master that stays in cluster %s was reached; name one with --via, or all hosts with a Clusterfile (-f). "+
@@ -133,8 +134,8 @@ func (p *reachLeaving) findMasters(ctx context.Context, staying *reach) error {
 const maxMasters = 100
 
 // mastersOf are the masters by a host's own files: the load balancer's of a node, the state of a master.
-func mastersOf(ctx context.Context, m *member) (addresses []netip.Addr, err error) {
-	config, err := m.read(ctx, m.path(balancerConfig))
+func mastersOf(ctx context.Context, m *execute.Member) (addresses []netip.Addr, err error) {
+	config, err := m.Read(ctx, m.Path(balancerConfig))
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +146,7 @@ func mastersOf(ctx context.Context, m *member) (addresses []netip.Addr, err erro
 			}
 		}
 	}
-	data, err := m.read(ctx, m.path(stateFile))
+	data, err := m.Read(ctx, m.Path(stateFile))
 	if err != nil {
 		return nil, err
 	}
@@ -162,23 +163,23 @@ func mastersOf(ctx context.Context, m *member) (addresses []netip.Addr, err erro
 // lookUp reads the state by a master that stays and whose API answers.
 func (p *reachLeaving) lookUp(ctx context.Context) error {
 	var failed []error
-	for _, m := range p.masters() {
-		if !m.joined {
+	for _, m := range p.Masters() {
+		if !m.Joined {
 			failed = append(failed, fmt.Errorf("%s: it is not a master of cluster %s", m, p.Name))
 			continue
 		}
-		if _, err := p.kubeOn(m)(ctx, nil, "get", "--raw", "/readyz", "--request-timeout=10s"); err != nil {
-			failed = append(failed, m.failure("its API does not answer", err))
+		if _, err := p.KubeOn(m)(ctx, nil, "get", "--raw", "/readyz", "--request-timeout=10s"); err != nil {
+			failed = append(failed, m.Failure("its API does not answer", err))
 			continue
 		}
-		p.lead = m
+		p.Lead = m
 		if err := p.recall(ctx); err != nil {
 			return err
 		}
-		if known := p.state.Host(m.host.Address); known == nil || !known.Leaves() {
+		if known := p.state.Host(m.Host.Address); known == nil || !known.Leaves() {
 			return nil
 		}
-		p.lead = nil
+		p.Lead = nil
 		failed = append(failed, fmt.Errorf("%s: its own removal was interrupted", m))
 	}
 	return fmt.Errorf("no master that stays has an API that answers; bring one back, or name another with --via:\n%w", errors.Join(failed...))
@@ -188,22 +189,22 @@ func (p *reachLeaving) lookUp(ctx context.Context) error {
 func (p *reachLeaving) unnamed(staying *reach) []host.Host {
 	return slices.DeleteFunc(staying.unnamed(), func(h host.Host) bool {
 		tried := func(r host.Report) bool { return r.Host.Address == h.Address }
-		return p.leaving.has(h.Address) || p.member(h.String()) != nil || slices.ContainsFunc(p.unreached, tried)
+		return p.leaving.has(h.Address) || p.Member(h.String()) != nil || slices.ContainsFunc(p.unreached, tried)
 	})
 }
 
 // keepKnown leaves out hosts that the cluster does not know, as those that a Clusterfile is about to add.
 func (p *reachLeaving) keepKnown() {
-	known := p.members[:0:0]
-	for _, m := range p.members {
-		if p.state.Host(m.host.Address) == nil && m != p.lead {
+	known := p.Members[:0:0]
+	for _, m := range p.Members {
+		if p.state.Host(m.Host.Address) == nil && m != p.Lead {
 			m.Conn.Close()
 			continue
 		}
-		m.index = len(known)
+		m.Index = len(known)
 		known = append(known, m)
 	}
-	p.members = known
+	p.Members = known
 	p.unreached = slices.DeleteFunc(p.unreached, func(r host.Report) bool { return p.state.Host(r.Host.Address) == nil })
 }
 
@@ -218,11 +219,11 @@ func (p *reachLeaving) Close() error {
 
 // divide makes the part of the cluster that leaves know what the rest knows. Hosts that are said to be lost are not in it.
 func (p *reachLeaving) divide() {
-	members := p.part.members
+	members := p.part.Members
 	*p.part = *p.Cluster
-	p.part.members, p.part.unreached = members, nil
+	p.part.Members, p.part.unreached = members, nil
 	if p.leaving.Lost {
-		p.part.members = nil
+		p.part.Members = nil
 	}
 	p.part.settleNames()
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/execute"
 )
 
 // ready waits until the cluster works, which the image's network plugin makes it: after its own commands if it is an application of the
@@ -107,7 +108,7 @@ func (c *Cluster) wait(ctx context.Context, patience time.Duration, ask func(con
 			told = time.Now()
 			c.tell(time.Since(begin), problems)
 		}
-		if pause(limited, interval) != nil {
+		if execute.Pause(limited, interval) != nil {
 			return problems, context.Cause(ctx)
 		}
 		interval = longer(interval)

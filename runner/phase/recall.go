@@ -22,8 +22,8 @@ type Recalled struct {
 // Recall reads the state of a cluster and reaches all of its hosts. It changes nothing.
 func Recall(ctx context.Context, c *Cluster) (Recalled, error) {
 	r := &reach{c}
-	ctx, c.abandon = context.WithCancelCause(host.Doing(ctx, (&remember{}).Title()))
-	defer c.abandon(nil)
+	ctx, c.Abandon = context.WithCancelCause(host.Doing(ctx, (&remember{}).Title()))
+	defer c.Abandon(nil)
 	if c.DryRun {
 		c.Report.StartDryRun()
 	}
@@ -35,7 +35,7 @@ func Recall(ctx context.Context, c *Cluster) (Recalled, error) {
 	found := Recalled{State: c.state}
 	if c.stateless {
 		found.State = nil
-		for _, m := range c.members {
+		for _, m := range c.Members {
 			masters, err := mastersOf(ctx, m)
 			if err != nil {
 				return Recalled{}, err
@@ -44,9 +44,9 @@ func Recall(ctx context.Context, c *Cluster) (Recalled, error) {
 		}
 	} else {
 		c.unreached = append(c.unreached, r.connect(ctx, r.unnamed())...)
-		for _, m := range c.members {
-			if known := c.state.Host(m.host.Address); known != nil && known.In() && !known.Leaves() && m.isEmpty() {
-				found.Empty = append(found.Empty, m.host.Address)
+		for _, m := range c.Members {
+			if known := c.state.Host(m.Host.Address); known != nil && known.In() && !known.Leaves() && isEmpty(m) {
+				found.Empty = append(found.Empty, m.Host.Address)
 			}
 		}
 	}

@@ -36,7 +36,7 @@ func (p *recordLeaving) Run(ctx context.Context) error {
 	if !changed {
 		return nil
 	}
-	return p.Do(ctx, p.first(), fmt.Sprintf("record in the cluster's state which hosts leave: %s", p.leavingNames()), p.save)
+	return p.Do(ctx, p.First(), fmt.Sprintf("record in the cluster's state which hosts leave: %s", p.leavingNames()), p.save)
 }
 
 // checkAgain is the check of before, now that no other run works on the hosts. The state may have been changed since it was read, too.
@@ -45,8 +45,8 @@ func (p *recordLeaving) checkAgain(ctx context.Context) error {
 		return err
 	}
 	p.part.state = p.state
-	for _, m := range p.part.members {
-		if err := p.refresh(ctx, m); err != nil {
+	for _, m := range p.part.Members {
+		if err := p.Refresh(ctx, m); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/kubefile/kubefile/runner/unit"
 )
 
 // registry runs the embedded registry on every host and points containerd at it. The masters serve their images to the others over TLS,
@@ -25,8 +27,6 @@ func (*registry) Title() string { return "Start the registry" }
 const (
 	containerdDir  = "/etc/containerd/certs.d"
 	registryConfig = "registry.json"
-	// secretMode is that of files that tell a password, its hash or a key.
-	secretMode = 0o600
 )
 
 func (p *registry) Run(ctx context.Context) error {
@@ -34,10 +34,10 @@ func (p *registry) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.each(ctx, p.members, func(ctx context.Context, m *member) error { return p.host(ctx, m, authority) })
+	return p.Each(ctx, p.Members, func(ctx context.Context, m *execute.Member) error { return p.host(ctx, m, authority) })
 }
 
-func (p *registry) host(ctx context.Context, m *member, authority *registryproxy.Authority) error {
+func (p *registry) host(ctx context.Context, m *execute.Member, authority *registryproxy.Authority) error {
 	files, err := p.certificates(ctx, m, authority)
 	if err != nil {
 		return err
@@ -50,19 +50,19 @@ func (p *registry) host(ctx context.Context, m *member, authority *registryproxy
 	if err != nil {
 		return err
 	}
-	return p.installUnit(ctx, m, service{registryproxy.Unit, slices.Concat(files, logins, others), p.questions(m)})
+	return unit.Service{Name: registryproxy.Unit, Files: slices.Concat(files, logins, others), Answers: p.questions(m)}.Install(ctx, &p.Session, m)
 }
 
 // questions are what the registry of a host has to answer. A master's has to serve others, and to have an image in its own store.
-func (p *registry) questions(m *member) []agent.Question {
+func (p *registry) questions(m *execute.Member) []agent.Question {
 	local := "http://" + p.Registry.loopback() + "/v2/"
 	questions := []agent.Question{{URL: local}}
-	if !m.isMaster() {
+	if !m.IsMaster() {
 		return questions
 	}
-	served := agent.Question{URL: "https://" + p.Registry.at(m.host.Address) + "/v2/", Authority: p.trusted(m)}
+	served := agent.Question{URL: "https://" + p.Registry.at(m.Host.Address) + "/v2/", Authority: p.trusted(m)}
 	if p.Registry.NoTLS {
-		served.URL, served.Authority = "http://"+p.Registry.at(m.host.Address)+"/v2/", ""
+		served.URL, served.Authority = "http://"+p.Registry.at(m.Host.Address)+"/v2/", ""
 	}
 	if p.Registry.Username != "" {
 		served.Status = []int{http.StatusUnauthorized}
@@ -79,14 +79,14 @@ func (p *registry) questions(m *member) []agent.Question {
 
 // authority reads the cluster's certificate authority from the first master, or makes it there.
 func (p *registry) authority(ctx context.Context) (*registryproxy.Authority, error) {
-	m := p.first()
-	certificate, key := m.path("pki", "authority.crt"), m.path("pki", "authority.key")
+	m := p.First()
+	certificate, key := m.Path("pki", "authority.crt"), m.Path("pki", "authority.key")
 	pair := registryproxy.Pair{}
 	var err error
-	if pair.Certificate, err = m.read(ctx, certificate); err != nil {
+	if pair.Certificate, err = m.Read(ctx, certificate); err != nil {
 		return nil, err
 	}
-	if pair.Key, err = m.read(ctx, key); err != nil {
+	if pair.Key, err = m.Read(ctx, key); err != nil {
 		return nil, err
 	}
 	if len(pair.Certificate) > 0 && len(pair.Key) > 0 {
@@ -100,7 +100,7 @@ func (p *registry) authority(ctx context.Context) (*registryproxy.Authority, err
 		return nil, err
 	}
 	err = p.Do(ctx, m, "make the registry's certificate authority", func(ctx context.Context) error {
-		if _, err := m.WriteFile(ctx, key, secretMode, pair.Key); err != nil {
+		if _, err := m.WriteFile(ctx, key, unit.SecretMode, pair.Key); err != nil {
 			return err
 		}
 		_, err := m.WriteFile(ctx, certificate, 0o644, pair.Certificate)
@@ -110,26 +110,26 @@ func (p *registry) authority(ctx context.Context) (*registryproxy.Authority, err
 }
 
 // certificates are what a host verifies the masters against and, for a master, what it shows.
-func (p *registry) certificates(ctx context.Context, m *member, authority *registryproxy.Authority) ([]file, error) {
+func (p *registry) certificates(ctx context.Context, m *execute.Member, authority *registryproxy.Authority) ([]unit.File, error) {
 	own, err := authority.Pair()
 	if err != nil {
 		return nil, err
 	}
-	var files []file
-	if m != p.first() {
-		files = append(files, file{path: m.path("pki", "authority.crt"), mode: 0o644, content: own.Certificate, restart: true})
-		if m.isMaster() { // any of them may be the first one day
-			files = append(files, file{path: m.path("pki", "authority.key"), mode: secretMode, content: own.Key})
+	var files []unit.File
+	if m != p.First() {
+		files = append(files, unit.File{Path: m.Path("pki", "authority.crt"), Mode: 0o644, Content: own.Certificate, Restart: true})
+		if m.IsMaster() { // any of them may be the first one day
+			files = append(files, unit.File{Path: m.Path("pki", "authority.key"), Mode: unit.SecretMode, Content: own.Key})
 		}
 	}
 	pair := registryproxy.Pair{Certificate: p.Registry.Certificate, Key: p.Registry.Key}
 	if p.Registry.ownCertificate() {
-		files = append(files, file{path: p.trusted(m), mode: 0o644, content: p.Registry.authority(), restart: true})
+		files = append(files, unit.File{Path: p.trusted(m), Mode: 0o644, Content: p.Registry.authority(), Restart: true})
 	}
-	if !m.isMaster() || p.Registry.NoTLS {
+	if !m.IsMaster() || p.Registry.NoTLS {
 		return files, nil
 	}
-	certificate, key := m.path("pki", "registry.crt"), m.path("pki", "registry.key")
+	certificate, key := m.Path("pki", "registry.crt"), m.Path("pki", "registry.key")
 	if !p.Registry.ownCertificate() {
 		issued, err := p.issued(ctx, m, certificate, key, own.Certificate)
 		if err != nil || issued {
@@ -140,26 +140,26 @@ func (p *registry) certificates(ctx context.Context, m *member, authority *regis
 		}
 	}
 	return append(files,
-		file{path: key, mode: secretMode, content: pair.Key, restart: true},
-		file{path: certificate, mode: 0o644, content: pair.Certificate, restart: true}), nil
+		unit.File{Path: key, Mode: unit.SecretMode, Content: pair.Key, Restart: true},
+		unit.File{Path: certificate, Mode: 0o644, Content: pair.Certificate, Restart: true}), nil
 }
 
 // reachedAt are the addresses and names that a master's certificate is for.
-func (p *registry) reachedAt(m *member) ([]net.IP, []string) {
-	addresses := []net.IP{m.host.Address.AsSlice()}
+func (p *registry) reachedAt(m *execute.Member) ([]net.IP, []string) {
+	addresses := []net.IP{m.Host.Address.AsSlice()}
 	for _, ip := range p.Registry.IPs {
 		addresses = append(addresses, ip.AsSlice())
 	}
-	return addresses, append([]string{p.Registry.domain(), m.name}, p.Registry.DNSNames...)
+	return addresses, append([]string{p.Registry.domain(), m.Name}, p.Registry.DNSNames...)
 }
 
 // issued reports whether a master has a certificate of the cluster's authority for all that it is reached at.
-func (p *registry) issued(ctx context.Context, m *member, certificate, key string, authority []byte) (bool, error) {
-	there, err := m.holds(ctx, "test", "-s", certificate, "-a", "-s", key)
+func (p *registry) issued(ctx context.Context, m *execute.Member, certificate, key string, authority []byte) (bool, error) {
+	there, err := m.Holds(ctx, "test", "-s", certificate, "-a", "-s", key)
 	if err != nil || !there {
 		return false, err
 	}
-	content, err := m.ask(ctx, "cat", certificate)
+	content, err := m.Ask(ctx, "cat", certificate)
 	if err != nil {
 		return false, err
 	}
@@ -171,41 +171,41 @@ func (p *registry) issued(ctx context.Context, m *member, certificate, key strin
 }
 
 // trusted is the file that the masters' certificates are verified against.
-func (p *registry) trusted(m *member) string {
+func (p *registry) trusted(m *execute.Member) string {
 	if p.Registry.ownCertificate() {
-		return m.path("pki", "registry-authority.crt")
+		return m.Path("pki", "registry-authority.crt")
 	}
-	return m.path("pki", "authority.crt")
+	return m.Path("pki", "authority.crt")
 }
 
 // logins are the files for the username and password, if there are any: what a host tells the masters, and what a master lets in.
-func (p *registry) logins(ctx context.Context, m *member) ([]file, error) {
+func (p *registry) logins(ctx context.Context, m *execute.Member) ([]unit.File, error) {
 	credentials := p.Registry.credentials()
 	if credentials == (registryproxy.Credentials{}) {
 		return nil, nil
 	}
-	files := []file{{path: m.path("pki", "registry.credentials"), mode: secretMode, content: credentials.Line(), restart: true}}
-	if !m.isMaster() {
+	files := []unit.File{{Path: m.Path("pki", "registry.credentials"), Mode: unit.SecretMode, Content: credentials.Line(), Restart: true}}
+	if !m.IsMaster() {
 		return files, nil
 	}
-	users := m.path("pki", "registry.htpasswd")
-	old, err := m.read(ctx, users)
+	users := m.Path("pki", "registry.htpasswd")
+	old, err := m.Read(ctx, users)
 	if err != nil || credentials.Match(old) { // a hash is another one each time
 		return files, err
 	}
 	htpasswd, err := credentials.Htpasswd()
-	return append(files, file{path: users, mode: secretMode, content: htpasswd, restart: true}), err
+	return append(files, unit.File{Path: users, Mode: unit.SecretMode, Content: htpasswd, Restart: true}), err
 }
 
-func (p *registry) files(m *member) ([]file, error) {
+func (p *registry) files(m *execute.Member) ([]unit.File, error) {
 	encoded, err := json.MarshalIndent(p.config(m), "", "  ")
 	if err != nil {
 		return nil, err
 	}
-	configFile := m.path(registryConfig)
-	files := []file{
-		{path: configFile, mode: 0o644, content: append(encoded, '\n'), restart: true},
-		{path: unitDir + registryproxy.Unit, mode: 0o644, content: fmt.Appendf(nil, unit, agent.Path, configFile, protectHome(m.Dir)), restart: true},
+	configFile := m.Path(registryConfig)
+	files := []unit.File{
+		{Path: configFile, Mode: 0o644, Content: append(encoded, '\n'), Restart: true},
+		{Path: unit.Dir + registryproxy.Unit, Mode: 0o644, Content: fmt.Appendf(nil, registryUnit, agent.Path, configFile, protectHome(m.Dir)), Restart: true},
 	}
 	mirrors, err := registryproxy.HostsFiles(p.Artifact.Description.Lock, p.Registry.name(), p.mirrors(m))
 	if err != nil {
@@ -213,47 +213,47 @@ func (p *registry) files(m *member) ([]file, error) {
 	}
 	mode := fs.FileMode(0o644)
 	if slices.ContainsFunc(p.mirrors(m), func(mirror registryproxy.Mirror) bool { return mirror.Credentials != registryproxy.Credentials{} }) {
-		mode = secretMode
+		mode = unit.SecretMode
 	}
 	for _, name := range slices.Sorted(maps.Keys(mirrors)) {
-		files = append(files, file{path: path.Join(containerdDir, name), mode: mode, content: mirrors[name]})
+		files = append(files, unit.File{Path: path.Join(containerdDir, name), Mode: mode, Content: mirrors[name]})
 	}
 	return files, nil
 }
 
-func (p *registry) config(m *member) registryproxy.Config {
+func (p *registry) config(m *execute.Member) registryproxy.Config {
 	config := registryproxy.Config{
 		Domain:    p.Registry.name(),
 		Listen:    []registryproxy.Listener{{Address: p.Registry.loopback()}},
-		Seeds:     m.rotated(p.seeds(m)),
+		Seeds:     rotated(m, p.seeds(m)),
 		Authority: p.trusted(m),
 		PlainHTTP: p.Registry.NoTLS,
-		Records:   m.path("records"),
+		Records:   m.Path("records"),
 	}
 	guarded := p.Registry.Username != ""
 	if guarded {
-		config.Credentials = m.path("pki", "registry.credentials")
+		config.Credentials = m.Path("pki", "registry.credentials")
 	}
-	if !m.isMaster() {
+	if !m.IsMaster() {
 		return config
 	}
 	// Application images bring a store of their own.
-	config.Stores = []string{m.path("registry"), m.path("apps", "*", "registry")}
-	listener := registryproxy.Listener{Address: p.Registry.at(m.host.Address)}
+	config.Stores = []string{m.Path("registry"), m.Path("apps", "*", "registry")}
+	listener := registryproxy.Listener{Address: p.Registry.at(m.Host.Address)}
 	if !p.Registry.NoTLS {
-		listener.Certificate, listener.Key = m.path("pki", "registry.crt"), m.path("pki", "registry.key")
+		listener.Certificate, listener.Key = m.Path("pki", "registry.crt"), m.Path("pki", "registry.key")
 	}
 	if guarded {
-		listener.Users = m.path("pki", "registry.htpasswd")
+		listener.Users = m.Path("pki", "registry.htpasswd")
 	}
 	config.Listen = append(config.Listen, listener)
 	return config
 }
 
 // mirrors are what containerd on a host asks, in this order.
-func (p *registry) mirrors(m *member) []registryproxy.Mirror {
+func (p *registry) mirrors(m *execute.Member) []registryproxy.Mirror {
 	mirrors := []registryproxy.Mirror{{URL: "http://" + p.Registry.loopback()}}
-	for _, seed := range m.rotated(p.seeds(nil)) {
+	for _, seed := range rotated(m, p.seeds(nil)) {
 		mirror := registryproxy.Mirror{URL: "https://" + seed, Authority: p.trusted(m), Credentials: p.Registry.credentials()}
 		if p.Registry.NoTLS {
 			mirror.URL, mirror.Authority = "http://"+seed, ""
@@ -266,8 +266,8 @@ func (p *registry) mirrors(m *member) []registryproxy.Mirror {
 	return mirrors
 }
 
-// unit takes the agent's path, the configuration's, and the value of ProtectHome.
-const unit = `[Unit]
+// registryUnit takes the agent's path, the configuration's, and the value of ProtectHome.
+const registryUnit = `[Unit]
 Description=Images of the cluster, from its cluster image
 After=network-online.target
 Wants=network-online.target
@@ -287,21 +287,21 @@ WantedBy=multi-user.target
 
 // rotated is the order in which a node asks the masters: each begins with another one, by its address, or the first master would serve all pulls
 // of a large cluster. Order and set of the masters decide alone, so that the files of a host change only with them.
-func (m *member) rotated(seeds []string) []string {
-	if len(seeds) < 2 || m.isMaster() { // which has the images itself
+func rotated(m *execute.Member, seeds []string) []string {
+	if len(seeds) < 2 || m.IsMaster() { // which has the images itself
 		return seeds
 	}
 	hash := fnv.New32a()
-	hash.Write([]byte(m.host.Address.String()))
+	hash.Write([]byte(m.Host.Address.String()))
 	at := int(hash.Sum32() % uint32(len(seeds)))
 	return slices.Concat(seeds[at:], seeds[:at])
 }
 
 // seeds are the registries of all masters of the cluster but the given host.
-func (c *Cluster) seeds(except *member) []string {
+func (c *Cluster) seeds(except *execute.Member) []string {
 	var seeds []string
 	for _, address := range c.masterAddresses() {
-		if except == nil || address != except.host.Address {
+		if except == nil || address != except.Host.Address {
 			seeds = append(seeds, c.Registry.at(address))
 		}
 	}

@@ -12,10 +12,10 @@ import (
 func TestSettingsInTheEnvironmentAndTheHostsFile(t *testing.T) {
 	c := site(t, 1, bare(t))
 	c.Artifact, c.Registry = artifact(t), RegistrySettings{Domain: "hub.site", Port: 5001}
-	if env := c.environment(c.first()).Variables(); env["REGISTRY_DOMAIN"] != "hub.site" || env["REGISTRY_PORT"] != "5001" {
+	if env := c.environment(c.First()).Variables(); env["REGISTRY_DOMAIN"] != "hub.site" || env["REGISTRY_PORT"] != "5001" {
 		t.Errorf("the environment is %v", env)
 	}
-	if lines := c.names(c.first()); !slices.Contains(lines, "127.0.0.1 hub.site") {
+	if lines := c.names(c.First()); !slices.Contains(lines, "127.0.0.1 hub.site") {
 		t.Errorf("the hosts file is %q", lines)
 	}
 	if s := c.checked(t.Context(), nil, nil); s.RegistryPort != 5001 {

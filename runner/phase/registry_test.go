@@ -24,6 +24,7 @@ import (
 
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
@@ -102,7 +103,7 @@ func (d *disk) answer(t *testing.T, cmd host.Command) (string, int) {
 // withRegistry is a cluster of the masters and one node whose hosts have disks.
 func withRegistry(t *testing.T, masters ...string) (*Cluster, []*disk) {
 	t.Helper()
-	c := &Cluster{Name: "default", DataRoot: t.TempDir(), Report: report.New(io.Discard), Artifact: artifact(t), Site: bareSite()}
+	c := &Cluster{Session: execute.Session{Name: "default", DataRoot: t.TempDir(), Report: report.New(io.Discard)}, Artifact: artifact(t), Site: bareSite()}
 	var disks []*disk
 	for i, address := range append(masters, "127.0.0.99") {
 		h := host.Host{Address: netip.MustParseAddr(address), Role: host.RoleMaster}
@@ -196,7 +197,7 @@ func TestRegistryWithSettings(t *testing.T) {
 				t.Errorf("the second time wrote %q, and restarted on %v", written, restarted)
 			}
 			secrets(t, c, disks)
-			serves(t, c, c.first().path(test.trusted))
+			serves(t, c, c.First().Path(test.trusted))
 		})
 	}
 }
@@ -224,7 +225,7 @@ func secrets(t *testing.T, c *Cluster, disks []*disk) {
 	if found == 0 {
 		t.Error("the password is nowhere")
 	}
-	for _, m := range c.members {
+	for _, m := range c.Members {
 		for _, line := range m.Conn.(*answers).asked {
 			digest := fmt.Sprintf("%x", sha256.Sum256(c.Registry.credentials().Line()))
 			if strings.Contains(line, password) || strings.Contains(line, basic) || strings.Contains(line, digest) {
@@ -237,8 +238,8 @@ func secrets(t *testing.T, c *Cluster, disks []*disk) {
 // serves runs the first master's proxy as its files say, and asks it as the others would.
 func serves(t *testing.T, c *Cluster, trusted string) {
 	t.Helper()
-	m := c.first()
-	config, err := os.ReadFile(m.path("registry.json"))
+	m := c.First()
+	config, err := os.ReadFile(m.Path("registry.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +247,7 @@ func serves(t *testing.T, c *Cluster, trusted string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(m.path("registry"), 0o755); err != nil {
+	if err := os.MkdirAll(m.Path("registry"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
@@ -273,7 +274,7 @@ func serves(t *testing.T, c *Cluster, trusted string) {
 		transport.TLSClientConfig, scheme = &tls.Config{RootCAs: pool}, "https"
 	}
 	for _, login := range []bool{false, true} {
-		request, err := http.NewRequest(http.MethodGet, scheme+"://"+c.Registry.at(m.host.Address)+"/v2/", nil)
+		request, err := http.NewRequest(http.MethodGet, scheme+"://"+c.Registry.at(m.Host.Address)+"/v2/", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -304,7 +305,7 @@ func TestSettingsOfTheRegistryThatChange(t *testing.T) {
 	logins := []string{"pki/registry.credentials", "pki/registry.htpasswd"}
 	for _, step := range []struct {
 		name         string
-		change       func(*RegistrySettings)
+		Change       func(*RegistrySettings)
 		master, node []string
 		restart      bool
 	}{
@@ -321,7 +322,7 @@ func TestSettingsOfTheRegistryThatChange(t *testing.T) {
 		{"an issued one again", func(s *RegistrySettings) { s.Certificate, s.Key, s.Authority = nil, nil, nil }, slices.Concat(issued, configured), configured, true},
 		{"nobody asked", func(s *RegistrySettings) { s.Username, s.Password = "", "" }, configured, configured, true},
 	} {
-		step.change(&c.Registry)
+		step.Change(&c.Registry)
 		written, restarted := apply(t, c, disks)
 		for i, want := range [][]string{step.master, step.master, step.node} {
 			if !slices.Equal(written[i], want) {
@@ -353,7 +354,7 @@ func TestMirrors(t *testing.T) {
 	urls := func(s RegistrySettings) string {
 		c.Registry = s
 		var all []string
-		for _, mirror := range (&registry{c}).mirrors(c.first()) {
+		for _, mirror := range (&registry{c}).mirrors(c.First()) {
 			all = append(all, mirror.URL)
 		}
 		return strings.Join(all, " ")

@@ -15,14 +15,14 @@ type rejoin struct{ *Cluster }
 func (*rejoin) Title() string { return "Look at the cluster" }
 
 func (p *rejoin) Run(ctx context.Context) error {
-	if len(p.masters()) == 0 {
+	if len(p.Masters()) == 0 {
 		return errors.New("no master of the cluster answers: name one with -m")
 	}
 	if p.planned() {
 		return p.supported()
 	}
-	m := p.first()
-	if !m.joined {
+	m := p.First()
+	if !m.Joined {
 		return fmt.Errorf("%s is an application image, and no cluster %[3]s runs on %[2]s: bring up an image like kubernetes:v1.34 first",
 			p.Artifact.Name, m, p.Name)
 	}
@@ -57,7 +57,7 @@ func (p *rejoin) supported() error {
 
 // planned takes over what the same dry run would have made before, if it is not there yet.
 func (p *rejoin) planned() bool {
-	if p.Before == nil || p.first().joined {
+	if p.Before == nil || p.First().Joined {
 		return false
 	}
 	p.kubeadm = p.Before.kubeadm
@@ -79,8 +79,8 @@ func (p *rejoin) strangers() error {
 
 // configured reads how kubeadm was configured, from whichever master has it; nothing when none has.
 func (c *Cluster) configured(ctx context.Context) (kubeadm.Documents, error) {
-	for _, m := range c.masters() {
-		config, err := m.read(ctx, m.path(initConfig))
+	for _, m := range c.Masters() {
+		config, err := m.Read(ctx, m.Path(initConfig))
 		if err != nil {
 			return nil, err
 		}

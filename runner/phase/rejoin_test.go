@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
@@ -35,7 +36,7 @@ func TestHostsThatWereTakenOut(t *testing.T) {
 		{"its node removed", func(p *park) { p.world.gone = map[string]bool{"h3": true} }, 0, 1},
 		{"its node removed, and its marker lost", func(p *park) {
 			p.world.gone = map[string]bool{"h3": true}
-			p.machines[2].remove(joinMarker)
+			p.machines[2].remove(execute.JoinMarker)
 		}, 0, 1},
 		{"installed again", reinstalled, 1, 0},
 		{"installed again, and its node removed", func(p *park) { reinstalled(p); p.world.gone = map[string]bool{"h3": true} }, 1, 0},
@@ -52,8 +53,8 @@ func TestHostsThatWereTakenOut(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			f, m := p.machines[2], p.members[2]
-			if n := len(f.calls(m.program("kubeadm") + " join")); n != c.joins {
+			f, m := p.machines[2], p.Members[2]
+			if n := len(f.calls(m.Program("kubeadm") + " join")); n != c.joins {
 				t.Errorf("it joined %d times, want %d", n, c.joins)
 			}
 			if n := len(f.calls("systemctl restart kubelet")); n != c.restarts || len(f.destroyed()) > 0 {
@@ -104,7 +105,7 @@ func TestKubeletThatDoesNotRegister(t *testing.T) {
 		cancel()
 		return "", 0
 	}
-	if err := p.registered(ctx, p.members[1]); !errors.Is(err, context.Canceled) {
+	if err := p.registered(ctx, p.Members[1]); !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -114,7 +115,7 @@ func TestConfigurationIsOnEveryMaster(t *testing.T) {
 	for lost := range 3 {
 		p := brought(t, 3, 0)
 		p.forget()
-		want := p.machines[lost].files[p.members[0].path(initConfig)]
+		want := p.machines[lost].files[p.Members[0].Path(initConfig)]
 		p.machines[lost].remove(initConfig)
 		plan, err := p.replan(t)
 		if err != nil {
@@ -123,7 +124,7 @@ func TestConfigurationIsOnEveryMaster(t *testing.T) {
 		if p, err = p.rerun(t); err != nil {
 			t.Fatal(err)
 		}
-		if got := p.machines[lost].files[p.members[0].path(initConfig)]; got == "" || got != want || !strings.Contains(plan, "write "+p.members[0].path(initConfig)) {
+		if got := p.machines[lost].files[p.Members[0].Path(initConfig)]; got == "" || got != want || !strings.Contains(plan, "write "+p.Members[0].Path(initConfig)) {
 			t.Errorf("master %d has %q; the plan was\n%s", lost+1, got, plan)
 		}
 	}

@@ -8,12 +8,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/kube"
 )
 
 // remains is what the cluster still has of a host that comes back with nothing of it: its disk was replaced, or it was installed again.
 type remains struct {
-	member *member
+	member *execute.Member
 	nodes  []kube.Node  // at its address: one, which may have the name that the host had
 	etcd   *kube.Member // nil for none
 }
@@ -37,22 +38,22 @@ type observed struct {
 }
 
 // isEmpty reports whether a host has nothing of a cluster: kubeadm finds it as it finds a new one.
-func (m *member) isEmpty() bool { return !m.joined && len(m.leftovers()) == 0 }
+func isEmpty(m *execute.Member) bool { return !m.Joined && len(leftOn(m)) == 0 }
 
 // remainsOf finds what is left of an empty host. It refuses one whose name another node has.
-func remainsOf(m *member, is observed) (*remains, error) {
+func remainsOf(m *execute.Member, is observed) (*remains, error) {
 	found := remains{member: m}
 	for _, name := range slices.Sorted(maps.Keys(is.nodes)) {
 		n := is.nodes[name]
 		switch {
-		case slices.Contains(n.Addresses(), m.host.Address), name == m.name && m.owns(&n):
+		case slices.Contains(n.Addresses(), m.Host.Address), name == m.Name && owns(m, &n):
 			found.nodes = append(found.nodes, n)
-		case name == m.name:
-			return nil, m.nameTaken(&n)
+		case name == m.Name:
+			return nil, nameTaken(m, &n)
 		}
 	}
-	if m.isMaster() {
-		found.etcd = kube.MemberAt(is.etcd, m.host.Address)
+	if m.IsMaster() {
+		found.etcd = kube.MemberAt(is.etcd, m.Host.Address)
 	}
 	if found.etcd == nil && len(found.nodes) == 0 {
 		return nil, nil
@@ -61,9 +62,9 @@ func remainsOf(m *member, is observed) (*remains, error) {
 }
 
 // nameTaken is the error for a host whose name a node at another address has.
-func (m *member) nameTaken(n *kube.Node) error {
+func nameTaken(m *execute.Member, n *kube.Node) error {
 	return fmt.Errorf("%s is named %s, and the cluster has a node %s at %s; rename this host (hostnamectl hostname NAME, or a HOSTNAME plugin), "+
-		"or run kubectl delete node %s if that node is gone for good", m, m.name, m.name, address(n), m.name)
+		"or run kubectl delete node %s if that node is gone for good", m, m.Name, m.Name, address(n), m.Name)
 }
 
 // checkEtcd refuses remains whose member of etcd answers or is not known to be ours, and those without which etcd would stop.
@@ -79,9 +80,9 @@ func (c *Cluster) checkEtcd(all []remains, members []kube.Member) error {
 		case r.etcd.Healthy:
 			err = fmt.Errorf("%s: nothing of the cluster is on this host, but member %s of etcd at its address answers; "+
 				"find the machine that has the address as well, and switch one of them off", m, r.etcd)
-		case !m.recorded:
+		case !c.inState[m]:
 			err = fmt.Errorf("%s: etcd has a member %s, and the cluster's state does not have this host; if that member is gone for good, remove it first: %s",
-				m, r.etcd, c.deleteLost(m.host.Address))
+				m, r.etcd, c.deleteLost(m.Host.Address))
 		default:
 			if left, err = kube.Without(left, *r.etcd); err != nil {
 				err = fmt.Errorf("%s comes back empty, but its old member cannot be removed: %w; "+
@@ -98,8 +99,8 @@ func (c *Cluster) deadMembers(all []remains, members []kube.Member) error {
 	var failed []error
 	for _, dead := range members {
 		addresses := dead.Addresses()
-		ofHost := func(m *member) bool { return slices.Contains(addresses, m.host.Address) }
-		at := slices.IndexFunc(c.masters(), ofHost)
+		ofHost := func(m *execute.Member) bool { return slices.Contains(addresses, m.Host.Address) }
+		at := slices.IndexFunc(c.Masters(), ofHost)
 		switch {
 		case dead.Healthy, slices.ContainsFunc(all, func(r remains) bool { return ofHost(r.member) }):
 		case at < 0 && len(addresses) == 0:
@@ -110,9 +111,9 @@ func (c *Cluster) deadMembers(all []remains, members []kube.Member) error {
 		case at < 0:
 			failed = append(failed, fmt.Errorf("member %s of etcd does not answer, so no master can join; start its host again, or, if that is gone for good, run first: %s",
 				dead, c.deleteLost(addresses[0])))
-		case c.masters()[at].joined:
+		case c.Masters()[at].Joined:
 			failed = append(failed, fmt.Errorf("member %s of etcd does not answer, so no master can join; to find out why, run crictl ps -a and journalctl -u kubelet -n 50 on %s",
-				dead, c.masters()[at]))
+				dead, c.Masters()[at]))
 		}
 	}
 	return errors.Join(failed...)
@@ -120,7 +121,7 @@ func (c *Cluster) deadMembers(all []remains, members []kube.Member) error {
 
 // deleteLost is the command that takes a master out of the cluster that is gone for good.
 func (c *Cluster) deleteLost(master netip.Addr) string {
-	command := fmt.Sprintf("sealer-run delete --lost -m %s --via %s", master, c.first())
+	command := fmt.Sprintf("sealer-run delete --lost -m %s --via %s", master, c.First())
 	if c.Name != DefaultName {
 		command += " --cluster-name " + c.Name
 	}

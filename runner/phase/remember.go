@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
@@ -30,8 +31,8 @@ func (p *remember) Run(ctx context.Context) error {
 	if err := p.checkMembership(ctx); err != nil {
 		return err
 	}
-	if first := p.first(); first.joined { // for the whole run, also when one that was named before it joins again
-		p.lead = first
+	if first := p.First(); first.Joined { // for the whole run, also when one that was named before it joins again
+		p.Lead = first
 	}
 	if err := p.takeBack(ctx); err != nil {
 		return err
@@ -44,7 +45,7 @@ func (p *remember) Run(ctx context.Context) error {
 	}
 	p.sayAbsent()
 	if p.state.Digest != "" && p.state.Digest != p.Artifact.Digest {
-		p.Report.Line(p.first().String(), fmt.Sprintf("the cluster was made from %s (%s)", p.state.Image, p.state.Digest))
+		p.Report.Line(p.First().String(), fmt.Sprintf("the cluster was made from %s (%s)", p.state.Image, p.state.Digest))
 	}
 	if p.state.KubernetesVersion != "" && p.state.KubernetesVersion != p.Artifact.Description.KubernetesVersion {
 		return fmt.Errorf("the cluster has Kubernetes %s and %s has %s: upgrades are not supported yet; use an image with the cluster's Kubernetes",
@@ -56,15 +57,15 @@ func (p *remember) Run(ctx context.Context) error {
 // mismatches are the hosts that were given otherwise than the cluster knows them.
 func (p *remember) mismatches() (wrong []error) {
 	for _, known := range p.state.Hosts {
-		for _, m := range p.members {
-			switch same := m.host.Address == known.Address; {
-			case same && string(m.host.Role) != known.Role && (known.In() || m.joined):
-				wrong = append(wrong, fmt.Errorf("%s is already a %s in this cluster and cannot be added as a %s", m, known.Role, m.host.Role))
-			case same && p.given(m) != "" && p.given(m) != known.Name && !m.isEmpty():
+		for _, m := range p.Members {
+			switch same := m.Host.Address == known.Address; {
+			case same && string(m.Host.Role) != known.Role && (known.In() || m.Joined):
+				wrong = append(wrong, fmt.Errorf("%s is already a %s in this cluster and cannot be added as a %s", m, known.Role, m.Host.Role))
+			case same && p.given(m) != "" && p.given(m) != known.Name && !isEmpty(m):
 				wrong = append(wrong, fmt.Errorf("%s is %s in the cluster, and a plugin names it %s: a node cannot be renamed", m, known.Name, p.given(m)))
-			case !same && m.name == known.Name:
+			case !same && m.Name == known.Name:
 				wrong = append(wrong, fmt.Errorf("%s is named %s, as is %s of the cluster: rename it (hostnamectl hostname NAME, or a HOSTNAME plugin)",
-					m, m.name, known.Address))
+					m, m.Name, known.Address))
 			}
 		}
 	}
@@ -73,15 +74,15 @@ func (p *remember) mismatches() (wrong []error) {
 
 // foreign refuses nodes that have joined while no master has a control plane: they are of a cluster with another master.
 func (p *remember) foreign() error {
-	if p.first().joined {
+	if p.First().Joined {
 		return nil
 	}
-	for _, m := range p.nodes() {
-		if m.joined && (m.authority() == "" || m.authority() != p.first().authority()) {
+	for _, m := range p.Nodes() {
+		if m.Joined && (m.Authority() == "" || m.Authority() != p.First().Authority()) {
 			return fmt.Errorf("%s has joined a cluster %s of another master than %s: name that one with -m, or take this host out of it first",
-				m, p.Name, p.first())
+				m, p.Name, p.First())
 		}
-		if m.facts.HasCluster(kubeletConfig) && m.authority() != p.first().authority() {
+		if m.Facts.HasCluster(execute.KubeletConfig) && m.Authority() != p.First().Authority() {
 			return p.foreignNode(m)
 		}
 	}
@@ -121,13 +122,13 @@ func (p *remember) sayHosts(title string, hosts []state.Host) {
 }
 
 // given is the name that a HOSTNAME plugin of the Clusterfile gives a host, or nothing.
-func (c *Cluster) given(m *member) string {
+func (c *Cluster) given(m *execute.Member) string {
 	for _, one := range c.Site.Plugins {
 		if one.Type != plugin.Hostname || !one.On.Selects(c.pluginHost(m)) {
 			continue
 		}
 		names, err := one.Hostnames() // what is wrong with it, adapt says
-		if name := names[m.host.Address]; err == nil && name != "" {
+		if name := names[m.Host.Address]; err == nil && name != "" {
 			return name
 		}
 	}
@@ -138,8 +139,8 @@ func (c *Cluster) given(m *member) string {
 func (c *Cluster) others() []state.Host {
 	var others []state.Host
 	for _, h := range c.state.Hosts {
-		given := func(m *member) bool { return m.host.Address == h.Address }
-		if !slices.ContainsFunc(c.members, given) {
+		given := func(m *execute.Member) bool { return m.Host.Address == h.Address }
+		if !slices.ContainsFunc(c.Members, given) {
 			others = append(others, h)
 		}
 	}
@@ -154,25 +155,25 @@ func (c *Cluster) known(address netip.Addr) bool {
 
 // nameEmpty gives hosts that come back empty the names that they have now: they become new nodes.
 func (p *remember) nameEmpty() {
-	for _, m := range p.members {
-		if m.isEmpty() {
-			m.name = p.ownName(m)
+	for _, m := range p.Members {
+		if isEmpty(m) {
+			m.Name = p.ownName(m)
 		}
 	}
 }
 
 // ownName is the name that a host has, or that a plugin gives it.
-func (c *Cluster) ownName(m *member) string {
-	return strings.ToLower(cmp.Or(c.given(m), m.facts.Hostname))
+func (c *Cluster) ownName(m *execute.Member) string {
+	return strings.ToLower(cmp.Or(c.given(m), m.Facts.Hostname))
 }
 
 // settleNames finds the names of the nodes: that which is known, that which a plugin gives, or the host's own.
 func (c *Cluster) settleNames() {
-	for _, m := range c.members {
-		m.name = c.ownName(m)
+	for _, m := range c.Members {
+		m.Name = c.ownName(m)
 		// The name of a host that never joined may still change.
-		if known := c.state.Host(m.host.Address); known != nil && (known.In() || m.joined) {
-			m.name = known.Name
+		if known := c.state.Host(m.Host.Address); known != nil && (known.In() || m.Joined) {
+			m.Name = known.Name
 		}
 	}
 }

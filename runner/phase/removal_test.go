@@ -11,25 +11,27 @@ import (
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/balancer"
 	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/unit"
 )
 
 // removable is a cluster whose hosts know how to be cleaned, and are when the agent is told to.
 func removable(t *testing.T, farewells ...plugin.Plugin) *park {
 	t.Helper()
 	p := newPark(t, 2, 1).joined(3)
-	for i, m := range p.members {
+	for i, m := range p.Members {
 		noted, err := json.Marshal(farewell{Env: environment.Set{"DISK": {"s3cret"}}, Roles: []string{"storage"}[:i/2], Plugins: farewells})
 		if err != nil {
 			t.Fatal(err)
 		}
 		f := p.machines[i]
-		f.files[m.path(farewellFile)] = string(noted)
+		f.files[m.Path(farewellFile)] = string(noted)
 		f.files[agent.Path] = "the agent"
-		f.files[m.path(agent.JournalFile)] = journalOf(m.Dir)
-		if !m.isMaster() {
-			f.files[unitDir+balancer.Unit] = "unit"
+		f.files[m.Path(agent.JournalFile)] = journalOf(m.Dir)
+		if !m.IsMaster() {
+			f.files[unit.Dir+balancer.Unit] = "unit"
 		}
 		f.answer = func(cmd host.Command, _ string) (string, int) {
 			if cmd.Argv[0] == agent.Path && cmd.Argv[2] == "remove-created" {
@@ -53,10 +55,10 @@ func journalOf(dir string) string {
 
 func (p *park) remove(t *testing.T) error {
 	t.Helper()
-	p.abandon = func(error) {}
+	p.Abandon = func(error) {}
 	for _, one := range Removal(p.Cluster) {
 		switch one.(type) {
-		case *reach, *lock:
+		case *reach, *execute.Lock:
 			continue // need hosts
 		}
 		if err := one.Run(t.Context()); err != nil {
@@ -115,7 +117,7 @@ func TestRemovalWithBrokenHosts(t *testing.T) {
 		}
 		return first(cmd, stdin)
 	}
-	p.unreached = []host.Report{{Host: p.members[2].host, Err: errors.New("no route")}}
+	p.unreached = []host.Report{{Host: p.Members[2].Host, Err: errors.New("no route")}}
 	p.without(2)
 	err := p.remove(t)
 	for _, want := range []string{"10.0.0.2: run scripts/clean.sh", "busy", "10.0.0.3 was not reached and keeps what is on it: no route",
@@ -135,7 +137,7 @@ func TestRemovalWithBrokenHosts(t *testing.T) {
 // The same removal again goes on with the hosts that are left.
 func TestRemovalGoesOn(t *testing.T) {
 	p := removable(t, newPlugin(t, "before", "SHELL", "PreClean", "", "before"))
-	p.members[2].isNew, p.members[2].joined = true, false
+	p.Members[2].IsNew, p.Members[2].Joined = true, false
 	p.machines[2].files = map[string]string{}
 	if err := p.remove(t); err != nil {
 		t.Fatal(err)
@@ -149,8 +151,8 @@ func TestRemovalGoesOn(t *testing.T) {
 func TestRemovalOfTheRest(t *testing.T) {
 	p := removable(t, newPlugin(t, "before", "SHELL", "PreClean", "", "before"), newPlugin(t, "labelled", "SHELL", "PreClean", "zone=a", "x"),
 		newPlugin(t, "check", "CLUSTERCHECK", "PreClean", "", ""))
-	for i, m := range p.members[:2] {
-		m.isNew, m.joined = true, false
+	for i, m := range p.Members[:2] {
+		m.IsNew, m.Joined = true, false
 		p.machines[i].files = map[string]string{}
 	}
 	if err := p.remove(t); err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/report"
@@ -42,9 +43,9 @@ func (c counting) Run(ctx context.Context, cmd host.Command) error {
 func (p *park) again(t *testing.T, limit int64, kill func()) (*park, *atomic.Int64) {
 	t.Helper()
 	next := &park{out: &bytes.Buffer{}, machines: p.machines, world: p.world}
-	next.Cluster = &Cluster{Name: p.Name, DataRoot: p.DataRoot, Site: bareSite(), Report: report.New(next.out), state: state.New(p.Name)}
+	next.Cluster = &Cluster{Session: execute.Session{Name: p.Name, DataRoot: p.DataRoot, Report: report.New(next.out)}, Site: bareSite(), state: state.New(p.Name)}
 	next.Site.Plugins = []plugin.Plugin{newPlugin(t, "pre", "SHELL", "PreInit|PreJoin|PostJoin|PostInstall", "", "true")}
-	next.Artifact, next.abandon, next.leaseWait, next.etcdWait, next.DryRun = p.Artifact, func(error) {}, time.Millisecond, time.Millisecond, p.DryRun
+	next.Artifact, next.Abandon, next.leaseWait, next.etcdWait, next.DryRun = p.Artifact, func(error) {}, time.Millisecond, time.Millisecond, p.DryRun
 	var n atomic.Int64
 	for _, f := range p.machines {
 		next.Hosts = append(next.Hosts, Host{Login: f.host})
@@ -63,10 +64,10 @@ func (p *park) visit(t *testing.T, conn host.Conn) {
 		t.Fatal(err)
 	}
 	m := p.join(host.Report{Host: f.host, Conn: f, Facts: facts})
-	if err := m.look(t.Context()); err != nil {
+	if err := m.Look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	m.Client.Conn, m.image.Conn = conn, conn
+	m.Client.Conn, m.Image.Conn = conn, conn
 }
 
 func (w *world) machine(h host.Host) *machine {
@@ -82,10 +83,10 @@ func (p *installed) Run(ctx context.Context) error {
 	if p.DryRun {
 		return p.enroll(ctx)
 	}
-	install := func(ctx context.Context, m *member) error {
-		journal, err := m.fetch(ctx, m.path(agent.JournalFile))
+	install := func(ctx context.Context, m *execute.Member) error {
+		journal, err := m.Fetch(ctx, m.Path(agent.JournalFile))
 		if err == nil && len(journal) == 0 {
-			_, err = m.WriteFile(ctx, m.path(agent.JournalFile), 0o600, []byte(hostJournal(m.Dir, p.Name, nil)))
+			_, err = m.WriteFile(ctx, m.Path(agent.JournalFile), 0o600, []byte(hostJournal(m.Dir, p.Name, nil)))
 		}
 		if err == nil {
 			_, err = m.WriteFile(ctx, agent.Path, 0o600, []byte("x"))
@@ -93,9 +94,9 @@ func (p *installed) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return p.claimHost(ctx, m)
+		return p.ClaimHost(ctx, m, p.state.ID)
 	}
-	return errors.Join(p.each(ctx, p.targeted(p.masters()), install), p.enroll(ctx), p.each(ctx, p.targeted(p.nodes()), install))
+	return errors.Join(p.Each(ctx, p.targeted(p.Masters()), install), p.enroll(ctx), p.Each(ctx, p.targeted(p.Nodes()), install))
 }
 
 // hostJournal is the journal of a host that has the cluster's directory, and lines in its /etc/hosts.
@@ -197,7 +198,7 @@ func compare(f, want *machine, different map[string]int) {
 	for name := range want.files {
 		// Keys and passwords are made, and the state has an ID and counts its revisions.
 		made := strings.Contains(name, "/pki/") || strings.HasSuffix(name, "registry.htpasswd") || strings.HasSuffix(name, stateFile) ||
-			strings.HasSuffix(name, agent.RecordFile) || name == kubeletConfig
+			strings.HasSuffix(name, agent.RecordFile) || name == execute.KubeletConfig
 		switch content, there := f.files[name]; {
 		case !there:
 			different[fmt.Sprintf("%s: %s is missing", f.host, name)]++

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -22,7 +23,7 @@ func (p *saveState) Run(ctx context.Context) error {
 		return nil
 	}
 	for _, m := range p.targets() {
-		if m.joined || p.DryRun {
+		if m.Joined || p.DryRun {
 			p.enter(m, state.Complete)
 		}
 	}
@@ -30,7 +31,7 @@ func (p *saveState) Run(ctx context.Context) error {
 	if err != nil || !p.unsaved && state.Fingerprint(data) == p.stored {
 		return err
 	}
-	return p.Do(ctx, p.first(), "save the state on the masters and in Secret kube-system/"+stateSecret, p.saveWhole)
+	return p.Do(ctx, p.First(), "save the state on the masters and in Secret kube-system/"+stateSecret, p.saveWhole)
 }
 
 // noteImage puts the image into the state. The same image by another name, such as another path of its file, is no change.
@@ -66,8 +67,8 @@ func (c *Cluster) saveWhole(ctx context.Context) error {
 }
 
 // enter puts a host into the state. Of an application image nothing about the host is wanted.
-func (c *Cluster) enter(m *member, phase state.Phase) {
-	h := state.Host{Address: m.host.Address, Name: m.name, Role: string(m.host.Role), Phase: phase}
+func (c *Cluster) enter(m *execute.Member, phase state.Phase) {
+	h := state.Host{Address: m.Host.Address, Name: m.Name, Role: string(m.Host.Role), Phase: phase}
 	if old := c.state.Host(h.Address); old != nil {
 		h.Labels, h.Taints = old.Labels, old.Taints
 	}
@@ -79,7 +80,7 @@ func (c *Cluster) enter(m *member, phase state.Phase) {
 			}
 			h.Labels[label.Key] = label.Value
 		}
-		for _, taint := range m.site.Taints {
+		for _, taint := range m.Site.Taints {
 			h.Taints = append(h.Taints, taint.String())
 		}
 	}
@@ -90,12 +91,12 @@ func (c *Cluster) enter(m *member, phase state.Phase) {
 // finds them.
 func (c *Cluster) enroll(ctx context.Context) error {
 	changed := c.unsaved || c.stored == ""
-	for _, m := range c.members {
-		known := c.state.Host(m.host.Address)
+	for _, m := range c.Members {
+		known := c.state.Host(m.Host.Address)
 		switch {
-		case known == nil, !m.joined && (known.In() || known.Name != m.name || known.Role != string(m.host.Role)):
+		case known == nil, !m.Joined && (known.In() || known.Name != m.Name || known.Role != string(m.Host.Role)):
 			c.enter(m, state.Joining)
-		case m.joined && !known.In():
+		case m.Joined && !known.In():
 			c.enter(m, state.Joined)
 		default:
 			continue
@@ -108,14 +109,14 @@ func (c *Cluster) enroll(ctx context.Context) error {
 	if !changed {
 		return nil
 	}
-	return c.Do(ctx, c.first(), "record the hosts in the cluster's state", c.save)
+	return c.Do(ctx, c.First(), "record the hosts in the cluster's state", c.save)
 }
 
 // recordJoined notes in the state which hosts have joined.
 func (c *Cluster) recordJoined(ctx context.Context) error {
 	changed := false
-	for _, m := range c.members {
-		if known := c.state.Host(m.host.Address); m.joined && (known == nil || !known.In()) {
+	for _, m := range c.Members {
+		if known := c.state.Host(m.Host.Address); m.Joined && (known == nil || !known.In()) {
 			c.enter(m, state.Joined)
 			changed = true
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/registryproxy"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/plugin"
@@ -54,7 +55,7 @@ func TestNodeListOfLargeCluster(t *testing.T) {
 		printed = len(formatted(t, cmd.Argv, text))
 		return text, 0
 	}
-	nodes, err := p.kube().Nodes(t.Context())
+	nodes, err := p.Kube().Nodes(t.Context())
 	if err != nil || len(nodes) != n || printed > n*500 {
 		t.Fatalf("%d nodes in %d bytes, %v", len(nodes), printed, err)
 	}
@@ -73,7 +74,7 @@ func TestNodeListThatIsNone(t *testing.T) {
 	for _, text := range []string{"7\th1\t{\t\tTrue\n", "7\th1\t\t[{]\tTrue\n", "h1\n"} {
 		p := newPark(t, 1, 0).joined(1)
 		p.machines[0].answer = func(host.Command, string) (string, int) { return text, 0 }
-		if nodes, err := p.kube().Nodes(t.Context()); err == nil {
+		if nodes, err := p.Kube().Nodes(t.Context()); err == nil {
 			t.Errorf("%q is taken for %v", text, nodes)
 		}
 	}
@@ -85,9 +86,9 @@ func TestLabelingAsksOnce(t *testing.T) {
 	p := newPark(t, 1, n-1).joined(n)
 	text := largeCluster(n)
 	p.machines[0].answer = func(host.Command, string) (string, int) { return text, 0 }
-	for _, m := range p.members {
-		m.site.Labels = map[string]string{"disk": "ssd"}
-		m.site.Taints = []plugin.TaintChange{{Key: "x", Effect: "NoSchedule"}}
+	for _, m := range p.Members {
+		m.Site.Labels = map[string]string{"disk": "ssd"}
+		m.Site.Taints = []plugin.TaintChange{{Key: "x", Effect: "NoSchedule"}}
 	}
 	if err := (&labelNodes{p.Cluster}).Run(t.Context()); err != nil {
 		t.Fatal(err)
@@ -167,16 +168,16 @@ func TestHostsAreAskedSideBySide(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPark(t, 1, 40).joined(41)
-			g := &gauge{want: maxHosts, reached: make(chan struct{})}
-			for _, m := range p.members[1:] {
+			g := &gauge{want: execute.MaxHosts, reached: make(chan struct{})}
+			for _, m := range p.Members[1:] {
 				m.Conn = gauged{m.Conn, g}
-				m.image.Conn = m.Conn
+				m.Image.Conn = m.Conn
 			}
 			if err := step(p); err != nil {
 				t.Fatal(err)
 			}
-			if g.most < maxHosts {
-				t.Errorf("%d hosts are asked at a time, want %d", g.most, maxHosts)
+			if g.most < execute.MaxHosts {
+				t.Errorf("%d hosts are asked at a time, want %d", g.most, execute.MaxHosts)
 			}
 		})
 	}
@@ -233,7 +234,7 @@ func TestCommandsOfANoOp(t *testing.T) {
 func TestHostsAskDifferentMastersFirst(t *testing.T) {
 	p := newPark(t, 3, 90).joined(93)
 	first := map[string]int{}
-	for _, m := range p.nodes() {
+	for _, m := range p.Nodes() {
 		order := (&registry{p.Cluster}).config(m).Seeds
 		again := (&registry{p.Cluster}).config(m).Seeds
 		first[order[0]]++

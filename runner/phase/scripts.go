@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
@@ -32,33 +33,33 @@ const (
 var oldRuntimes = [...]string{"containerd", "docker"}
 
 func (p *scripts) Run(ctx context.Context) error {
-	if p.has(p.first(), initRegistryScript) && !p.has(p.first(), initScript) {
+	if p.has(p.First(), initRegistryScript) && !p.has(p.First(), initScript) {
 		p.Report.Printf("warning: %s of the image is left out: the cluster has a registry of its own\n", initRegistryScript)
 	}
-	stale := make([]bool, len(p.members))
-	err := p.each(ctx, p.targets(), func(ctx context.Context, m *member) error {
-		done, err := m.marked(ctx, scriptsMarker, p.key(m))
-		stale[m.index] = !done
+	stale := make([]bool, len(p.Members))
+	err := p.Each(ctx, p.targets(), func(ctx context.Context, m *execute.Member) error {
+		done, err := m.Marked(ctx, scriptsMarker, p.key(m))
+		stale[m.Index] = !done
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	members := slices.DeleteFunc(slices.Clone(p.targets()), func(m *member) bool { return !stale[m.index] })
-	err = p.each(ctx, members, func(ctx context.Context, m *member) error { return p.hooks(ctx, m, preCheckScript) })
+	members := slices.DeleteFunc(slices.Clone(p.targets()), func(m *execute.Member) bool { return !stale[m.Index] })
+	err = p.Each(ctx, members, func(ctx context.Context, m *execute.Member) error { return p.hooks(ctx, m, preCheckScript) })
 	if err != nil {
 		return err
 	}
-	return p.each(ctx, members, func(ctx context.Context, m *member) error {
+	return p.Each(ctx, members, func(ctx context.Context, m *execute.Member) error {
 		if err := p.hooks(ctx, m, p.installation(m)...); err != nil || p.DryRun {
 			return err
 		}
-		return m.mark(ctx, scriptsMarker, p.key(m))
+		return m.Mark(ctx, scriptsMarker, p.key(m))
 	})
 }
 
 // installation are the scripts that make a host ready for kubeadm.
-func (p *scripts) installation(m *member) []string {
+func (p *scripts) installation(m *execute.Member) []string {
 	if p.has(m, initScript) {
 		return []string{initScript}
 	}
@@ -71,9 +72,9 @@ func (p *scripts) installation(m *member) []string {
 }
 
 // has reports whether the rootfs of a host has the file.
-func (p *scripts) has(m *member, name string) bool {
+func (p *scripts) has(m *execute.Member, name string) bool {
 	_, ofImage := p.files[name]
-	_, ofSite := m.overlay[name]
+	_, ofSite := p.overlays[m][name]
 	return ofImage || ofSite
 }
 
@@ -84,13 +85,13 @@ read -r first < "$1" || :
 case $first in "#!"*) exec ${first#??} "$1" ;; *) exec sh "$1" ;; esac`
 
 // hooks runs those of the scripts that are there, in order.
-func (p *scripts) hooks(ctx context.Context, m *member, scripts ...string) error {
+func (p *scripts) hooks(ctx context.Context, m *execute.Member, scripts ...string) error {
 	for _, script := range scripts {
 		if !p.has(m, script) {
 			continue
 		}
 		err := p.Do(ctx, m, "run "+script, func(ctx context.Context) error {
-			return p.run(ctx, m, host.Command{Argv: []string{"sh", "-c", byItself, "sh", script}, Limit: scriptLimit})
+			return p.Exec(ctx, m, host.Command{Argv: []string{"sh", "-c", byItself, "sh", script}, Env: p.environment(m).Variables(), Limit: scriptLimit})
 		})
 		if err != nil {
 			return err
@@ -100,11 +101,11 @@ func (p *scripts) hooks(ctx context.Context, m *member, scripts ...string) error
 }
 
 // key is a digest of everything that the scripts depend on.
-func (c *Cluster) key(m *member) string {
+func (c *Cluster) key(m *execute.Member) string {
 	hash := sha256.New()
 	fmt.Fprintln(hash, c.rootfsKey())
 	// The keys of a map are sorted, so the same environment and the same files have the same bytes.
-	if err := json.NewEncoder(hash).Encode([]any{c.environment(m), m.overlay}); err != nil {
+	if err := json.NewEncoder(hash).Encode([]any{c.environment(m), c.overlays[m]}); err != nil {
 		panic(err) // strings and bytes can be encoded
 	}
 	return hex.EncodeToString(hash.Sum(nil))

@@ -37,19 +37,19 @@ func ShowKubeadm(ctx context.Context, c *Cluster, w io.Writer) error {
 		return err
 	}
 	c.kubeadm = c.kubeadm.Masked(unknownToken)
-	first, err := kubeadm.InitConfig(c.kubeadm, c.initSite(c.first()))
+	first, err := kubeadm.InitConfig(c.kubeadm, c.initSite(c.First()))
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(w, "# kubeadm init on %s\n%s", c.first(), first); err != nil {
+	if _, err := fmt.Fprintf(w, "# kubeadm init on %s\n%s", c.First(), first); err != nil {
 		return err
 	}
-	for _, m := range c.members {
-		if m == c.first() {
+	for _, m := range c.Members {
+		if m == c.First() {
 			continue
 		}
-		join := kubeadm.Join{KubernetesVersion: c.kubernetesVersion(), Endpoint: endpoint, NodeName: m.name, Kubelet: c.kubelet(m), Token: unknownToken, CAHash: unknownToken}
-		if m.isMaster() {
+		join := kubeadm.Join{KubernetesVersion: c.kubernetesVersion(), Endpoint: endpoint, NodeName: m.Name, Kubelet: c.kubelet(m), Token: unknownToken, CAHash: unknownToken}
+		if m.IsMaster() {
 			join.ControlPlane = &kubeadm.ControlPlane{AdvertiseAddress: m.String(), CertificateKey: unknownToken}
 		}
 		config, err := kubeadm.JoinConfig(c.kubeadm, join)

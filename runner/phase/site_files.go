@@ -14,6 +14,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/source"
 )
 
@@ -32,9 +33,9 @@ type written struct {
 }
 
 func (p *siteFiles) Run(ctx context.Context) error {
-	before := make([]written, len(p.members))
-	err := p.each(ctx, p.targets(), func(ctx context.Context, m *member) (err error) {
-		before[m.index], err = p.before(ctx, m)
+	before := make([]written, len(p.Members))
+	err := p.Each(ctx, p.targets(), func(ctx context.Context, m *execute.Member) (err error) {
+		before[m.Index], err = p.before(ctx, m)
 		return err
 	})
 	if err != nil {
@@ -44,8 +45,8 @@ func (p *siteFiles) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.each(ctx, p.targets(), func(ctx context.Context, m *member) error {
-		if err := p.host(ctx, m, before[m.index], originals); err != nil {
+	return p.Each(ctx, p.targets(), func(ctx context.Context, m *execute.Member) error {
+		if err := p.host(ctx, m, before[m.Index], originals); err != nil {
 			return err
 		}
 		return p.farewell(ctx, m)
@@ -53,9 +54,9 @@ func (p *siteFiles) Run(ctx context.Context) error {
 }
 
 // before is what an earlier run wrote into the rootfs that is there.
-func (p *siteFiles) before(ctx context.Context, m *member) (written, error) {
+func (p *siteFiles) before(ctx context.Context, m *execute.Member) (written, error) {
 	var before written
-	data, err := m.ofImage().read(ctx, path.Join(m.image.Dir, filesMarker))
+	data, err := m.OfImage().Read(ctx, path.Join(m.Image.Dir, filesMarker))
 	if err != nil || len(bytes.TrimSpace(data)) == 0 {
 		return before, err
 	}
@@ -73,7 +74,7 @@ func (p *siteFiles) originals(ctx context.Context, before []written) (map[string
 	wanted := map[string]bool{}
 	for i, b := range before {
 		for name := range b.Files {
-			if _, still := p.members[i].overlay[name]; !still {
+			if _, still := p.overlays[p.Members[i]][name]; !still {
 				wanted[name] = true
 			}
 		}
@@ -84,9 +85,9 @@ func (p *siteFiles) originals(ctx context.Context, before []written) (map[string
 	return p.Artifact.Files(ctx, func(name string) bool { return wanted[name] })
 }
 
-func (p *siteFiles) host(ctx context.Context, m *member, before written, originals map[string]source.File) error {
+func (p *siteFiles) host(ctx context.Context, m *execute.Member, before written, originals map[string]source.File) error {
 	now := written{Rootfs: p.rootfsKey(), Files: map[string]digest.Digest{}}
-	for name, file := range m.overlay {
+	for name, file := range p.overlays[m] {
 		now.Files[name] = digest.FromBytes(fmt.Appendf(nil, "%o %s", file.Mode, file.Content))
 	}
 	if maps.Equal(before.Files, now.Files) {
@@ -95,11 +96,11 @@ func (p *siteFiles) host(ctx context.Context, m *member, before written, origina
 	if err := p.note(ctx, m, begun(before, now)); err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(m.overlay)) {
+	for _, name := range slices.Sorted(maps.Keys(p.overlays[m])) {
 		if before.Files[name] == now.Files[name] {
 			continue
 		}
-		if err := p.write(ctx, m, "write rootfs/"+name, name, m.overlay[name]); err != nil {
+		if err := p.write(ctx, m, "write rootfs/"+name, name, p.overlays[m][name]); err != nil {
 			return err
 		}
 	}
@@ -130,7 +131,7 @@ func begun(before, now written) written {
 }
 
 // note writes the marker. What it does is not of interest to anybody who reads the plan.
-func (p *siteFiles) note(ctx context.Context, m *member, files written) error {
+func (p *siteFiles) note(ctx context.Context, m *execute.Member, files written) error {
 	if p.DryRun {
 		return nil
 	}
@@ -138,23 +139,23 @@ func (p *siteFiles) note(ctx context.Context, m *member, files written) error {
 	if err != nil {
 		return err
 	}
-	return m.ofImage().mark(ctx, filesMarker, string(content))
+	return m.OfImage().Mark(ctx, filesMarker, string(content))
 }
 
 // takeBack puts the image's file in the place of the site's, or nothing if the image has none.
-func (p *siteFiles) takeBack(ctx context.Context, m *member, name string, originals map[string]source.File) error {
+func (p *siteFiles) takeBack(ctx context.Context, m *execute.Member, name string, originals map[string]source.File) error {
 	if file, there := originals[name]; there {
 		return p.write(ctx, m, "restore rootfs/"+name, name, file)
 	}
 	return p.Do(ctx, m, "remove rootfs/"+name, func(ctx context.Context) error {
-		_, err := m.ask(ctx, "rm", "-f", "--", m.rootfs(name))
+		_, err := m.Ask(ctx, "rm", "-f", "--", m.Rootfs(name))
 		return err
 	})
 }
 
-func (p *siteFiles) write(ctx context.Context, m *member, what, name string, file source.File) error {
+func (p *siteFiles) write(ctx context.Context, m *execute.Member, what, name string, file source.File) error {
 	return p.Do(ctx, m, what, func(ctx context.Context) error {
-		_, err := m.image.WriteFile(ctx, m.rootfs(name), file.Mode.Perm(), file.Content)
+		_, err := m.Image.WriteFile(ctx, m.Rootfs(name), file.Mode.Perm(), file.Content)
 		return err
 	})
 }

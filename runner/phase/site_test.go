@@ -19,6 +19,7 @@ import (
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/report"
@@ -77,14 +78,14 @@ func (a *answers) Run(ctx context.Context, cmd host.Command) error {
 // site is a cluster of one master, 10.0.0.1, and nodes.
 func site(t *testing.T, nodes int, answer func(cmd host.Command) (string, int)) *Cluster {
 	t.Helper()
-	c := &Cluster{Name: "default", DataRoot: DefaultDataRoot, Site: bareSite(), Report: report.New(io.Discard), state: state.New("default")}
+	c := &Cluster{Session: execute.Session{Name: "default", DataRoot: DefaultDataRoot, Report: report.New(io.Discard)}, Site: bareSite(), state: state.New("default")}
 	for i := range nodes + 1 {
 		h := host.Host{Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), Role: host.RoleNode}
 		if i == 0 {
 			h.Role = host.RoleMaster
 		}
 		m := c.join(host.Report{Host: h, Conn: &answers{host: h, answer: answer}, Facts: &host.Facts{Hostname: "H" + string(rune('1'+i))}})
-		m.isNew, m.absent = true, true
+		m.IsNew, m.Absent = true, true
 		c.Hosts = append(c.Hosts, Host{Login: h, Site: clusterfile.Host{Address: h.Address, Role: h.Role}})
 	}
 	c.settleNames()
@@ -162,8 +163,8 @@ func TestEnvironmentPrecedence(t *testing.T) {
 	c := site(t, 1, bare(t))
 	c.Artifact, c.Env = artifact(t), environment.Set{"D": {"flag"}}
 	c.Site.Cluster.Env = environment.Set{"B": {"cluster"}, "C": {"cluster"}, "D": {"cluster"}, "docker-dir": {"/c"}}
-	m := c.nodes()[0]
-	m.site.Env = environment.Set{"C": {"host"}, "D": {"host"}, "docker-dir": {"/d"}, "LIST": {"a", "b"}}
+	m := c.Nodes()[0]
+	m.Site.Env = environment.Set{"C": {"host"}, "D": {"host"}, "docker-dir": {"/d"}, "LIST": {"a", "b"}}
 	c.Artifact.Description.Env = append(c.Artifact.Description.Env, "docker_dir=/image")
 	env := c.environment(m).Variables()
 	for name, want := range map[string]string{
@@ -188,7 +189,7 @@ func TestCommandsRunOnce(t *testing.T) {
 			return `{"changed":true}`, 0
 		}
 		ran = append(ran, line[strings.Index(line, agent.WorkLock)+len(agent.WorkLock)+1:])
-		if cmd.Env["KUBECONFIG"] != adminConfig || cmd.Dir != "/var/lib/sealer/data/default/rootfs" {
+		if cmd.Env["KUBECONFIG"] != execute.AdminConfig || cmd.Dir != "/var/lib/sealer/data/default/rootfs" {
 			t.Errorf("%s runs in %s with KUBECONFIG=%s", line, cmd.Dir, cmd.Env["KUBECONFIG"])
 		}
 		if broken && strings.Contains(line, "helm") {
@@ -231,7 +232,7 @@ func TestMembersOtherThanTheState(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			cluster := site(t, 1, bare(t))
 			cluster.state.Hosts = []state.Host{c.known}
-			cluster.members[0].facts.Cluster = []string{kubeletConfig}
+			cluster.Members[0].Facts.Cluster = []string{execute.KubeletConfig}
 			names, _, err := plugin.New("Clusterfile:1", "names", "HOSTNAME", "", "", "10.0.0.1 m0")
 			if err != nil {
 				t.Fatal(err)
@@ -247,11 +248,11 @@ func TestMembersOtherThanTheState(t *testing.T) {
 // Nodes that have joined a cluster of another master are not taken for this one's.
 func TestNodesOfAnotherMaster(t *testing.T) {
 	c := site(t, 1, bare(t))
-	c.nodes()[0].joined = true
+	c.Nodes()[0].Joined = true
 	if err := (&remember{c}).foreign(); err == nil || !strings.Contains(err.Error(), "10.0.0.2 has joined a cluster") {
 		t.Errorf("error is %v", err)
 	}
-	c.first().joined = true
+	c.First().Joined = true
 	if err := (&remember{c}).foreign(); err != nil {
 		t.Error(err)
 	}
@@ -264,7 +265,7 @@ func TestNotReady(t *testing.T) {
 			{"metadata":{"name":"h2"},"spec":{"unschedulable":true},"status":{"conditions":[{"type":"Ready","status":"True"}]}},
 			{"metadata":{"name":"h3"},"status":{"conditions":[{"type":"Ready","status":"Unknown"}]}}]}`), 0
 	})
-	nodes, err := c.kube().Nodes(t.Context())
+	nodes, err := c.Kube().Nodes(t.Context())
 	d := diagnosis{Cluster: c, nodes: nodes}
 	var got []string
 	for _, p := range d.unreadyNodes() {

@@ -8,8 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
+	"github.com/kubefile/kubefile/runner/report"
 )
 
 const (
@@ -22,20 +24,20 @@ const (
 // spreadDNS moves the cluster's DNS off a node that runs all of it, once hosts have joined: its pods were started when no other node was ready,
 // and the scheduler leaves them there until that node fails (Kubernetes documentation, "Creating a cluster with kubeadm", "Joining your nodes").
 func (p *ready) spreadDNS(ctx context.Context) error {
-	joined := slices.ContainsFunc(p.members, func(m *member) bool { return !p.known(m.host.Address) })
+	joined := slices.ContainsFunc(p.Members, func(m *execute.Member) bool { return !p.known(m.Host.Address) })
 	if !joined || len(p.addresses()) < 2 || p.kubeadm.SkipsDNS() {
 		return nil
 	}
-	return p.Do(ctx, p.first(), "restart the cluster's DNS if one node runs all of it", func(ctx context.Context) error {
+	return p.Do(ctx, p.First(), "restart the cluster's DNS if one node runs all of it", func(ctx context.Context) error {
 		crowded, err := p.crowdedDNS(ctx)
 		if err != nil || crowded == "" {
 			return err
 		}
-		p.Report.Line(p.first().String(), fmt.Sprintf("node %s runs all of the cluster's DNS: restarting it", crowded))
-		err = p.first().kube(spreadPatience+time.Minute).RestartDeployment(ctx, systemNamespace, dnsDeployment, spreadPatience)
+		p.Report.Line(p.First().String(), fmt.Sprintf("node %s runs all of the cluster's DNS: restarting it", crowded))
+		err = p.First().Kube(spreadPatience+time.Minute).RestartDeployment(ctx, systemNamespace, dnsDeployment, spreadPatience)
 		var exit *host.ExitError
 		if errors.As(err, &exit) && ctx.Err() == nil { // the DNS works meanwhile
-			p.Report.Line(p.first().String(), "warning: the cluster's DNS was not restarted: "+lastLine(exit.Stderr))
+			p.Report.Line(p.First().String(), "warning: the cluster's DNS was not restarted: "+report.LastLine(exit.Stderr))
 			return nil
 		}
 		return err
@@ -57,7 +59,7 @@ func (p *ready) crowdedDNS(ctx context.Context) (string, error) {
 	if len(on) < 2 || len(distinct(on)) > 1 {
 		return "", nil
 	}
-	nodes, err := p.kube().Nodes(ctx)
+	nodes, err := p.Kube().Nodes(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -45,9 +45,9 @@ func TestSpreadDNS(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.state = state.New(p.Name)
-			for _, m := range p.members {
+			for _, m := range p.Members {
 				if c.complete {
-					p.state.Hosts = append(p.state.Hosts, state.Host{Address: m.host.Address, Name: m.name, Role: string(m.host.Role), Phase: state.Complete})
+					p.state.Hosts = append(p.state.Hosts, state.Host{Address: m.Host.Address, Name: m.Name, Role: string(m.Host.Role), Phase: state.Complete})
 				}
 			}
 			if err := (&ready{p.Cluster, guests}).spreadDNS(t.Context()); err != nil {

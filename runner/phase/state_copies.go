@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/state"
@@ -23,23 +24,23 @@ const (
 // recall reads the state from all masters and from the Secret: one of them may have been away when it was written last, damaged, or changed
 // by a run that named other masters. Without any it is a new one, with the ID that the masters' records have.
 func (c *Cluster) recall(ctx context.Context) error {
-	copies := make([]state.Copy, len(c.members))
-	err := c.each(ctx, c.masters(), func(ctx context.Context, m *member) error {
-		data, err := m.read(ctx, m.path(stateFile))
-		copies[m.index] = state.Copy{Where: m.String(), Data: data}
+	copies := make([]state.Copy, len(c.Members))
+	err := c.Each(ctx, c.Masters(), func(ctx context.Context, m *execute.Member) error {
+		data, err := m.Read(ctx, m.Path(stateFile))
+		copies[m.Index] = state.Copy{Where: m.String(), Data: data}
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	var all []state.Copy
-	for _, m := range c.masters() {
-		if !m.isNew {
-			all = append(all, copies[m.index])
+	for _, m := range c.Masters() {
+		if !m.IsNew {
+			all = append(all, copies[m.Index])
 		}
 	}
 	c.secret = nil
-	if c.running() {
+	if c.Running() {
 		if err := c.readSecret(ctx); err == nil {
 			all = append(all, state.Copy{Where: secretPlace, Data: c.secret.Data[stateFile]})
 		} else if ctx.Err() != nil {
@@ -69,9 +70,9 @@ func (c *Cluster) adoptID() {
 		return
 	}
 	id := state.NewID()
-	for _, m := range c.masters() {
-		if m.record != nil && m.record.Cluster == c.Name {
-			id = m.record.ID
+	for _, m := range c.Masters() {
+		if m.Owner != nil && m.Owner.Cluster == c.Name {
+			id = m.Owner.ID
 			break
 		}
 	}
@@ -86,21 +87,21 @@ func (c *Cluster) save(ctx context.Context) error {
 		return err
 	}
 	c.unsaved = true
-	if c.running() {
+	if c.Running() {
 		data, err = c.publish(ctx, data)
 		var exit *host.ExitError
 		switch {
 		case err == nil:
 			c.unsaved = false
 		case errors.As(err, &exit):
-			c.Report.Line(c.first().String(), fmt.Sprintf("warning: the state could not be written to %s: %s", secretPlace, exit.Stderr))
+			c.Report.Line(c.First().String(), fmt.Sprintf("warning: the state could not be written to %s: %s", secretPlace, exit.Stderr))
 		default:
 			return err
 		}
 	}
 	c.stored = state.Fingerprint(data)
-	return c.each(ctx, c.masters(), func(ctx context.Context, m *member) error {
-		_, err := m.WriteFile(ctx, m.path(stateFile), 0o600, data)
+	return c.Each(ctx, c.Masters(), func(ctx context.Context, m *execute.Member) error {
+		_, err := m.WriteFile(ctx, m.Path(stateFile), 0o600, data)
 		return err
 	})
 }
@@ -137,7 +138,7 @@ func (c *Cluster) publish(ctx context.Context, data []byte) ([]byte, error) {
 
 // readSecret reads the state that is in the cluster.
 func (c *Cluster) readSecret(ctx context.Context) error {
-	found, err := c.kube().Secret(ctx, secretNamespace, stateSecret)
+	found, err := c.Kube().Secret(ctx, secretNamespace, stateSecret)
 	if err == nil {
 		c.secret = &found
 	}
@@ -148,7 +149,7 @@ func (c *Cluster) readSecret(ctx context.Context) error {
 func (c *Cluster) writeSecret(ctx context.Context, data []byte) error {
 	next := *c.secret
 	next.Data = map[string][]byte{stateFile: data}
-	version, err := c.kube().WriteSecret(ctx, next)
+	version, err := c.Kube().WriteSecret(ctx, next)
 	if err == nil {
 		next.Metadata.ResourceVersion = version
 		c.secret = &next

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -35,7 +36,7 @@ func TestFailedRunKeepsItsHosts(t *testing.T) {
 			if err := p.perform(t.Context()); err == nil {
 				t.Fatal("it should fail")
 			}
-			removal := &park{Cluster: &Cluster{Name: p.Name, DataRoot: p.DataRoot, Hosts: p.Hosts[:1], Report: p.Report, Site: bareSite()}, world: p.world}
+			removal := &park{Cluster: &Cluster{Session: execute.Session{Name: p.Name, DataRoot: p.DataRoot, Report: p.Report}, Hosts: p.Hosts[:1], Site: bareSite()}, world: p.world}
 			removal.visit(t, p.machines[0])
 			if err := removal.recall(t.Context()); err != nil {
 				t.Fatal(err)
@@ -65,9 +66,9 @@ func TestRunsWithDifferentMasters(t *testing.T) {
 	}
 	// The second run does not see the Secret when it begins, and another one writes it before it does.
 	p, _ := only(1, 3).again(t, 1<<40, func() {})
-	base.world.version, base.world.secret = 7, []byte(base.machines[1].files[p.members[0].path(stateFile)])
+	base.world.version, base.world.secret = 7, []byte(base.machines[1].files[p.Members[0].Path(stateFile)])
 	base.world.beforeWrite = func() {
-		base.world.version, base.world.secret = 8, []byte(base.machines[0].files[p.members[0].path(stateFile)])
+		base.world.version, base.world.secret = 8, []byte(base.machines[0].files[p.Members[0].Path(stateFile)])
 	}
 	if err := p.perform(t.Context()); err != nil {
 		t.Fatal(err)
@@ -80,7 +81,7 @@ func TestRunsWithDifferentMasters(t *testing.T) {
 		t.Errorf("the state has %+v, %v", s, err)
 	}
 	next, err := only(0, 1).rerun(t)
-	if err != nil || len(next.state.Hosts) != 4 || next.machines[0].files[next.members[0].path(stateFile)] != next.machines[1].files[next.members[1].path(stateFile)] {
+	if err != nil || len(next.state.Hosts) != 4 || next.machines[0].files[next.Members[0].Path(stateFile)] != next.machines[1].files[next.Members[1].Path(stateFile)] {
 		t.Errorf("afterwards it has %+v, %v", next.state.Hosts, err)
 	}
 }
@@ -88,7 +89,7 @@ func TestRunsWithDifferentMasters(t *testing.T) {
 // A copy that cannot be read is named, and replaced by a good one.
 func TestDamagedCopies(t *testing.T) {
 	p := brought(t, 2, 0)
-	file := p.members[0].path(stateFile)
+	file := p.Members[0].Path(stateFile)
 	for name, content := range map[string]string{"cut off": p.machines[0].files[file][:50], "zeros": strings.Repeat("\x00", 80), "of another cluster": strings.ReplaceAll(p.machines[0].files[file], `"default"`, `"x"`)} {
 		p.machines[1].files[file] = content
 		next, err := p.rerun(t)
@@ -114,7 +115,7 @@ func TestClusterOfAnEarlierVersion(t *testing.T) {
 	for _, f := range p.machines {
 		f.remove(agent.RecordFile)
 	}
-	p.machines[0].files[p.members[0].path(stateFile)] = old
+	p.machines[0].files[p.Members[0].Path(stateFile)] = old
 	p.world.secret, p.world.version = []byte(old), 3
 	p.forget()
 	p, err := p.rerun(t)
@@ -127,7 +128,7 @@ func TestClusterOfAnEarlierVersion(t *testing.T) {
 	}
 	for i, f := range p.machines {
 		var record agent.Record
-		if err := json.Unmarshal([]byte(f.files[p.members[i].path(agent.RecordFile)]), &record); err != nil || !record.Of("default", s.ID) || len(record.Begun) != 2 {
+		if err := json.Unmarshal([]byte(f.files[p.Members[i].Path(agent.RecordFile)]), &record); err != nil || !record.Of("default", s.ID) || len(record.Begun) != 2 {
 			t.Errorf("%s: record %+v, %v", f.host, record, err)
 		}
 		if got := f.destroyed(); len(got) > 0 {
@@ -158,7 +159,7 @@ func TestRemovalNamesUnknownNodes(t *testing.T) {
 	}
 	s.Hosts = s.Hosts[:2] // the third joined in a run that did not note it
 	p.state, p.Artifact = s, nil
-	p.members = p.members[:2]
+	p.Members = p.Members[:2]
 	(&reach{p.Cluster}).unknownNodes(t.Context())
 	p.DryRun = true
 	if err := (&leftovers{p.Cluster}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), `node "h3 10.0.0.3"`) || len(p.unknown) != 1 {

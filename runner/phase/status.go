@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/kubefile/kubefile/registryproxy"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/kube"
 )
 
@@ -47,7 +48,7 @@ func Look(ctx context.Context, c *Cluster) (*Status, error) {
 
 func (c *Cluster) status(ctx context.Context) (*Status, error) {
 	status := &Status{Version: statusVersion, Cluster: c.Name}
-	err := c.askMasters(ctx, func(ctx context.Context, m *member) error {
+	err := c.askMasters(ctx, func(ctx context.Context, m *execute.Member) error {
 		nodes, err := c.askedAPI(m).Nodes(ctx)
 		if err != nil {
 			return err
@@ -82,13 +83,13 @@ func nodeStatuses(nodes map[string]kube.Node) []NodeStatus {
 
 // recorded are the references that the registries of all hosts noted in a file, sorted.
 func (c *Cluster) recorded(ctx context.Context, name string) ([]string, error) {
-	noted := make([][]registryproxy.Record, len(c.members))
-	err := c.each(ctx, c.members, func(ctx context.Context, m *member) error {
-		out, err := m.ask(ctx, "sh", "-c", `cat "$1" 2>/dev/null || :`, "sh", m.path("records", name))
+	noted := make([][]registryproxy.Record, len(c.Members))
+	err := c.Each(ctx, c.Members, func(ctx context.Context, m *execute.Member) error {
+		out, err := m.Ask(ctx, "sh", "-c", `cat "$1" 2>/dev/null || :`, "sh", m.Path("records", name))
 		if err != nil {
 			return err
 		}
-		if noted[m.index], err = registryproxy.ReadRecords(bytes.NewReader(out)); err != nil {
+		if noted[m.Index], err = registryproxy.ReadRecords(bytes.NewReader(out)); err != nil {
 			return fmt.Errorf("%s: reading %s: %w", m, name, err)
 		}
 		return nil
@@ -119,8 +120,8 @@ func Kubeconfig(ctx context.Context, c *Cluster, w io.Writer) error {
 
 func (c *Cluster) writeKubeconfig(ctx context.Context, w io.Writer) error {
 	config := ""
-	err := c.askMasters(ctx, func(ctx context.Context, m *member) error {
-		text, err := m.ask(ctx, "cat", adminConfig)
+	err := c.askMasters(ctx, func(ctx context.Context, m *execute.Member) error {
+		text, err := m.Ask(ctx, "cat", execute.AdminConfig)
 		config = strings.ReplaceAll(string(text), "https://"+endpoint, "https://"+net.JoinHostPort(m.String(), "6443"))
 		return err
 	})

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
@@ -48,7 +49,7 @@ const (
 // readSystem asks the cluster for what makes its network.
 func (c *Cluster) readSystem(ctx context.Context) (system, error) {
 	var s system
-	rows, err := c.kube().Rows(ctx, 3, "get", "daemonsets", "--all-namespaces", "-o", setsQuery)
+	rows, err := c.Kube().Rows(ctx, 3, "get", "daemonsets", "--all-namespaces", "-o", setsQuery)
 	if err != nil {
 		return s, err
 	}
@@ -61,7 +62,7 @@ func (c *Cluster) readSystem(ctx context.Context) (system, error) {
 		}
 	}
 	for _, namespace := range distinct(namespaces) {
-		rows, err := c.kube().Rows(ctx, 9, "get", "pods", "--namespace", namespace, "-o", podsQuery)
+		rows, err := c.Kube().Rows(ctx, 9, "get", "pods", "--namespace", namespace, "-o", podsQuery)
 		if err != nil {
 			return s, err
 		}
@@ -123,7 +124,7 @@ func (d *diagnosis) detail(ctx context.Context, p pod) string {
 	if p.crashes() {
 		argv = []string{"logs", "--namespace", p.namespace, p.name, "--previous", "--tail", "1"}
 	}
-	out, err := d.kubectl(ctx, argv...)
+	out, err := d.Kubectl(ctx, argv...)
 	if err != nil {
 		return "" // the state of the pod has to do
 	}
@@ -137,7 +138,7 @@ func (p pod) crashes() bool {
 }
 
 // cause is why a pod is likely not ready, by what its host is like and what the pod said, and whether that ends by itself.
-func (p pod) cause(f agent.Probed, m *member, said string) (text string, certain bool) {
+func (p pod) cause(f agent.Probed, m *execute.Member, said string) (text string, certain bool) {
 	loopback := slices.ContainsFunc(f.Nameservers, isLoopback)
 	stuck := p.crashes() || strings.Contains(said, "resolv.conf")
 	switch {

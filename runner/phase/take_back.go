@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/state"
@@ -14,8 +15,8 @@ import (
 // the removal has to be completed: what is left of such a host is not known.
 func (p *remember) takeBack(ctx context.Context) error {
 	var refused []error
-	for _, m := range p.members {
-		known := p.state.Host(m.host.Address)
+	for _, m := range p.Members {
+		known := p.state.Host(m.Host.Address)
 		if known == nil || !known.Leaves() {
 			continue
 		}
@@ -33,18 +34,18 @@ func (p *remember) takeBack(ctx context.Context) error {
 }
 
 // wholeNode is the node of a host whose removal has begun, if nothing was taken from it but pods; else nil.
-func (p *remember) wholeNode(ctx context.Context, m *member, known state.Host) (*kube.Node, error) {
-	if !m.joined || !p.running() {
+func (p *remember) wholeNode(ctx context.Context, m *execute.Member, known state.Host) (*kube.Node, error) {
+	if !m.Joined || !p.Running() {
 		return nil, nil
 	}
-	n, err := p.kube().Node(ctx, known.Name)
-	if err != nil || n == nil || !m.owns(n) {
+	n, err := p.Kube().Node(ctx, known.Name)
+	if err != nil || n == nil || !owns(m, n) {
 		return nil, err
 	}
 	if known.Role != string(host.RoleMaster) {
 		return n, nil
 	}
-	members, err := p.etcd().Members(ctx)
+	members, err := p.Etcd().Members(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/report"
 )
 
@@ -23,16 +24,16 @@ const unpackedMarker = "unpacked.done"
 
 func (p *transfer) Run(ctx context.Context) error {
 	var targets []agent.Target
-	var sending []change
-	if err := p.each(ctx, p.targets(), p.makeDir); err != nil {
+	var sending []execute.Change
+	if err := p.Each(ctx, p.targets(), p.makeDir); err != nil {
 		return err
 	}
 	for _, m := range p.targets() {
-		if p.DryRun && m.absent { // nothing is there, not even an agent that could say so
-			sending = append(sending, change{m, "send " + report.Bytes(p.all(m))})
+		if p.DryRun && m.Absent { // nothing is there, not even an agent that could say so
+			sending = append(sending, execute.Change{Member: m, What: "send " + report.Bytes(p.all(m))})
 			continue
 		}
-		targets = append(targets, agent.Target{Client: m.image, Images: m.isMaster()})
+		targets = append(targets, agent.Target{Client: m.Image, Images: m.IsMaster()})
 	}
 	plans, err := agent.Plan(ctx, p.Artifact, targets)
 	if err != nil {
@@ -48,21 +49,21 @@ func (p *transfer) Run(ctx context.Context) error {
 		if plan.Present > 0 {
 			what += " (" + report.Bytes(plan.Present) + " are there)"
 		}
-		sending = append(sending, change{p.member(plan.Host), what})
+		sending = append(sending, execute.Change{Member: p.Member(plan.Host), What: what})
 	}
-	if err := p.doTogether(ctx, sending, func(ctx context.Context) error { return p.send(ctx, send) }); err != nil {
+	if err := p.DoTogether(ctx, sending, func(ctx context.Context) error { return p.send(ctx, send) }); err != nil {
 		return err
 	}
-	return p.each(ctx, p.targets(), p.unpack)
+	return p.Each(ctx, p.targets(), p.unpack)
 }
 
 // makeDir makes the directory of an application image; the cluster's own came with the agent.
-func (p *transfer) makeDir(ctx context.Context, m *member) error {
-	if p.App == "" || !m.absent {
+func (p *transfer) makeDir(ctx context.Context, m *execute.Member) error {
+	if p.App == "" || !m.Absent {
 		return nil
 	}
-	return p.Do(ctx, m, "make "+m.image.Dir, func(ctx context.Context) error {
-		_, err := m.ask(ctx, "mkdir", "-p", "--", m.image.Dir)
+	return p.Do(ctx, m, "make "+m.Image.Dir, func(ctx context.Context) error {
+		_, err := m.Ask(ctx, "mkdir", "-p", "--", m.Image.Dir)
 		return err
 	})
 }
@@ -80,35 +81,35 @@ func (p *transfer) send(ctx context.Context, targets []agent.Target) error {
 	return nil
 }
 
-func (p *transfer) unpack(ctx context.Context, m *member) error {
+func (p *transfer) unpack(ctx context.Context, m *execute.Member) error {
 	key := p.layersKey(m)
-	done, err := m.ofImage().marked(ctx, unpackedMarker, key)
+	done, err := m.OfImage().Marked(ctx, unpackedMarker, key)
 	if err != nil || done {
 		return err
 	}
 	return p.Do(ctx, m, "unpack the rootfs", func(ctx context.Context) error {
-		if _, err := m.image.UnpackRootfs(ctx, p.Artifact.RootfsLayers); err != nil {
+		if _, err := m.Image.UnpackRootfs(ctx, p.Artifact.RootfsLayers); err != nil {
 			return err
 		}
-		if m.isMaster() {
-			if _, err := m.image.CommitImages(ctx, p.Artifact.ImageLayers); err != nil {
+		if m.IsMaster() {
+			if _, err := m.Image.CommitImages(ctx, p.Artifact.ImageLayers); err != nil {
 				return err
 			}
 		}
-		return m.ofImage().mark(ctx, unpackedMarker, key)
+		return m.OfImage().Mark(ctx, unpackedMarker, key)
 	})
 }
 
 // layers are those that a host gets.
-func (p *transfer) layers(m *member) []imagespec.Layer {
+func (p *transfer) layers(m *execute.Member) []imagespec.Layer {
 	layers := slices.Clone(p.Artifact.RootfsLayers)
-	if m.isMaster() {
+	if m.IsMaster() {
 		layers = append(layers, p.Artifact.ImageLayers...)
 	}
 	return layers
 }
 
-func (p *transfer) layersKey(m *member) string {
+func (p *transfer) layersKey(m *execute.Member) string {
 	hash := sha256.New()
 	for _, layer := range p.layers(m) {
 		fmt.Fprintln(hash, layer.Descriptor.Digest)
@@ -116,18 +117,9 @@ func (p *transfer) layersKey(m *member) string {
 	return hex.EncodeToString(hash.Sum(nil))
 }
 
-func (p *transfer) all(m *member) (bytes int64) {
+func (p *transfer) all(m *execute.Member) (bytes int64) {
 	for _, layer := range p.layers(m) {
 		bytes += layer.Descriptor.Size
 	}
 	return bytes
-}
-
-func (c *Cluster) member(address string) *member {
-	for _, m := range c.members {
-		if m.String() == address {
-			return m
-		}
-	}
-	return nil
 }

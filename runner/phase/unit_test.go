@@ -10,12 +10,14 @@ import (
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/balancer"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/unit"
 )
 
 // oneUnit is a service that reads one file.
-func oneUnit() service {
-	return service{unit: "x.service", files: []file{{path: "/etc/x", mode: 0o644, content: []byte("x"), restart: true}}}
+func oneUnit() unit.Service {
+	return unit.Service{Name: "x.service", Files: []unit.File{{Path: "/etc/x", Mode: 0o644, Content: []byte("x"), Restart: true}}}
 }
 
 // systemctl restart succeeds for a process that ends a moment later: its port is taken, its certificate is bad.
@@ -29,8 +31,8 @@ func TestUnitThatDies(t *testing.T) {
 		}
 		return "", 0
 	}
-	err := p.installUnit(t.Context(), p.members[0], oneUnit())
-	var failed *UnitError
+	err := oneUnit().Install(t.Context(), &p.Session, p.Members[0])
+	var failed *unit.Error
 	if !errors.As(err, &failed) || failed.Unit != "x.service" || failed.Host != "10.0.0.1" {
 		t.Fatalf("error is %v", err)
 	}
@@ -42,13 +44,13 @@ func TestUnitThatDies(t *testing.T) {
 	if strings.Contains(err.Error(), "\x1b") {
 		t.Errorf("the error controls the terminal: %q", err)
 	}
-	if f.files[p.members[0].path("x.service.started")] == finished+"\n" {
+	if f.files[p.Members[0].Path("x.service.started")] == execute.Finished+"\n" {
 		t.Error("the marker says that the dead unit was started")
 	}
 	// The cause is removed, and nothing else changed.
 	dies = false
 	for range 2 {
-		if err := p.installUnit(t.Context(), p.members[0], oneUnit()); err != nil {
+		if err := oneUnit().Install(t.Context(), &p.Session, p.Members[0]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -67,8 +69,8 @@ func TestUnitThatDoesNotStart(t *testing.T) {
 		}
 		return "", 0
 	}
-	err := p.installUnit(t.Context(), p.members[0], oneUnit())
-	var failed *UnitError
+	err := oneUnit().Install(t.Context(), &p.Session, p.Members[0])
+	var failed *unit.Error
 	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("error is %v", err)
 	}
@@ -78,13 +80,13 @@ func TestUnitThatDoesNotStart(t *testing.T) {
 func TestNewAgentRestartsDaemons(t *testing.T) {
 	p := newPark(t, 1, 0)
 	f := p.machines[0]
-	if err := p.installUnit(t.Context(), p.members[0], oneUnit()); err != nil {
+	if err := oneUnit().Install(t.Context(), &p.Session, p.Members[0]); err != nil {
 		t.Fatal(err)
 	}
 	f.oldDaemons = true
-	p.DryRun, p.members[0].newAgent = true, true // a dry run does not copy the agent, and the old one is not asked
+	p.DryRun, p.Members[0].NewAgent = true, true // a dry run does not copy the agent, and the old one is not asked
 	asked := len(f.argvs)
-	if err := p.installUnit(t.Context(), p.members[0], oneUnit()); err != nil {
+	if err := oneUnit().Install(t.Context(), &p.Session, p.Members[0]); err != nil {
 		t.Fatal(err)
 	}
 	if slices.ContainsFunc(f.argvs[asked:], func(line string) bool { return strings.Contains(line, "watch-unit") }) {
@@ -93,7 +95,7 @@ func TestNewAgentRestartsDaemons(t *testing.T) {
 	p.DryRun = false
 	planned := len(p.Report.Changes())
 	for range 2 {
-		if err := p.installUnit(t.Context(), p.members[0], oneUnit()); err != nil {
+		if err := oneUnit().Install(t.Context(), &p.Session, p.Members[0]); err != nil {
 			t.Fatal(err)
 		}
 	}

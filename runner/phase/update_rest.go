@@ -16,6 +16,8 @@ import (
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/balancer"
+	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/kubefile/kubefile/runner/unit"
 )
 
 // updateRest takes the hosts that leave out of the files of those that stay: /etc/hosts, the masters of the API's load balancer, and the registries
@@ -28,19 +30,19 @@ func (p *updateRest) Run(ctx context.Context) error {
 	if p.DryRun && p.leaving.Pruned {
 		return nil // the run before does not write them any more, and its plan has that
 	}
-	return p.each(ctx, p.members, func(ctx context.Context, m *member) error {
-		if m.isNew {
+	return p.Each(ctx, p.Members, func(ctx context.Context, m *execute.Member) error {
+		if m.IsNew {
 			return nil // a removal that was interrupted has cleaned it
 		}
 		if err := p.hostsFile(ctx, m); err != nil {
-			return m.failure("", err)
+			return m.Failure("", err)
 		}
 		if len(p.leaving.Masters) == 0 {
 			return nil
 		}
-		for _, update := range []func(context.Context, *member) error{p.balancer, p.registry} {
+		for _, update := range []func(context.Context, *execute.Member) error{p.balancer, p.registry} {
 			if err := update(ctx, m); err != nil {
-				return m.failure("", err)
+				return m.Failure("", err)
 			}
 		}
 		return nil
@@ -48,7 +50,7 @@ func (p *updateRest) Run(ctx context.Context) error {
 }
 
 // hostsFile takes the names of the hosts out of the cluster's lines in /etc/hosts.
-func (p *updateRest) hostsFile(ctx context.Context, m *member) error {
+func (p *updateRest) hostsFile(ctx context.Context, m *execute.Member) error {
 	survey, err := m.Survey(ctx)
 	if err != nil || survey == nil {
 		return err
@@ -71,7 +73,7 @@ func (p *updateRest) hostsFile(ctx context.Context, m *member) error {
 
 // changeConfig is what becomes of a configuration that we wrote, as JSON; nil when it stays. One that a newer program wrote may have what this one
 // does not know: it stays too, and the next apply writes it.
-func changeConfig[T any](p *updateRest, m *member, name string, content []byte, parse func([]byte) (T, error), change func(*T)) []byte {
+func changeConfig[T any](p *updateRest, m *execute.Member, name string, content []byte, parse func([]byte) (T, error), change func(*T)) []byte {
 	if len(content) == 0 {
 		return nil
 	}
@@ -98,8 +100,8 @@ func (p *updateRest) leavingAt(text string) bool {
 }
 
 // balancer takes the masters out of the load balancer of a node.
-func (p *updateRest) balancer(ctx context.Context, m *member) error {
-	old, err := m.read(ctx, m.path(balancerConfig))
+func (p *updateRest) balancer(ctx context.Context, m *execute.Member) error {
+	old, err := m.Read(ctx, m.Path(balancerConfig))
 	if err != nil {
 		return err
 	}
@@ -111,14 +113,14 @@ func (p *updateRest) balancer(ctx context.Context, m *member) error {
 	if content == nil {
 		return nil
 	}
-	files := []file{{path: m.path(balancerConfig), mode: 0o644, content: content, restart: true}}
-	return p.installUnit(ctx, m, service{balancer.Unit, files, []agent.Question{{URL: "tcp://" + listen}}})
+	files := []unit.File{{Path: m.Path(balancerConfig), Mode: 0o644, Content: content, Restart: true}}
+	return unit.Service{Name: balancer.Unit, Files: files, Answers: []agent.Question{{URL: "tcp://" + listen}}}.Install(ctx, &p.Session, m)
 }
 
 // registry takes the masters out of what a host's registry and containerd ask. The order of those that are left is that of an installation without
 // them.
-func (p *updateRest) registry(ctx context.Context, m *member) error {
-	old, err := m.read(ctx, m.path(registryConfig))
+func (p *updateRest) registry(ctx context.Context, m *execute.Member) error {
+	old, err := m.Read(ctx, m.Path(registryConfig))
 	if err != nil {
 		return err
 	}
@@ -130,38 +132,38 @@ func (p *updateRest) registry(ctx context.Context, m *member) error {
 	if content == nil {
 		return nil
 	}
-	files := []file{{path: m.path(registryConfig), mode: 0o644, content: content, restart: true}}
+	files := []unit.File{{Path: m.Path(registryConfig), Mode: 0o644, Content: content, Restart: true}}
 	mirrors, err := p.mirrors(ctx, m, local)
 	if err != nil {
 		return err
 	}
-	return p.installUnit(ctx, m, service{registryproxy.Unit, append(files, mirrors...), []agent.Question{{URL: "http://" + local + "/v2/"}}})
+	return unit.Service{Name: registryproxy.Unit, Files: append(files, mirrors...), Answers: []agent.Question{{URL: "http://" + local + "/v2/"}}}.Install(ctx, &p.Session, m)
 }
 
 // remaining are the registries, as ADDRESS:PORT, of masters that stay, in the order in which a host asks them.
-func (p *updateRest) remaining(m *member, seeds []string) []string {
+func (p *updateRest) remaining(m *execute.Member, seeds []string) []string {
 	left := slices.DeleteFunc(slices.Clone(seeds), p.leavingAt)
 	slices.SortFunc(left, func(a, b string) int {
 		one, _ := netip.ParseAddrPort(a)
 		other, _ := netip.ParseAddrPort(b)
 		return cmp.Or(one.Compare(other), strings.Compare(a, b))
 	})
-	return m.rotated(left)
+	return rotated(m, left)
 }
 
 // mirrors are containerd's files for registries. A file that does not begin with the host's own registry is not ours.
-func (p *updateRest) mirrors(ctx context.Context, m *member, local string) ([]file, error) {
-	out, err := m.ask(ctx, "find", containerdDir, "-mindepth", "2", "-maxdepth", "2", "-type", "f", "-name", "hosts.toml")
+func (p *updateRest) mirrors(ctx context.Context, m *execute.Member, local string) ([]unit.File, error) {
+	out, err := m.Ask(ctx, "find", containerdDir, "-mindepth", "2", "-maxdepth", "2", "-type", "f", "-name", "hosts.toml")
 	if err != nil {
 		return nil, err
 	}
-	var files []file
+	var files []unit.File
 	for _, name := range slices.Sorted(strings.Lines(string(out))) {
 		name = strings.TrimSuffix(name, "\n")
 		if path.Dir(path.Dir(name)) != containerdDir {
 			continue
 		}
-		old, err := m.ask(ctx, "cat", name)
+		old, err := m.Ask(ctx, "cat", name)
 		if err != nil {
 			return nil, err
 		}
@@ -171,15 +173,15 @@ func (p *updateRest) mirrors(ctx context.Context, m *member, local string) ([]fi
 		}
 		mode := fs.FileMode(0o644)
 		if bytes.Contains(content, []byte("Authorization")) {
-			mode = secretMode
+			mode = unit.SecretMode
 		}
-		files = append(files, file{path: name, mode: mode, content: content})
+		files = append(files, unit.File{Path: name, Mode: mode, Content: content})
 	}
 	return files, nil
 }
 
 // asked are the mirrors that stay, in order: the host's own registry, the masters', and the site's.
-func (p *updateRest) asked(m *member, local string, urls []string) []string {
+func (p *updateRest) asked(m *execute.Member, local string, urls []string) []string {
 	if urls[0] != "http://"+local {
 		return urls
 	}

@@ -16,7 +16,7 @@ func TestRestAsIfNeverThere(t *testing.T) {
 	}
 	p.machines = p.machines[1:3]
 	for _, f := range p.machines {
-		f.files[p.dir()+"/"+agent.JournalFile] = "x" // as the fake of an apply writes it
+		f.files[p.Dir()+"/"+agent.JournalFile] = "x" // as the fake of an apply writes it
 	}
 	again, err := p.rerun(t)
 	if err != nil {
@@ -32,10 +32,10 @@ func TestRestOfOthers(t *testing.T) {
 	p := established(t, 2, 1)
 	node := p.machines[2]
 	mine := map[string]string{
-		p.dir() + "/" + registryConfig:          `{"version": 1, "listen": [{"address": "127.0.0.1:5000"}], "seeds": ["10.0.0.1:5000"], "new": true}`,
+		p.Dir() + "/" + registryConfig:          `{"version": 1, "listen": [{"address": "127.0.0.1:5000"}], "seeds": ["10.0.0.1:5000"], "new": true}`,
 		containerdDir + "/harbor/hosts.toml":    "server = \"https://10.0.0.1:5000\"\n",
 		containerdDir + "/quay.io/hosts.toml":   "# changed by hand\n",
-		p.dir() + "/" + balancerConfig + ".old": `{"backends":["10.0.0.1:6443"]}`,
+		p.Dir() + "/" + balancerConfig + ".old": `{"backends":["10.0.0.1:6443"]}`,
 	}
 	for name, content := range mine {
 		node.files[name] = content
@@ -52,7 +52,7 @@ func TestRestOfOthers(t *testing.T) {
 	if want := "10.0.0.3: warning: registry.json is not as this program writes it"; !strings.Contains(next.out.String(), want) {
 		t.Errorf("it said %s\nwant %s", next.out, want)
 	}
-	if got := node.get(p.dir() + "/" + balancerConfig); strings.Contains(got, "10.0.0.1:") {
+	if got := node.get(p.Dir() + "/" + balancerConfig); strings.Contains(got, "10.0.0.1:") {
 		t.Errorf("the load balancer has %s", got)
 	}
 }
@@ -85,7 +85,7 @@ func TestCleanedHostNamesNoMaster(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range p.machines[:2] {
-		f.files[p.dir()+"/"+stateFile] = string(p.world.secret)
+		f.files[p.Dir()+"/"+stateFile] = string(p.world.secret)
 	}
 	p.world.gone = map[string]bool{"h3": true}
 	p.machines[2].undo()
@@ -100,13 +100,13 @@ func TestCleanedHostNamesNoMaster(t *testing.T) {
 // TestMastersOfHost: a host's files may be anything.
 func TestMastersOfHost(t *testing.T) {
 	p := newPark(t, 1, 1)
-	f, m := p.machines[1], p.members[1]
+	f, m := p.machines[1], p.Members[1]
 	for _, tt := range []struct{ balancer, state, want string }{
 		{"", "", ""}, {"{", "{", ""}, {`{"listen":["127.0.0.1:6443"],"backends":["10.0.0.1:6443","[fd00::1]:6443"]}`, "", "10.0.0.1 fd00::1"},
 		{"", `{"version":1,"cluster":"default","hosts":[{"address":"10.0.0.7","role":"master"},{"address":"10.0.0.8","role":"node"}]}`, "10.0.0.7"},
 		{`{"version":99,"listen":["127.0.0.1:6443"],"backends":["10.0.0.1:6443"]}`, "", ""},
 	} {
-		f.files[m.path(balancerConfig)], f.files[m.path(stateFile)] = tt.balancer, tt.state
+		f.files[m.Path(balancerConfig)], f.files[m.Path(stateFile)] = tt.balancer, tt.state
 		addresses, err := mastersOf(t.Context(), m)
 		var got []string
 		for _, address := range addresses {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
@@ -29,8 +30,8 @@ func Used(ctx context.Context, c *Cluster, lock *imagespec.Lock) (used []Use, un
 
 func (c *Cluster) used(ctx context.Context, lock *imagespec.Lock) (used []Use, unused []string, err error) {
 	var written map[string]int
-	err = c.askMasters(ctx, func(ctx context.Context, m *member) (err error) {
-		written, err = m.podImages(ctx)
+	err = c.askMasters(ctx, func(ctx context.Context, m *execute.Member) (err error) {
+		written, err = podImages(ctx, m)
 		return err
 	})
 	if err != nil {
@@ -58,7 +59,7 @@ func (c *Cluster) used(ctx context.Context, lock *imagespec.Lock) (used []Use, u
 
 // podImages counts the images that pods name, as they are written there. The answer is read as it comes, because it grows with the pods of the
 // cluster; what is kept grows with the number of different images only.
-func (m *member) podImages(ctx context.Context) (map[string]int, error) {
+func podImages(ctx context.Context, m *execute.Member) (map[string]int, error) {
 	query := ""
 	for _, list := range []string{"initContainers", "containers", "ephemeralContainers"} {
 		query += `{range .items[*].spec.` + list + `[*]}{.image}{"\n"}{end}`
@@ -66,7 +67,7 @@ func (m *member) podImages(ctx context.Context) (map[string]int, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	images := &imageCounter{count: map[string]int{}, full: cancel}
-	cmd := m.kubectlCommand("get", "pods", "--all-namespaces", "-o", "jsonpath="+query, fmt.Sprintf("--request-timeout=%ds", askPatience))
+	cmd := m.KubectlCommand("get", "pods", "--all-namespaces", "-o", "jsonpath="+query, fmt.Sprintf("--request-timeout=%ds", askPatience))
 	cmd.Stdout = images
 	err := m.Conn.Run(ctx, cmd)
 	images.add(images.pending)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/state"
@@ -20,7 +21,7 @@ const joinKind = "JoinConfiguration"
 // unapplied refuses, or names, everything that the site wants and that a run does not do to a cluster that is running. It is about the
 // cluster's own image; for an application image nothing of it is wanted.
 func (p *adapt) unapplied(ctx context.Context) error {
-	if p.Artifact.Description.Kind != imagespec.KindCluster || !p.running() {
+	if p.Artifact.Description.Kind != imagespec.KindCluster || !p.Running() {
 		return nil
 	}
 	if err := p.changedKubeadm(ctx); err != nil {
@@ -114,9 +115,9 @@ func (p *adapt) changedApps() {
 }
 
 // changedHost names what a node keeps that the site does not give it any more, and a name that changed.
-func (p *adapt) changedHost(m *member) {
-	known := p.state.Host(m.host.Address)
-	if known == nil || !m.joined {
+func (p *adapt) changedHost(m *execute.Member) {
+	known := p.state.Host(m.Host.Address)
+	if known == nil || !m.Joined {
 		return
 	}
 	wanted := map[string]bool{}
@@ -125,20 +126,20 @@ func (p *adapt) changedHost(m *member) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(known.Labels)) {
 		if !wanted[key] {
-			p.Report.Line(m.String(), fmt.Sprintf("warning: the label %s is no longer specified, but the node keeps it; to remove it, run kubectl label node %s %s-", key, m.name, key))
+			p.Report.Line(m.String(), fmt.Sprintf("warning: the label %s is no longer specified, but the node keeps it; to remove it, run kubectl label node %s %s-", key, m.Name, key))
 		}
 	}
 	var taints []string
-	for _, taint := range m.site.Taints {
+	for _, taint := range m.Site.Taints {
 		taints = append(taints, taint.String())
 	}
 	for _, taint := range known.Taints {
 		if !slices.Contains(taints, taint) {
-			p.Report.Line(m.String(), fmt.Sprintf("warning: the taint %s is no longer specified, but the node keeps it; to remove it, run kubectl taint node %s %s-", taint, m.name, taint))
+			p.Report.Line(m.String(), fmt.Sprintf("warning: the taint %s is no longer specified, but the node keeps it; to remove it, run kubectl taint node %s %s-", taint, m.Name, taint))
 		}
 	}
-	if name := strings.ToLower(m.facts.Hostname); name != m.name && p.given(m) == "" {
-		p.Report.Line(m.String(), fmt.Sprintf("warning: the host is now named %s, but its node keeps the name %s", name, m.name))
+	if name := strings.ToLower(m.Facts.Hostname); name != m.Name && p.given(m) == "" {
+		p.Report.Line(m.String(), fmt.Sprintf("warning: the host is now named %s, but its node keeps the name %s", name, m.Name))
 	}
 }
 
@@ -150,21 +151,21 @@ func (p *adapt) missedPlugins(ctx context.Context) error {
 			if one.Type == plugin.ClusterCheck || one.Type == plugin.Hostname {
 				continue
 			}
-			missed := make([]bool, len(p.members))
-			err := p.each(ctx, p.targets(), func(ctx context.Context, m *member) error {
-				if !m.joined || !one.On.Selects(p.pluginHost(m)) || m == p.first() && action != plugin.PreInit {
+			missed := make([]bool, len(p.Members))
+			err := p.Each(ctx, p.targets(), func(ctx context.Context, m *execute.Member) error {
+				if !m.Joined || !one.On.Selects(p.pluginHost(m)) || m == p.First() && action != plugin.PreInit {
 					return nil
 				}
 				due, done, err := moment.dueAndDone(ctx, one, m)
-				missed[m.index] = err == nil && !due && !done
+				missed[m.Index] = err == nil && !due && !done
 				return err
 			})
 			if err != nil {
 				return err
 			}
 			var on []string
-			for _, m := range p.members {
-				if missed[m.index] {
+			for _, m := range p.Members {
+				if missed[m.Index] {
 					on = append(on, m.String())
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/source"
@@ -33,11 +34,11 @@ func configuredBy(t *testing.T, ofSite string) *park {
 	if err := (&adapt{p.Cluster}).configuration(); err != nil {
 		t.Fatal(err)
 	}
-	given, err := kubeadm.InitConfig(p.kubeadm, p.initSite(p.first()))
+	given, err := kubeadm.InitConfig(p.kubeadm, p.initSite(p.First()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.machines[0].files[p.first().path(initConfig)] = string(given)
+	p.machines[0].files[p.First().Path(initConfig)] = string(given)
 	return p
 }
 
@@ -94,13 +95,13 @@ func TestUnappliedIsNamed(t *testing.T) {
 	p.Artifact = artifact(t)
 	p.state.Wanted = &state.Wanted{Apps: []string{"web", "db"}}
 	p.Site.Cluster.AppNames = []string{"web"}
-	node := p.state.Host(p.members[1].host.Address)
+	node := p.state.Host(p.Members[1].Host.Address)
 	node.Labels, node.Taints = map[string]string{"disk": "ssd", "zone": "a"}, []string{"dedicated=db:NoSchedule"}
-	p.members[1].site.Labels = map[string]string{"zone": "b"}
-	p.members[1].facts.Hostname = "renamed"
+	p.Members[1].Site.Labels = map[string]string{"zone": "b"}
+	p.Members[1].Facts.Hostname = "renamed"
 	p.plugins = []plugin.Plugin{newPlugin(t, "late", "SHELL", "PreInit", "", "true"), newPlugin(t, "early", "SHELL", "PostJoin", "", "true")}
 	early := &plugins{p.Cluster, plugin.PostJoin}
-	p.machines[1].files[p.members[1].path(early.marker(p.plugins[1]))] = finished
+	p.machines[1].files[p.Members[1].Path(early.marker(p.plugins[1]))] = execute.Finished
 	if err := (&adapt{p.Cluster}).unapplied(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
 )
@@ -98,11 +99,11 @@ func (w *world) api(f *machine, argv []string, stdin string) (string, int, bool)
 
 // nodes are the nodes of the machine's cluster.
 func (w *world) nodes(f *machine) (names []string) {
-	if !f.has(adminConfig) {
+	if !f.has(execute.AdminConfig) {
 		return nil
 	}
 	for _, other := range w.machines {
-		if other.has(kubeletConfig) && other.get(kubeletConfig) == f.get(kubeletConfig) && !w.gone[other.node()] {
+		if other.has(execute.KubeletConfig) && other.get(execute.KubeletConfig) == f.get(execute.KubeletConfig) && !w.gone[other.node()] {
 			names = append(names, other.node())
 		}
 	}
@@ -207,12 +208,12 @@ func (f *machine) effect(argv []string) {
 	master := f.host.Role == host.RoleMaster
 	switch argv[1] {
 	case "init", "join":
-		f.files[kubeletConfig] = authority
+		f.files[execute.KubeletConfig] = authority
 		if master {
-			f.files[adminConfig], f.files[etcdManifest], f.files[etcdFile] = "x", "x", "x"
+			f.files[execute.AdminConfig], f.files[etcdManifest], f.files[etcdFile] = "x", "x", "x"
 		}
 	case "reset":
-		for _, name := range []string{kubeletConfig, adminConfig, etcdManifest} {
+		for _, name := range []string{execute.KubeletConfig, execute.AdminConfig, etcdManifest} {
 			delete(f.files, name)
 		}
 		if !slices.Contains(argv, "--skip-phases=remove-etcd-member") {
@@ -239,7 +240,7 @@ func (f *machine) facts() string {
 			}
 		}
 	}
-	if config := f.files[kubeletConfig]; config != "" {
+	if config := f.files[execute.KubeletConfig]; config != "" {
 		lines = append(lines, "kubelet-ca\t"+base64.StdEncoding.EncodeToString([]byte(config)), "kubelet-server\thttps://"+f.host.String()+":6443")
 	}
 	for name, active := range f.units {

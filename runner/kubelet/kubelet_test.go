@@ -1,4 +1,4 @@
-package phase
+package kubelet
 
 import "testing"
 
@@ -11,7 +11,7 @@ func TestKubeletHealth(t *testing.T) {
 		"healthzBindAddress: fd00::1\n":                      "http://[fd00::1]:10248/healthz",
 	} {
 		got := ""
-		questions, err := kubeletHealth([]byte(settings))
+		questions, err := health([]byte(settings))
 		for _, q := range questions {
 			got += q.URL
 		}
@@ -19,7 +19,7 @@ func TestKubeletHealth(t *testing.T) {
 			t.Errorf("%q: asks %q, %v; want %q", settings, got, err, want)
 		}
 	}
-	if _, err := kubeletHealth([]byte("healthzPort: [")); err == nil {
+	if _, err := health([]byte("healthzPort: [")); err == nil {
 		t.Error("settings that are no YAML are taken")
 	}
 }

@@ -1,4 +1,4 @@
-package phase
+package execute
 
 import (
 	"strings"
@@ -13,14 +13,14 @@ type failure struct {
 	err  error
 }
 
-// failure returns the error for a host on which what was tried failed; what may be empty.
-func (m *member) failure(what string, err error) error {
+// Failure returns the error for a host on which what was tried failed; what may be empty.
+func (m *Member) Failure(what string, err error) error {
 	first, rest, more := strings.Cut(err.Error(), "\n")
 	text := m.String() + ": "
 	if what != "" {
 		text += what + ": "
 	}
-	text += host.WithoutAddress(m.host, first)
+	text += host.WithoutAddress(m.Host, first)
 	if more {
 		text += "\n" + rest
 	}

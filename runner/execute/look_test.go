@@ -1,4 +1,4 @@
-package phase
+package execute
 
 import (
 	"os"

@@ -1,4 +1,4 @@
-package phase
+package execute
 
 import (
 	"cmp"
@@ -25,13 +25,13 @@ var (
 	ErrLockLost = errors.New("the lock on the host was lost; run the same command again")
 )
 
-// lock keeps two runs from working on a host at once, whichever clusters and masters they were given. Every host that was reached holds a
+// Lock keeps two runs from working on a host at once, whichever clusters and masters they were given. Every host that was reached holds a
 // flock(1) as long as our session lives and is heard of, so that neither a run that was killed nor a delivery machine that went away
 // leaves anything to clear away.
-type lock struct {
-	*Cluster
-	// also has hosts that are locked too; nil for none.
-	also *Cluster
+type Lock struct {
+	*Session
+	// Also has hosts that are locked too; nil for none.
+	Also *Session
 
 	mu   sync.Mutex
 	held []*heldLock
@@ -39,13 +39,13 @@ type lock struct {
 
 // heldLock is the lock on one host.
 type heldLock struct {
-	member  *member
+	member  *Member
 	release io.Closer
 	gone    chan struct{} // closed once the lock is
 	abandon context.CancelCauseFunc
 }
 
-func (*lock) Title() string { return "Lock the hosts" }
+func (*Lock) Title() string { return "Lock the hosts" }
 
 const (
 	// lockScript writes $1, who holds it, to the locked file $2, says so, and keeps the lock as long as it hears something every $3 seconds.
@@ -59,24 +59,24 @@ const (
 	maxOwner = 200
 )
 
-// lockFile is below /run: no reboot leaves it behind. There is one for a host, and not one for each cluster: a host is in one cluster only.
-func (c *Cluster) lockFile() string {
-	return path.Join(cmp.Or(c.lockDir, "/run"), "kubefile.lock")
+// LockFile is below /run: no reboot leaves it behind. There is one for a host, and not one for each cluster: a host is in one cluster only.
+func (s *Session) LockFile() string {
+	return path.Join(cmp.Or(s.lockDir, "/run"), "kubefile.lock")
 }
 
-func (p *lock) Run(ctx context.Context) error {
+func (p *Lock) Run(ctx context.Context) error {
 	if p.DryRun {
 		return nil
 	}
-	members := p.members
-	if p.also != nil {
-		members = slices.Concat(members, p.also.members)
+	members := p.Members
+	if p.Also != nil {
+		members = slices.Concat(members, p.Also.Members)
 	}
-	return p.each(ctx, members, p.take)
+	return p.Each(ctx, members, p.take)
 }
 
 // take locks one host.
-func (p *lock) take(ctx context.Context, m *member) error {
+func (p *Lock) take(ctx context.Context, m *Member) error {
 	input, release := io.Pipe()
 	said, say := io.Pipe()
 	ctx, abandon := context.WithCancelCause(ctx)
@@ -86,8 +86,8 @@ func (p *lock) take(ctx context.Context, m *member) error {
 	var ended error
 	go func() {
 		ended = m.Conn.Run(ctx, host.Command{
-			Argv: []string{"flock", "--nonblock", "--close", "--conflict-exit-code", strconv.Itoa(busy), p.lockFile(),
-				"sh", "-c", lockScript, "sh", owner(), p.lockFile(), strconv.Itoa(heartbeatLimit)},
+			Argv: []string{"flock", "--nonblock", "--close", "--conflict-exit-code", strconv.Itoa(busy), p.LockFile(),
+				"sh", "-c", lockScript, "sh", owner(), p.LockFile(), strconv.Itoa(heartbeatLimit)},
 			Stdin: input, Stdout: say, Root: true, Limit: host.NoLimit,
 		})
 		input.Close() // it is no longer read, and the next heartbeat must not wait for that
@@ -113,15 +113,15 @@ func (p *lock) take(ctx context.Context, m *member) error {
 
 // keep sends heartbeats to the host until the lock is gone: no one else may work on it at the same time. With a master's lock all work ends, with a
 // node's what cannot be undone on that node: one that loses its power does not stop the others.
-func (p *lock) keep(held *heldLock, w io.Writer) {
+func (p *Lock) keep(held *heldLock, w io.Writer) {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-held.gone:
-			held.member.unlocked.Store(true)
-			if held.member.isMaster() {
-				p.abandon(fmt.Errorf("%s: %w", held.member, ErrLockLost))
+			held.member.LoseLock()
+			if held.member.IsMaster() {
+				p.Abandon(fmt.Errorf("%s: %w", held.member, ErrLockLost))
 			}
 			return
 		case <-ticker.C:
@@ -143,8 +143,8 @@ func owner() string {
 }
 
 // holder returns who has the lock, as far as the note in the file shows.
-func (p *lock) holder(ctx context.Context, m *member) string {
-	note, err := m.ask(ctx, "head", "-c", strconv.Itoa(maxOwner), p.lockFile())
+func (p *Lock) holder(ctx context.Context, m *Member) string {
+	note, err := m.Ask(ctx, "head", "-c", strconv.Itoa(maxOwner), p.LockFile())
 	if err != nil || len(note) == 0 {
 		return ""
 	}
@@ -152,7 +152,7 @@ func (p *lock) holder(ctx context.Context, m *member) string {
 }
 
 // Close gives the locks back.
-func (p *lock) Close() error {
+func (p *Lock) Close() error {
 	var failed []error
 	for _, held := range p.held {
 		failed = append(failed, held.release.Close())

@@ -1,14 +1,10 @@
-package phase
+package kubelet
 
 import (
-	"context"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"unicode"
-
-	"github.com/kubefile/kubefile/runner/host"
 )
 
 // Lines of kubelets, as journalctl prints them.
@@ -83,110 +79,10 @@ E1130 08:00:03.1 1 a.go:1] four password="hunter2" token=hunter2, "client_secret
 		{name: "many", journal: "Error: a\nError: b\nError: c\nError: d\nError: e\nError: f\nError: e\n", want: []string{"Error: c", "Error: d", "Error: f", "Error: e"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := kubeletReasons(tt.journal, tt.secrets); !slices.Equal(got, tt.want) {
+			if got := reasons(tt.journal, tt.secrets); !slices.Equal(got, tt.want) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
 			}
 		})
-	}
-}
-
-// kubeadmFails has kubeadm fail on a host as it does when its kubelet is not well; the kubelet wrote a journal.
-func kubeadmFails(f *machine, said, journal string) {
-	f.answer = func(cmd host.Command, _ string) (string, int) {
-		kubeadm := slices.ContainsFunc(cmd.Argv, func(arg string) bool { return strings.HasSuffix(arg, "/bin/kubeadm") })
-		switch {
-		case cmd.Argv[0] == "journalctl" && journal == "":
-			return "No journal files were found.", 1
-		case cmd.Argv[0] == "journalctl":
-			return journal, 0
-		case kubeadm && (slices.Contains(cmd.Argv, "init") || slices.Contains(cmd.Argv, "join")) && !slices.Contains(cmd.Argv, "phase"):
-			return said, 1
-		}
-		return "", 0
-	}
-}
-
-const (
-	waited    = "error: error execution phase wait-control-plane: failed while waiting for the control plane to start: context deadline exceeded"
-	refused   = "error: error execution phase preflight: [preflight] Some fatal errors occurred: Port-10250"
-	journalOn = "For more, run on 10.0.0.1: journalctl -u kubelet -n 50"
-)
-
-// A kubeadm that waited for its kubelet in vain has the kubelet's reason in its error, and the command that shows more.
-func TestKubeadmThatWaitsInVain(t *testing.T) {
-	for _, tt := range []struct {
-		name, said, journal string
-		want                []string
-		not                 string
-	}{
-		{name: "no sandboxes", said: waited, journal: apiIsDown + noSandbox, want: []string{waited, "The kubelet on 10.0.0.1 reports:\n", "failed to get sandbox image", journalOn}},
-		{name: "no kubelet", said: waited, journal: noStart, want: []string{waited, "not run on a host using cgroup v1", journalOn}},
-		{name: "no journal", said: waited, want: []string{waited, journalOn}, not: "reports"},
-		{name: "a refusal before the kubelet", said: refused, journal: noStart, want: []string{refused}, not: "kubelet -n 50"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			p, _ := untouched(t, artifact(t), authority(t), 1, 0).again(t, 1<<40, func() {})
-			kubeadmFails(p.machines[0], tt.said, tt.journal)
-			err := p.perform(t.Context())
-			if err == nil {
-				t.Fatal("no error")
-			}
-			for _, want := range tt.want {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("the error lacks %q:\n%v", want, err)
-				}
-			}
-			if tt.not != "" && strings.Contains(err.Error(), tt.not) {
-				t.Errorf("the error has %q:\n%v", tt.not, err)
-			}
-		})
-	}
-}
-
-// A join that fails has the reason of its own host's kubelet, without the token that it joined with.
-func TestJoinThatWaitsInVain(t *testing.T) {
-	for _, role := range []string{"master", "node"} {
-		t.Run(role, func(t *testing.T) {
-			masters := map[string]int{"master": 2, "node": 1}[role]
-			p, _ := untouched(t, artifact(t), authority(t), masters, 2-masters).again(t, 1<<40, func() {})
-			token := ""
-			kubeadmFails(p.machines[1], waited, noSandbox)
-			fails := p.machines[1].answer
-			p.machines[1].answer = func(cmd host.Command, stdin string) (string, int) {
-				if _, rest, found := strings.Cut(stdin, "token: "); found {
-					token, _, _ = strings.Cut(rest, "\n")
-				}
-				out, code := fails(cmd, stdin)
-				if cmd.Argv[0] == "journalctl" {
-					out += "E1130 08:00:09.1 1 a.go:1] bootstrap with " + token + " refused\n"
-				}
-				return out, code
-			}
-			err := p.perform(t.Context())
-			var reported *KubeletError
-			if !errors.As(err, &reported) || reported.Host != "10.0.0.2" || len(reported.Reasons) != 2 {
-				t.Fatalf("got %v", err)
-			}
-			for _, want := range []string{waited, "The kubelet on 10.0.0.2 reports:", "failed to get sandbox image", "bootstrap with (secret) refused"} {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("the error lacks %q:\n%v", want, err)
-				}
-			}
-			if token == "" || strings.Contains(err.Error(), token) {
-				t.Errorf("the token %q is in the error, or there was none:\n%v", token, err)
-			}
-		})
-	}
-}
-
-// A run that was interrupted asks nothing more.
-func TestInterruptedKubeadmAsksNoKubelet(t *testing.T) {
-	p := newPark(t, 1, 0)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	failed := errors.New("failed")
-	if err := p.first().withKubeletReasons(ctx, 0, failed); err != failed || len(p.machines[0].argvs) > 0 {
-		t.Errorf("got %v, asked %q", err, p.machines[0].argvs)
 	}
 }
 
@@ -195,7 +91,7 @@ func FuzzKubeletReasons(f *testing.F) {
 		f.Add(journal, "hunter2")
 	}
 	f.Fuzz(func(t *testing.T, journal, secret string) {
-		reasons := kubeletReasons(journal, []string{secret})
+		reasons := reasons(journal, []string{secret})
 		if len(reasons) > maxReasons {
 			t.Errorf("%d reasons", len(reasons))
 		}

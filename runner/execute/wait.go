@@ -1,16 +1,16 @@
-package phase
+package execute
 
 import (
 	"context"
 	"time"
 )
 
-// pollInterval is how long to wait before the same question is asked again.
-const pollInterval = 2 * time.Second
+// PollInterval is how long to wait before the same question is asked again.
+const PollInterval = 2 * time.Second
 
-// until asks until the answer is that something is done, and reports whether it was within the limit. An error of ask ends it, and so does ctx,
+// Until asks until the answer is that something is done, and reports whether it was within the limit. An error of ask ends it, and so does ctx,
 // whose cause is the error then. Reaching the limit is not an error: the caller knows what it means.
-func until(ctx context.Context, limit, interval time.Duration, ask func(context.Context) (done bool, err error)) (done bool, err error) {
+func Until(ctx context.Context, limit, interval time.Duration, ask func(context.Context) (done bool, err error)) (done bool, err error) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
@@ -22,13 +22,13 @@ func until(ctx context.Context, limit, interval time.Duration, ask func(context.
 			return false, context.Cause(ctx)
 		case err != nil:
 			return false, err
-		case pause(limited, interval) != nil:
+		case Pause(limited, interval) != nil:
 			return false, context.Cause(ctx)
 		}
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+func Pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()

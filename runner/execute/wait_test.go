@@ -1,14 +1,11 @@
-package phase
+package execute
 
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/kubefile/kubefile/runner/kube"
 )
 
 func TestUntil(t *testing.T) {
@@ -36,7 +33,7 @@ func TestUntil(t *testing.T) {
 					time.AfterFunc(test.stop, func() { cancel(stopped) })
 				}
 				begin, asked := time.Now(), 0
-				done, err := until(ctx, 9*time.Second, 2*time.Second, func(context.Context) (bool, error) {
+				done, err := Until(ctx, 9*time.Second, 2*time.Second, func(context.Context) (bool, error) {
 					answer := test.answers[min(asked, len(test.answers)-1)]
 					asked++
 					if answer == errDone {
@@ -57,24 +54,12 @@ var errDone = errors.New("done")
 // A question that the limit cuts off is late, and no failure.
 func TestUntilAnswerIsCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		done, err := until(t.Context(), time.Second, time.Second, func(ctx context.Context) (bool, error) {
+		done, err := Until(t.Context(), time.Second, time.Second, func(ctx context.Context) (bool, error) {
 			<-ctx.Done()
 			return false, ctx.Err()
 		})
 		if done || err != nil {
 			t.Errorf("got %t, %v, want that it is not done", done, err)
-		}
-	})
-}
-
-// etcd may answer and still list the member that was removed.
-func TestMemberStaysInEtcd(t *testing.T) {
-	p := established(t, 3, 0)
-	synctest.Test(t, func(t *testing.T) {
-		gone := kube.Member{ID: 2, Name: "h2"}
-		_, err := (&leaveEtcd{&departure{Cluster: p.Cluster}}).settledEtcd(t.Context(), gone)
-		if err == nil || !strings.Contains(err.Error(), "still lists") || strings.Contains(err.Error(), "%!") {
-			t.Errorf("the error is %v, want that etcd still lists the member", err)
 		}
 	})
 }

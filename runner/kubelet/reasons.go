@@ -1,4 +1,4 @@
-package phase
+package kubelet
 
 import (
 	"context"
@@ -8,19 +8,21 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/report"
 )
 
-// KubeletError is returned when kubeadm, or what waits for a kubelet, failed. It has what the kubelet itself gives as reasons: kubeadm
+// Error is returned when kubeadm, or what waits for a kubelet, failed. It has what the kubelet itself gives as reasons: kubeadm
 // only says that it waited in vain.
-type KubeletError struct {
+type Error struct {
 	Host    string
 	Reasons []string // lines of the kubelet's journal; empty when it has none that tell
 	Err     error
 }
 
 // Error has the reasons after the error itself.
-func (e *KubeletError) Error() string {
+func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Err.Error())
 	if len(e.Reasons) > 0 {
@@ -36,7 +38,7 @@ func (e *KubeletError) Error() string {
 }
 
 // Unwrap returns the error without the kubelet's reasons.
-func (e *KubeletError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
 const (
 	// journalPatience is how long a host may take to print the kubelet's journal: the run has failed already.
@@ -54,27 +56,27 @@ const (
 	secretMask     = "(secret)"
 )
 
-// runKubeadm runs a kubeadm that starts the kubelet and waits for it. secrets are those that the kubelet could repeat.
-func (c *Cluster) runKubeadm(ctx context.Context, m *member, cmd host.Command, secrets ...string) error {
+// RunKubeadm runs a kubeadm that starts the kubelet and waits for it. secrets are those that the kubelet could repeat.
+func RunKubeadm(ctx context.Context, s *execute.Session, m *execute.Member, cmd host.Command, secrets ...string) error {
 	began := time.Now()
-	err := c.run(ctx, m, cmd)
+	err := s.Exec(ctx, m, cmd)
 	if err == nil || strings.Contains(err.Error(), preflightPhase) {
 		return err
 	}
-	return m.withKubeletReasons(ctx, time.Since(began), err, secrets...)
+	return WithReasons(ctx, m, time.Since(began), err, secrets...)
 }
 
-// withKubeletReasons adds to an error what the kubelet has written to its journal for so long. It changes nothing on the host.
-func (m *member) withKubeletReasons(ctx context.Context, since time.Duration, err error, secrets ...string) error {
+// WithReasons adds to an error what the kubelet has written to its journal for so long. It changes nothing on the host.
+func WithReasons(ctx context.Context, m *execute.Member, since time.Duration, err error, secrets ...string) error {
 	if ctx.Err() != nil {
 		return err // it was interrupted, which says nothing about the kubelet
 	}
 	limited, cancel := context.WithTimeout(ctx, journalPatience)
 	defer cancel()
 	// A host without a journal leaves the hint alone.
-	journal, _ := m.ask(limited, "journalctl", "--unit=kubelet", fmt.Sprintf("--since=-%ds", int(since.Seconds())+1),
+	journal, _ := m.Ask(limited, "journalctl", "--unit=kubelet", fmt.Sprintf("--since=-%ds", int(since.Seconds())+1),
 		fmt.Sprintf("--lines=%d", journalTail), "--output=cat", "--no-pager", "--quiet")
-	return &KubeletError{Host: m.String(), Reasons: kubeletReasons(string(journal), secrets), Err: err}
+	return &Error{Host: m.String(), Reasons: reasons(string(journal), secrets), Err: err}
 }
 
 // klogHeader matches what precedes a message of the kubelet: severity and date, time, thread, file and line.
@@ -90,9 +92,9 @@ func consequences() []string {
 	}
 }
 
-// kubeletReasons returns what a journal has about why the kubelet, or a pod that it should run, does not start: the last lines, each reason
+// reasons returns what a journal has about why the kubelet, or a pod that it should run, does not start: the last lines, each reason
 // once. Without any it returns the last errors, or else the last lines.
-func kubeletReasons(journal string, secrets []string) []string {
+func reasons(journal string, secrets []string) []string {
 	header := regexp.MustCompile(klogHeader)
 	masks := secretPatterns()
 	var causes, failures, lines []string
@@ -150,14 +152,14 @@ func lastDistinct(lines []string) []string {
 			reason = line[at+len(rpcReason):]
 		}
 		// A reason is reported for every pod, at every level of the kubelet, and with another ID each time.
-		key := cutText(ids.ReplaceAllString(reason, ""), reasonKey)
+		key := report.Cut(ids.ReplaceAllString(reason, ""), reasonKey)
 		if seen[key] {
 			continue
 		}
 		seen[key] = true
 		title := ""
 		if quoted := strings.SplitN(line, `"`, 3); reason != line && len(quoted) == 3 {
-			title = cutText(quoted[1], maxTitle) + ": "
+			title = report.Cut(quoted[1], maxTitle) + ": "
 		}
 		reason, _, _ = strings.Cut(reason, " podUID=")
 		last = append(last, title+elide(strings.ReplaceAll(reason, `\`, "")))
@@ -198,10 +200,4 @@ func withoutSecrets(text string, patterns []*regexp.Regexp, secrets []string) st
 		text = pattern.ReplaceAllString(text, "${1}"+secretMask+"${2}")
 	}
 	return text
-}
-
-// cutText cuts a text to so many characters.
-func cutText(text string, most int) string {
-	runes := []rune(text)
-	return string(runes[:min(len(runes), most)])
 }
