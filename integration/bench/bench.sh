@@ -72,7 +72,7 @@ printf 'FROM %s\nRUN ["kubectl", "version", "--client"]\n' "$base" > "$out/run/K
 clean() { # clean COMMAND...: runs it with a BuildKit of its own at $BUILDKIT_HOST
   local dir daemon status=0
   dir=$(mktemp -d)
-  sed "s|^root = .*|root = \"$dir/root\"|; s|^  address = .*|  address = [\"unix://$dir/s\"]|" _out/lab/buildkitd.toml > "$dir/buildkitd.toml"
+  sed "s|^root = .*|root = \"$dir/root\"|; s|^  socketPath = .*|  socketPath = \"$dir/o\"|; s|^  address = .*|  address = [\"unix://$dir/s\"]|" _out/lab/buildkitd.toml > "$dir/buildkitd.toml"
   _out/bin/buildkitd --config "$dir/buildkitd.toml" >> "$log" 2>&1 &
   daemon=$!
   export BUILDKIT_HOST=unix://$dir/s
