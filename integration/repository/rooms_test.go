@@ -37,6 +37,7 @@ var insideRunner = map[string][]string{
 	"runner/report":  {"runner/host"},
 	"runner/execute": {"runner/agent", "runner/clusterfile", "runner/host", "runner/kube", "runner/kubeadm", "runner/report"},
 	"runner/unit":    {"runner/agent", "runner/execute", "runner/host", "runner/report"},
+	"runner/health":  {"runner/agent", "runner/execute", "runner/host", "runner/kube", "runner/kubeadm", "runner/report"},
 	"runner/kubelet": {"runner/agent", "runner/execute", "runner/host", "runner/report", "runner/unit"},
 }
 

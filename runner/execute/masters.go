@@ -60,6 +60,8 @@ func (s *Session) Member(address string) *Member {
 }
 
 const (
+	// APIPort is where the API servers of masters listen.
+	APIPort = "6443"
 	// AdminConfig is the administrator's kubeconfig, on masters.
 	AdminConfig = "/etc/kubernetes/admin.conf"
 	// KubectlCache is where our own calls of kubectl keep what they learn, in the cluster's directory.

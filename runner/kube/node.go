@@ -84,16 +84,18 @@ func (n Node) Addresses() (addresses []netip.Addr) {
 
 // What kubectl takes a node's roles from.
 const (
-	roleLabel      = "kubernetes.io/role"
-	rolePrefix     = "node-role.kubernetes.io/"
-	internalIPType = "InternalIP"
+	roleLabel = "kubernetes.io/role"
+	// RoleLabel begins the labels of roles, and ControlPlaneLabel is that of masters.
+	RoleLabel         = "node-role.kubernetes.io/"
+	ControlPlaneLabel = RoleLabel + "control-plane"
+	internalIPType    = "InternalIP"
 )
 
 // Roles returns the roles of the node, sorted, as kubectl lists them.
 func (n Node) Roles() []string {
 	roles := []string{}
 	for key, value := range n.Metadata.Labels {
-		switch role, prefixed := strings.CutPrefix(key, rolePrefix); {
+		switch role, prefixed := strings.CutPrefix(key, RoleLabel); {
 		case prefixed && role != "":
 			roles = append(roles, role)
 		case key == roleLabel && value != "":

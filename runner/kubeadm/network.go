@@ -91,3 +91,13 @@ func parseSubnet(subnet string) ([]netip.Prefix, error) {
 	}
 	return networks, nil
 }
+
+// Prefixes are the networks of a list in a document, without those that cannot be read.
+func Prefixes(list string) (parsed []netip.Prefix) {
+	for _, text := range strings.Split(list, ",") {
+		if p, err := netip.ParsePrefix(strings.TrimSpace(text)); err == nil {
+			parsed = append(parsed, p)
+		}
+	}
+	return parsed
+}

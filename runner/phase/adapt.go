@@ -16,6 +16,7 @@ import (
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/source"
@@ -250,20 +251,15 @@ func (c *Cluster) pluginHost(m *execute.Member) plugin.Host {
 	}
 }
 
-const (
-	roleLabel         = "node-role.kubernetes.io/"
-	controlPlaneLabel = roleLabel + "control-plane"
-)
-
 // labels are those that the node gets from kubeadm or from the site. Masters have the label that Kubernetes called them by until 1.24,
 // too: selectors of older manifests and plugins mean it.
 func (c *Cluster) labels(m *execute.Member) map[string]string {
 	labels := map[string]string{"kubernetes.io/hostname": m.Name}
 	if m.IsMaster() {
-		labels[controlPlaneLabel], labels[roleLabel+string(host.RoleMaster)] = "", ""
+		labels[kube.ControlPlaneLabel], labels[kube.RoleLabel+string(host.RoleMaster)] = "", ""
 	}
 	for _, role := range m.Site.Roles {
-		labels[roleLabel+role] = ""
+		labels[kube.RoleLabel+role] = ""
 	}
 	maps.Copy(labels, m.Site.Labels)
 	return labels

@@ -22,13 +22,12 @@ func (*balance) Title() string { return "Start the API proxies" }
 const (
 	balancerAddress = "127.0.0.1"
 	balancerConfig  = "apiserver.json"
-	apiPort         = "6443"
 )
 
 func (p *balance) Run(ctx context.Context) error {
-	config := balancer.Config{Listen: []string{net.JoinHostPort(balancerAddress, apiPort)}}
+	config := balancer.Config{Listen: []string{net.JoinHostPort(balancerAddress, execute.APIPort)}}
 	for _, address := range p.masterAddresses() {
-		config.Backends = append(config.Backends, net.JoinHostPort(address.String(), apiPort))
+		config.Backends = append(config.Backends, net.JoinHostPort(address.String(), execute.APIPort))
 	}
 	p.warn()
 	encoded, err := json.MarshalIndent(config, "", "  ")

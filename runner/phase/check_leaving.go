@@ -94,7 +94,7 @@ func (d *departure) checkRole(l *leaver, n *kube.Node) error {
 		role = host.Role(known.Role)
 	} else if n != nil {
 		role = host.RoleNode
-		if _, master := n.Metadata.Labels[controlPlaneLabel]; master {
+		if _, master := n.Metadata.Labels[kube.ControlPlaneLabel]; master {
 			role = host.RoleMaster
 		}
 	}

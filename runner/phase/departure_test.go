@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/kubefile/kubefile/runner/health/healthtest"
 	"github.com/kubefile/kubefile/runner/plugin"
 )
 
@@ -154,7 +155,7 @@ func TestBlockedDrain(t *testing.T) {
 
 // TestDrainWithoutDNS: a cluster whose DNS runs on no other node keeps its hosts. One without a DNS, or whose DNS runs, has nothing to wait for.
 func TestDrainWithoutDNS(t *testing.T) {
-	pending := podRow("kube-system", "coredns-1", "", "", "", "kube-dns", "False", " ")
+	pending := healthtest.PodRow("kube-system", "coredns-1", "", "", "", "kube-dns", "False", " ")
 	cases := []struct {
 		name    string
 		system  []string
@@ -162,8 +163,8 @@ func TestDrainWithoutDNS(t *testing.T) {
 		stays   bool
 	}{
 		{"no node takes it", []string{pending, pending}, Leaving{Nodes: numbered(2)}, true},
-		{"one of two", []string{pending, podRow("kube-system", "coredns-2", "h1", "10.244.0.2", "", "kube-dns", "True", " ")}, Leaving{Nodes: numbered(2)}, false},
-		{"none, and another pod that is not ready", []string{podRow("kube-system", "proxy", "h1", "", "kube-proxy", "", "False", " ")}, Leaving{Nodes: numbered(2)}, false},
+		{"one of two", []string{pending, healthtest.PodRow("kube-system", "coredns-2", "h1", "10.244.0.2", "", "kube-dns", "True", " ")}, Leaving{Nodes: numbered(2)}, false},
+		{"none, and another pod that is not ready", []string{healthtest.PodRow("kube-system", "proxy", "h1", "", "kube-proxy", "", "False", " ")}, Leaving{Nodes: numbered(2)}, false},
 		{"without a drain", []string{pending}, Leaving{Nodes: numbered(2), SkipDrain: true}, false},
 	}
 	for _, c := range cases {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/kubefile/kubefile/runner/health"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/report"
 )
@@ -45,8 +46,8 @@ func (p *drain) dnsRuns(ctx context.Context) error {
 	}
 	begin := time.Now()
 	told := begin
-	for interval := firstInterval; ; interval = longer(interval) {
-		problems, err := p.unreadyDNS(ctx)
+	for interval := health.FirstInterval; ; interval = health.Longer(interval) {
+		problems, err := health.UnreadyDNS(ctx, &p.Session)
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -57,11 +58,11 @@ func (p *drain) dnsRuns(ctx context.Context) error {
 		case time.Since(begin) >= p.timeout():
 			return p.withoutDNS(problems)
 		case err != nil:
-			problems = []problem{{text: err.Error()}}
+			problems = []health.Problem{{Text: err.Error()}}
 		}
-		if time.Since(told) >= noticeEvery {
+		if time.Since(told) >= health.NoticeEvery {
 			told = time.Now()
-			p.tell(time.Since(begin), problems)
+			health.Tell(p.Report, time.Since(begin), problems)
 		}
 		if execute.Pause(ctx, interval) != nil {
 			return context.Cause(ctx)
@@ -69,22 +70,11 @@ func (p *drain) dnsRuns(ctx context.Context) error {
 	}
 }
 
-// unreadyDNS are the pods of the cluster's DNS, if none of them is ready.
-func (p *drain) unreadyDNS(ctx context.Context) ([]problem, error) {
-	s, err := p.readSystem(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s.pods = slices.DeleteFunc(s.pods, func(pod pod) bool { return !pod.isDNS() })
-	d := diagnosis{Cluster: p.Cluster, system: s}
-	return d.unreadyPods(ctx), nil
-}
-
 // withoutDNS is the error for a cluster that would be left without one.
-func (p *drain) withoutDNS(problems []problem) error {
+func (p *drain) withoutDNS(problems []health.Problem) error {
 	var pods, nodes []string
 	for _, found := range problems {
-		pods = append(pods, found.text)
+		pods = append(pods, found.Text)
 	}
 	for _, l := range p.leavers {
 		nodes = append(nodes, l.name)

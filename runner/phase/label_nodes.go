@@ -63,7 +63,7 @@ func (p *labelNodes) mark(ctx context.Context, m *execute.Member, n kube.Node, k
 func (p *labelNodes) labelChanges(m *execute.Member) []plugin.LabelChange {
 	labels := p.labels(m)
 	delete(labels, "kubernetes.io/hostname")
-	delete(labels, controlPlaneLabel)
+	delete(labels, kube.ControlPlaneLabel)
 	var changes []plugin.LabelChange
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		changes = append(changes, plugin.LabelChange{Key: key, Value: labels[key]})

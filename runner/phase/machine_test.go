@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -14,11 +13,10 @@ import (
 	"sync"
 	"testing"
 
-	"k8s.io/client-go/util/jsonpath"
-
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/kubefile/kubefile/runner/health/healthtest"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/report"
@@ -79,7 +77,7 @@ func (f *machine) Run(ctx context.Context, cmd host.Command) error {
 	}
 	if !known && f.answer != nil {
 		stdout, code = f.answer(cmd, stdin)
-		stdout = formatted(f.t, cmd.Argv, stdout)
+		stdout = healthtest.Formatted(f.t, cmd.Argv, stdout)
 	}
 	if code != 0 {
 		if stdout != "" {
@@ -285,37 +283,6 @@ func (p *park) nodeList() string {
 		panic(err)
 	}
 	return string(text)
-}
-
-// formatted is what kubectl makes of a list of nodes with the output that it was asked for, by kubectl's own code; anything else stays as it is.
-func formatted(t *testing.T, argv []string, text string) string {
-	t.Helper()
-	single, output := slices.Index(argv, "node")+1, slices.Index(argv, "-o")+1
-	if !strings.HasPrefix(text, `{"items":`) || output == 0 {
-		return text
-	}
-	var list map[string]any
-	if err := json.Unmarshal([]byte(text), &list); err != nil {
-		t.Error(err)
-	}
-	if single > 0 {
-		for _, item := range list["items"].([]any) {
-			if item.(map[string]any)["metadata"].(map[string]any)["name"] == argv[single] {
-				return encode(item)
-			}
-		}
-		return ""
-	}
-	query, templated := strings.CutPrefix(argv[output], "jsonpath=")
-	if !templated {
-		return text
-	}
-	var out strings.Builder
-	format := jsonpath.New("out").AllowMissingKeys(true)
-	if err := errors.Join(format.Parse(query), format.Execute(&out, list)); err != nil {
-		t.Error(err)
-	}
-	return out.String()
 }
 
 // plan is what was done, or would be.

@@ -204,7 +204,7 @@ func (c *Cluster) examineJoin(ctx context.Context, m *execute.Member, authority 
 		return fresh, err
 	}
 	if n != nil {
-		_, controlPlane := n.Metadata.Labels[controlPlaneLabel]
+		_, controlPlane := n.Metadata.Labels[kube.ControlPlaneLabel]
 		switch {
 		case kubelet && (!m.IsMaster() || controlPlane && m.Facts.HasCluster(execute.AdminConfig)):
 			return inCluster, nil

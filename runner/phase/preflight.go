@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/check"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/report"
@@ -140,8 +140,8 @@ func (c *Cluster) readConfiguration(ctx context.Context, s *check.Site) {
 	if docs == nil {
 		return
 	}
-	s.PodNetworks = prefixes(strings.Split(docs.PodSubnet(), ","))
-	s.ServiceNetworks = prefixes(strings.Split(docs.ServiceSubnet(), ","))
+	s.PodNetworks = kubeadm.Prefixes(docs.PodSubnet())
+	s.ServiceNetworks = kubeadm.Prefixes(docs.ServiceSubnet())
 	s.ProxyMode, _ = docs["KubeProxyConfiguration"]["mode"].(string)
 	failSwapOn, set := docs["KubeletConfiguration"]["failSwapOn"].(bool)
 	s.SwapAllowed = set && !failSwapOn
@@ -165,7 +165,7 @@ func (c *Cluster) untaints(m *execute.Member) bool {
 		}
 	}
 	return slices.ContainsFunc(changes, func(t plugin.TaintChange) bool {
-		return t.Remove && t.Key == controlPlaneLabel && (t.Effect == "" || t.Effect == "NoSchedule")
+		return t.Remove && t.Key == kube.ControlPlaneLabel && (t.Effect == "" || t.Effect == "NoSchedule")
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/kubefile/kubefile/runner/health/healthtest"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/plugin"
@@ -52,7 +53,7 @@ func TestNodeListOfLargeCluster(t *testing.T) {
 	p := newPark(t, 1, 0).joined(1)
 	text, printed := largeCluster(n), 0
 	p.machines[0].answer = func(cmd host.Command, _ string) (string, int) {
-		printed = len(formatted(t, cmd.Argv, text))
+		printed = len(healthtest.Formatted(t, cmd.Argv, text))
 		return text, 0
 	}
 	nodes, err := p.Kube().Nodes(t.Context())
@@ -180,21 +181,6 @@ func TestHostsAreAskedSideBySide(t *testing.T) {
 				t.Errorf("%d hosts are asked at a time, want %d", g.most, execute.MaxHosts)
 			}
 		})
-	}
-}
-
-// A large cluster is not asked every second for minutes; and not so seldom that a crash is taken for two.
-func TestWaitingAsksLessOften(t *testing.T) {
-	interval, all, times := firstInterval, time.Duration(0), 0
-	for ; all < readyPatience; times++ {
-		next := longer(interval)
-		if next < interval || next > lastInterval {
-			t.Fatalf("%s follows %s", next, interval)
-		}
-		all, interval = all+interval, next
-	}
-	if interval != lastInterval || times > 80 || lastInterval >= certainGap {
-		t.Errorf("%d questions, at last every %s", times, interval)
 	}
 }
 

@@ -257,21 +257,3 @@ func TestNodesOfAnotherMaster(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func TestNotReady(t *testing.T) {
-	c := site(t, 3, func(cmd host.Command) (string, int) {
-		return formatted(t, cmd.Argv, `{"items":[
-			{"metadata":{"name":"h1"},"status":{"conditions":[{"type":"MemoryPressure","status":"False"},{"type":"Ready","status":"True"}]}},
-			{"metadata":{"name":"h2"},"spec":{"unschedulable":true},"status":{"conditions":[{"type":"Ready","status":"True"}]}},
-			{"metadata":{"name":"h3"},"status":{"conditions":[{"type":"Ready","status":"Unknown"}]}}]}`), 0
-	})
-	nodes, err := c.Kube().Nodes(t.Context())
-	d := diagnosis{Cluster: c, nodes: nodes}
-	var got []string
-	for _, p := range d.unreadyNodes() {
-		got = append(got, p.text[:len("node h3 is not")])
-	}
-	if err != nil || strings.Join(got, ", ") != "node h3 is not, node h4 is not" {
-		t.Errorf("waits for %v, %v", got, err)
-	}
-}

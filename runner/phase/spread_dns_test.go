@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubefile/kubefile/runner/health/healthtest"
 	"github.com/kubefile/kubefile/runner/host"
-	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -16,32 +16,32 @@ func TestSpreadDNS(t *testing.T) {
 	const restart = "rollout restart deployment coredns"
 	cases := []struct {
 		name     string
-		cluster  sick
+		cluster  healthtest.Cluster
 		complete bool // no host is new
 		dryRun   bool
 		config   string
 		plan     bool // it says that the DNS may be restarted
 		want     bool // it is
 	}{
-		{name: "one node runs all of it", cluster: healthy(), plan: true, want: true},
-		{name: "in a dry run", cluster: healthy(), dryRun: true, plan: true},
-		{name: "all hosts have been here", cluster: healthy(), complete: true},
-		{name: "no DNS", cluster: healthy(), config: "---\nkind: InitConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\nskipPhases: [addon/coredns]\n"},
-		{name: "two nodes run it", plan: true, cluster: healthy(func(s *sick) {
-			s.pods[1] = podRow("kube-system", "coredns-2", "h2", "10.244.1.3", "", "kube-dns", "True", " ")
+		{name: "one node runs all of it", cluster: healthtest.Healthy(), plan: true, want: true},
+		{name: "in a dry run", cluster: healthtest.Healthy(), dryRun: true, plan: true},
+		{name: "all hosts have been here", cluster: healthtest.Healthy(), complete: true},
+		{name: "no DNS", cluster: healthtest.Healthy(), config: "---\nkind: InitConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\nskipPhases: [addon/coredns]\n"},
+		{name: "two nodes run it", plan: true, cluster: healthtest.Healthy(func(s *healthtest.Cluster) {
+			s.Pods[1] = healthtest.PodRow("kube-system", "coredns-2", "h2", "10.244.1.3", "", "kube-dns", "True", " ")
 		})},
-		{name: "there is one pod", plan: true, cluster: healthy(func(s *sick) { s.pods = slices.Delete(s.pods, 1, 2) })},
-		{name: "no other node is ready", plan: true, cluster: healthy(func(s *sick) { s.nodes["h2"] = false })},
+		{name: "there is one pod", plan: true, cluster: healthtest.Healthy(func(s *healthtest.Cluster) { s.Pods = slices.Delete(s.Pods, 1, 2) })},
+		{name: "no other node is ready", plan: true, cluster: healthtest.Healthy(func(s *healthtest.Cluster) { s.Nodes["h2"] = false })},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPark(t, 1, 1).joined(2)
 			p.DryRun = c.dryRun
 			for _, f := range p.machines {
-				f.answer = func(cmd host.Command, _ string) (string, int) { return c.cluster.answer(cmd, f.host.String()) }
+				f.answer = func(cmd host.Command, _ string) (string, int) { return c.cluster.Answer(cmd, f.host.String()) }
 			}
 			var err error
-			if p.kubeadm, err = kubeadm.Parse([]byte(podNetwork + c.config)); err != nil {
+			if p.kubeadm, err = kubeadm.Parse([]byte("kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\nnetworking: {podSubnet: 10.244.0.0/16}\n" + c.config)); err != nil {
 				t.Fatal(err)
 			}
 			p.state = state.New(p.Name)
@@ -60,19 +60,5 @@ func TestSpreadDNS(t *testing.T) {
 				t.Errorf("restarted: %v, want %v", got, c.want)
 			}
 		})
-	}
-}
-
-func TestRepelsDNS(t *testing.T) {
-	for taint, want := range map[kube.Taint]bool{
-		{Key: "node-role.kubernetes.io/control-plane", Effect: "NoSchedule"}: false,
-		{Key: "dedicated", Value: "web", Effect: "PreferNoSchedule"}:         false,
-		{Key: "dedicated", Value: "web", Effect: "NoSchedule"}:               true,
-		{Key: "node.kubernetes.io/unschedulable", Effect: "NoSchedule"}:      true,
-		{Key: "node.kubernetes.io/unreachable", Effect: "NoExecute"}:         true,
-	} {
-		if got := repelsDNS(taint); got != want {
-			t.Errorf("%+v: %v", taint, got)
-		}
 	}
 }

@@ -134,7 +134,7 @@ func (w *world) single(f *machine, name, format string) string {
 	labels := map[string]string{}
 	for _, other := range w.machines {
 		if other.node() == name && w.elsewhere[name] == "" && other.has(etcdFile) && !w.leaving.unlabelled[name] {
-			labels[controlPlaneLabel] = ""
+			labels[kube.ControlPlaneLabel] = ""
 		}
 	}
 	return encode(map[string]any{"metadata": map[string]any{"name": name, "labels": labels}, "status": w.status(name)})

@@ -1,4 +1,4 @@
-package phase
+package health
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	systemNamespace = "kube-system"
+	SystemNamespace = "kube-system"
 	proxySet        = "kube-proxy"
 	// dnsApp is the value of the label k8s-app for the cluster's DNS, whichever it is: the service kube-dns selects it.
 	dnsApp = "kube-dns"
@@ -35,7 +35,7 @@ type pod struct {
 	waiting                               string // what its containers wait for
 }
 
-func (p pod) isDNS() bool { return p.namespace == systemNamespace && p.app == dnsApp }
+func (p pod) isDNS() bool { return p.namespace == SystemNamespace && p.app == dnsApp }
 
 // Only what is needed is printed: a large cluster has thousands of pods.
 const (
@@ -47,13 +47,13 @@ const (
 )
 
 // readSystem asks the cluster for what makes its network.
-func (c *Cluster) readSystem(ctx context.Context) (system, error) {
+func readSystem(ctx context.Context, session *execute.Session) (system, error) {
 	var s system
-	rows, err := c.Kube().Rows(ctx, 3, "get", "daemonsets", "--all-namespaces", "-o", setsQuery)
+	rows, err := session.Kube().Rows(ctx, 3, "get", "daemonsets", "--all-namespaces", "-o", setsQuery)
 	if err != nil {
 		return s, err
 	}
-	namespaces := []string{systemNamespace}
+	namespaces := []string{SystemNamespace}
 	for _, row := range rows {
 		// A plugin of the network of pods comes to a host by its directories.
 		if slices.ContainsFunc(strings.Fields(row[2]), func(path string) bool { return strings.Contains(path+"/", "/cni/") }) {
@@ -61,8 +61,8 @@ func (c *Cluster) readSystem(ctx context.Context) (system, error) {
 			namespaces = append(namespaces, row[0])
 		}
 	}
-	for _, namespace := range distinct(namespaces) {
-		rows, err := c.Kube().Rows(ctx, 9, "get", "pods", "--namespace", namespace, "-o", podsQuery)
+	for _, namespace := range slices.Compact(slices.Sorted(slices.Values(namespaces))) {
+		rows, err := session.Kube().Rows(ctx, 9, "get", "pods", "--namespace", namespace, "-o", podsQuery)
 		if err != nil {
 			return s, err
 		}
@@ -80,7 +80,7 @@ func (c *Cluster) readSystem(ctx context.Context) (system, error) {
 const maxDetails = 4
 
 // unreadyPods are those that the cluster needs and that are not ready: kube-proxy and the network plugin on each host, and one of the DNS.
-func (d *diagnosis) unreadyPods(ctx context.Context) (problems []problem) {
+func (d *diagnosis) unreadyPods(ctx context.Context) (problems []Problem) {
 	dns := slices.ContainsFunc(d.system.pods, func(p pod) bool { return p.isDNS() && p.ready })
 	details := 0
 	for _, p := range d.system.pods {
@@ -89,24 +89,24 @@ func (d *diagnosis) unreadyPods(ctx context.Context) (problems []problem) {
 		}
 		m := d.named(p.node)
 		needed := m != nil && p.set != "" && (p.set == proxySet || slices.Contains(d.system.networks, p.namespace+"/"+p.set))
-		if !needed && !(p.isDNS() && !dns) && !(d.whole && p.namespace == systemNamespace) {
+		if !needed && !(p.isDNS() && !dns) && !(d.whole && p.namespace == SystemNamespace) {
 			continue
 		}
-		found := problem{text: "pod " + p.name + " (" + p.phase + ")"}
+		found := Problem{Text: "pod " + p.name + " (" + p.phase + ")"}
 		if p.node != "" {
-			found.text += " on " + p.node
+			found.Text += " on " + p.node
 		}
 		if p.waiting != "" {
-			found.text += ": " + p.waiting
+			found.Text += ": " + p.waiting
 		}
 		if details++; details <= maxDetails {
 			said := d.detail(ctx, p)
 			if said != "" {
-				found.text += ": " + said
+				found.Text += ": " + said
 			}
 			if f, ok := d.probed[m]; ok {
 				cause, certain := p.cause(f, m, said)
-				found.text, found.certain = found.text+cause, certain
+				found.Text, found.certain = found.Text+cause, certain
 			}
 		}
 		problems = append(problems, found)
