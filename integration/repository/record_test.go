@@ -190,3 +190,28 @@ func recordOverFiles(t *testing.T, kubernetes []string) {
 		"etc/kubernetes/admin.conf": "", "etc/kubernetes/manifests": "", "etc/kubernetes/pki/etcd": "", "etc/cni/net.d/10-calico.conflist": "", "opt/cni/bin/calico-ipam": "",
 	})
 }
+
+// Rules of iptables go if they are in a chain of the cluster or lead to one, whatever is said in a comment.
+func TestRulesOfOthersStay(t *testing.T) {
+	const ours = `:KUBE-SERVICES - [0:0]
+:CNI-HOSTPORT-DNAT - [0:0]
+-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-A POSTROUTING -m comment --comment "flanneld masq" -j FLANNEL-POSTRTG
+-A FORWARD -g CNI-FORWARD
+-A FLANNEL-POSTRTG ! -s 10.244.0.0/16 -d 10.244.0.0/16 -m comment --comment "flanneld masq" -j MASQUERADE
+-A KUBE-SERVICES -d 10.96.0.1/32 -p tcp -m tcp --dport 443 -j KUBE-SVC-NPX46M4PTMTKRN6Y
+`
+	const others = `*nat
+:INPUT ACCEPT [0:0]
+:SITE-KUBE-FRIENDS - [0:0]
+-A INPUT -s 192.0.2.0/24 -p udp -m udp --dport 8472 -m comment --comment "FLANNEL of the next room" -j ACCEPT
+-A INPUT -m comment --comment "for KUBE-SERVICES and CNI-1" -j SITE-KUBE-FRIENDS
+-A SITE-KUBE-FRIENDS -p tcp -m tcp --dport 9999 -j ACCEPT
+COMMIT
+`
+	s := newSite(t)
+	s.put("rules", ours+others)
+	if got := s.sh(`rules_of_others < "$1/rules"`); got != others {
+		t.Errorf("got\n%swant\n%s", got, others)
+	}
+}

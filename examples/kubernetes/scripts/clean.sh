@@ -73,9 +73,8 @@ clean_rules() {
   for tool in iptables ip6tables; do
     command -v $tool-save > /dev/null || continue
     rules=$($tool-save 2> /dev/null)
-    case $rules in
-      *KUBE-* | *FLANNEL* | *CNI-*) printf '%s\n' "$rules" | grep -v -E 'KUBE-|FLANNEL|CNI-' | $tool-restore ;;
-    esac
+    rest=$(printf '%s\n' "$rules" | rules_of_others)
+    [ "$rest" = "$rules" ] || printf '%s\n' "$rest" | $tool-restore
   done
   command -v nft > /dev/null || return
   nft list tables | while read -r _ family name; do

@@ -183,6 +183,9 @@ put() {
   changed=yes
 }
 
+# rules_of_others: those of iptables-save that are neither in chains of Kubernetes and network plugins nor lead to them.
+rules_of_others() { grep -v -E '^(:|-A )(KUBE|FLANNEL|CNI)-| -[jg] (KUBE|FLANNEL|CNI)-'; }
+
 # --- putting it back ---------------------------------------------------------------------------------------------------
 restore_files() {
   while read -r what name rest; do
