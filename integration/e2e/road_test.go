@@ -194,7 +194,11 @@ func (r *road) snapshot(t *testing.T, i int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(out)
+	rules, err := r.lab.Rules(t.Context(), i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out) + "== rules, also on a host without nft\n" + rules
 }
 
 // snapshots returns the snapshots of all hosts, by their numbers.

@@ -97,3 +97,13 @@ func (l *Lab) script(ctx context.Context, args ...string) error {
 func (l *Lab) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	return l.command(ctx, "lan", append([]string{name}, args...)...)
 }
+
+// Rules returns the rules of the packet filter of host i. The program is that of the first host: others may have none.
+func (l *Lab) Rules(ctx context.Context, i int) (string, error) {
+	out, err := exec.CommandContext(ctx, "ip", "netns", "exec", fmt.Sprintf("%s-h%d", l.name, i), "chroot", filepath.Join(l.directory(), "h1"),
+		"nft", "list", "ruleset").Output()
+	if err != nil {
+		return "", fmt.Errorf("listing the rules of h%d with nft of h1: %w", i, err)
+	}
+	return string(out), nil
+}

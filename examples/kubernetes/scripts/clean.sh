@@ -68,21 +68,58 @@ clean_ipvs() {
   echo "left: virtual services of kube-proxy in the kernel (/proc/net/ip_vs): they end with the next boot; without it, run ipvsadm --clear"
 }
 
+# A host needs no iptables and nft: kube-proxy and flannel have their own. Those of kube-proxy's container remove the rules then, before it
+# is gone. It is on the host's network.
+container=
+
+# has COMMAND, and by COMMAND ARGUMENT...: of the host, or of that container.
+has() { command -v "$1" > /dev/null || { [ -n "$container" ] && ls "$container/usr/sbin/$1" > /dev/null 2>&1; }; }
+
+by() {
+  if command -v "$1" > /dev/null; then
+    "$@"
+  else
+    command=$1
+    shift
+    chroot "$container" "/usr/sbin/$command" "$@"
+  fi
+}
+
+# clean_rules_by_container: what makes the rules is stopped, or would make them again.
+clean_rules_by_container() {
+  if command -v iptables-save > /dev/null && command -v nft > /dev/null || noted "rules gone"; then return; fi
+  systemctl stop kubelet 2> /dev/null
+  for process in /proc/[0-9]*; do
+    name=$(cat "$process/comm" 2> /dev/null)
+    case $name in kube-proxy | flanneld) ;; *) continue ;; esac
+    grep -q kubepods "$process/cgroup" 2> /dev/null || continue
+    kill -STOP "${process#/proc/}" 2> /dev/null
+    [ "$name" != kube-proxy ] || container=$process/root
+  done
+  if [ -n "$container" ]; then
+    clean_rules
+    container=
+    note "rules gone"
+  elif [ -d /var/lib/kubelet/pods ]; then
+    echo "left: rules of kube-proxy in the kernel's packet filter: the host has no iptables and nft, and kube-proxy does not run; they end with the next boot"
+  fi
+}
+
 # Only chains of Kubernetes and of the network plugins go; rules of others stay where they are.
 clean_rules() {
   for tool in iptables ip6tables; do
-    command -v $tool-save > /dev/null || continue
-    rules=$($tool-save 2> /dev/null)
+    has $tool-save || continue
+    rules=$(by $tool-save 2> /dev/null)
     rest=$(printf '%s\n' "$rules" | rules_of_others)
-    [ "$rest" = "$rules" ] || printf '%s\n' "$rest" | $tool-restore
+    [ "$rest" = "$rules" ] || printf '%s\n' "$rest" | by $tool-restore
   done
-  command -v nft > /dev/null || return
-  nft list tables | while read -r _ family name; do
+  has nft || return
+  by nft list tables | while read -r _ family name; do
     grep -q -x -F "table $family $name" "$record" && continue
-    case $name in kube-proxy | flannel-ipv4 | flannel-ipv6) nft delete table "$family" "$name"; continue ;; esac
+    case $name in kube-proxy | flannel-ipv4 | flannel-ipv6) by nft delete table "$family" "$name"; continue ;; esac
     # A table that the cluster made goes when no rule is left in it.
-    if ! nft list table "$family" "$name" | grep -q -v -E '^table |^[[:space:]]*(chain .*\{|type .*hook .*|\})?$'; then
-      nft delete table "$family" "$name"
+    if ! by nft list table "$family" "$name" 2> /dev/null | grep -q -v -E '^table |^[[:space:]]*(chain .*\{|type .*hook .*policy accept;.*|\})?$'; then
+      by nft delete table "$family" "$name"
     fi
   done
 }
@@ -102,6 +139,7 @@ restore_sysctls() {
   done < "$record"
 }
 
+clean_rules_by_container
 stop_everything
 unmount_all
 remove_interfaces
