@@ -57,14 +57,19 @@ func harsh(count int) []hosts.HostSpec {
 //	make e2e RUN=TestClusters/road
 func TestClusters(t *testing.T) {
 	w := newWorkshop(t)
-	queue := make(chan scenario, len(scenarios))
-	for _, s := range scenarios {
+	chosen := scenarios
+	if *disturbed != "" {
+		chosen = []scenario{matrixRow(*disturbed)}
+	}
+	queue := make(chan scenario, len(chosen))
+	for _, s := range chosen {
 		queue <- s
 	}
 	close(queue)
 	first := cmp.Or(os.Getenv("LAB_NAME"), hosts.DefaultName)
 	var labs sync.WaitGroup
-	for _, name := range []string{first, first + "2"} {
+	names := []string{first, first + "2"}
+	for _, name := range names[:min(len(names), len(chosen))] {
 		labs.Go(func() {
 			for s := range queue {
 				t.Run(s.name, func(t *testing.T) { s.run(t, prepare(t, w, name, s.hosts)) })

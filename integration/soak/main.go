@@ -89,21 +89,28 @@ func choose(names string) ([]Matrix, error) {
 	return chosen, nil
 }
 
-// compile builds the test programs that take seeds, and the fuzz targets.
+// compile builds the test programs that the matrices run, and the fuzz targets.
 func compile(ctx context.Context, set *settings, chosen []Matrix) error {
 	fuzzed := filepath.Join(set.Binaries, "fuzz")
 	if err := os.MkdirAll(fuzzed, 0o755); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-tags", "lab", "-o", set.Binaries+"/", "./integration/build", "./runner/agent")
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("compiling tests: %w", err)
+	compiled := map[string]bool{"": true}
+	for _, m := range chosen {
+		if compiled[m.Tests] {
+			continue
+		}
+		compiled[m.Tests] = true
+		cmd := exec.CommandContext(ctx, "go", "test", "-c", "-tags", m.Tags, "-o", set.Binaries+"/", m.Tests)
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("compiling the tests of %s: %w", m.Tests, err)
+		}
 	}
 	if !slices.ContainsFunc(chosen, func(m Matrix) bool { return m.Name == "fuzz" }) {
 		return nil
 	}
-	cmd = exec.CommandContext(ctx, fuzzScript, "compile", fuzzed)
+	cmd := exec.CommandContext(ctx, fuzzScript, "compile", fuzzed)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

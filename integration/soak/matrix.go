@@ -12,8 +12,12 @@ type Matrix struct {
 	Name    string
 	Loaded  bool // the machine computes something else at the same time
 	Endless bool // there are as many cases as there is time for
+	// Tests is the package whose tests the cases run as a compiled program, and Tags are its build tags; empty if there is none.
+	Tests, Tags string
 	// Cases returns the cases in the order in which they start. The same seed always gives the same cases.
 	Cases func(s settings) iter.Seq[Case]
+	// After is a command that stops what the cases leave running; empty if there is nothing.
+	After []string
 }
 
 // settings are what a user wants of a matrix.
@@ -39,11 +43,12 @@ type fuzzTarget struct{ Binary, Package, Name string }
 // matrices returns all matrices.
 func matrices() []Matrix {
 	return []Matrix{
-		{Name: "copy", Endless: true, Cases: copyCases},
-		{Name: "base-layers", Cases: baseLayersCases},
-		{Name: "undo", Endless: true, Cases: undoCases},
+		{Name: "copy", Endless: true, Tests: "./integration/build", Tags: "lab", Cases: copyCases},
+		{Name: "base-layers", Tests: "./integration/build", Tags: "lab", Cases: baseLayersCases},
+		{Name: "undo", Endless: true, Tests: "./runner/agent", Cases: undoCases},
 		{Name: "repeats", Loaded: true, Endless: true, Cases: repeatsCases},
 		{Name: "fuzz", Cases: fuzzCases},
+		{Name: "kill", Tests: "./integration/e2e", Tags: "e2e", Cases: killCases, After: []string{"integration/hosts/hosts.sh", "down"}},
 	}
 }
 

@@ -39,6 +39,15 @@ func (s *soak) run(ctx context.Context, m Matrix, set settings) error {
 		defer stop()
 	}
 	fmt.Fprintf(s.w, "%s: seed %d, %s\n", m.Name, set.Seed, set.Time)
+	err := s.cases(ctx, m, set, report)
+	if len(m.After) > 0 && len(report.Cases) > 0 {
+		err = errors.Join(err, s.after(ctx, m))
+	}
+	return err
+}
+
+// cases starts the cases of a matrix.
+func (s *soak) cases(ctx context.Context, m Matrix, set settings, report *MatrixReport) error {
 	started := time.Now()
 	for c := range m.Cases(set) {
 		if time.Since(started) >= set.Time {
@@ -62,6 +71,21 @@ func (s *soak) run(ctx context.Context, m Matrix, set settings) error {
 		if s.report.Interrupted {
 			return ctx.Err()
 		}
+	}
+	return nil
+}
+
+// afterLimit is how long stopping may take what the cases of a matrix have left running.
+const afterLimit = 10 * time.Minute
+
+// after stops what the cases of a matrix have left running, also after an interrupt.
+func (s *soak) after(ctx context.Context, m Matrix) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, m.After[0], m.After[1:]...)
+	cmd.Dir = s.root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s, after the matrix %s: %w: %s", strings.Join(m.After, " "), m.Name, err, out)
 	}
 	return nil
 }
@@ -103,8 +127,8 @@ func (s *soak) line(c Case) string {
 	words := append(append([]string{}, c.Env...), c.Command...)
 	for i, word := range words {
 		word = strings.Replace(word, s.root+"/", "", 1)
-		if strings.ContainsAny(word, "^$ ") {
-			word = "'" + word + "'"
+		if strings.ContainsAny(word, "^$ '") {
+			word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 		}
 		words[i] = word
 	}
