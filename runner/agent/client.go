@@ -73,7 +73,7 @@ func (c Client) limits(verb string) (limit, stall time.Duration) {
 	switch verb {
 	case verbBlob, verbLayer:
 		return diskLimit, cmp.Or(c.stall, host.UploadStall)
-	case verbHave, verbCommit, verbRemove:
+	case verbHave, verbCommit, verbRemove, verbRemoveLayers:
 		return diskLimit, 0
 	case verbUnpack:
 		return unpackLimit, 0

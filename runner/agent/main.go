@@ -46,6 +46,9 @@ const (
 	verbProbe    = "probe"
 	verbUnit     = "watch-unit"
 	verbRemove   = "remove-created"
+
+	verbRemoveLayers = "remove-layers"
+
 	maxRequest   = 1 << 20
 	requestUsage = "usage: sealer-run agent VERB REQUEST"
 )
@@ -96,6 +99,8 @@ func do(ctx context.Context, verb string, request []byte, stdin io.Reader, stdou
 		return serve(stdout, request, func(u Unit) (UnitState, error) { return watchUnit(ctx, hostSystemd{}, u) })
 	case verbRemove:
 		return serve(stdout, request, removeCreated)
+	case verbRemoveLayers:
+		return serve(stdout, request, func(r removeLayersRequest) (removeLayersAnswer, error) { return removeLayers(ctx, r) })
 	}
 	return fmt.Errorf("unknown agent verb %q; %s", verb, requestUsage)
 }

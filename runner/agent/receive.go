@@ -170,12 +170,15 @@ type haveRequest struct {
 	Dir    string          `json:"dir"`
 	Blobs  []blob          `json:"blobs"`  // rootfs layers
 	Layers []digest.Digest `json:"layers"` // image layers
+	// Keep are the layers of all images that are needed; nil when that is not asked.
+	Keep []digest.Digest `json:"keep,omitempty"`
 }
 
 // haveAnswer lists those that are there.
 type haveAnswer struct {
-	Blobs  []digest.Digest `json:"blobs"`
-	Layers []digest.Digest `json:"layers"`
+	Blobs    []digest.Digest `json:"blobs"`
+	Layers   []digest.Digest `json:"layers"`
+	Unneeded []Unneeded      `json:"unneeded,omitempty"`
 }
 
 // have returns which layers need not be sent, and clears away what interrupted
@@ -200,5 +203,8 @@ func have(r haveRequest) (haveAnswer, error) {
 			answer.Layers = append(answer.Layers, layer)
 		}
 	}
-	return answer, nil
+	if len(r.Keep) > 0 {
+		answer.Unneeded, err = unneeded(root, r.Keep)
+	}
+	return answer, err
 }
