@@ -80,6 +80,8 @@ type Cluster struct {
 	// inState are the hosts that the cluster's state had when the run began.
 	inState map[*execute.Member]bool
 	unknown []error // nodes of which a removal knows no host
+	// layersRemoved says that all hosts have only the layers that they keep.
+	layersRemoved bool
 	// dial connects to hosts; nil: by the Dialer.
 	dial func(context.Context, []host.Host) []host.Report
 	// leaseWait is how long the kubelet of a host that comes back empty is listened for; default leaseWait.

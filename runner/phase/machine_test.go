@@ -162,6 +162,10 @@ func (f *machine) askAgent(argv []string, stdin string) (stdout string, code int
 			}
 		}
 		return `{"changed":true}`, 0, true
+	case "have":
+		return f.unneeded(argv[1]), 0, true
+	case "remove-layers":
+		return f.removeLayers(argv[1]), 0, true
 	case "begin":
 		return f.begin(argv[1]), 0, true
 	case "write-file":

@@ -57,6 +57,7 @@ func Bringup(c *Cluster) []Phase {
 		&commands{c, guests},
 		&ready{c, guests},
 		&plugins{c, plugin.PostInstall},
+		&removeLayers{c},
 		&saveState{c},
 	}
 }
@@ -74,6 +75,7 @@ func Installation(c *Cluster) []Phase {
 		&plugins{c, plugin.PreGuest},
 		&commands{c, guests},
 		&plugins{c, plugin.PostInstall},
+		&removeLayers{c},
 		&saveState{c},
 	}
 }

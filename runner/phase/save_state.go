@@ -36,7 +36,12 @@ func (p *saveState) Run(ctx context.Context) error {
 
 // noteImage puts the image into the state. The same image by another name, such as another path of its file, is no change.
 func (p *saveState) noteImage() {
+	layers := p.imagesAfter()
+	if p.layersRemoved {
+		layers = layers.Removed()
+	}
 	if p.App == "" {
+		p.state.Layers = layers
 		if p.state.Digest != p.Artifact.Digest {
 			p.state.Image, p.state.Digest = p.Artifact.Name, p.Artifact.Digest
 		}
@@ -44,11 +49,12 @@ func (p *saveState) noteImage() {
 		p.noteWanted()
 		return
 	}
-	app := state.App{Dir: p.App, Image: p.Artifact.Name, Digest: p.Artifact.Digest}
+	app := state.App{Dir: p.App, Image: p.Artifact.Name, Digest: p.Artifact.Digest, Layers: layers}
 	if at := slices.IndexFunc(p.state.Apps, func(a state.App) bool { return a.Dir == app.Dir }); at >= 0 {
-		if p.state.Apps[at].Digest != app.Digest {
-			p.state.Apps[at] = app
+		if p.state.Apps[at].Digest == app.Digest {
+			app.Image = p.state.Apps[at].Image
 		}
+		p.state.Apps[at] = app
 		return
 	}
 	p.state.Apps = append(p.state.Apps, app)

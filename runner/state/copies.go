@@ -161,6 +161,9 @@ func (s *State) merge(other *State) (gained []string) {
 		s.Wanted = other.Wanted
 	}
 	s.KubernetesVersion = cmp.Or(s.KubernetesVersion, other.KubernetesVersion)
+	if s.Digest == "" {
+		s.Layers = other.Layers
+	}
 	s.Image, s.Digest = cmp.Or(s.Image, other.Image), cmp.Or(s.Digest, other.Digest)
 	return gained
 }

@@ -32,11 +32,13 @@ type State struct {
 	// ID tells clusters of one name apart. It is made before the first change to any host, and empty in a state of version 1.
 	ID string `json:"id,omitempty"`
 	// History are the fingerprints of earlier revisions, the newest last: a copy that is not among them was changed by another run.
-	History           []string      `json:"history,omitempty"`
-	Image             string        `json:"image"` // as it was given
-	Digest            digest.Digest `json:"digest"`
-	KubernetesVersion string        `json:"kubernetesVersion"`
-	Hosts             []Host        `json:"hosts"`
+	History []string      `json:"history,omitempty"`
+	Image   string        `json:"image"` // as it was given
+	Digest  digest.Digest `json:"digest"`
+	// Layers are those of the image and of the one before, as far as they are noted.
+	Layers            Images `json:"layers,omitempty"`
+	KubernetesVersion string `json:"kubernetesVersion"`
+	Hosts             []Host `json:"hosts"`
 	// Apps are the application images that came to the cluster, by directory.
 	Apps []App `json:"apps,omitempty"`
 	// Commands are the commands that have run, see [CommandKey].
@@ -96,6 +98,7 @@ type App struct {
 	Dir    string        `json:"dir"`   // below apps/ of the cluster's directory
 	Image  string        `json:"image"` // as it was given
 	Digest digest.Digest `json:"digest"`
+	Layers Images        `json:"layers,omitempty"` // as of the cluster's image
 }
 
 // New returns the state of a cluster that has nothing yet, with an ID of its own.
