@@ -29,9 +29,13 @@ func wantedImages(s *state.State, named string) []wantedImage {
 	}
 	images := []wantedImage{own}
 	for _, app := range s.Apps {
-		images = append(images, wantedImage{"application " + app.Dir, []string{app.Image}, app.Digest})
+		images = append(images, wantedImageOf(app))
 	}
 	return images
+}
+
+func wantedImageOf(app state.App) wantedImage {
+	return wantedImage{"application " + app.Dir, []string{app.Image}, app.Digest}
 }
 
 // match finds an artifact for each image: among those that were given, or by its name. opened are those that were not given.
@@ -63,6 +67,16 @@ func match(ctx context.Context, given []*source.Artifact, images []wantedImage, 
 
 // open opens an image by its names.
 func (w wantedImage) open(ctx context.Context, from source.Options) (*source.Artifact, error) {
+	a, err := w.byName(ctx, from)
+	if err != nil {
+		return nil, fmt.Errorf("the image of %s (%s, %s) is not found by its name; name a file or reference that has it, as in sealer-run join ./image.tar: %w",
+			w.what, w.names[len(w.names)-1], w.digest, err)
+	}
+	return a, nil
+}
+
+// byName opens the first of the names that has the digest.
+func (w wantedImage) byName(ctx context.Context, from source.Options) (*source.Artifact, error) {
 	var failed []error
 	for _, name := range w.names {
 		a, err := source.Open(ctx, name, from)
@@ -76,8 +90,7 @@ func (w wantedImage) open(ctx context.Context, from source.Options) (*source.Art
 		failed = append(failed, fmt.Errorf("%s is another image by now (%s)", name, a.Digest))
 		a.Close()
 	}
-	return nil, fmt.Errorf("the image of %s (%s, %s) is not found by its name; name a file or reference that has it, as in sealer-run join ./image.tar: %w",
-		w.what, w.names[len(w.names)-1], w.digest, errors.Join(failed...))
+	return nil, errors.Join(failed...)
 }
 
 // otherImage is the error for an image that the cluster does not have.

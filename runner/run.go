@@ -33,6 +33,8 @@ func Run(ctx context.Context, images []string, from source.Options, site Site, o
 	if err != nil {
 		return 0, err
 	}
+	apps := &appFinder{given: artifacts, from: from}
+	defer apps.Close()
 	var done []*phase.Cluster
 	whole := site
 	for i, artifact := range artifacts {
@@ -43,13 +45,21 @@ func Run(ctx context.Context, images []string, from source.Options, site Site, o
 		if err != nil {
 			return changes, err
 		}
-		c.Artifact, c.Next = artifact, leaving
+		c.Artifact, c.Next, c.FindApp = artifact, leaving, apps.find
 		if opts.DryRun && len(done) > 0 {
 			c.Before = done[0]
 		}
 		done = append(done, c)
 		err = run(ctx, c, opts, out)
 		changes += len(c.Report.Changes())
+		if err != nil {
+			return changes, err
+		}
+		brought, err := apps.bring(ctx, whole, c, opts, out)
+		for _, b := range brought {
+			changes += len(b.Report.Changes())
+		}
+		done = append(done, brought...)
 		if err != nil {
 			return changes, err
 		}

@@ -372,6 +372,10 @@ func (s *site) secondMaster(t *testing.T) {
 			t.Errorf("the balancer of h%d has %s", i, got)
 		}
 	}
+	const stores = "cd /srv/clusters/site && sha256sum apps/*/registry/index.json"
+	if got, want := s.ssh(t, 4, stores), s.ssh(t, 1, stores); got != want { // the images of applications come to a new master, too
+		t.Errorf("the new master has\n%s\nand the first has\n%s", got, want)
+	}
 	want := s.ran()
 	want[4] = []string{"PreInit 10.77.0.14 /var/lib/docker", "PostJoin sda sdb", "PreGuest image"}
 	s.plugins(t, want)

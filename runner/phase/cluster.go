@@ -53,6 +53,10 @@ type Cluster struct {
 	Before *Cluster
 	// Joining are the hosts that join a running cluster in this run, which prepares no others; nil when it is about all hosts.
 	Joining *Joining
+	// FindApp is asked for each application image of the cluster that masters of this run lack, and reports whether it can be brought to them
+	// after the run; nil where they are not looked for. LackedApps are those that can.
+	FindApp    func(context.Context, state.App) (bool, error)
+	LackedApps []LackedApp
 	// Next are the hosts that leave the cluster after this run.
 	Next Leaving
 	// SkipPlugins leaves out the plugins of a removal.

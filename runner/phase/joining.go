@@ -22,6 +22,8 @@ type Joining struct {
 	Empty []netip.Addr
 	// More says that application images follow: the hosts are complete with the last one only.
 	More bool
+	// Complete says that the hosts are in the cluster, and lack only this image.
+	Complete bool
 }
 
 // Addresses are those of all hosts that join.

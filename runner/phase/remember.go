@@ -51,7 +51,7 @@ func (p *remember) Run(ctx context.Context) error {
 		return fmt.Errorf("the cluster has Kubernetes %s and %s has %s: upgrades are not supported yet; use an image with the cluster's Kubernetes",
 			p.state.KubernetesVersion, p.Artifact.Name, p.Artifact.Description.KubernetesVersion)
 	}
-	return nil
+	return p.findLackedApps(ctx)
 }
 
 // mismatches are the hosts that were given otherwise than the cluster knows them.

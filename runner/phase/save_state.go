@@ -19,7 +19,7 @@ func (p *saveState) Run(ctx context.Context) error {
 	switch {
 	case p.Joining == nil:
 		p.noteImage()
-	case p.Joining.More: // an interrupted run has to bring the other images to the hosts
+	case p.Joining.More, p.Joining.Complete: // an interrupted run has to bring the other images to the hosts; or the run before has saved it
 		return nil
 	}
 	for _, m := range p.targets() {

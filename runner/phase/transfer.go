@@ -2,10 +2,9 @@ package phase
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"slices"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/agent"
@@ -110,11 +109,11 @@ func (p *transfer) layers(m *execute.Member) []imagespec.Layer {
 }
 
 func (p *transfer) layersKey(m *execute.Member) string {
-	hash := sha256.New()
+	var digests []digest.Digest
 	for _, layer := range p.layers(m) {
-		fmt.Fprintln(hash, layer.Descriptor.Digest)
+		digests = append(digests, layer.Descriptor.Digest)
 	}
-	return hex.EncodeToString(hash.Sum(nil))
+	return keyOfLayers(digests)
 }
 
 func (p *transfer) all(m *execute.Member) (bytes int64) {

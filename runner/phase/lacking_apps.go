@@ -1,0 +1,101 @@
+package phase
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/kubefile/kubefile/runner/report"
+	"github.com/kubefile/kubefile/runner/state"
+)
+
+// LackedApp is an application image of the cluster that masters of a run do not have, as they are new or were not part of its installation. Were the
+// others lost, its images would be lost with them.
+type LackedApp struct {
+	state.App
+	Masters []netip.Addr
+}
+
+// findLackedApps lists the application images that masters lack, and that can be brought to them after this run. It warns of those that cannot.
+func (c *Cluster) findLackedApps(ctx context.Context) error {
+	if c.FindApp == nil {
+		return nil
+	}
+	for _, app := range c.state.Apps {
+		lacking := LackedApp{App: app}
+		has := make([]bool, len(c.Members))
+		masters := c.Masters()
+		if err := c.Each(ctx, masters, func(ctx context.Context, m *execute.Member) (err error) {
+			has[m.Index], err = hasApp(ctx, m, app)
+			return err
+		}); err != nil {
+			return err
+		}
+		for _, m := range masters {
+			if !has[m.Index] {
+				lacking.Masters = append(lacking.Masters, m.Host.Address)
+			}
+		}
+		if len(lacking.Masters) == 0 {
+			continue
+		}
+		bring, err := c.FindApp(ctx, app)
+		switch {
+		case err != nil:
+			c.warnOfLackedApp(lacking, err)
+		case bring:
+			c.LackedApps = append(c.LackedApps, lacking)
+		}
+	}
+	return nil
+}
+
+// hasApp reports whether a master has all of an application image. Of one that an earlier version of this program noted, that is not known for each
+// version of the image.
+func hasApp(ctx context.Context, m *execute.Member, app state.App) (bool, error) {
+	marker, err := m.Read(ctx, m.Path(appsDir, app.Dir, unpackedMarker))
+	if err != nil || len(marker) == 0 {
+		return false, err
+	}
+	if len(app.Layers) == 0 || app.Layers[0].Digest != app.Digest {
+		return true, nil
+	}
+	return strings.TrimSpace(string(marker)) == keyOfLayers(app.Layers[0].Layers), nil
+}
+
+// keyOfLayers identifies layers in their order.
+func keyOfLayers(layers []digest.Digest) string {
+	hash := sha256.New()
+	for _, layer := range layers {
+		fmt.Fprintln(hash, layer)
+	}
+	return hex.EncodeToString(hash.Sum(nil))
+}
+
+// warnOfLackedApp tells how to bring an application image to masters that lack it.
+func (c *Cluster) warnOfLackedApp(lacking LackedApp, reason error) {
+	var named, masters []string
+	for _, address := range lacking.Masters {
+		named = append(named, address.String())
+	}
+	for _, m := range c.Masters() {
+		masters = append(masters, m.String())
+	}
+	command := []string{"sealer-run", path.Base(lacking.Dir) + ".tar", "-m", strings.Join(slices.Sorted(slices.Values(masters)), ",")}
+	if c.Name != DefaultName {
+		command = append(command, "--cluster-name", c.Name)
+	}
+	if c.DataRoot != DefaultDataRoot {
+		command = append(command, "--data-root", c.DataRoot)
+	}
+	c.Report.Printf("warning: the images of application %s are not on %s, and would be lost with the other masters; to bring them after this run, give a file or reference of %s, as in %s: %v\n",
+		lacking.Dir, report.Names(named, maxNamed), lacking.Image, strings.Join(command, " "), reason)
+}
