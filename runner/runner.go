@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/kubefile/kubefile/imagespec"
@@ -169,22 +167,4 @@ func (s Site) cluster() (*phase.Cluster, error) {
 	}
 	c.Dialer.Waiting = c.Report.Waiting
 	return c, nil
-}
-
-// openLog makes the file for everything that hosts print, in the user's state directory (XDG Base Directory Specification).
-func openLog(cluster string) (*os.File, error) {
-	dir := os.Getenv("XDG_STATE_HOME")
-	if dir == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return nil, fmt.Errorf("finding a place for the log: %w", err)
-		}
-		dir = filepath.Join(home, ".local", "state")
-	}
-	dir = filepath.Join(dir, "sealer-run")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making a place for the log: %w", err)
-	}
-	name := fmt.Sprintf("%s-%s-%d.log", cluster, time.Now().UTC().Format("20060102T150405.000"), os.Getpid())
-	return os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 }
