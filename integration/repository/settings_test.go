@@ -50,3 +50,20 @@ func TestInterfacesOfTheExample(t *testing.T) {
 		}
 	}
 }
+
+// The example's containerd runs on old and new distributions: it needs no C library, and does not give containers a limit of open files that some
+// programs allocate memory for.
+func TestContainerdOfTheExample(t *testing.T) {
+	for name, want := range map[string]struct{ has, hasNot string }{
+		"Kubefile":               {"archive=containerd-static-", "archive=containerd-$"},
+		"etc/containerd.service": {"ExecStart=/usr/local/bin/containerd\n", "LimitNOFILE"},
+	} {
+		content, err := os.ReadFile("../../examples/kubernetes/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := string(content); !strings.Contains(text, want.has) || strings.Contains(text, want.hasNot) {
+			t.Errorf("%s: want %q and no %q", name, want.has, want.hasNot)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -62,6 +63,9 @@ func checkKubeadmRuns(t *testing.T, f *machine, m *execute.Member, want string) 
 	for _, line := range f.calls(m.Program("kubeadm")) {
 		words := strings.Fields(line)
 		runs = append(runs, words[1])
+		if words[1] == "reset" && !strings.Contains(line, "--cri-socket "+kubeadm.CRISocket) { // the host may have others
+			t.Errorf("ran %q without the socket of containerd", line)
+		}
 		if slices.Contains(words, "--skip-phases=preflight") {
 			runs = append(runs, "--skip-phases=preflight")
 		}
