@@ -16,6 +16,28 @@ import (
 type Change struct {
 	Field      string // kind and path: "ClusterConfiguration.apiServer.extraArgs[profiling]"
 	Have, Want string // as JSON; empty where the field is not set
+
+	path       []element
+	have, want []any // of a list without order
+}
+
+// element is one part of the path of a field: the key of a mapping, or the name of an element of a list.
+type element struct {
+	key   string
+	named bool
+}
+
+// setSuffix ends the names of lists whose order means nothing.
+const setSuffix = "SANs"
+
+// isSet reports whether a field is a list whose order means nothing.
+func isSet(path []element) bool { return strings.HasSuffix(path[len(path)-1].key, setSuffix) }
+
+// leaf is the value of a field, as it is and as JSON.
+type leaf struct {
+	path  []element
+	value any
+	text  string
 }
 
 func (c Change) String() string {
@@ -30,9 +52,9 @@ var secretName = regexp.MustCompile(`(?i)passw|secret|token|credential|apikey|ap
 func (d Documents) Public() Documents {
 	public := d.Over(nil)
 	for kind, fields := range map[string][]string{
-		clusterKind: {"kubernetesVersion", "controlPlaneEndpoint"},
-		initKind:    {"bootstrapTokens", "certificateKey", "localAPIEndpoint"},
-		joinKind:    {"discovery", "controlPlane"},
+		ClusterKind: {"kubernetesVersion", "controlPlaneEndpoint"},
+		InitKind:    {"bootstrapTokens", "certificateKey", "localAPIEndpoint"},
+		JoinKind:    {"discovery", "controlPlane"},
 	} {
 		for _, field := range fields {
 			delete(public[kind], field)
@@ -98,7 +120,7 @@ func fingerprint(value any) string {
 
 // Changes are the fields in which wanted is different, sorted.
 func (d Documents) Changes(wanted Documents) []Change {
-	have, want := d.flat(), wanted.flat()
+	have, want := d.leaves(), wanted.leaves()
 	fields := slices.Collect(maps.Keys(have))
 	for field := range want {
 		if _, both := have[field]; !both {
@@ -108,56 +130,66 @@ func (d Documents) Changes(wanted Documents) []Change {
 	slices.Sort(fields)
 	var changes []Change
 	for _, field := range fields {
-		if have[field] != want[field] {
-			changes = append(changes, Change{field, have[field], want[field]})
+		if have[field].text == want[field].text {
+			continue
 		}
+		change := Change{Field: field, Have: have[field].text, Want: want[field].text, path: have[field].path}
+		if change.path == nil {
+			change.path = want[field].path
+		}
+		if isSet(change.path) {
+			change.have, _ = have[field].value.([]any)
+			change.want, _ = want[field].value.([]any)
+		}
+		changes = append(changes, change)
 	}
 	return changes
 }
 
 // Has reports whether the documents set a field of a [Change], or something below it.
 func (d Documents) Has(field string) bool {
-	_, there := d.flat()[field]
+	_, there := d.leaves()[field]
 	return there
 }
 
-// flat are the values of the documents as JSON, by kind and path. Lists of names and values are by name; other lists are one value, sorted
+// leaves are the values of the documents by kind and path. Lists of names and values are by name; other lists are one value, sorted
 // where their order means nothing.
-func (d Documents) flat() map[string]string {
-	all := map[string]string{}
+func (d Documents) leaves() map[string]leaf {
+	all := map[string]leaf{}
 	for kind, document := range d {
 		for key, value := range document {
 			if key != "apiVersion" && key != "kind" {
-				flatten(all, kind+"."+key, value)
+				flatten(all, kind+"."+key, []element{{key: kind}, {key: key}}, value)
 			}
 		}
 	}
 	return all
 }
 
-func flatten(all map[string]string, path string, v any) {
+func flatten(all map[string]leaf, field string, path []element, v any) {
+	below := func(e element) []element { return append(slices.Clone(path), e) }
 	switch v := v.(type) {
 	case map[string]any:
 		for key, value := range v {
-			flatten(all, path+"."+key, value)
+			flatten(all, field+"."+key, below(element{key: key}), value)
 		}
 	case []any:
 		if named := byName(v); named != nil {
 			for name, value := range named {
-				flatten(all, path+"["+name+"]", value)
+				flatten(all, field+"["+name+"]", below(element{name, true}), value)
 			}
 			return
 		}
 		texts := make([]string, len(v))
-		for i, element := range v {
-			texts[i] = encoded(element)
+		for i, one := range v {
+			texts[i] = encoded(one)
 		}
-		if strings.HasSuffix(path, "SANs") {
+		if isSet(path) {
 			slices.Sort(texts)
 		}
-		all[path] = "[" + strings.Join(texts, ", ") + "]"
+		all[field] = leaf{path, v, "[" + strings.Join(texts, ", ") + "]"}
 	default:
-		all[path] = encoded(v)
+		all[field] = leaf{path, v, encoded(v)}
 	}
 }
 

@@ -24,14 +24,14 @@ func (d Documents) check(hosts []netip.Addr, serviceSubnet string, whole bool) e
 		kind, field string
 		values      []string
 	}{
-		{kubeletKind, "cgroupDriver", []string{"systemd", "cgroupfs"}},
-		{proxyKind, "mode", []string{"iptables", "ipvs", "nftables"}},
+		{KubeletKind, "cgroupDriver", []string{"systemd", "cgroupfs"}},
+		{ProxyKind, "mode", []string{"iptables", "ipvs", "nftables"}},
 	} {
 		if v := d[choice.kind][choice.field]; v != nil && v != "" && !slices.ContainsFunc(choice.values, func(known string) bool { return v == known }) {
 			problems = append(problems, fmt.Errorf("%s.%s: unknown %v: there are %s", choice.kind, choice.field, v, list(choice.values)))
 		}
 	}
-	for _, kind := range []string{initKind, joinKind} {
+	for _, kind := range []string{InitKind, JoinKind} {
 		if d[kind]["dryRun"] == true {
 			problems = append(problems, fmt.Errorf("%s.dryRun: kubeadm would only tell what it does: take it out", kind))
 		}
@@ -49,7 +49,7 @@ const (
 // checkNetworks looks at how nodes share the network of the pods only when the arguments of the controller manager are all there.
 func (d Documents) checkNetworks(hosts []netip.Addr, serviceSubnet string, whole bool) (problems []error) {
 	complain := func(field, format string, args ...any) {
-		problems = append(problems, fmt.Errorf("%s.networking.%s: "+format, append([]any{clusterKind, field}, args...)...))
+		problems = append(problems, fmt.Errorf("%s.networking.%s: "+format, append([]any{ClusterKind, field}, args...)...))
 	}
 	read := func(field, subnet string) []netip.Prefix {
 		if subnet == "" {
@@ -124,7 +124,7 @@ func (d Documents) checkNodeNetworks(pods netip.Prefix, nodes int) error {
 
 // controllerArgument is the last value of an argument of the controller manager.
 func (d Documents) controllerArgument(name string) (value string) {
-	arguments, _ := d.at(clusterKind, "controllerManager", "extraArgs").([]any)
+	arguments, _ := d.at(ClusterKind, "controllerManager", "extraArgs").([]any)
 	for _, a := range arguments {
 		if nameOf(a) == name {
 			value, _ = a.(map[string]any)["value"].(string)
@@ -135,13 +135,13 @@ func (d Documents) controllerArgument(name string) (value string) {
 
 func (d Documents) checkNames() (problems []error) {
 	if domain := d.DNSDomain(); len(validation.IsDNS1123Subdomain(domain)) > 0 {
-		problems = append(problems, fmt.Errorf("%s.networking.dnsDomain: %q is not a domain name", clusterKind, domain))
+		problems = append(problems, fmt.Errorf("%s.networking.dnsDomain: %q is not a domain name", ClusterKind, domain))
 	}
-	names, _ := d.at(clusterKind, "apiServer", "certSANs").([]any)
+	names, _ := d.at(ClusterKind, "apiServer", "certSANs").([]any)
 	for _, v := range names {
 		name := fmt.Sprint(v)
 		if _, err := netip.ParseAddr(name); err != nil && len(validation.IsDNS1123Subdomain(name)) > 0 && len(validation.IsWildcardDNS1123Subdomain(name)) > 0 {
-			problems = append(problems, fmt.Errorf("%s.apiServer.certSANs: %q is neither an address nor a host name in small letters", clusterKind, name))
+			problems = append(problems, fmt.Errorf("%s.apiServer.certSANs: %q is neither an address nor a host name in small letters", ClusterKind, name))
 		}
 	}
 	return problems
@@ -150,7 +150,7 @@ func (d Documents) checkNames() (problems []error) {
 // checkTaints refuses taints with which a kubelet would not register its node.
 func (d Documents) checkTaints() (problems []error) {
 	effects := []string{"NoSchedule", "PreferNoSchedule", "NoExecute"}
-	for _, kind := range []string{initKind, joinKind} {
+	for _, kind := range []string{InitKind, JoinKind} {
 		taints, _ := d.at(kind, "nodeRegistration", "taints").([]any)
 		for i, t := range taints {
 			taint, _ := t.(map[string]any)
@@ -167,11 +167,11 @@ func (d Documents) checkTaints() (problems []error) {
 // MastersTakePods reports whether the documents give the first master, and masters that join, no taint that keeps pods off. Without taints
 // in the documents, kubeadm has its own.
 func (d Documents) MastersTakePods() (first, others bool) {
-	first = takesPods(d.at(initKind, "nodeRegistration", "taints"))
-	if d.at(joinKind, "nodeRegistration") == nil {
+	first = takesPods(d.at(InitKind, "nodeRegistration", "taints"))
+	if d.at(JoinKind, "nodeRegistration") == nil {
 		return first, first // as JoinConfig has it
 	}
-	return first, takesPods(d.at(joinKind, "nodeRegistration", "taints"))
+	return first, takesPods(d.at(JoinKind, "nodeRegistration", "taints"))
 }
 
 func takesPods(taints any) bool {

@@ -29,16 +29,16 @@ func InitConfig(d Documents, site Init) ([]byte, error) {
 		return nil, err
 	}
 	d = d.Over(nil)
-	delete(d, joinKind)
-	merge(d.get(clusterKind), map[string]any{
+	delete(d, JoinKind)
+	merge(d.get(ClusterKind), map[string]any{
 		"kubernetesVersion":    site.KubernetesVersion,
 		"controlPlaneEndpoint": site.Endpoint,
 	})
-	apiServer := child(d[clusterKind], "apiServer")
+	apiServer := child(d[ClusterKind], "apiServer")
 	below, _ := apiServer["certSANs"].([]any)
 	apiServer["certSANs"] = unite(below, site.CertSANs)
 
-	initial := d.get(initKind)
+	initial := d.get(InitKind)
 	register(d, initial, site.NodeName, site.Kubelet)
 	// Whole: the endpoint's port is kubeadm's default.
 	initial["localAPIEndpoint"] = map[string]any{"advertiseAddress": site.AdvertiseAddress}
@@ -84,10 +84,10 @@ func JoinConfig(d Documents, site Join) ([]byte, error) {
 		return nil, err
 	}
 	d = d.Over(nil)
-	join := d.get(joinKind)
+	join := d.get(JoinKind)
 	delete(join, "controlPlane")
 	if c := site.ControlPlane; c != nil {
-		if first := d.at(initKind, "nodeRegistration"); first != nil && join["nodeRegistration"] == nil {
+		if first := d.at(InitKind, "nodeRegistration"); first != nil && join["nodeRegistration"] == nil {
 			join["nodeRegistration"] = first
 		}
 		// Whole, as below.
@@ -103,10 +103,10 @@ func JoinConfig(d Documents, site Join) ([]byte, error) {
 		"token":             site.Token,
 		"caCertHashes":      []any{site.CAHash},
 	}}
-	if timeouts, ok := join["timeouts"].(map[string]any); ok && n < newest && timeouts[healthCheck] == d.at(initKind, "timeouts", healthCheck) {
+	if timeouts, ok := join["timeouts"].(map[string]any); ok && n < newest && timeouts[healthCheck] == d.at(InitKind, "timeouts", healthCheck) {
 		delete(timeouts, healthCheck) // before v1beta4 it is the cluster's
 	}
-	if d, err = (Documents{joinKind: join}).downgraded(n); err != nil {
+	if d, err = (Documents{JoinKind: join}).downgraded(n); err != nil {
 		return nil, err
 	}
 	return d.YAML()
@@ -115,7 +115,7 @@ func JoinConfig(d Documents, site Join) ([]byte, error) {
 // Masked returns the documents with a placeholder for what lets others into the cluster: bootstrap tokens and the key of certificates.
 func (d Documents) Masked(placeholder string) Documents {
 	masked := d.Over(nil)
-	for _, kind := range []string{initKind, joinKind} {
+	for _, kind := range []string{InitKind, JoinKind} {
 		if masked[kind]["certificateKey"] != nil {
 			masked[kind]["certificateKey"] = placeholder
 		}

@@ -68,9 +68,9 @@ func (d Documents) upgrade(kind string) error {
 		return err
 	}
 	switch kind {
-	case clusterKind:
+	case ClusterKind:
 		err = d.upgradeCluster(document)
-	case joinKind:
+	case JoinKind:
 		if discovery, ok := document["discovery"].(map[string]any); ok {
 			if timeout := take(discovery, "timeout"); timeout != nil {
 				child(document, "timeouts")["discovery"] = timeout
@@ -84,7 +84,7 @@ func (d Documents) upgrade(kind string) error {
 func (d Documents) upgradeCluster(cluster map[string]any) error {
 	if apiServer, ok := cluster["apiServer"].(map[string]any); ok {
 		if timeout := take(apiServer, "timeoutForControlPlane"); timeout != nil {
-			for _, kind := range []string{initKind, joinKind} {
+			for _, kind := range []string{InitKind, JoinKind} {
 				if timeouts := child(d.get(kind), "timeouts"); timeouts[healthCheck] == nil {
 					timeouts[healthCheck] = timeout
 				}
@@ -93,12 +93,12 @@ func (d Documents) upgradeCluster(cluster map[string]any) error {
 	}
 	if dns, ok := cluster["dns"].(map[string]any); ok {
 		if t := dns["type"]; t != nil && t != "" && t != "CoreDNS" {
-			return fmt.Errorf("%s.dns.type: %v is no longer supported: write CoreDNS, or remove the field", clusterKind, t)
+			return fmt.Errorf("%s.dns.type: %v is no longer supported: write CoreDNS, or remove the field", ClusterKind, t)
 		}
 		delete(dns, "type")
 	}
 	if cluster["useHyperKubeImage"] == true {
-		return fmt.Errorf("%s.useHyperKubeImage: no longer supported by kubeadm; remove this field", clusterKind)
+		return fmt.Errorf("%s.useHyperKubeImage: no longer supported by kubeadm; remove this field", ClusterKind)
 	}
 	delete(cluster, "useHyperKubeImage")
 	return nil
@@ -141,18 +141,18 @@ func (d Documents) downgraded(n int) (Documents, error) {
 	if n == newest {
 		return d, nil
 	}
-	if timeouts, ok := d.at(initKind, "timeouts").(map[string]any); ok {
+	if timeouts, ok := d.at(InitKind, "timeouts").(map[string]any); ok {
 		if timeout := take(timeouts, healthCheck); timeout != nil {
-			child(d.get(clusterKind), "apiServer")["timeoutForControlPlane"] = timeout
+			child(d.get(ClusterKind), "apiServer")["timeoutForControlPlane"] = timeout
 		}
 	}
-	if timeouts, ok := d.at(joinKind, "timeouts").(map[string]any); ok {
+	if timeouts, ok := d.at(JoinKind, "timeouts").(map[string]any); ok {
 		if timeout := take(timeouts, "discovery"); timeout != nil {
-			child(d[joinKind], "discovery")["timeout"] = timeout
+			child(d[JoinKind], "discovery")["timeout"] = timeout
 		}
 	}
 	var problems []error
-	for _, kind := range []string{clusterKind, initKind, joinKind} {
+	for _, kind := range []string{ClusterKind, InitKind, JoinKind} {
 		if d[kind] == nil {
 			continue
 		}

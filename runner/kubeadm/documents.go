@@ -20,11 +20,11 @@ type Documents map[string]map[string]any
 
 // The kinds of documents.
 const (
-	clusterKind = "ClusterConfiguration"
-	initKind    = "InitConfiguration"
-	joinKind    = "JoinConfiguration"
-	kubeletKind = "KubeletConfiguration"
-	proxyKind   = "KubeProxyConfiguration"
+	ClusterKind = "ClusterConfiguration"
+	InitKind    = "InitConfiguration"
+	JoinKind    = "JoinConfiguration"
+	KubeletKind = "KubeletConfiguration"
+	ProxyKind   = "KubeProxyConfiguration"
 )
 
 // kubeadmVersion is the apiVersion of kubeadm's v1betaN.
@@ -36,18 +36,18 @@ const newest = 4
 // versions are the apiVersions of each kind, with their N in v1betaN for kubeadm's.
 func versions(kind string) map[string]int {
 	switch kind {
-	case clusterKind, initKind, joinKind, "ResetConfiguration", "UpgradeConfiguration":
+	case ClusterKind, InitKind, JoinKind, "ResetConfiguration", "UpgradeConfiguration":
 		return map[string]int{kubeadmVersion(2): 2, kubeadmVersion(3): 3, kubeadmVersion(4): 4}
-	case kubeletKind:
+	case KubeletKind:
 		return map[string]int{"kubelet.config.k8s.io/v1beta1": newest}
-	case proxyKind:
+	case ProxyKind:
 		return map[string]int{"kubeproxy.config.k8s.io/v1alpha1": newest}
 	}
 	return nil
 }
 
 // Kinds are the kinds that [Parse] keeps, in the order in which they are written.
-func Kinds() []string { return []string{clusterKind, initKind, joinKind, proxyKind, kubeletKind} }
+func Kinds() []string { return []string{ClusterKind, InitKind, JoinKind, ProxyKind, KubeletKind} }
 
 // Limits of what is read: far above every configuration that is meant.
 const (
@@ -171,7 +171,7 @@ func Old(podCIDR, svcCIDR string, certSANs []string) Documents {
 		return nil
 	}
 	d := Documents{}
-	d.set(clusterKind, cluster)
+	d.set(ClusterKind, cluster)
 	return d
 }
 

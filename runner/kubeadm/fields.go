@@ -29,7 +29,7 @@ type fields map[string]field
 // kubeadmFields are the fields of kubeadm's own documents, v1beta2 to v1beta4. Sources: the packages
 // k8s.io/kubernetes/cmd/kubeadm/app/apis/kubeadm/v1beta2 (Kubernetes 1.26), v1beta3 and v1beta4 (1.35).
 func kubeadmFields() map[string]fields {
-	return map[string]fields{clusterKind: clusterFields(), initKind: initFields(), joinKind: joinFields()}
+	return map[string]fields{ClusterKind: clusterFields(), InitKind: initFields(), JoinKind: joinFields()}
 }
 
 func clusterFields() fields {

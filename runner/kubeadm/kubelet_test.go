@@ -24,13 +24,13 @@ func kubeletArguments(t *testing.T, d Documents, kubelet Kubelet, controlPlane *
 		arguments, _ := documents.at(kind, "nodeRegistration", "kubeletExtraArgs").([]any)
 		return byName(arguments)
 	}
-	return of(initial, initKind), of(join, joinKind)
+	return of(initial, InitKind), of(join, JoinKind)
 }
 
 func TestKubeletOfTheHost(t *testing.T) {
 	const own = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: KIND\nnodeRegistration: {kubeletExtraArgs: [{name: node-ip, value: 10.9.9.9}, {name: resolv-conf, value: /own}]}\n"
 	const file = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nresolvConf: /own\n"
-	both := strings.ReplaceAll(own, "KIND", initKind) + "---\n" + strings.ReplaceAll(own, "KIND", joinKind)
+	both := strings.ReplaceAll(own, "KIND", InitKind) + "---\n" + strings.ReplaceAll(own, "KIND", JoinKind)
 	for _, tt := range []struct {
 		name, documents    string
 		kubelet            Kubelet

@@ -17,7 +17,7 @@ func (d Documents) ServiceSubnet() string { return d.network("serviceSubnet", "1
 func (d Documents) DNSDomain() string { return d.network("dnsDomain", "cluster.local") }
 
 func (d Documents) network(field, unset string) string {
-	if s, _ := d.at(clusterKind, "networking", field).(string); s != "" {
+	if s, _ := d.at(ClusterKind, "networking", field).(string); s != "" {
 		return s
 	}
 	return unset
@@ -29,7 +29,7 @@ func (d Documents) ServiceAddress() string { return d.serviceAddress(1) }
 
 // ClusterDNS is the address that pods ask: what the kubelet is given, or [Documents.DNSAddress].
 func (d Documents) ClusterDNS() string {
-	if servers, _ := d.at(kubeletKind, "clusterDNS").([]any); len(servers) > 0 {
+	if servers, _ := d.at(KubeletKind, "clusterDNS").([]any); len(servers) > 0 {
 		if first, _ := servers[0].(string); first != "" {
 			return first
 		}
@@ -38,20 +38,20 @@ func (d Documents) ClusterDNS() string {
 }
 
 // SetsResolvConf reports whether the documents specify the file from which pods have their nameservers, for the kubelets of all hosts.
-func (d Documents) SetsResolvConf() bool { return d.at(kubeletKind, "resolvConf") != nil }
+func (d Documents) SetsResolvConf() bool { return d.at(KubeletKind, "resolvConf") != nil }
 
 // ProxyMode is the mode of kube-proxy; empty if the documents do not say.
 func (d Documents) ProxyMode() string {
-	mode, _ := d.at(proxyKind, "mode").(string)
+	mode, _ := d.at(ProxyKind, "mode").(string)
 	return mode
 }
 
 // SkipsDNS reports whether kubeadm installs no DNS.
 func (d Documents) SkipsDNS() bool {
-	if d.at(clusterKind, "dns", "disabled") == true {
+	if d.at(ClusterKind, "dns", "disabled") == true {
 		return true
 	}
-	skipped, _ := d.at(initKind, "skipPhases").([]any)
+	skipped, _ := d.at(InitKind, "skipPhases").([]any)
 	return slices.Contains(skipped, any("addon")) || slices.Contains(skipped, any("addon/coredns"))
 }
 

@@ -46,8 +46,8 @@ var hiddenValue = regexp.MustCompile(`"hidden:[0-9a-f]{8}"`)
 
 // Hidden returns the fields of a document whose values are not known, since [Documents.Public] hid them, sorted.
 func (d Documents) Hidden(kind string) (fields []string) {
-	for field, value := range d.flat() {
-		if strings.HasPrefix(field, kind+".") && hiddenValue.MatchString(value) {
+	for field, value := range d.leaves() {
+		if strings.HasPrefix(field, kind+".") && hiddenValue.MatchString(value.text) {
 			fields = append(fields, field)
 		}
 	}

@@ -14,10 +14,10 @@ type Object struct{ Kind, Namespace, Name string }
 func (d Documents) Objects() []Object {
 	const system = "kube-system"
 	objects := []Object{{"configmap", system, "kubeadm-config"}, {"configmap", "kube-public", "cluster-info"}}
-	if !d.skips("addon/coredns") && d.at(clusterKind, "dns", "disabled") != true {
+	if !d.skips("addon/coredns") && d.at(ClusterKind, "dns", "disabled") != true {
 		objects = append(objects, Object{"deployment", system, "coredns"})
 	}
-	if !d.skips("addon/kube-proxy") && d.at(clusterKind, "proxy", "disabled") != true {
+	if !d.skips("addon/kube-proxy") && d.at(ClusterKind, "proxy", "disabled") != true {
 		objects = append(objects, Object{"daemonset", system, "kube-proxy"})
 	}
 	return objects
@@ -25,7 +25,7 @@ func (d Documents) Objects() []Object {
 
 // SkipPhases are the phases that kubeadm init leaves out by these documents. The flag of that name replaces them.
 func (d Documents) SkipPhases() (phases []string) {
-	skipped, _ := d.at(initKind, "skipPhases").([]any)
+	skipped, _ := d.at(InitKind, "skipPhases").([]any)
 	for _, one := range skipped {
 		phases = append(phases, fmt.Sprint(one))
 	}
