@@ -69,6 +69,7 @@ type Cluster struct {
 	overlays  map[*execute.Member]map[string]source.File
 	plugins   []plugin.Plugin
 	kubeadm   kubeadm.Documents
+	settings  *settings // that change on a running cluster; nil when that is not known
 	unreached []host.Report
 	state     *state.State
 	stored    string       // fingerprint of the state as it was read or written last
@@ -92,6 +93,8 @@ type Cluster struct {
 	leaseWait time.Duration
 	// etcdWait is how long etcd's members on hosts that have joined may take to answer; default awakePatience.
 	etcdWait time.Duration
+	// healthWait is how long what was started again with other settings may take to be healthy; default podPatience, nodePatience, servedPatience.
+	healthWait time.Duration
 }
 
 // Host is one host with what the site says of it.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -163,7 +164,7 @@ func (c *Cluster) CheckJoining(s *state.State) error {
 func (c *Cluster) unlike(s *state.State) (warning string, err error) {
 	const give = "give the Clusterfile that the cluster was made with (-f)"
 	const giveEnv = ", or the same --env where it was made without a Clusterfile"
-	hidden := c.Site.Kubeadm.Hidden(joinKind)
+	hidden := c.Site.Kubeadm.Hidden(kubeadm.JoinKind)
 	now := c.siteFingerprints(s.ID)
 	switch {
 	case len(hidden) > 0:

@@ -254,7 +254,7 @@ func TestUnlikeTheOthers(t *testing.T) {
 		{name: "registry by its default", was: bare, now: bare, registry: RegistrySettings{Domain: "sea.hub", Port: 5000}},
 		{name: "an earlier version", was: bare, now: bare, old: true, want: "an earlier version wrote the state of cluster default"},
 		{name: "an earlier version, with a Clusterfile", was: bare, now: made, old: true, byFile: true},
-		{name: "hidden", was: bare, now: &clusterfile.Clusterfile{Cluster: bare.Cluster, Kubeadm: kubeadm.Documents{joinKind: {"nodeRegistration": map[string]any{
+		{name: "hidden", was: bare, now: &clusterfile.Clusterfile{Cluster: bare.Cluster, Kubeadm: kubeadm.Documents{kubeadm.JoinKind: {"nodeRegistration": map[string]any{
 			"kubeletExtraArgs": []any{map[string]any{"name": "token", "value": "hidden:00000000"}}}}}},
 			want: "does not keep the values of JoinConfiguration.nodeRegistration.kubeletExtraArgs[token]"},
 	}

@@ -29,6 +29,9 @@ func (p *kubeadmInit) Run(ctx context.Context) error {
 	m := p.First()
 	if m.Joined {
 		// A control plane that was complete once is never created again, whatever its state: that is for a person to decide.
+		if err := p.restoreManifests(ctx, m); err != nil {
+			return err
+		}
 		if err := p.await(ctx, m); err != nil {
 			return err
 		}

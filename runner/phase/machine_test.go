@@ -72,6 +72,9 @@ func (f *machine) Run(ctx context.Context, cmd host.Command) error {
 	}
 	f.mu.Unlock()
 	stderr := "as the test wants it"
+	if !known && f.world != nil {
+		f.world.settings.change(f, cmd.Argv, stdin)
+	}
 	if !known {
 		stdout, code, known = f.world.checkEtcd(f, cmd.Argv)
 	}

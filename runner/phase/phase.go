@@ -44,6 +44,7 @@ func Bringup(c *Cluster) []Phase {
 		&registry{c},
 		&hostNetwork{c},
 		&kubeadmInit{c},
+		&reconfigure{c},
 		&plugins{c, plugin.PreJoin},
 		&joinMasters{c},
 		&balance{c},

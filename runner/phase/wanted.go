@@ -2,7 +2,6 @@ package phase
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,13 +9,9 @@ import (
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/execute"
-	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/state"
 )
-
-// joinKind is the kind of the documents that kubeadm join is given.
-const joinKind = "JoinConfiguration"
 
 // unapplied refuses, or names, everything that the site wants and that a run does not do to a cluster that is running. It is about the
 // cluster's own image; for an application image nothing of it is wanted.
@@ -34,64 +29,11 @@ func (p *adapt) unapplied(ctx context.Context) error {
 	return p.missedPlugins(ctx)
 }
 
-// changedKubeadm refuses other documents of kubeadm than those that the cluster was made with, where the Clusterfile says so, and names those
-// that are other ones for another reason.
-func (p *adapt) changedKubeadm(ctx context.Context) error {
-	changes, err := p.kubeadmChanges(ctx)
-	var refused []error
-	asked := p.Site.Kubeadm.Public()
-	for _, change := range changes {
-		switch {
-		case strings.HasPrefix(change.Field, joinKind+"."):
-			p.Report.Printf("warning: %s: applies only to hosts that join from now on\n", change)
-		case asked.Has(change.Field):
-			refused = append(refused, fmt.Errorf("%s: cannot change on a running cluster (have %s, want %s)", change.Field, orNothing(change.Have), change.Want))
-		default:
-			p.Report.Printf("warning: %s: the running cluster keeps what it has\n", change)
-		}
-	}
-	return errors.Join(err, p.Site.Locate(errors.Join(refused...)))
-}
-
 func orNothing(text string) string {
 	if text == "" {
 		return "nothing"
 	}
 	return text
-}
-
-// kubeadmChanges compares with what the cluster was made with. Of a cluster that an earlier version made, only what its first master was given
-// is known.
-func (p *adapt) kubeadmChanges(ctx context.Context) ([]kubeadm.Change, error) {
-	now := p.kubeadm.Public()
-	if p.state.Wanted != nil && p.state.Wanted.Kubeadm != nil {
-		return kubeadm.Documents(p.state.Wanted.Kubeadm).Changes(now), nil
-	}
-	given, err := p.configured(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if given == nil {
-		p.Report.Printf("warning: no master has %s, so changes to kubeadm's configuration cannot be detected\n", initConfig)
-		return nil, nil
-	}
-	if len(now[joinKind]) > 0 {
-		p.Report.Printf("warning: changes to the %s cannot be detected, because an earlier version created this cluster\n", joinKind)
-	}
-	changes := given.Public().Changes(now)
-	return slices.DeleteFunc(changes, func(c kubeadm.Change) bool {
-		// What was added for the site is not in the documents.
-		return strings.HasPrefix(c.Field, joinKind+".") || c.Want == "" || within(c.Want, c.Have)
-	}), nil
-}
-
-// within reports whether every element of a list is in another one.
-func within(some, all string) bool {
-	if !strings.HasPrefix(some, "[") || !strings.HasPrefix(all, "[") {
-		return false
-	}
-	elements := strings.Split(strings.Trim(all, "[]"), ", ")
-	return !slices.ContainsFunc(strings.Split(strings.Trim(some, "[]"), ", "), func(one string) bool { return !slices.Contains(elements, one) })
 }
 
 // changedApps names the applications that were started and are no longer chosen.

@@ -42,7 +42,7 @@ func configuredBy(t *testing.T, ofSite string) *park {
 	return p
 }
 
-// What changed in the configuration of a running cluster is refused where the Clusterfile wants it, and named where it has another reason.
+// What cannot change in the configuration of a running cluster is refused where the Clusterfile wants it, and named where it has another reason.
 func TestChangedKubeadm(t *testing.T) {
 	cluster := "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n"
 	cases := []struct {
@@ -52,18 +52,20 @@ func TestChangedKubeadm(t *testing.T) {
 	}{
 		{"nothing", "", "", ofImage, false, "", ""},
 		{"nothing, of an earlier version", cluster + "apiServer: {certSANs: [a.example]}\n", cluster + "apiServer: {certSANs: [a.example]}\n", ofImage, true, "", ""},
-		{"names of the API", "", cluster + "apiServer: {certSANs: [api.site.example]}\n", ofImage, false,
-			`ClusterConfiguration.apiServer.certSANs: cannot change on a running cluster (have nothing, want ["api.site.example"])`, ""},
-		{"names of the API, of an earlier version", "", cluster + "apiServer: {certSANs: [api.site.example]}\n", ofImage, true, "apiServer.certSANs: cannot change", ""},
-		{"an argument", "", cluster + "apiServer: {extraArgs: [{name: audit-log-path, value: /a}]}\n", ofImage, false, "apiServer.extraArgs[audit-log-path]: cannot change", ""},
-		{"a secret", cluster + "apiServer: {extraArgs: [{name: client-secret, value: s3cret}]}\n", cluster + "apiServer: {extraArgs: [{name: client-secret, value: s3cret2}]}\n",
-			ofImage, false, "apiServer.extraArgs[client-secret]: cannot change", ""},
+		{"names of the API", "", cluster + "apiServer: {certSANs: [api.site.example]}\n", ofImage, false, "", ""},
+		{"names of the API, of an earlier version", "", cluster + "apiServer: {certSANs: [api.site.example]}\n", ofImage, true, "", ""},
+		{"an argument", "", cluster + "apiServer: {extraArgs: [{name: audit-log-path, value: /a}]}\n", ofImage, false, "", ""},
+		{"an argument that is a network", "", cluster + "apiServer: {extraArgs: [{name: service-cluster-ip-range, value: 10.1.0.0/16}]}\n", ofImage, false,
+			"apiServer.extraArgs[service-cluster-ip-range]: cannot change on a running cluster (have nothing, want \"10.1.0.0/16\"): the networks", ""},
+		{"a secret", cluster + "clusterName: https://u:s3cret@x\n", cluster + "clusterName: https://u:s3cret2@x\n",
+			ofImage, false, "clusterName: cannot change", ""},
 		{"etcd's directory, of an earlier version", "", cluster + "etcd: {local: {dataDir: /data/etcd}}\n", ofImage, true, `etcd.local.dataDir: cannot change on a running cluster`, ""},
-		{"the kubelet", "", "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nmaxPods: 200\n", ofImage, false,
-			"KubeletConfiguration.maxPods: cannot change on a running cluster (have 110, want 200)", ""},
+		{"the kubelet", "", "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\ncgroupDriver: cgroupfs\n", ofImage, false,
+			`KubeletConfiguration.cgroupDriver: cannot change on a running cluster (have nothing, want "cgroupfs"): running containers`, ""},
 		{"kube-proxy", "", "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: nftables\n", ofImage, false, "KubeProxyConfiguration.mode: cannot change", ""},
-		{"no longer in the Clusterfile", cluster + "apiServer: {certSANs: [a.example]}\n", "", ofImage, false, "", "keeps what it has"},
-		{"the image's own", "", "", strings.Replace(ofImage, "110", "250", 1), false, "", "KubeletConfiguration.maxPods: have 110, want 250: the running cluster keeps"},
+		{"no longer in the Clusterfile", cluster + "clusterName: mine\n", "", ofImage, false, "", "keeps what it has"},
+		{"the image's own", "", "", ofImage + "cgroupDriver: systemd\n", false, "", `KubeletConfiguration.cgroupDriver: have nothing, want "systemd": the running cluster keeps`},
+		{"the image's own, which can be applied", "", "", strings.Replace(ofImage, "110", "250", 1), false, "", ""},
 		{"joins", "", "apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\nnodeRegistration: {kubeletExtraArgs: [{name: v, value: '4'}]}\n", ofImage, false, "",
 			"applies only to hosts that join from now on"},
 		{"joins, of an earlier version", "", "apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\nnodeRegistration: {kubeletExtraArgs: [{name: v, value: '4'}]}\n", ofImage, true, "",

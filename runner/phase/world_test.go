@@ -37,6 +37,7 @@ type world struct {
 	elsewhere   map[string]string // nodes of other machines, with their addresses
 	missing     string            // an object that kubeadm init did not make
 	leaving     leavingWorld
+	settings    settingsWorld
 	unmarked    map[*machine]bool // masters whose nodes lost their label with the disk
 }
 
@@ -77,6 +78,8 @@ func (w *world) api(f *machine, argv []string, stdin string) (string, int, bool)
 	case w.down || w.starts > 0:
 		w.starts--
 		return "connection refused", 1, true
+	case w.settings.knows(line):
+		return w.settings.api(w, f, line, stdin)
 	case w.leaving.knows(line):
 		return w.leaving.api(w, f, line)
 	case strings.HasPrefix(line, "get node "):

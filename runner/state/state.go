@@ -49,10 +49,12 @@ type State struct {
 	unknown unknown
 }
 
-// Wanted is the part of a site that a run does not apply to a cluster that is running.
+// Wanted is what a cluster was configured with, as far as it cannot be seen on its hosts.
 type Wanted struct {
 	// Kubeadm are the documents of kubeadm by kind, without secrets.
 	Kubeadm map[string]map[string]any `json:"kubeadm,omitempty"`
+	// Mixed are other documents that hosts of the cluster may have: of changes that were begun and not completed, or that hosts were not part of.
+	Mixed []map[string]map[string]any `json:"kubeadmMixed,omitempty"`
 	// Apps are the applications that were chosen; nil for all.
 	Apps []string `json:"apps,omitempty"`
 	// Site has fingerprints of what the site specified and the state does not hold, by what it is. It is empty where that was nothing, and nil
