@@ -30,7 +30,7 @@ func guards(t *testing.T, r *road) {
 	})
 	t.Run("lost markers", func(t *testing.T) { r.lostMarkers(t, file) })
 	t.Run("another master for the same node", r.stolenNode)
-	t.Run("kubeadm's documents change", r.changedDocuments)
+	t.Run("kubeadm's documents change", func(t *testing.T) { r.changedDocuments(t, file) })
 	all := r.clusterfile(t, "v2-env-list", r.registry+"/site:v1")
 	t.Run("v2-env-list", func(t *testing.T) { r.caseEnvList(t, all) })
 	t.Run("delete", func(t *testing.T) {
@@ -192,24 +192,27 @@ func (r *road) stolenNode(t *testing.T) {
 	r.ssh(t, 3, "test ! -e "+guardedDir+" && rm /run/kubefile.lock")
 }
 
-// changedDocuments are refused by field, by a plan and by a run.
-func (r *road) changedDocuments(t *testing.T) {
-	file := (&apps{road: r, cluster: guardedName, master: masters}).file(t, `apiVersion: sealer.cloud/v2
-kind: Cluster
-metadata: {name: `+guardedName+`}
-spec:
-  image: `+r.registry+`/site:v1
-  ssh: {pk: `+r.lab.Key+`}
-  env: [CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true]
-  hosts:
-  - {ips: [`+masters+`], roles: [master]}
-  - {ips: [`+guardedNode+`], roles: [node]}
----
-apiVersion: kubeadm.k8s.io/v1beta4
-kind: ClusterConfiguration
-apiServer: {certSANs: [api.site.example]}
-`)
-	for _, command := range []string{"plan", "apply"} {
-		r.refused(t, r.command(t.Context(), command, "-f", file), 1, "ClusterConfiguration.apiServer.certSANs", "api.site.example")
+// changedDocuments are refused where a running cluster cannot change, by a plan and by a run. What can change is applied, once; the case that follows
+// takes it back.
+func (r *road) changedDocuments(t *testing.T, file string) {
+	with := func(field string) []string {
+		documents := "\n---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n" + field + "\n"
+		return []string{"-f", r.rewritten(t, file, func(text string) string { return text + documents }), "-e", oomScore}
 	}
+	run := func(want int, said string, args ...string) {
+		cmd := r.command(t.Context(), args...)
+		cmd.Env = append(cmd.Env, "SEALER_PASSWD="+r.lab.Passwords["root"])
+		stdout, stderr, err := r.output(cmd)
+		if exitCode(err) != want || !strings.Contains(stdout+stderr, said) {
+			t.Errorf("sealer-run %s: %v, want status %d and %q\n%s%s", strings.Join(args, " "), err, want, said, stdout, stderr)
+		}
+	}
+	for _, command := range []string{"plan", "apply"} {
+		run(1, "ClusterConfiguration.clusterName: cannot change", append([]string{command}, with("clusterName: other")...)...)
+	}
+	applied := with("apiServer: {certSANs: [api.site.example]}")
+	run(pending, masters+": renew the certificate of kube-apiserver: + api.site.example", append([]string{"plan"}, applied...)...)
+	run(0, "runs", append([]string{"apply"}, applied...)...)
+	run(0, "nothing to do", append([]string{"plan"}, applied...)...)
+	r.kubectl(t, "--tls-server-name api.site.example get --raw /readyz")
 }
