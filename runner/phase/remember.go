@@ -137,10 +137,13 @@ func (c *Cluster) given(m *execute.Member) string {
 
 // others are the hosts of the cluster that were not given this time. They stay in it.
 func (c *Cluster) others() []state.Host {
+	given := make(map[netip.Addr]bool, len(c.Members)) // files of each host are made of the others: no host is compared with each
+	for _, m := range c.Members {
+		given[m.Host.Address] = true
+	}
 	var others []state.Host
 	for _, h := range c.state.Hosts {
-		given := func(m *execute.Member) bool { return m.Host.Address == h.Address }
-		if !slices.ContainsFunc(c.Members, given) {
+		if !given[h.Address] {
 			others = append(others, h)
 		}
 	}
