@@ -48,7 +48,7 @@ func (c Client) call(ctx context.Context, agentPath, verb string, request any, c
 	if err != nil {
 		return err
 	}
-	cmd := host.Command{Argv: []string{agentPath, "agent", verb, string(raw)}, Name: "agent " + verb, Stdin: content, Root: true}
+	cmd := host.Command{Argv: []string{agentPath, "agent", verb, string(raw)}, Name: "agent " + verb, Stdin: content, Root: true, ReadOnly: readOnly(verb)}
 	cmd.Limit, cmd.Stall = c.limits(verb)
 	out, err := host.Output(ctx, c.Conn, cmd)
 	if err != nil {
@@ -58,6 +58,11 @@ func (c Client) call(ctx context.Context, agentPath, verb string, request any, c
 		return fmt.Errorf("%s: answer of the agent to %s: %w", c.Conn.Host(), verb, err)
 	}
 	return nil
+}
+
+// readOnly reports whether a verb changes nothing that another one reads.
+func readOnly(verb string) bool {
+	return slices.Contains([]string{verbObserve, verbProbe, verbProtocol, verbUnit, verbHave}, verb)
 }
 
 const (
@@ -73,7 +78,7 @@ func (c Client) limits(verb string) (limit, stall time.Duration) {
 	switch verb {
 	case verbBlob, verbLayer:
 		return diskLimit, cmp.Or(c.stall, host.UploadStall)
-	case verbHave, verbCommit, verbRemove, verbRemoveLayers:
+	case verbHave, verbCommit, verbRemove, verbRemoveLayers, verbObserve:
 		return diskLimit, 0
 	case verbUnpack:
 		return unpackLimit, 0

@@ -46,6 +46,7 @@ const (
 	verbProbe    = "probe"
 	verbUnit     = "watch-unit"
 	verbRemove   = "remove-created"
+	verbObserve  = "observe"
 
 	verbRemoveLayers = "remove-layers"
 
@@ -101,6 +102,8 @@ func do(ctx context.Context, verb string, request []byte, stdin io.Reader, stdou
 		return serve(stdout, request, removeCreated)
 	case verbRemoveLayers:
 		return serve(stdout, request, func(r removeLayersRequest) (removeLayersAnswer, error) { return removeLayers(ctx, r) })
+	case verbObserve:
+		return serve(stdout, request, observe)
 	}
 	return fmt.Errorf("unknown agent verb %q; %s", verb, requestUsage)
 }

@@ -57,11 +57,16 @@ func (e *OtherClusterError) Error() string {
 func (c Client) Record(ctx context.Context) (*Record, error) {
 	data, err := host.Output(ctx, c.Conn, host.Command{
 		Argv: []string{"sh", "-c", `[ ! -e "$1" ] || cat "$1"`, "sh", c.Dir + "/" + RecordFile},
-		Root: true,
+		Root: true, ReadOnly: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the host's record: %w", err)
 	}
+	return c.ParseRecord(data)
+}
+
+// ParseRecord reads the content of the host's record; nil when there is none.
+func (c Client) ParseRecord(data []byte) (*Record, error) {
 	if len(data) == 0 {
 		return nil, nil
 	}

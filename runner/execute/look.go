@@ -2,7 +2,9 @@ package execute
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -24,28 +26,46 @@ const (
 )
 
 // LookScript says what of us is on a host: $1 is the agent, $2 the cluster's directory, $3 the image's, $4 the journal, and $5 is a
-// pattern for files that were being written. The markers follow.
+// pattern for files that were being written, and $6 the record. The markers follow. The record is the last, between its line and the end.
 const LookScript = `say() { printf '%s\n' "$1"; }
 [ -x "$1" ] && say agent
 [ -d "$2" ] && say dir
 [ -e "$2/$4" ] && say journal
 [ -n "$(find "$2" -mindepth 1 -maxdepth 1 ! -name lost+found ! -name created.lock ! -name "$5" 2>/dev/null | head -n 1)" ] && say full
 [ -d "$3" ] && say image
-shift 5
+record=$2/$6
+shift 6
 for marker; do [ -s "$marker" ] && say "$marker"; done
-exit 0`
+if [ -e "$record" ]; then
+  say record
+  cat "$record" || exit 1
+fi
+say ''
+say end`
 
-func lookArgs(program, dir, imageDir string, markers ...string) []string {
-	return append([]string{"-c", LookScript, "sh", program, dir, imageDir, agent.JournalFile, agent.TemporaryName}, markers...)
+// ErrCutOff says that what a host says of the cluster has no end.
+var ErrCutOff = errors.New("what it has of the cluster is not known, because its answer breaks off; run the same command again")
+
+// LookQuestion asks a host what of us is on it: the agent, and what the cluster's directory and the image's have.
+func LookQuestion(program, dir, imageDir string) host.Question {
+	return host.Question{Script: LookScript, Args: []string{program, dir, imageDir, agent.JournalFile, agent.TemporaryName, agent.RecordFile,
+		path.Join(dir, InitMarker), path.Join(dir, JoinMarker)}}
 }
 
-// Look finds out whether the host is of the cluster already.
-func (m *Member) Look(ctx context.Context) error {
-	out, err := m.Ask(ctx, append([]string{"sh"}, lookArgs(agent.Path, m.Dir, m.Image.Dir, m.Path(InitMarker), m.Path(JoinMarker))...)...)
-	if err != nil {
-		return err
+// Look finds out whether the host is of the cluster already, by its answer to [LookQuestion]. Without one, it asks.
+func (m *Member) Look(ctx context.Context, answer []byte) (err error) {
+	if answer == nil {
+		question := LookQuestion(agent.Path, m.Dir, m.Image.Dir)
+		if answer, err = m.Ask(ctx, append([]string{"sh", "-c", question.Script, "sh"}, question.Args...)...); err != nil {
+			return err
+		}
 	}
-	there := strings.Split(string(out), "\n")
+	said, whole := strings.CutSuffix("\n"+string(answer), "\nend\n")
+	if !whole {
+		return fmt.Errorf("%s: %w", m, ErrCutOff)
+	}
+	said, record, _ := strings.Cut(said, "\nrecord\n")
+	there := strings.Split(said, "\n")
 	has := func(what string) bool { return slices.Contains(there, what) }
 	m.IsNew = !has("dir") || !has("journal")
 	m.Absent = !has("image") || !has("agent")
@@ -58,7 +78,7 @@ func (m *Member) Look(ctx context.Context) error {
 			m.Marker = marker
 		}
 	}
-	if m.Owner, err = m.Record(ctx); err != nil {
+	if m.Owner, err = m.ParseRecord([]byte(record)); err != nil {
 		return err
 	}
 	m.Joined = m.Marker != "" && m.Kubernetes()

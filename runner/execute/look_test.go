@@ -29,7 +29,7 @@ func TestLookAtDirectories(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		out, err := exec.CommandContext(t.Context(), "sh", lookArgs("/nowhere", dir, dir)...).Output()
+		out, err := exec.CommandContext(t.Context(), "sh", append([]string{"-c", LookScript, "sh"}, LookQuestion("/nowhere", dir, dir).Args...)...).Output()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -81,7 +81,7 @@ func (s *Session) KubeOn(m *Member) kube.Kubectl { return m.Kube(0) }
 func (m *Member) Kube(limit time.Duration) kube.Kubectl {
 	return func(ctx context.Context, input []byte, args ...string) ([]byte, error) {
 		cmd := m.KubectlCommand(args...)
-		cmd.Stdin, cmd.Limit = bytes.NewReader(input), limit
+		cmd.Stdin, cmd.Limit, cmd.ReadOnly = bytes.NewReader(input), limit, args[0] == "get"
 		return host.Output(ctx, m.Conn, cmd)
 	}
 }

@@ -41,6 +41,8 @@ type Member struct {
 	Owner *agent.Record
 	// Strange says that the cluster's directory is there and was not made by us.
 	Strange bool
+	// seen is what was read of the host; nil when nothing was.
+	seen *seen
 	// unlocked says that the host was locked, and is no longer.
 	unlocked atomic.Bool
 }
@@ -70,7 +72,7 @@ func (m *Member) Ask(ctx context.Context, argv ...string) ([]byte, error) {
 
 // Holds reports whether a command that changes nothing succeeds. An error is for a host that did not answer.
 func (m *Member) Holds(ctx context.Context, argv ...string) (bool, error) {
-	err := m.Conn.Run(ctx, host.Command{Argv: argv, Root: true})
+	err := m.Conn.Run(ctx, host.Command{Argv: argv, Root: true, ReadOnly: true})
 	var exit *host.ExitError
 	if errors.As(err, &exit) {
 		return false, nil
@@ -96,7 +98,7 @@ func (m *Member) Mark(ctx context.Context, name, content string) error {
 
 // OfImage is the member with the image's directory in place of the cluster's.
 func (m *Member) OfImage() *Member {
-	return &Member{Client: m.Image, Host: m.Host, IsNew: m.Absent}
+	return &Member{Client: m.Image, Host: m.Host, IsNew: m.Absent, seen: m.seen}
 }
 
 // Read returns a file's content; nothing when it is not there.
@@ -109,12 +111,44 @@ func (m *Member) Read(ctx context.Context, name string) ([]byte, error) {
 
 // Fetch is read for a file that this very run may have written.
 func (m *Member) Fetch(ctx context.Context, name string) ([]byte, error) {
-	return m.Ask(ctx, "sh", "-c", `[ ! -e "$1" ] || cat "$1"`, "sh", name)
+	if content, known := m.seen.content(name); known {
+		return content, nil
+	}
+	argv := []string{"sh", "-c", `[ ! -e "$1" ] || cat "$1"`, "sh", name}
+	return host.Output(ctx, m.Conn, host.Command{Argv: argv, Root: true, ReadOnly: true})
+}
+
+// Cat returns the content of a file, which has to be there.
+func (m *Member) Cat(ctx context.Context, name string) ([]byte, error) {
+	if content, known := m.seen.content(name); known && len(content) > 0 {
+		return content, nil
+	}
+	return host.Output(ctx, m.Conn, host.Command{Argv: []string{"cat", name}, Root: true, ReadOnly: true})
 }
 
 // Has reports whether a host has a file with just this content.
 func (m *Member) Has(ctx context.Context, name string, content digest.Digest) (bool, error) {
+	if sum, known := m.seen.digest(name); known {
+		return sum == content, nil
+	}
 	return m.Holds(ctx, "sh", "-c", `echo "$2  $1" | sha256sum -c >/dev/null 2>&1`, "sh", name, content.Encoded())
+}
+
+// HasSecret reports whether a host has a file with just this content, of which not even the digest may be an argument of a command.
+func (m *Member) HasSecret(ctx context.Context, name string, content []byte) (bool, error) {
+	if sum, known := m.seen.digest(name); known {
+		return sum == digest.FromBytes(content), nil
+	}
+	old, err := m.Read(ctx, name)
+	return bytes.Equal(old, content), err
+}
+
+// Test is test(1) on a file of a host: -e or -s.
+func (m *Member) Test(ctx context.Context, operator, name string) (bool, error) {
+	if sum, known := m.seen.digest(name); known {
+		return sum != "" && (operator == "-e" || sum != digest.FromBytes(nil)), nil
+	}
+	return m.Holds(ctx, "test", operator, name)
 }
 
 // LoseLock notes that the host is locked by this run no longer.

@@ -49,6 +49,8 @@ type Command struct {
 	Stdout, Stderr io.Writer
 	// Root runs the command as root, by sudo when the login is not root.
 	Root bool
+	// ReadOnly says that the command changes nothing on the host.
+	ReadOnly bool
 	// LoginPath leaves PATH as the login, or sudo, sets it. Env and Dir are not used then.
 	LoginPath bool
 

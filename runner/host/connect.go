@@ -11,21 +11,23 @@ type Report struct {
 	Host  Host
 	Conn  Conn   // nil when Err is set
 	Facts *Facts // nil when Err is set
+	Also  []byte // what the other question was answered
 	Err   error
 }
 
 // maxDials is how many hosts are reached at once.
 const maxDials = 32
 
-// Connect reaches all hosts in parallel and asks each what it is like. The
-// reports are in the order of hosts; the caller closes their connections.
-func Connect(ctx context.Context, d *Dialer, hosts []Host, dataRoot string) []Report {
+// Connect reaches all hosts in parallel and asks each what it is like, and
+// something else in the same session. The reports are in the order of hosts; the
+// caller closes their connections.
+func Connect(ctx context.Context, d *Dialer, hosts []Host, dataRoot string, also Question) []Report {
 	reports := make([]Report, len(hosts))
 	var group errgroup.Group
 	group.SetLimit(maxDials)
 	for i, h := range hosts {
 		group.Go(func() error {
-			reports[i] = reach(ctx, d, h, dataRoot)
+			reports[i] = reach(ctx, d, h, dataRoot, also)
 			return nil
 		})
 	}
@@ -33,15 +35,15 @@ func Connect(ctx context.Context, d *Dialer, hosts []Host, dataRoot string) []Re
 	return reports
 }
 
-func reach(ctx context.Context, d *Dialer, h Host, dataRoot string) Report {
+func reach(ctx context.Context, d *Dialer, h Host, dataRoot string, also Question) Report {
 	conn, err := d.Dial(ctx, h)
 	if err != nil {
 		return Report{Host: h, Err: err}
 	}
-	facts, err := Gather(ctx, conn, dataRoot)
+	facts, answer, err := GatherAlso(ctx, conn, dataRoot, also)
 	if err != nil {
 		conn.Close()
 		return Report{Host: h, Err: err}
 	}
-	return Report{Host: h, Conn: conn, Facts: facts}
+	return Report{Host: h, Conn: conn, Facts: facts, Also: answer}
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"net/netip"
@@ -169,16 +170,33 @@ const factsLimit = time.Minute
 // dataRoot is where the cluster's files are going to be; it need not exist.
 // An answer that is not whole is an error, of type *Problem as all of its errors.
 func Gather(ctx context.Context, conn Conn, dataRoot string) (*Facts, error) {
+	facts, _, err := GatherAlso(ctx, conn, dataRoot, Question{})
+	return facts, err
+}
+
+// Question is a script for sh that changes nothing on a host, with its arguments.
+type Question struct {
+	Script string
+	Args   []string
+}
+
+// GatherAlso is [Gather] with another question in the same session, and returns what that printed. Its script runs after that of the facts, as
+// root and with the same PATH.
+func GatherAlso(ctx context.Context, conn Conn, dataRoot string, also Question) (facts *Facts, answer []byte, err error) {
+	script := gatherScript()
+	if also.Script != "" {
+		script += "set -- " + Quote(also.Args) + "\n" + also.Script
+	}
 	before := time.Now()
 	out, err := Output(ctx, conn, Command{
-		Argv: []string{"sh", "-c", gatherScript(), "sh", dataRoot}, Root: true, LoginPath: true, Name: "asking the host what it is like", Limit: factsLimit,
+		Argv: []string{"sh", "-c", script, "sh", dataRoot}, Root: true, ReadOnly: true, LoginPath: true, Name: "asking the host what it is like", Limit: factsLimit,
 	})
 	if err != nil {
-		return nil, unanswered(conn.Host(), err, "run the same command again; if it fails again, log in and check that sh runs there as root")
+		return nil, nil, unanswered(conn.Host(), err, "run the same command again; if it fails again, log in and check that sh runs there as root")
 	}
-	facts, err := parseFacts(out)
-	if err != nil {
-		return nil, &Problem{
+	said, answer := splitAnswer(out)
+	if facts, err = parseFacts(said); err != nil {
+		return nil, nil, &Problem{
 			Host: conn.Host().String(), What: "asking the host what it is like: " + err.Error(), cause: err,
 			Mend: "run the same command again; if it fails again, check what ForceCommand in its sshd_config and the profile of its shell run",
 		}
@@ -186,7 +204,18 @@ func Gather(ctx context.Context, conn Conn, dataRoot string) (*Facts, error) {
 	if facts.Knows(TopicTime) {
 		facts.ClockSkew = skew(facts.Time, before, time.Now())
 	}
-	return facts, nil
+	return facts, answer, nil
+}
+
+// splitAnswer divides what a host said after the last line of facts.sh.
+func splitAnswer(out []byte) (facts, answer []byte) {
+	const end = "\nend\tfacts\n"
+	at := bytes.Index(out, []byte(end))
+	if at < 0 {
+		return out, nil
+	}
+	at += len(end)
+	return out[:at], out[at:]
 }
 
 // skew is how far a clock that was read between before and after, to the

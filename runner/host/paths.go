@@ -54,7 +54,7 @@ func TryPaths(ctx context.Context, conn Conn, targets []netip.AddrPort) ([]Path,
 		argv = append(argv, t.Addr().String()+","+strconv.Itoa(int(t.Port())))
 	}
 	limit := time.Duration(len(targets)/pathBatch+1)*pathSeconds*time.Second + AskLimit
-	out, err := Output(ctx, conn, Command{Argv: argv, Name: "trying connections to other hosts", Limit: limit})
+	out, err := Output(ctx, conn, Command{Argv: argv, Name: "trying connections to other hosts", ReadOnly: true, Limit: limit})
 	var hung *LimitError
 	var failed *ExitError
 	switch {

@@ -108,7 +108,7 @@ func TestChecksLookForOthers(t *testing.T) {
 	var reports []host.Report
 	failed := make([]error, 4)
 	for _, m := range p.Members {
-		failed[m.Index] = m.Look(t.Context())
+		failed[m.Index] = m.Look(t.Context(), nil)
 		m.Facts.Data = []string{host.EtcdDir, host.ContainerdDir}
 		reports = append(reports, host.Report{Host: m.Host, Conn: m.Conn, Facts: m.Facts})
 	}

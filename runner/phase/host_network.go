@@ -29,8 +29,10 @@ const (
 
 func (p *hostNetwork) Run(ctx context.Context) error {
 	return p.Each(ctx, p.targets(), func(ctx context.Context, m *execute.Member) (err error) {
-		if m.Facts, err = host.Gather(ctx, m.Conn, p.DataRoot); err != nil { // plugins may have set up the network
-			return err
+		if !m.Unchanged() { // plugins may have set up the network
+			if m.Facts, err = host.Gather(ctx, m.Conn, p.DataRoot); err != nil {
+				return err
+			}
 		}
 		if err := p.route(ctx, m); err != nil {
 			return err

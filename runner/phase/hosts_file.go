@@ -18,7 +18,7 @@ const hostsPath = "/etc/hosts"
 
 func (p *hostsFile) Run(ctx context.Context) error {
 	return p.Each(ctx, p.Members, func(ctx context.Context, m *execute.Member) error {
-		old, err := m.Ask(ctx, "cat", hostsPath)
+		old, err := m.Cat(ctx, hostsPath)
 		if err != nil {
 			return err
 		}

@@ -15,7 +15,7 @@ const rootConfig = "/root/.kube/config"
 
 func (p *kubeconfig) Run(ctx context.Context) error {
 	return p.Each(ctx, p.targeted(p.Masters()), func(ctx context.Context, m *execute.Member) error {
-		there, err := m.Holds(ctx, "test", "-e", rootConfig)
+		there, err := m.Test(ctx, "-e", rootConfig)
 		if err != nil || there {
 			return err
 		}

@@ -171,6 +171,8 @@ func (f *machine) askAgent(argv []string, stdin string) (stdout string, code int
 		return f.removeLayers(argv[1]), 0, true
 	case "begin":
 		return f.begin(argv[1]), 0, true
+	case "observe":
+		return f.observe(argv[1]), 0, true
 	case "write-file":
 		var request struct{ Path string }
 		if err := json.Unmarshal([]byte(argv[1]), &request); err != nil {

@@ -80,15 +80,16 @@ func CheckHosts(ctx context.Context, c *Cluster) ([]check.Finding, error) {
 
 // inspectHosts reaches all hosts at once and returns the site as the checks see it. It changes nothing.
 func (c *Cluster) inspectHosts(ctx context.Context) (*check.Site, error) {
-	reports := host.Connect(ctx, c.Dialer, c.logins(), c.DataRoot)
+	reports := host.Connect(ctx, c.Dialer, c.logins(), c.DataRoot, c.ourQuestion())
+	answers := map[*execute.Member][]byte{}
 	for _, r := range reports {
 		if r.Err == nil {
-			c.join(r)
+			answers[c.join(r)] = r.Also
 		}
 	}
 	failed := make([]error, len(c.Members))
 	c.Each(ctx, c.Members, func(ctx context.Context, m *execute.Member) error {
-		failed[m.Index] = m.Look(ctx)
+		failed[m.Index] = m.Look(ctx, answers[m])
 		return nil
 	})
 	site := c.checked(ctx, reports, failed)

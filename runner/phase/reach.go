@@ -39,20 +39,22 @@ func (p *reach) connect(ctx context.Context, hosts []host.Host) (unreached []hos
 	dial := p.dial
 	if dial == nil {
 		dial = func(ctx context.Context, hosts []host.Host) []host.Report {
-			return host.Connect(ctx, p.Dialer, hosts, p.DataRoot)
+			return host.Connect(ctx, p.Dialer, hosts, p.DataRoot, p.ourQuestion())
 		}
 	}
 	var found []*execute.Member
+	answers := map[*execute.Member][]byte{}
 	for _, r := range dial(ctx, hosts) {
 		if r.Err != nil {
 			unreached = append(unreached, r)
 			continue
 		}
-		found = append(found, p.join(r))
+		m := p.join(r)
+		found, answers[m] = append(found, m), r.Also
 	}
 	failed := make([]error, len(p.Members))
 	p.Each(ctx, found, func(ctx context.Context, m *execute.Member) error {
-		failed[m.Index] = m.Look(ctx)
+		failed[m.Index] = m.Look(ctx, answers[m])
 		// A marker that is lost does not make a host less a part of the cluster.
 		m.Joined = m.Joined || !m.IsNew && m.Kubernetes()
 		return nil

@@ -155,11 +155,12 @@ func (p *registry) reachedAt(m *execute.Member) ([]net.IP, []string) {
 
 // issued reports whether a master has a certificate of the cluster's authority for all that it is reached at.
 func (p *registry) issued(ctx context.Context, m *execute.Member, certificate, key string, authority []byte) (bool, error) {
-	there, err := m.Holds(ctx, "test", "-s", certificate, "-a", "-s", key)
-	if err != nil || !there {
-		return false, err
+	for _, name := range []string{certificate, key} {
+		if there, err := m.Test(ctx, "-s", name); err != nil || !there {
+			return false, err
+		}
 	}
-	content, err := m.Ask(ctx, "cat", certificate)
+	content, err := m.Fetch(ctx, certificate)
 	if err != nil {
 		return false, err
 	}

@@ -26,6 +26,9 @@ func (p *rejoin) Run(ctx context.Context) error {
 		return fmt.Errorf("%s is an application image, and no cluster %[3]s runs on %[2]s: bring up an image like kubernetes:v1.34 first",
 			p.Artifact.Name, m, p.Name)
 	}
+	if err := p.ReadFiles(ctx, comparedFiles); err != nil {
+		return err
+	}
 	if err := p.recall(ctx); err != nil {
 		return err
 	}

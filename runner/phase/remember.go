@@ -21,6 +21,9 @@ type remember struct{ *Cluster }
 func (*remember) Title() string { return "Read the cluster's state" }
 
 func (p *remember) Run(ctx context.Context) error {
+	if err := p.ReadFiles(ctx, comparedFiles); err != nil {
+		return err
+	}
 	if err := p.recall(ctx); err != nil {
 		return err
 	}

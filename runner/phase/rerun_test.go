@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
@@ -64,7 +66,7 @@ func (p *park) visit(t *testing.T, conn host.Conn) {
 		t.Fatal(err)
 	}
 	m := p.join(host.Report{Host: f.host, Conn: f, Facts: facts})
-	if err := m.Look(t.Context()); err != nil {
+	if err := m.Look(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	m.Client.Conn, m.Image.Conn = conn, conn
@@ -88,7 +90,11 @@ func (p *installed) Run(ctx context.Context) error {
 		if err == nil && len(journal) == 0 {
 			_, err = m.WriteFile(ctx, m.Path(agent.JournalFile), 0o600, []byte(hostJournal(m.Dir, p.Name, nil)))
 		}
+		same := false
 		if err == nil {
+			same, err = m.Has(ctx, agent.Path, digest.FromString("x"))
+		}
+		if err == nil && !same {
 			_, err = m.WriteFile(ctx, agent.Path, 0o600, []byte("x"))
 		}
 		if err != nil {

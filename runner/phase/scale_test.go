@@ -184,38 +184,6 @@ func TestHostsAreAskedSideBySide(t *testing.T) {
 	}
 }
 
-// What a run that changes nothing asks of a host does not grow with the number of hosts.
-func TestCommandsOfANoOp(t *testing.T) {
-	image, certificate := artifact(t), authority(t)
-	count := func(nodes int) (master, node int) {
-		site := untouched(t, image, certificate, 1, nodes)
-		for range 2 { // labels are not kept by these machines' API, so that only the questions count
-			p, _ := site.again(t, 1<<40, func() {})
-			for _, f := range site.machines {
-				f.argvs = nil
-			}
-			if err := p.perform(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		patches := 0
-		for _, line := range site.machines[0].argvs {
-			if strings.Contains(line, " patch node ") {
-				patches++
-			}
-		}
-		for _, f := range site.machines[1:] {
-			node = max(node, len(f.argvs))
-		}
-		return len(site.machines[0].argvs) - patches, node
-	}
-	master, node := count(2)
-	moreMaster, moreNode := count(20)
-	if moreMaster != master || moreNode != node || node > 30 {
-		t.Errorf("a master is asked %d times in a cluster of 3, %d in one of 21; a node %d and %d times", master, moreMaster, node, moreNode)
-	}
-}
-
 // Every master is the first that about as many hosts ask, and no master is left out; the order of a host is always the same.
 func TestHostsAskDifferentMastersFirst(t *testing.T) {
 	p := newPark(t, 3, 90).joined(93)

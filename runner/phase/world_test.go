@@ -271,12 +271,15 @@ func (f *machine) look(args []string) string {
 			words = append(words, what)
 		}
 	}
-	for _, marker := range args[5:] {
+	for _, marker := range args[6:] {
 		if f.files[marker] != "" {
 			words = append(words, marker)
 		}
 	}
-	return strings.Join(words, "\n") + "\n"
+	if record := f.files[args[1]+"/"+args[5]]; record != "" {
+		words = append(words, "record", record)
+	}
+	return strings.Join(words, "\n") + "\n\nend\n"
 }
 
 // begin is what the agent does to record that something begins.

@@ -2,7 +2,6 @@
 package unit
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -35,11 +34,10 @@ type File struct {
 
 // IsOn reports whether a host has the file. A secret is compared here: not even its digest may be an argument of a command.
 func (f File) IsOn(ctx context.Context, m *execute.Member) (bool, error) {
-	if f.Mode != SecretMode {
-		return m.Has(ctx, f.Path, digest.FromBytes(f.Content))
+	if f.Mode == SecretMode {
+		return m.HasSecret(ctx, f.Path, f.Content)
 	}
-	old, err := m.Read(ctx, f.Path)
-	return bytes.Equal(old, f.Content), err
+	return m.Has(ctx, f.Path, digest.FromBytes(f.Content))
 }
 
 // Service is a systemd unit of ours: what it reads, and what it answers once it runs.

@@ -1,0 +1,95 @@
+package agent
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// TestObserve: of every file that was asked for, its digest, and the content where that was asked for and is not long. Of what is no file nothing
+// is concluded, and of what was not asked for neither.
+func TestObserve(t *testing.T) {
+	c, dir := newHost(t), t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	long := strings.Repeat("x", maxContent+1)
+	for name, content := range map[string]string{"a.done": "done\n", "long.done": long, "key": "secret", "empty.done": "", "other": "x"} {
+		if err := os.WriteFile(file(name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(file("directory.done"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("nowhere", file("dangling.done")); err != nil {
+		t.Fatal(err)
+	}
+	o, err := c.Observe(t.Context(), Files{Contents: []string{file("*.done")}, Digests: []string{file("key"), file("none")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]struct {
+		content, digested string // nothing: there is no such file
+		noContent, none   bool   // it is not known
+	}{
+		"a.done":         {content: "done\n", digested: "done\n"},
+		"long.done":      {digested: long, noContent: true},
+		"key":            {digested: "secret", noContent: true},
+		"none":           {noContent: true},
+		"none.done":      {},
+		"dangling.done":  {},
+		"directory.done": {noContent: true, none: true},
+		"other":          {noContent: true, none: true},
+	} {
+		content, known := o.Content(file(name))
+		if known == want.noContent || !bytes.Equal(content, []byte(want.content)) {
+			t.Errorf("%s has the content %.20q (known: %v), want %.20q (known: %v)", name, content, known, want.content, !want.noContent)
+		}
+		sum, known := o.Digest(file(name))
+		wanted := digest.Digest("")
+		if want.digested != "" {
+			wanted = digest.FromString(want.digested)
+		}
+		if known == want.none || sum != wanted {
+			t.Errorf("%s has the digest %q (known: %v), want %q (known: %v)", name, sum, known, wanted, !want.none)
+		}
+	}
+	if sum, known := o.Digest(file("empty.done")); !known || sum != digest.FromString("") {
+		t.Errorf("an empty file has the digest %q (known: %v), want %q", sum, known, digest.FromString(""))
+	}
+	if strings.Contains(string(o.Files[file("key")].Content), "secret") {
+		t.Error("the content of a file was sent of which only the digest was asked for")
+	}
+}
+
+// TestObserveIsLimited: what is read of all files together has an end, and so has their number.
+func TestObserveIsLimited(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"} {
+		if err := os.WriteFile(filepath.Join(dir, name), bytes.Repeat([]byte("x"), maxContent), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o, err := observe(Files{Contents: []string{filepath.Join(dir, "*")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := 0
+	for _, f := range o.Files {
+		sent += len(f.Content)
+	}
+	if len(o.Files) != 10 || sent != maxContents {
+		t.Errorf("%d files with %d bytes, want 10 with %d", len(o.Files), sent, maxContents)
+	}
+	for i := range maxFiles {
+		if err := os.WriteFile(filepath.Join(dir, strings.Repeat("y", 1+i%200)+string(rune('A'+i/200))), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := observe(Files{Digests: []string{filepath.Join(dir, "*")}}); err == nil {
+		t.Errorf("more than %d files are taken in", maxFiles)
+	}
+}
