@@ -54,7 +54,7 @@ arch.bench = $(HOSTARCH)
 	$(if $(shell pwd | tr -d 'A-Za-z0-9/._+@%\n-'),$(error the lab cannot be in $(CURDIR): clone to a path of letters, digits and /._+@%- only))
 
 # Tests that need more than Go are behind these build tags. Lint reads the code of all of them.
-TAGS := cases,corpus,e2e,hosts,kubeadm,lab,release,sshd
+TAGS := cases,corpus,e2e,hosts,kubeadm,lab,release,scale,sshd
 
 .PHONY: help
 help: ## Print this list
@@ -190,6 +190,13 @@ SEED := 0
 .PHONY: soak
 soak: up packages ## Long matrices of cases, each for SOAK, with a report; or only MATRIX=copy,fuzz
 	@go run ./integration/soak -time $(SOAK) -matrix "$(MATRIX)" -seed $(SEED)
+
+# make scale HOSTS=20; see integration/scale
+HOSTS := 50,500
+
+.PHONY: scale
+scale: packages ## sealer-run on HOSTS=50,500 hosts that share this machine: memory, commands on each host, time (Debian, root)
+	$(TEST) -count=1 -timeout 90m -tags scale ./integration/scale -v -hosts=$(HOSTS)
 
 .PHONY: bench
 bench: up ## The figures of the README, as ratios within one run (needs the hosts for itself)

@@ -99,6 +99,11 @@ at=$(stat -c %s "$REGISTRY_ACCESS_LOG")
 run_kubefile=$(seconds run_kubefile)
 run_kubefile_bytes=$(pulled "$at")
 
+# --- a run on five hundred hosts that changes nothing, against one on fifty --------------------------------------------------
+need openssh-server openssh-client
+go test -count=1 -timeout 90m -tags scale ./integration/scale -v -hosts=50,500 > "$out/scale" 2>> "$log" || { tail -20 "$out/scale" >&2; exit 1; }
+on_hosts() { awk -v what="$1" -v hosts="$2" '$1 == what && $2 == hosts && $3 == "hosts" {print $4}' "$out/scale"; }
+
 # --- bytes and time on bare hosts -----------------------------------------------------------------------------------------
 flags=$(version/version.sh flags)
 CGO_ENABLED=0 go build -trimpath -ldflags "$flags" -o _out/sealer-run ./cmd/sealer-run
@@ -151,3 +156,7 @@ row "bytes a worker received, against its layers" "$((after2 - before2))" B "$ro
 row "bytes the master received, against its layers" "$((after1 - before1))" B "$((rootfs + images))"
 row "sealer-run from bare hosts to Ready, against kubeadm alone" "$sealer" s "$hand"
 row "the same command again, against the first time" "$again" s "$sealer"
+for what in status plan apply; do
+  row "$what of 500 hosts without a change, against 50 (11 is the bar)" "$(on_hosts $what 500)" s "$(on_hosts $what 50)"
+done
+echo "the run on 500 hosts took at most $(awk '$2 == 500 && $9 == "MB" && $8 > most {most = $8} END {print most + 0}' "$out/scale") MB of memory (150 is the bar)"
