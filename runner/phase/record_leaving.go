@@ -45,10 +45,8 @@ func (p *recordLeaving) checkAgain(ctx context.Context) error {
 		return err
 	}
 	p.part.state = p.state
-	for _, m := range p.part.Members {
-		if err := p.Refresh(ctx, m); err != nil {
-			return err
-		}
+	if err := p.part.Each(ctx, p.part.Members, p.Refresh); err != nil {
+		return err
 	}
 	if err := p.checkAll(ctx); err != nil {
 		return fmt.Errorf("nothing was changed:\n%w", err)
