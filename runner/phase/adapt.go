@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/config"
@@ -55,10 +57,12 @@ func (p *adapt) Run(ctx context.Context) (err error) {
 	}
 	var failed []error
 	p.overlays = map[*execute.Member]map[string]source.File{}
+	contents := map[digest.Digest][]byte{}
 	for _, m := range p.Members {
 		if p.overlays[m], err = p.overlay(m); err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", m, err))
 		}
+		shareContents(p.overlays[m], contents)
 	}
 	if err := errors.Join(failed...); err != nil {
 		return err
@@ -67,6 +71,19 @@ func (p *adapt) Run(ctx context.Context) (err error) {
 		return err
 	}
 	return p.unapplied(ctx)
+}
+
+// shareContents makes files of several hosts with the same content have it in memory once.
+func shareContents(files map[string]source.File, contents map[digest.Digest][]byte) {
+	for name, file := range files {
+		sum := digest.FromBytes(file.Content)
+		shared, there := contents[sum]
+		if !there {
+			contents[sum] = file.Content
+			continue
+		}
+		files[name] = source.File{Mode: file.Mode, Content: shared}
+	}
 }
 
 // wants are the files of the rootfs that may concern the site.

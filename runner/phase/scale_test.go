@@ -16,6 +16,7 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/source/sourcetest"
 )
 
 // largeCluster is as large as what the API has of n nodes: a kubelet reports up to 50 images, each with its names.
@@ -201,5 +202,21 @@ func TestHostsAskDifferentMastersFirst(t *testing.T) {
 		if len(first) != 3 || n < 15 || n > 45 {
 			t.Errorf("%s is the first for %d of 90 hosts", seed, n)
 		}
+	}
+}
+
+// A large cluster has files of each host in memory only where they differ.
+func TestHostsShareTheContentOfFiles(t *testing.T) {
+	p := newPark(t, 1, 2)
+	p.Artifact = artifact(t, sourcetest.Entry{Name: "etc/same.tmpl", Content: "{{ .KUBEFILE_CLUSTER }}"}, sourcetest.Entry{Name: "etc/own.tmpl", Content: "{{ .HOST_IP }}"})
+	if err := (&adapt{p.Cluster}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	one, other := p.overlays[p.Members[1]], p.overlays[p.Members[2]]
+	if &one["etc/same"].Content[0] != &other["etc/same"].Content[0] {
+		t.Error("two hosts have the same file in memory twice")
+	}
+	if got, want := string(one["etc/own"].Content)+" "+string(other["etc/own"].Content), "10.0.0.2 10.0.0.3"; got != want {
+		t.Errorf("hosts have %q, want %q", got, want)
 	}
 }
