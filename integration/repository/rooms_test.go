@@ -36,6 +36,7 @@ var rooms = map[string][]string{
 var insideRunner = map[string][]string{
 	"runner/report":  {"runner/host"},
 	"runner/execute": {"runner/agent", "runner/clusterfile", "runner/host", "runner/kube", "runner/kubeadm", "runner/report"},
+	"runner/store":   {"runner/execute", "runner/host", "runner/kube", "runner/state"},
 	"runner/unit":    {"runner/agent", "runner/execute", "runner/host", "runner/report"},
 	"runner/health":  {"runner/agent", "runner/execute", "runner/host", "runner/kube", "runner/kubeadm", "runner/report"},
 	"runner/kubelet": {"runner/agent", "runner/execute", "runner/host", "runner/report", "runner/unit"},

@@ -48,7 +48,7 @@ func (p *balance) Run(ctx context.Context) error {
 func (p *balance) warn() {
 	for _, other := range p.staying() {
 		for _, m := range p.Masters() {
-			if other.Role == string(host.RoleNode) && !p.known(m.Host.Address) && len(p.state.Hosts) > 0 {
+			if other.Role == string(host.RoleNode) && !p.known(m.Host.Address) && len(p.State.Hosts) > 0 {
 				p.Report.Line(other.Address.String(), fmt.Sprintf("warning: not part of this run, so its API proxy does not know the new master %s: include it in the next run", m))
 			}
 		}

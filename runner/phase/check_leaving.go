@@ -57,7 +57,7 @@ const maxChecks = 10
 
 // checkOne finds the host in the state and in the API, and refuses one that is another's.
 func (d *departure) checkOne(ctx context.Context, l *leaver) error {
-	known := d.state.Host(l.address)
+	known := d.State.Host(l.address)
 	var err error
 	if known != nil {
 		l.name = known.Name
@@ -90,7 +90,7 @@ func (d *departure) checkOne(ctx context.Context, l *leaver) error {
 // checkRole refuses a master that was named as a node, and the other way round.
 func (d *departure) checkRole(l *leaver, n *kube.Node) error {
 	role := l.role
-	if known := d.state.Host(l.address); known != nil {
+	if known := d.State.Host(l.address); known != nil {
 		role = host.Role(known.Role)
 	} else if n != nil {
 		role = host.RoleNode
@@ -109,7 +109,7 @@ func (d *departure) checkRole(l *leaver, n *kube.Node) error {
 func (d *departure) checkCluster(l *leaver) error {
 	m := l.member
 	if l.survey != nil {
-		if err := l.survey.Prove(d.Name, d.state.ID); err != nil {
+		if err := l.survey.Prove(d.Name, d.State.ID); err != nil {
 			return fmt.Errorf("%s: %w", m, err)
 		}
 	}
@@ -133,7 +133,7 @@ const leaseWait = 30 * time.Second
 func (d *departure) checkLost(ctx context.Context, l *leaver) error {
 	if m := l.alive; m != nil {
 		record, err := m.Record(ctx)
-		if err == nil && record.Of(d.Name, d.state.ID) {
+		if err == nil && record.Of(d.Name, d.State.ID) {
 			return fmt.Errorf("%s answers and is a host of this cluster, so it is not lost; leave out --lost to have it cleaned", l.address)
 		}
 	}

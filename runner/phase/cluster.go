@@ -13,11 +13,11 @@ import (
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
-	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 const (
@@ -39,6 +39,7 @@ const (
 // Cluster is what the phases work on.
 type Cluster struct {
 	execute.Session
+	store.Store
 
 	Hosts []Host // masters first
 	// Site is what the Clusterfile, or flags in its place, say.
@@ -71,13 +72,8 @@ type Cluster struct {
 	kubeadm   kubeadm.Documents
 	settings  *settings // that change on a running cluster; nil when that is not known
 	unreached []host.Report
-	state     *state.State
-	stored    string       // fingerprint of the state as it was read or written last
-	secret    *kube.Secret // with the state, as it was read or written last; nil when that is not known
-	stateless bool         // no master has a state
-	unsaved   bool         // a copy of the state is older than ours, or missing
-	unproven  error        // of hosts that a removal left alone, because they are not of the cluster
-	uncleaned error        // what a removal could not do
+	unproven  error // of hosts that a removal left alone, because they are not of the cluster
+	uncleaned error // what a removal could not do
 	// surveys are what a removal found of the cluster on the hosts.
 	surveys map[*execute.Member]*agent.Survey
 	// dirty are the hosts that a removal could not clean.
@@ -131,3 +127,12 @@ func (c *Cluster) masterAddresses() []netip.Addr {
 }
 
 func (c *Cluster) commandLimit() time.Duration { return cmp.Or(c.CommandLimit, DefaultCommandLimit) }
+
+// recall reads the state, and names the nodes by it.
+func (c *Cluster) recall(ctx context.Context) error {
+	if err := c.Load(ctx, &c.Session); err != nil {
+		return err
+	}
+	c.settleNames()
+	return nil
+}

@@ -18,6 +18,7 @@ import (
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 // authority is a certificate of an authority, PEM.
@@ -106,7 +107,7 @@ func TestJoin(t *testing.T) {
 // Every node balances over all masters, in an order that does not depend on who was named, and masters need no balancer.
 func TestBalance(t *testing.T) {
 	p := newPark(t, 2, 1).joined(3)
-	p.state.Hosts = append(p.state.Hosts, state.Host{Address: netip.MustParseAddr("10.0.0.0"), Name: "m", Role: "master"},
+	p.State.Hosts = append(p.State.Hosts, state.Host{Address: netip.MustParseAddr("10.0.0.0"), Name: "m", Role: "master"},
 		state.Host{Address: netip.MustParseAddr("10.0.0.9"), Name: "n", Role: "node"})
 	for range 2 {
 		if err := (&balance{p.Cluster}).Run(t.Context()); err != nil {
@@ -126,7 +127,7 @@ func TestBalance(t *testing.T) {
 		t.Errorf("said %s", p.out)
 	}
 	// Another master: nodes follow, and those that were not named are told of.
-	p.state.Hosts = slices.DeleteFunc(p.state.Hosts, func(h state.Host) bool { return h.Address == p.Members[1].Host.Address })
+	p.State.Hosts = slices.DeleteFunc(p.State.Hosts, func(h state.Host) bool { return h.Address == p.Members[1].Host.Address })
 	p.Members[1].Host.Address = netip.MustParseAddr("10.0.0.7")
 	if err := (&balance{p.Cluster}).Run(t.Context()); err != nil {
 		t.Fatal(err)
@@ -156,20 +157,20 @@ func TestFirstMasterIsGone(t *testing.T) {
 	p := newPark(t, 3, 1).joined(4)
 	p.Artifact, p.App = artifact(t), "redis"
 	p.Artifact.Description.Kind = "app"
-	p.state.KubernetesVersion, p.state.Revision = "v1.34.4", 5
-	newest, err := p.state.Encode()
+	p.State.KubernetesVersion, p.State.Revision = "v1.34.4", 5
+	newest, err := p.State.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	older := *p.state
+	older := *p.State
 	older.Revision, older.Hosts = 4, nil
 	stale, err := older.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The second master was away when the state was written last.
-	p.machines[1].files[p.Members[1].Path(stateFile)] = string(stale)
-	p.machines[2].files[p.Members[2].Path(stateFile)] = string(newest)
+	p.machines[1].files[p.Members[1].Path(store.File)] = string(stale)
+	p.machines[2].files[p.Members[2].Path(store.File)] = string(newest)
 	p.machines[2].files[p.Members[2].Path(initConfig)] = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: {serviceSubnet: 10.99.0.0/16}\n"
 	gone := p.Hosts[0].Login
 	p.without(0)
@@ -177,8 +178,8 @@ func TestFirstMasterIsGone(t *testing.T) {
 	if err := (&rejoin{p.Cluster}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if p.First().String() != "10.0.0.2" || p.state.Revision != 5 || len(p.others()) != 1 {
-		t.Errorf("the first master is %s, the state is %+v", p.First(), p.state)
+	if p.First().String() != "10.0.0.2" || p.State.Revision != 5 || len(p.others()) != 1 {
+		t.Errorf("the first master is %s, the state is %+v", p.First(), p.State)
 	}
 	if got := p.kubeadm.DNSAddress(); got != "10.99.0.10" {
 		t.Errorf("its DNS is taken to be at %s", got)
@@ -192,7 +193,7 @@ func TestFirstMasterIsGone(t *testing.T) {
 	if err := (&saveState{p.Cluster}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	saved, err := state.Parse([]byte(p.machines[1].files[p.Members[0].Path(stateFile)]))
+	saved, err := state.Parse([]byte(p.machines[1].files[p.Members[0].Path(store.File)]))
 	if err != nil || saved.Revision != 6 || len(saved.Hosts) != 4 || len(saved.Apps) != 1 {
 		t.Errorf("saved is %+v, %v", saved, err)
 	}
@@ -216,12 +217,12 @@ func TestApplicationNeedsItsCluster(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPark(t, 1, 1).joined(2)
 			p.Artifact, p.App = artifact(t), "redis"
-			p.state.KubernetesVersion = "v1.34.4"
-			data, err := p.state.Encode()
+			p.State.KubernetesVersion = "v1.34.4"
+			data, err := p.State.Encode()
 			if err != nil {
 				t.Fatal(err)
 			}
-			p.machines[0].files[p.Members[0].Path(stateFile)] = string(data)
+			p.machines[0].files[p.Members[0].Path(store.File)] = string(data)
 			c.make(p)
 			err = (&rejoin{p.Cluster}).Run(t.Context())
 			checkError(t, err, c.want)
@@ -244,15 +245,15 @@ func TestSaveState(t *testing.T) {
 	}
 	save(1)
 	save(1)
-	p.state.Commands = append(p.state.Commands, "key") // as the commands do
-	if err := p.save(t.Context()); err != nil {
+	p.State.Commands = append(p.State.Commands, "key") // as the commands do
+	if err := p.Save(t.Context(), &p.Session); err != nil {
 		t.Fatal(err)
 	}
 	save(2)
 	// Without an API, the masters have it, and the next run that finds one makes up for it.
 	p.world.down = true
-	p.state.Commands = append(p.state.Commands, "other")
-	if err := p.save(t.Context()); err != nil {
+	p.State.Commands = append(p.State.Commands, "other")
+	if err := p.Save(t.Context(), &p.Session); err != nil {
 		t.Fatal(err)
 	}
 	if err := (&saveState{p.Cluster}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "could not be written to the Secret") {
@@ -260,7 +261,7 @@ func TestSaveState(t *testing.T) {
 	}
 	p.world.down = false
 	save(3)
-	first, second := p.machines[0].files[p.Members[0].Path(stateFile)], p.machines[1].files[p.Members[1].Path(stateFile)]
+	first, second := p.machines[0].files[p.Members[0].Path(store.File)], p.machines[1].files[p.Members[1].Path(store.File)]
 	if first != second || first != string(p.world.secret) {
 		t.Error("the masters and the Secret do not agree")
 	}

@@ -20,7 +20,7 @@ func (c *Cluster) newcomers() []*execute.Member {
 func (p *remember) checkNewcomers(ctx context.Context) error {
 	p.inState = map[*execute.Member]bool{}
 	for _, m := range p.Members {
-		p.inState[m] = p.state.Host(m.Host.Address) != nil
+		p.inState[m] = p.State.Host(m.Host.Address) != nil
 	}
 	if !p.Running() {
 		return nil

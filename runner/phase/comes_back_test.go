@@ -9,6 +9,7 @@ import (
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 // replaceDisk makes a machine one that was installed again. What the cluster has of it stays, and is dead.
@@ -150,7 +151,7 @@ func TestComesBackIsRefused(t *testing.T) {
 			p.world.secret = []byte(strings.ReplaceAll(string(p.world.secret), "10.0.0.3", "10.0.0.99"))
 			p.world.secret = []byte(strings.ReplaceAll(string(p.world.secret), `"h3"`, `"h99"`))
 			for i := range 2 {
-				p.machines[i].files[p.Dir()+"/"+stateFile] = string(p.world.secret)
+				p.machines[i].files[p.Dir()+"/"+store.File] = string(p.world.secret)
 			}
 		}, []string{"10.0.0.3: etcd has a member h3 (https://10.0.0.3:2380), and the cluster's state does not have this host", "sealer-run delete --lost -m 10.0.0.3 --via 10.0.0.1"}},
 	}

@@ -53,15 +53,15 @@ func (p *commands) Run(ctx context.Context) error {
 			continue
 		}
 		key := state.CommandKey(p.Artifact.Digest, n, command) + site(command)
-		if p.state.Ran(key) {
+		if p.State.Ran(key) {
 			continue
 		}
 		err := p.Do(ctx, m, "run "+command.String(), func(ctx context.Context) error {
 			if err := p.command(ctx, m, command); err != nil {
 				return err
 			}
-			p.state.Record(key)
-			return p.save(ctx)
+			p.State.Record(key)
+			return p.Save(ctx, &p.Session)
 		})
 		if err != nil {
 			return err

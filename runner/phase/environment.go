@@ -72,8 +72,8 @@ func (c *Cluster) own(m *execute.Member) environment.Set {
 
 // kubernetesVersion is the cluster's: that of its image, or for an application that of the cluster it comes to.
 func (c *Cluster) kubernetesVersion() string {
-	if c.Artifact.Description.Kind == imagespec.KindCluster || c.state == nil {
+	if c.Artifact.Description.Kind == imagespec.KindCluster || c.State == nil {
 		return c.Artifact.Description.KubernetesVersion
 	}
-	return c.state.KubernetesVersion
+	return c.State.KubernetesVersion
 }

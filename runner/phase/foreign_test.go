@@ -11,14 +11,15 @@ import (
 	"github.com/kubefile/kubefile/runner/check"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 // A master that comes back empty, and is named first, is not made the first of another cluster when the other masters have lost what we noted.
 func TestEmptyMasterIsNamedFirst(t *testing.T) {
 	p := brought(t, 3, 0)
 	p.replaceDisk(0)
-	p.machines[1].remove(execute.JoinMarker, stateFile)
-	p.machines[2].remove(execute.JoinMarker, stateFile)
+	p.machines[1].remove(execute.JoinMarker, store.File)
+	p.machines[2].remove(execute.JoinMarker, store.File)
 	p.forget()
 	next, err := p.rerun(t)
 	if want := "etcd has a member h1 (https://10.0.0.1:2380), and the cluster's state does not have this host"; err == nil || !strings.Contains(err.Error(), want) {
@@ -37,7 +38,7 @@ func TestEmptyMasterIsNamedFirst(t *testing.T) {
 func TestEtcdThatCameAfterKubeadmBegan(t *testing.T) {
 	p := brought(t, 1, 0)
 	f := p.machines[0]
-	f.remove("kubelet.conf", "admin.conf", "etcd.yaml", execute.InitMarker, stateFile)
+	f.remove("kubelet.conf", "admin.conf", "etcd.yaml", execute.InitMarker, store.File)
 	p.world.secret, p.world.version = nil, 0
 	f.files["/etc/kubernetes/controller-manager.conf"] = "x"
 	p.forget()
@@ -88,7 +89,7 @@ func TestRemovalLeavesNodeOfAnotherCluster(t *testing.T) {
 func TestControlPlaneThatStarts(t *testing.T) {
 	p := brought(t, 1, 0)
 	f := p.machines[0]
-	f.remove(execute.InitMarker, stateFile)
+	f.remove(execute.InitMarker, store.File)
 	f.units["kubelet.service"], f.files[apiserverManifest] = true, "x"
 	p.world.secret, p.world.version, p.world.starts = nil, 0, 1
 	p.forget()
@@ -150,12 +151,12 @@ kind: KubeletConfiguration
 failSwapOn: false
 failCgroupV1: false
 `)
-	before := p.state
+	before := p.State
 	s := p.checked(t.Context(), nil, nil)
 	if fmt.Sprint(s.PodNetworks, s.ServiceNetworks) != "[100.64.0.0/10] [10.96.0.0/12]" || s.ProxyMode != "nftables" || !s.SwapAllowed || !s.CgroupV1Allowed {
 		t.Errorf("the site is %+v", s)
 	}
-	if p.state != before || p.kubeadm != nil {
+	if p.State != before || p.kubeadm != nil {
 		t.Error("the cluster was changed")
 	}
 }

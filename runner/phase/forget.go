@@ -18,10 +18,12 @@ func (p *forget) Run(ctx context.Context) error {
 				return err
 			}
 		}
-		changed = p.state.Remove(l.address) || changed
+		changed = p.State.Remove(l.address) || changed
 	}
 	if !changed {
 		return nil
 	}
-	return p.Do(ctx, p.First(), fmt.Sprintf("remove %s from the cluster's state", p.leavingNames()), p.saveWhole)
+	return p.Do(ctx, p.First(), fmt.Sprintf("remove %s from the cluster's state", p.leavingNames()), func(ctx context.Context) error {
+		return p.SaveWhole(ctx, &p.Session)
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 // brought is a site on which a run was complete.
@@ -90,10 +91,10 @@ func TestLostMarkers(t *testing.T) {
 				f.remove(".done", ".started")
 			}
 		}},
-		{"markers and state of the first master", func(p *park) { p.machines[0].remove(execute.InitMarker, stateFile) }},
+		{"markers and state of the first master", func(p *park) { p.machines[0].remove(execute.InitMarker, store.File) }},
 		{"all markers and copies of the state but the Secret", func(p *park) {
 			for _, f := range p.machines {
-				f.remove(execute.InitMarker, execute.JoinMarker, stateFile)
+				f.remove(execute.InitMarker, execute.JoinMarker, store.File)
 			}
 		}},
 		{"markers and records, as of an earlier version", func(p *park) {
@@ -119,7 +120,7 @@ func TestLostMarkers(t *testing.T) {
 					t.Errorf("%s: %s was not written again", f.host, marker)
 				}
 			}
-			s, err := state.Parse([]byte(p.machines[0].files[p.Members[0].Path(stateFile)]))
+			s, err := state.Parse([]byte(p.machines[0].files[p.Members[0].Path(store.File)]))
 			if err != nil || len(s.Hosts) != 3 {
 				t.Errorf("the state is %+v, %v", s, err)
 			}
@@ -130,7 +131,7 @@ func TestLostMarkers(t *testing.T) {
 // A single master whose marker and copies of the state are lost, with nothing but its record and its API.
 func TestOnlyTheAPIKnows(t *testing.T) {
 	p := brought(t, 1, 0)
-	p.machines[0].remove(execute.InitMarker, stateFile)
+	p.machines[0].remove(execute.InitMarker, store.File)
 	p.world.secret, p.world.version = nil, 0
 	p.forget()
 	p, err := p.rerun(t)
@@ -148,11 +149,11 @@ func TestControlPlaneWithoutMarker(t *testing.T) {
 		runs string // what kubeadm is called with
 	}{
 		{"nothing", func(p *park) { p.machines[0].remove("etcd.yaml", "snap/db", "kubelet.conf", "admin.conf") }, "", "init"},
-		{"interrupted before its API was there", func(p *park) { p.world.down = true; p.machines[0].remove(stateFile) }, "", "reset init"},
-		{"interrupted in its last steps", func(p *park) { p.world.missing = "cluster-info"; p.machines[0].remove(stateFile) }, "", "init --skip-phases=preflight"},
+		{"interrupted before its API was there", func(p *park) { p.world.down = true; p.machines[0].remove(store.File) }, "", "reset init"},
+		{"interrupted in its last steps", func(p *park) { p.world.missing = "cluster-info"; p.machines[0].remove(store.File) }, "", "init --skip-phases=preflight"},
 		{"in use for a while, and its API is down", func(p *park) {
 			p.world.down = true
-			p.machines[0].remove(stateFile)
+			p.machines[0].remove(store.File)
 			p.machines[0].files["/var/lib/etcd/member/snap/1.snap"] = "x"
 		}, "has been in use for a while", ""},
 		{"complete by the state, with its credentials gone, and its API down", func(p *park) {
@@ -162,23 +163,23 @@ func TestControlPlaneWithoutMarker(t *testing.T) {
 		{"complete by the state, and all of it gone", func(p *park) {
 			p.world.down = true
 			p.machines[0].remove("etcd.yaml", "snap/db", "kubelet.conf", "admin.conf")
-			p.machines[0].files[p.Members[0].Path(stateFile)] = p.machines[0].files["kept"]
+			p.machines[0].files[p.Members[0].Path(store.File)] = p.machines[0].files["kept"]
 		}, "nothing of it is left", ""},
-		{"not begun by us", func(p *park) { p.world.down = true; p.machines[0].remove(stateFile, agent.RecordFile) }, "no record of this cluster", ""},
+		{"not begun by us", func(p *park) { p.world.down = true; p.machines[0].remove(store.File, agent.RecordFile) }, "no record of this cluster", ""},
 		{"an etcd that was there before kubeadm", func(p *park) {
-			p.machines[0].remove("etcd.yaml", "kubelet.conf", "admin.conf", stateFile, agent.RecordFile)
+			p.machines[0].remove("etcd.yaml", "kubelet.conf", "admin.conf", store.File, agent.RecordFile)
 		}, "an etcd", ""},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			p := brought(t, 1, 0)
 			f := p.machines[0]
-			f.files["kept"] = f.files[p.Members[0].Path(stateFile)]
+			f.files["kept"] = f.files[p.Members[0].Path(store.File)]
 			p.world.secret, p.world.version = nil, 0
 			f.remove(execute.InitMarker)
 			p.forget()
 			if c.name == "nothing" {
-				f.remove(stateFile)
+				f.remove(store.File)
 			}
 			c.make(p)
 			next, _ := p.again(t, 1<<40, func() {})
@@ -205,7 +206,7 @@ func (p *park) checkMasterIsKept(t *testing.T) {
 func TestKubeadmThatStillRuns(t *testing.T) {
 	p := brought(t, 1, 0)
 	f := p.machines[0]
-	f.remove(execute.InitMarker, stateFile)
+	f.remove(execute.InitMarker, store.File)
 	p.world.secret, p.world.version, p.world.down = nil, 0, true
 	f.answer = func(cmd host.Command, _ string) (string, int) {
 		if slices.Contains(cmd.Argv, "true") { // has the lock that it had

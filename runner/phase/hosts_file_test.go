@@ -13,7 +13,7 @@ import (
 // Every host knows every host of the cluster, also those that were not named this time, and a master is its own endpoint.
 func TestNames(t *testing.T) {
 	c := site(t, 1, bare(t))
-	c.state.Hosts = []state.Host{
+	c.State.Hosts = []state.Host{
 		{Address: netip.MustParseAddr("10.0.0.2"), Name: "h2", Role: "node"},
 		{Address: netip.MustParseAddr("10.0.0.9"), Name: "h9", Role: "node"},
 	}
@@ -30,7 +30,7 @@ func TestNames(t *testing.T) {
 func TestEndpointsOfAMaster(t *testing.T) {
 	c := site(t, 2, bare(t))
 	c.Members[1].Host.Role = host.RoleMaster
-	c.state.Hosts = []state.Host{{Address: netip.MustParseAddr("10.0.0.9"), Name: "h9", Role: "master"}}
+	c.State.Hosts = []state.Host{{Address: netip.MustParseAddr("10.0.0.9"), Name: "h9", Role: "master"}}
 	for i, want := range []string{"10.0.0.1 10.0.0.2 10.0.0.9", "10.0.0.2 10.0.0.1 10.0.0.9", "127.0.0.1"} {
 		if got := strings.Join(c.endpoints(c.Members[i]), " "); got != want {
 			t.Errorf("%s: got %s, want %s", c.Members[i], got, want)

@@ -27,14 +27,14 @@ func (p *installAgent) Run(ctx context.Context) error {
 	install := func(ctx context.Context, m *execute.Member) error {
 		there, err := m.Has(ctx, agent.Path, sum)
 		if err != nil || (there && !m.IsNew) {
-			return errors.Join(err, p.ClaimHost(ctx, m, p.state.ID))
+			return errors.Join(err, p.ClaimHost(ctx, m, p.State.ID))
 		}
 		m.NewAgent = true
 		return p.Do(ctx, m, "copy the runner to "+agent.Path, func(ctx context.Context) error {
 			if _, err := m.Ensure(ctx, agent.Binary{File: file, Digest: sum, Size: size}); err != nil {
 				return err
 			}
-			return p.ClaimHost(ctx, m, p.state.ID)
+			return p.ClaimHost(ctx, m, p.State.ID)
 		})
 	}
 	// The masters know of every host before there is anything on it.

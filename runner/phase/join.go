@@ -262,7 +262,7 @@ func (c *Cluster) joinOnce(ctx context.Context, m *execute.Member, join kubeadm.
 	if err := c.Kube().DeleteNode(ctx, m.Name); err != nil {
 		return err
 	}
-	if err := c.Claim(ctx, m, c.state.ID, agent.BegunKubeadmJoin); err != nil {
+	if err := c.Claim(ctx, m, c.State.ID, agent.BegunKubeadmJoin); err != nil {
 		return err
 	}
 	if err := c.noteAgain(ctx, m); err != nil {

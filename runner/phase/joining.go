@@ -123,11 +123,11 @@ func (p *checkJoining) Run(context.Context) error {
 	if !p.Running() {
 		return fmt.Errorf("%s has no control plane of cluster %s; bring the cluster up again with apply, then add hosts", p.First(), p.Name)
 	}
-	if p.state.Digest != p.Artifact.Digest {
-		return fmt.Errorf("another run changed the image of the cluster to %s (%s); run the same command again with that image", p.state.Image, p.state.Digest)
+	if p.State.Digest != p.Artifact.Digest {
+		return fmt.Errorf("another run changed the image of the cluster to %s (%s); run the same command again with that image", p.State.Image, p.State.Digest)
 	}
 	p.leaveOutStrangers()
-	warning, err := p.unlike(p.state)
+	warning, err := p.unlike(p.State)
 	if warning != "" {
 		p.Report.Printf("warning: %s\n", warning)
 	}
@@ -138,7 +138,7 @@ func (p *checkJoining) Run(context.Context) error {
 func (p *checkJoining) leaveOutStrangers() {
 	kept := p.Members[:0:0]
 	for _, m := range p.Members {
-		known := p.state.Host(m.Host.Address)
+		known := p.State.Host(m.Host.Address)
 		if !p.joins(m) && (!m.Joined || known == nil) {
 			why := "warning: not a node of the cluster now, and left as it is; apply the cluster's image with this host to make it one again, or remove it with delete"
 			if known != nil && known.In() && isEmpty(m) {

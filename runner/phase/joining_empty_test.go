@@ -14,6 +14,7 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 // enlarging are three masters and three nodes, of which the last master and the last node are not in the cluster, and are to join it.
@@ -196,7 +197,7 @@ func TestJoinerComesBackEmpty(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 3 {
-		p.machines[i].files[p.Dir()+"/"+stateFile] = string(p.world.secret)
+		p.machines[i].files[p.Dir()+"/"+store.File] = string(p.world.secret)
 	}
 	p.replaceDisk(3)
 	p.forget()

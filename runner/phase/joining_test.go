@@ -15,6 +15,7 @@ import (
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 // some are machines of a park, as a park of their own in the same world.
@@ -80,7 +81,7 @@ func TestAddition(t *testing.T) {
 	}
 	for i, files := range before {
 		f, m := p.machines[i], whole.Members[i]
-		named := []string{hostsPath, m.Path(registryConfig), m.Path(balancerConfig), m.Path(stateFile), m.Path(agent.JournalFile)}
+		named := []string{hostsPath, m.Path(registryConfig), m.Path(balancerConfig), m.Path(store.File), m.Path(agent.JournalFile)}
 		for name, content := range f.files {
 			if content != files[name] && !slices.Contains(named, name) && !strings.HasPrefix(name, containerdDir) {
 				t.Errorf("%s: %s was changed", f.host, name)
@@ -166,8 +167,8 @@ func TestAdditionWithApplications(t *testing.T) {
 	if got := p.phases(t); got != "h1:complete h2:complete h3:complete h4:complete" {
 		t.Errorf("after the last image, in the state are %s", got)
 	}
-	if h := last.state.Host(numbered(4)[0]); h.Labels["disk"] != "fast" || len(last.state.Apps) > 0 {
-		t.Errorf("in the state are %+v, and the applications %v", h, last.state.Apps)
+	if h := last.State.Host(numbered(4)[0]); h.Labels["disk"] != "fast" || len(last.State.Apps) > 0 {
+		t.Errorf("in the state are %+v, and the applications %v", h, last.State.Apps)
 	}
 }
 
@@ -307,7 +308,7 @@ func TestCheckJoining(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.world.secret = data
-		p.machines[0].files[p.Dir()+"/"+stateFile] = string(data)
+		p.machines[0].files[p.Dir()+"/"+store.File] = string(data)
 	}
 	other(func(s *state.State) { s.Remove(numbered(3)[0]) })
 	p.machines[2].files = map[string]string{hostsPath: "127.0.0.1 localhost\n"}

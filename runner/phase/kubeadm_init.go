@@ -61,7 +61,7 @@ func (p *kubeadmInit) init(ctx context.Context, m *execute.Member, found fate) e
 	if _, err := m.WriteFile(ctx, file, 0o600, config); err != nil {
 		return err
 	}
-	if err := p.Claim(ctx, m, p.state.ID, agent.BegunKubeadmInit); err != nil {
+	if err := p.Claim(ctx, m, p.State.ID, agent.BegunKubeadmInit); err != nil {
 		return err
 	}
 	argv := []string{m.Program("kubeadm"), "init", "--config", file, "--skip-token-print"}

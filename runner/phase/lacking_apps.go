@@ -29,7 +29,7 @@ func (c *Cluster) findLackedApps(ctx context.Context) error {
 	if c.FindApp == nil {
 		return nil
 	}
-	for _, app := range c.state.Apps {
+	for _, app := range c.State.Apps {
 		lacking := LackedApp{App: app}
 		has := make([]bool, len(c.Members))
 		masters := c.Masters()

@@ -18,6 +18,7 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 // leavingWorld is what the API and etcd say when hosts leave.
@@ -237,7 +238,7 @@ func (p *park) leave(ctx context.Context, t *testing.T, leaving Leaving, via []i
 	next := &park{out: &bytes.Buffer{}, machines: p.machines, world: p.world}
 	c := &Cluster{
 		Session: execute.Session{Name: p.Name, DataRoot: p.DataRoot, Report: report.New(next.out), DryRun: p.DryRun, Abandon: func(error) {}},
-		Site:    bareSite(), state: state.New(p.Name), SkipPlugins: p.SkipPlugins,
+		Site:    bareSite(), Store: store.Store{State: state.New(p.Name)}, SkipPlugins: p.SkipPlugins,
 	}
 	next.Cluster = c
 	for _, i := range via {
@@ -310,7 +311,7 @@ func (f *machine) mentions(address string) (names []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for name, content := range f.files {
-		past := strings.HasSuffix(name, stateFile) || strings.HasSuffix(name, initConfig) || strings.HasSuffix(name, agent.JournalFile)
+		past := strings.HasSuffix(name, store.File) || strings.HasSuffix(name, initConfig) || strings.HasSuffix(name, agent.JournalFile)
 		if !past && strings.Contains(content+"\n", address+":") || !past && strings.Contains(content, address+" ") {
 			names = append(names, name)
 		}

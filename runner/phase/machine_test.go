@@ -21,6 +21,7 @@ import (
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 // machine is a host with files and units, on which what is asked of it happens to a map.
@@ -235,7 +236,7 @@ type park struct {
 func newPark(t *testing.T, masters, nodes int) *park {
 	t.Helper()
 	p := &park{out: &bytes.Buffer{}, world: &world{}}
-	p.Cluster = &Cluster{Session: execute.Session{Name: "default", DataRoot: DefaultDataRoot, Report: report.New(p.out)}, Site: bareSite(), state: state.New("default")}
+	p.Cluster = &Cluster{Session: execute.Session{Name: "default", DataRoot: DefaultDataRoot, Report: report.New(p.out)}, Site: bareSite(), Store: store.Store{State: state.New("default")}}
 	for i := range masters + nodes {
 		role := host.RoleMaster
 		if i >= masters {
@@ -262,7 +263,7 @@ func (p *park) joined(n int) *park {
 		m.Joined, m.Marker = true, marker
 		p.machines[i].files[m.Path(marker)] = execute.Finished + "\n"
 		p.machines[i].files[m.Path(scriptsMarker)] = "prepared\n"
-		p.state.Hosts = append(p.state.Hosts, state.Host{Address: m.Host.Address, Name: m.Name, Role: string(m.Host.Role), Phase: state.Complete})
+		p.State.Hosts = append(p.State.Hosts, state.Host{Address: m.Host.Address, Name: m.Name, Role: string(m.Host.Role), Phase: state.Complete})
 	}
 	return p
 }
@@ -280,7 +281,7 @@ func (p *park) without(i int) *park {
 func (p *park) nodeList() string {
 	list := map[string]any{}
 	var items []any
-	for _, h := range p.state.Hosts {
+	for _, h := range p.State.Hosts {
 		items = append(items, map[string]any{
 			"metadata": map[string]any{"name": h.Name, "resourceVersion": "7", "labels": map[string]string{"zone": "z" + h.Name}},
 			"status":   map[string]any{"conditions": []any{map[string]string{"type": "Ready", "status": "True"}}},

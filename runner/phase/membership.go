@@ -28,7 +28,7 @@ const (
 
 // checkRecord refuses a host whose record names another cluster.
 func (c *Cluster) checkRecord(m *execute.Member) error {
-	if m.Owner == nil || m.Owner.Of(c.Name, c.state.ID) {
+	if m.Owner == nil || m.Owner.Of(c.Name, c.State.ID) {
 		return nil
 	}
 	return &agent.OtherClusterError{Host: m.String(), Dir: m.Dir, Have: *m.Owner}
@@ -46,7 +46,7 @@ func (c *Cluster) checkMembership(ctx context.Context) error {
 	var failed []error
 	for _, m := range c.Members {
 		failed = append(failed, c.checkRecord(m))
-		known := c.state.Host(m.Host.Address)
+		known := c.State.Host(m.Host.Address)
 		if !m.IsNew && m.Kubernetes() && known != nil && known.In() {
 			m.Joined = true
 		}
@@ -94,7 +94,7 @@ func foreignEtcd(m *execute.Member) error {
 // resettable refuses to clear away what is on a host unless we began it, and it was never in use.
 func (c *Cluster) resettable(m *execute.Member) error {
 	left := strings.Join(leftOn(m), ", ")
-	known := c.state.Host(m.Host.Address)
+	known := c.State.Host(m.Host.Address)
 	switch {
 	case !m.Begun():
 		return fmt.Errorf("%s: found %s, and no record of this cluster that it started kubeadm here; nothing was removed. "+
@@ -121,7 +121,7 @@ func (p *kubeadmInit) examineFirst(ctx context.Context, m *execute.Member) (fate
 	if err := errors.Join(p.checkRecord(m), p.otherMasters(), foreignEtcd(m)); err != nil {
 		return fresh, err
 	}
-	known := p.state.Host(m.Host.Address)
+	known := p.State.Host(m.Host.Address)
 	switch {
 	case len(leftOn(m)) == 0 && known != nil && known.In():
 		return fresh, fmt.Errorf("%s: according to the cluster's state the control plane was here, but nothing of it is left; "+
@@ -171,7 +171,7 @@ func (p *kubeadmInit) controlPlane(ctx context.Context, m *execute.Member) (answ
 	if err != nil || !there {
 		return false, false, context.Cause(ctx)
 	}
-	if known := p.state.Host(m.Host.Address); known != nil && known.In() {
+	if known := p.State.Host(m.Host.Address); known != nil && known.In() {
 		return true, true, nil
 	}
 	for _, object := range p.kubeadm.Objects() {

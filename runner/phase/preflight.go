@@ -173,7 +173,7 @@ func (c *Cluster) untaints(m *execute.Member) bool {
 // draftConfiguration returns the documents of kubeadm for a cluster of which nothing is there yet.
 func (c *Cluster) draftConfiguration(ctx context.Context) (kubeadm.Documents, error) {
 	draft := *c
-	draft.state = state.New(c.Name)
+	draft.State = state.New(c.Name)
 	draft.settleNames()
 	a := &adapt{&draft}
 	if draft.files == nil {

@@ -89,8 +89,8 @@ func (c *Cluster) serves(server string) bool {
 
 // identity is the ID of the state or, where that was lost, of the first host that knows one, masters first.
 func (p *proof) identity(surveys []*agent.Survey) string {
-	if !p.stateless {
-		return p.state.ID
+	if !p.Lost {
+		return p.State.ID
 	}
 	for _, m := range slices.Concat(p.Masters(), p.Nodes()) {
 		if s := surveys[m.Index]; s != nil && s.Record != nil {

@@ -79,7 +79,7 @@ func TestDryRemovalSaysWhatGoes(t *testing.T) {
 // A host that another cluster of the same name has is left alone; the others are cleaned, and the error comes at the end.
 func TestRemovalLeavesHostOfAnotherCluster(t *testing.T) {
 	p := removable(t)
-	p.state.ID = testID
+	p.State.ID = testID
 	for i, m := range p.Members {
 		p.machines[i].files[m.Path(agent.RecordFile)] = record
 	}

@@ -74,7 +74,7 @@ func (p *reach) connect(ctx context.Context, hosts []host.Host) (unreached []hos
 // unnamed are the hosts of the state that were not given, with the login of the first that was.
 func (p *reach) unnamed() []host.Host {
 	var hosts []host.Host
-	for _, h := range p.state.Hosts {
+	for _, h := range p.State.Hosts {
 		given := func(g Host) bool { return g.Login.Address == h.Address }
 		empty := p.Joining != nil && slices.Contains(p.Joining.Empty, h.Address)
 		if !slices.ContainsFunc(p.Hosts, given) && !p.Next.has(h.Address) && !empty {
@@ -95,7 +95,7 @@ func (p *reach) unknownNodes(ctx context.Context) {
 		return // a cluster that is broken can be removed, too
 	}
 	known := map[string]bool{}
-	for _, h := range p.state.Hosts {
+	for _, h := range p.State.Hosts {
 		known[h.Name], known[h.Address.String()] = true, true
 	}
 	for _, m := range p.Members {

@@ -11,6 +11,7 @@ import (
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 // reachLeaving connects to the hosts that leave a cluster and to those that stay. It finds the masters that stay by those that were named, or
@@ -44,7 +45,7 @@ func (p *reachLeaving) Run(ctx context.Context) error {
 	p.unreached = append(p.unreached, staying.connect(ctx, p.unnamed(staying))...)
 	p.keepKnown()
 	for _, m := range p.Members { // flags may name a host that stays without its role
-		if known := p.state.Host(m.Host.Address); known != nil {
+		if known := p.State.Host(m.Host.Address); known != nil {
 			m.Host.Role = host.Role(known.Role)
 		}
 	}
@@ -146,7 +147,7 @@ func mastersOf(ctx context.Context, m *execute.Member) (addresses []netip.Addr, 
 			}
 		}
 	}
-	data, err := m.Read(ctx, m.Path(stateFile))
+	data, err := m.Read(ctx, m.Path(store.File))
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +177,7 @@ func (p *reachLeaving) lookUp(ctx context.Context) error {
 		if err := p.recall(ctx); err != nil {
 			return err
 		}
-		if known := p.state.Host(m.Host.Address); known == nil || !known.Leaves() {
+		if known := p.State.Host(m.Host.Address); known == nil || !known.Leaves() {
 			return nil
 		}
 		p.Lead = nil
@@ -197,7 +198,7 @@ func (p *reachLeaving) unnamed(staying *reach) []host.Host {
 func (p *reachLeaving) keepKnown() {
 	known := p.Members[:0:0]
 	for _, m := range p.Members {
-		if p.state.Host(m.Host.Address) == nil && m != p.Lead {
+		if p.State.Host(m.Host.Address) == nil && m != p.Lead {
 			m.Conn.Close()
 			continue
 		}
@@ -205,7 +206,7 @@ func (p *reachLeaving) keepKnown() {
 		known = append(known, m)
 	}
 	p.Members = known
-	p.unreached = slices.DeleteFunc(p.unreached, func(r host.Report) bool { return p.state.Host(r.Host.Address) == nil })
+	p.unreached = slices.DeleteFunc(p.unreached, func(r host.Report) bool { return p.State.Host(r.Host.Address) == nil })
 }
 
 // Close ends the connections to the hosts that leave.

@@ -15,6 +15,7 @@ import (
 	"github.com/kubefile/kubefile/runner/host/hosttest"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 // noMore is a connection to a host that is not to be asked any more.
@@ -38,7 +39,7 @@ func TestAHostIsReachedWithOneQuestion(t *testing.T) {
 		"an empty host":         {},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := &Cluster{Session: execute.Session{Name: "default", DataRoot: hosttest.DataRoot(t), Report: report.New(io.Discard)}, Site: bareSite(), state: state.New("default")}
+			c := &Cluster{Session: execute.Session{Name: "default", DataRoot: hosttest.DataRoot(t), Report: report.New(io.Discard)}, Site: bareSite(), Store: store.Store{State: state.New("default")}}
 			for file, content := range files {
 				if err := errors.Join(os.MkdirAll(c.Dir(), 0o755), os.WriteFile(filepath.Join(c.Dir(), file), []byte(content+"\n"), 0o600)); err != nil {
 					t.Fatal(err)

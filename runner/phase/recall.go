@@ -32,8 +32,8 @@ func Recall(ctx context.Context, c *Cluster) (Recalled, error) {
 	if err := c.recall(ctx); err != nil {
 		return Recalled{}, err
 	}
-	found := Recalled{State: c.state}
-	if c.stateless {
+	found := Recalled{State: c.State}
+	if c.Lost {
 		found.State = nil
 		for _, m := range c.Members {
 			masters, err := mastersOf(ctx, m)
@@ -45,7 +45,7 @@ func Recall(ctx context.Context, c *Cluster) (Recalled, error) {
 	} else {
 		c.unreached = append(c.unreached, r.connect(ctx, r.unnamed())...)
 		for _, m := range c.Members {
-			if known := c.state.Host(m.Host.Address); known != nil && known.In() && !known.Leaves() && isEmpty(m) {
+			if known := c.State.Host(m.Host.Address); known != nil && known.In() && !known.Leaves() && isEmpty(m) {
 				found.Empty = append(found.Empty, m.Host.Address)
 			}
 		}

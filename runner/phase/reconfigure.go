@@ -70,17 +70,17 @@ func (p *reconfigure) recordSettings(ctx context.Context) error {
 		return nil
 	}
 	return p.Do(ctx, p.First(), "record the new settings in the cluster's state", func(ctx context.Context) error {
-		if p.state.Wanted == nil {
-			p.state.Wanted = &state.Wanted{}
+		if p.State.Wanted == nil {
+			p.State.Wanted = &state.Wanted{}
 		}
-		p.state.Wanted.Mixed = append(p.state.Wanted.Mixed, p.settings.target)
-		return p.saveWhole(ctx)
+		p.State.Wanted.Mixed = append(p.State.Wanted.Mixed, p.settings.target)
+		return p.SaveWhole(ctx, &p.Session)
 	})
 }
 
 // noteSettings notes what the cluster has now, once its hosts have it. Hosts that were not part of the run may have something else.
 func (p *reconfigure) noteSettings() {
-	wanted := p.state.Wanted
+	wanted := p.State.Wanted
 	if wanted == nil || wanted.Kubeadm == nil && len(p.settings.applied) == 0 {
 		return // an earlier version made the cluster
 	}
@@ -181,7 +181,7 @@ func (p *reconfigure) proxy(ctx context.Context, config string) error {
 	}
 	what := "restart kube-proxy on all nodes with " + named(p.settings.of(kubeadm.PartProxy))
 	return p.Do(ctx, p.First(), what, func(ctx context.Context) error {
-		limit := proxyPatience + time.Duration(len(p.state.Hosts))*proxyPerNode
+		limit := proxyPatience + time.Duration(len(p.State.Hosts))*proxyPerNode
 		api := p.First().Kube(limit + time.Minute)
 		patch := fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{%q:%q}}}}}`, proxyAnnotation, want)
 		if _, err := api(ctx, nil, "patch", "daemonset", "kube-proxy", "--namespace", health.SystemNamespace, "--type", "merge", "--patch", patch); err != nil {

@@ -121,7 +121,7 @@ func (c *Cluster) restoreManifest(ctx context.Context, m *execute.Member, part k
 // restoreManifests puts manifests back that an interrupted run kept, if the API of the master does not answer: with what that run wrote it does not
 // get healthy, or it has not been given the time.
 func (c *Cluster) restoreManifests(ctx context.Context, m *execute.Member) error {
-	if c.state.Wanted == nil || len(c.state.Wanted.Mixed) == 0 {
+	if c.State.Wanted == nil || len(c.State.Wanted.Mixed) == 0 {
 		return nil
 	}
 	var kept []kubeadm.Part

@@ -283,8 +283,8 @@ func (p *park) withoutWanted(t *testing.T) {
 	if err := next.recall(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	next.state.Wanted = nil
-	if err := next.save(t.Context()); err != nil {
+	next.State.Wanted = nil
+	if err := next.Save(t.Context(), &next.Session); err != nil {
 		t.Fatal(err)
 	}
 }

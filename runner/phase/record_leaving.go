@@ -25,18 +25,20 @@ func (p *recordLeaving) Run(ctx context.Context) error {
 	changed := false
 	for _, l := range p.leavers {
 		h := state.Host{Address: l.address, Name: l.name, Role: string(l.role)}
-		if known := p.state.Host(l.address); known != nil {
+		if known := p.State.Host(l.address); known != nil {
 			h = *known
 		}
 		if h.Phase != phase {
 			h.Phase, changed = phase, true
-			p.state.Put(h)
+			p.State.Put(h)
 		}
 	}
 	if !changed {
 		return nil
 	}
-	return p.Do(ctx, p.First(), fmt.Sprintf("record in the cluster's state which hosts leave: %s", p.leavingNames()), p.save)
+	return p.Do(ctx, p.First(), fmt.Sprintf("record in the cluster's state which hosts leave: %s", p.leavingNames()), func(ctx context.Context) error {
+		return p.Save(ctx, &p.Session)
+	})
 }
 
 // checkAgain is the check of before, now that no other run works on the hosts. The state may have been changed since it was read, too.
@@ -44,7 +46,7 @@ func (p *recordLeaving) checkAgain(ctx context.Context) error {
 	if err := p.recall(ctx); err != nil {
 		return err
 	}
-	p.part.state = p.state
+	p.part.State = p.State
 	if err := p.part.Each(ctx, p.part.Members, p.Refresh); err != nil {
 		return err
 	}

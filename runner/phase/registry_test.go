@@ -118,7 +118,7 @@ func withRegistry(t *testing.T, masters ...string) (*Cluster, []*disk) {
 		c.join(host.Report{Host: h, Conn: conn, Facts: &host.Facts{Hostname: fmt.Sprintf("h%d", i)}})
 		disks = append(disks, d)
 	}
-	c.state = state.New(c.Name)
+	c.State = state.New(c.Name)
 	c.settleNames()
 	return c, disks
 }

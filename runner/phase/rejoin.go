@@ -40,7 +40,7 @@ func (p *rejoin) Run(ctx context.Context) error {
 	if err := p.supported(); err != nil {
 		return err
 	}
-	for _, app := range p.state.Apps {
+	for _, app := range p.State.Apps {
 		if app.Dir == p.App && app.Image != p.Artifact.Name && app.Digest != p.Artifact.Digest {
 			p.Report.Line(m.String(), fmt.Sprintf("replaces %s", app.Image))
 		}
@@ -52,7 +52,7 @@ func (p *rejoin) Run(ctx context.Context) error {
 
 // supported refuses an image that does not support the cluster's Kubernetes.
 func (p *rejoin) supported() error {
-	if err := imagespec.CheckKubernetes(p.Artifact.Description.SupportedKubernetes, p.state.KubernetesVersion); err != nil {
+	if err := imagespec.CheckKubernetes(p.Artifact.Description.SupportedKubernetes, p.State.KubernetesVersion); err != nil {
 		return fmt.Errorf("%s: %w", p.Artifact.Name, err)
 	}
 	return nil
@@ -64,7 +64,7 @@ func (p *rejoin) planned() bool {
 		return false
 	}
 	p.kubeadm = p.Before.kubeadm
-	p.state.KubernetesVersion = p.Before.Artifact.Description.KubernetesVersion
+	p.State.KubernetesVersion = p.Before.Artifact.Description.KubernetesVersion
 	return true
 }
 
@@ -72,7 +72,7 @@ func (p *rejoin) planned() bool {
 func (p *rejoin) strangers() error {
 	var strange []error
 	for _, h := range p.Hosts {
-		if known := p.state.Host(h.Login.Address); known == nil || !known.In() {
+		if known := p.State.Host(h.Login.Address); known == nil || !known.In() {
 			strange = append(strange, fmt.Errorf("%s is not a host of the cluster %s: make it one by applying the cluster's own image with it",
 				h.Login, p.Name))
 		}

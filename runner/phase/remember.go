@@ -47,19 +47,19 @@ func (p *remember) Run(ctx context.Context) error {
 		return fmt.Errorf("nothing was changed:\n%w", err)
 	}
 	p.sayAbsent()
-	if p.state.Digest != "" && p.state.Digest != p.Artifact.Digest {
-		p.Report.Line(p.First().String(), fmt.Sprintf("the cluster was made from %s (%s)", p.state.Image, p.state.Digest))
+	if p.State.Digest != "" && p.State.Digest != p.Artifact.Digest {
+		p.Report.Line(p.First().String(), fmt.Sprintf("the cluster was made from %s (%s)", p.State.Image, p.State.Digest))
 	}
-	if p.state.KubernetesVersion != "" && p.state.KubernetesVersion != p.Artifact.Description.KubernetesVersion {
+	if p.State.KubernetesVersion != "" && p.State.KubernetesVersion != p.Artifact.Description.KubernetesVersion {
 		return fmt.Errorf("the cluster has Kubernetes %s and %s has %s: upgrades are not supported yet; use an image with the cluster's Kubernetes",
-			p.state.KubernetesVersion, p.Artifact.Name, p.Artifact.Description.KubernetesVersion)
+			p.State.KubernetesVersion, p.Artifact.Name, p.Artifact.Description.KubernetesVersion)
 	}
 	return p.findLackedApps(ctx)
 }
 
 // mismatches are the hosts that were given otherwise than the cluster knows them.
 func (p *remember) mismatches() (wrong []error) {
-	for _, known := range p.state.Hosts {
+	for _, known := range p.State.Hosts {
 		for _, m := range p.Members {
 			switch same := m.Host.Address == known.Address; {
 			case same && string(m.Host.Role) != known.Role && (known.In() || m.Joined):
@@ -145,7 +145,7 @@ func (c *Cluster) others() []state.Host {
 		given[m.Host.Address] = true
 	}
 	var others []state.Host
-	for _, h := range c.state.Hosts {
+	for _, h := range c.State.Hosts {
 		if !given[h.Address] {
 			others = append(others, h)
 		}
@@ -155,7 +155,7 @@ func (c *Cluster) others() []state.Host {
 
 // known says that a host was in the cluster when a run was complete last.
 func (c *Cluster) known(address netip.Addr) bool {
-	h := c.state.Host(address)
+	h := c.State.Host(address)
 	return h != nil && h.Phase == state.Complete
 }
 
@@ -178,7 +178,7 @@ func (c *Cluster) settleNames() {
 	for _, m := range c.Members {
 		m.Name = c.ownName(m)
 		// The name of a host that never joined may still change.
-		if known := c.state.Host(m.Host.Address); known != nil && (known.In() || m.Joined) {
+		if known := c.State.Host(m.Host.Address); known != nil && (known.In() || m.Joined) {
 			m.Name = known.Name
 		}
 	}

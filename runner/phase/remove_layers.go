@@ -49,9 +49,9 @@ func (c *Cluster) imagesAfter() state.Images {
 		image.Layers = append(image.Layers, layer.Descriptor.Digest)
 	}
 	if c.App == "" {
-		return c.state.Layers.Next(c.state.Digest, image)
+		return c.State.Layers.Next(c.State.Digest, image)
 	}
-	for _, app := range c.state.Apps {
+	for _, app := range c.State.Apps {
 		if app.Dir == c.App {
 			return app.Layers.Next(app.Digest, image)
 		}

@@ -175,7 +175,7 @@ func TestLayersStay(t *testing.T) {
 				t.Errorf("the run says\n%s", got)
 			}
 			noted := ""
-			for _, image := range next.state.Layers {
+			for _, image := range next.State.Layers {
 				noted += strings.TrimPrefix(image.Digest.String(), "sha256:")
 			}
 			if noted != c.after {
@@ -195,8 +195,8 @@ func (p *park) noted(t *testing.T, change func(*state.State)) {
 	if change == nil {
 		change = func(s *state.State) { s.Layers = nil }
 	}
-	change(next.state)
-	if err := next.save(t.Context()); err != nil {
+	change(next.State)
+	if err := next.Save(t.Context(), &next.Session); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -260,8 +260,8 @@ func TestRemovalOfLayersKilledBeforeEveryCommand(t *testing.T) {
 		return next.perform(ctx)
 	}, func() error {
 		next, err := p.rerun(t)
-		if err == nil && len(next.state.Layers) != 2 {
-			err = fmt.Errorf("noted are %d images", len(next.state.Layers))
+		if err == nil && len(next.State.Layers) != 2 {
+			err = fmt.Errorf("noted are %d images", len(next.State.Layers))
 		}
 		return err
 	})

@@ -21,6 +21,7 @@ import (
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 var errKilled = errors.New("killed")
@@ -45,7 +46,7 @@ func (c counting) Run(ctx context.Context, cmd host.Command) error {
 func (p *park) again(t *testing.T, limit int64, kill func()) (*park, *atomic.Int64) {
 	t.Helper()
 	next := &park{out: &bytes.Buffer{}, machines: p.machines, world: p.world}
-	next.Cluster = &Cluster{Session: execute.Session{Name: p.Name, DataRoot: p.DataRoot, Report: report.New(next.out)}, Site: bareSite(), state: state.New(p.Name)}
+	next.Cluster = &Cluster{Session: execute.Session{Name: p.Name, DataRoot: p.DataRoot, Report: report.New(next.out)}, Site: bareSite(), Store: store.Store{State: state.New(p.Name)}}
 	next.Site.Plugins = []plugin.Plugin{newPlugin(t, "pre", "SHELL", "PreInit|PreJoin|PostJoin|PostInstall", "", "true")}
 	next.Artifact, next.Abandon, next.leaseWait, next.etcdWait, next.DryRun = p.Artifact, func(error) {}, time.Millisecond, time.Millisecond, p.DryRun
 	var n atomic.Int64
@@ -100,7 +101,7 @@ func (p *installed) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return p.ClaimHost(ctx, m, p.state.ID)
+		return p.ClaimHost(ctx, m, p.State.ID)
 	}
 	return errors.Join(p.Each(ctx, p.targeted(p.Masters()), install), p.enroll(ctx), p.Each(ctx, p.targeted(p.Nodes()), install))
 }
@@ -203,7 +204,7 @@ func TestKilledBeforeEveryCommand(t *testing.T) {
 func compare(f, want *machine, different map[string]int) {
 	for name := range want.files {
 		// Keys and passwords are made, and the state has an ID and counts its revisions.
-		made := strings.Contains(name, "/pki/") || strings.HasSuffix(name, "registry.htpasswd") || strings.HasSuffix(name, stateFile) ||
+		made := strings.Contains(name, "/pki/") || strings.HasSuffix(name, "registry.htpasswd") || strings.HasSuffix(name, store.File) ||
 			strings.HasSuffix(name, agent.RecordFile) || name == execute.KubeletConfig
 		switch content, there := f.files[name]; {
 		case !there:

@@ -3,11 +3,11 @@ package phase
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 // saveState writes what the cluster is made of to every master and, for those who have only kubectl, to a Secret.
@@ -27,11 +27,12 @@ func (p *saveState) Run(ctx context.Context) error {
 			p.enter(m, state.Complete)
 		}
 	}
-	data, err := p.state.Encode()
-	if err != nil || !p.unsaved && state.Fingerprint(data) == p.stored {
+	if changed, err := p.Changed(); err != nil || !changed {
 		return err
 	}
-	return p.Do(ctx, p.First(), "save the state on the masters and in Secret kube-system/"+stateSecret, p.saveWhole)
+	return p.Do(ctx, p.First(), "save the state on the masters and in Secret kube-system/"+store.SecretName, func(ctx context.Context) error {
+		return p.SaveWhole(ctx, &p.Session)
+	})
 }
 
 // noteImage puts the image into the state. The same image by another name, such as another path of its file, is no change.
@@ -41,41 +42,30 @@ func (p *saveState) noteImage() {
 		layers = layers.Removed()
 	}
 	if p.App == "" {
-		p.state.Layers = layers
-		if p.state.Digest != p.Artifact.Digest {
-			p.state.Image, p.state.Digest = p.Artifact.Name, p.Artifact.Digest
+		p.State.Layers = layers
+		if p.State.Digest != p.Artifact.Digest {
+			p.State.Image, p.State.Digest = p.Artifact.Name, p.Artifact.Digest
 		}
-		p.state.KubernetesVersion = p.Artifact.Description.KubernetesVersion
+		p.State.KubernetesVersion = p.Artifact.Description.KubernetesVersion
 		p.noteWanted()
 		return
 	}
 	app := state.App{Dir: p.App, Image: p.Artifact.Name, Digest: p.Artifact.Digest, Layers: layers}
-	if at := slices.IndexFunc(p.state.Apps, func(a state.App) bool { return a.Dir == app.Dir }); at >= 0 {
-		if p.state.Apps[at].Digest == app.Digest {
-			app.Image = p.state.Apps[at].Image
+	if at := slices.IndexFunc(p.State.Apps, func(a state.App) bool { return a.Dir == app.Dir }); at >= 0 {
+		if p.State.Apps[at].Digest == app.Digest {
+			app.Image = p.State.Apps[at].Image
 		}
-		p.state.Apps[at] = app
+		p.State.Apps[at] = app
 		return
 	}
-	p.state.Apps = append(p.state.Apps, app)
-	slices.SortFunc(p.state.Apps, func(a, b state.App) int { return cmp.Compare(a.Dir, b.Dir) })
-}
-
-// saveWhole is [Cluster.save] that fails unless the Secret was written too.
-func (c *Cluster) saveWhole(ctx context.Context) error {
-	if err := c.save(ctx); err != nil {
-		return err
-	}
-	if c.unsaved {
-		return fmt.Errorf("the masters have the state, but it could not be written to %s; run the same command again when the API answers", secretPlace)
-	}
-	return nil
+	p.State.Apps = append(p.State.Apps, app)
+	slices.SortFunc(p.State.Apps, func(a, b state.App) int { return cmp.Compare(a.Dir, b.Dir) })
 }
 
 // enter puts a host into the state. Of an application image nothing about the host is wanted.
 func (c *Cluster) enter(m *execute.Member, phase state.Phase) {
 	h := state.Host{Address: m.Host.Address, Name: m.Name, Role: string(m.Host.Role), Phase: phase}
-	if old := c.state.Host(h.Address); old != nil {
+	if old := c.State.Host(h.Address); old != nil {
 		h.Labels, h.Taints = old.Labels, old.Taints
 	}
 	if phase == state.Complete && (c.App == "" || c.Joining != nil) {
@@ -90,15 +80,15 @@ func (c *Cluster) enter(m *execute.Member, phase state.Phase) {
 			h.Taints = append(h.Taints, taint.String())
 		}
 	}
-	c.state.Put(h)
+	c.State.Put(h)
 }
 
 // enroll puts all hosts of the run into the state before anything but the agent of the masters is on them: whatever happens, a removal
 // finds them.
 func (c *Cluster) enroll(ctx context.Context) error {
-	changed := c.unsaved || c.stored == ""
+	changed := c.Incomplete()
 	for _, m := range c.Members {
-		known := c.state.Host(m.Host.Address)
+		known := c.State.Host(m.Host.Address)
 		switch {
 		case known == nil, !m.Joined && (known.In() || known.Name != m.Name || known.Role != string(m.Host.Role)):
 			c.enter(m, state.Joining)
@@ -109,20 +99,20 @@ func (c *Cluster) enroll(ctx context.Context) error {
 		}
 		changed = true
 		if c.DryRun { // what a run has written differs from what is to be saved at its end
-			c.stored = ""
+			c.Store.Forget()
 		}
 	}
 	if !changed {
 		return nil
 	}
-	return c.Do(ctx, c.First(), "record the hosts in the cluster's state", c.save)
+	return c.Do(ctx, c.First(), "record the hosts in the cluster's state", func(ctx context.Context) error { return c.Save(ctx, &c.Session) })
 }
 
 // recordJoined notes in the state which hosts have joined.
 func (c *Cluster) recordJoined(ctx context.Context) error {
 	changed := false
 	for _, m := range c.Members {
-		if known := c.state.Host(m.Host.Address); m.Joined && (known == nil || !known.In()) {
+		if known := c.State.Host(m.Host.Address); m.Joined && (known == nil || !known.In()) {
 			c.enter(m, state.Joined)
 			changed = true
 		}
@@ -130,5 +120,5 @@ func (c *Cluster) recordJoined(ctx context.Context) error {
 	if !changed || c.DryRun {
 		return nil
 	}
-	return c.save(ctx)
+	return c.Save(ctx, &c.Session)
 }

@@ -141,7 +141,7 @@ var errUnknownSettings = errors.New("no master has " + initConfig)
 // knownDocuments are those that hosts of the cluster may have. Of a cluster that an earlier version made, only what its first master was given is
 // known.
 func (p *adapt) knownDocuments(ctx context.Context) (had []kubeadm.Documents, earlier bool, err error) {
-	wanted := p.state.Wanted
+	wanted := p.State.Wanted
 	if wanted == nil || wanted.Kubeadm == nil {
 		given, err := p.configured(ctx)
 		if err != nil {

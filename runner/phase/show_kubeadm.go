@@ -26,7 +26,7 @@ func ShowKubeadm(ctx context.Context, c *Cluster, w io.Writer) error {
 	for _, h := range c.Hosts {
 		c.join(host.Report{Host: h.Login, Facts: &host.Facts{Hostname: unknownName}})
 	}
-	c.state = state.New(c.Name)
+	c.State = state.New(c.Name)
 	c.settleNames()
 	a := &adapt{c}
 	var err error

@@ -26,6 +26,7 @@ import (
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
 	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -78,7 +79,7 @@ func (a *answers) Run(ctx context.Context, cmd host.Command) error {
 // site is a cluster of one master, 10.0.0.1, and nodes.
 func site(t *testing.T, nodes int, answer func(cmd host.Command) (string, int)) *Cluster {
 	t.Helper()
-	c := &Cluster{Session: execute.Session{Name: "default", DataRoot: DefaultDataRoot, Report: report.New(io.Discard)}, Site: bareSite(), state: state.New("default")}
+	c := &Cluster{Session: execute.Session{Name: "default", DataRoot: DefaultDataRoot, Report: report.New(io.Discard)}, Site: bareSite(), Store: store.Store{State: state.New("default")}}
 	for i := range nodes + 1 {
 		h := host.Host{Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), Role: host.RoleNode}
 		if i == 0 {
@@ -231,7 +232,7 @@ func TestMembersOtherThanTheState(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			cluster := site(t, 1, bare(t))
-			cluster.state.Hosts = []state.Host{c.known}
+			cluster.State.Hosts = []state.Host{c.known}
 			cluster.Members[0].Facts.Cluster = []string{execute.KubeletConfig}
 			names, _, err := plugin.New("Clusterfile:1", "names", "HOSTNAME", "", "", "10.0.0.1 m0")
 			if err != nil {

@@ -44,10 +44,10 @@ func TestSpreadDNS(t *testing.T) {
 			if p.kubeadm, err = kubeadm.Parse([]byte("kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\nnetworking: {podSubnet: 10.244.0.0/16}\n" + c.config)); err != nil {
 				t.Fatal(err)
 			}
-			p.state = state.New(p.Name)
+			p.State = state.New(p.Name)
 			for _, m := range p.Members {
 				if c.complete {
-					p.state.Hosts = append(p.state.Hosts, state.Host{Address: m.Host.Address, Name: m.Name, Role: string(m.Host.Role), Phase: state.Complete})
+					p.State.Hosts = append(p.State.Hosts, state.Host{Address: m.Host.Address, Name: m.Name, Role: string(m.Host.Role), Phase: state.Complete})
 				}
 			}
 			if err := (&ready{p.Cluster, guests}).spreadDNS(t.Context()); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 // A run that fails late, or whose joins fail, leaves all of its hosts in the state: a removal that names a master reaches them.
@@ -66,9 +67,9 @@ func TestRunsWithDifferentMasters(t *testing.T) {
 	}
 	// The second run does not see the Secret when it begins, and another one writes it before it does.
 	p, _ := only(1, 3).again(t, 1<<40, func() {})
-	base.world.version, base.world.secret = 7, []byte(base.machines[1].files[p.Members[0].Path(stateFile)])
+	base.world.version, base.world.secret = 7, []byte(base.machines[1].files[p.Members[0].Path(store.File)])
 	base.world.beforeWrite = func() {
-		base.world.version, base.world.secret = 8, []byte(base.machines[0].files[p.Members[0].Path(stateFile)])
+		base.world.version, base.world.secret = 8, []byte(base.machines[0].files[p.Members[0].Path(store.File)])
 	}
 	if err := p.perform(t.Context()); err != nil {
 		t.Fatal(err)
@@ -81,15 +82,15 @@ func TestRunsWithDifferentMasters(t *testing.T) {
 		t.Errorf("the state has %+v, %v", s, err)
 	}
 	next, err := only(0, 1).rerun(t)
-	if err != nil || len(next.state.Hosts) != 4 || next.machines[0].files[next.Members[0].Path(stateFile)] != next.machines[1].files[next.Members[1].Path(stateFile)] {
-		t.Errorf("afterwards it has %+v, %v", next.state.Hosts, err)
+	if err != nil || len(next.State.Hosts) != 4 || next.machines[0].files[next.Members[0].Path(store.File)] != next.machines[1].files[next.Members[1].Path(store.File)] {
+		t.Errorf("afterwards it has %+v, %v", next.State.Hosts, err)
 	}
 }
 
 // A copy that cannot be read is named, and replaced by a good one.
 func TestDamagedCopies(t *testing.T) {
 	p := brought(t, 2, 0)
-	file := p.Members[0].Path(stateFile)
+	file := p.Members[0].Path(store.File)
 	for name, content := range map[string]string{"cut off": p.machines[0].files[file][:50], "zeros": strings.Repeat("\x00", 80), "of another cluster": strings.ReplaceAll(p.machines[0].files[file], `"default"`, `"x"`)} {
 		p.machines[1].files[file] = content
 		next, err := p.rerun(t)
@@ -115,7 +116,7 @@ func TestClusterOfAnEarlierVersion(t *testing.T) {
 	for _, f := range p.machines {
 		f.remove(agent.RecordFile)
 	}
-	p.machines[0].files[p.Members[0].Path(stateFile)] = old
+	p.machines[0].files[p.Members[0].Path(store.File)] = old
 	p.world.secret, p.world.version = []byte(old), 3
 	p.forget()
 	p, err := p.rerun(t)
@@ -145,8 +146,8 @@ func TestAbsentHostsAreNamed(t *testing.T) {
 	if err != nil || !strings.Contains(p.out.String(), "left in the cluster as they are: 10.0.0.3 (h3, node)") {
 		t.Errorf("said %s, %v", p.out, err)
 	}
-	if len(p.state.Hosts) != 3 {
-		t.Errorf("the state has %v", p.state.Hosts)
+	if len(p.State.Hosts) != 3 {
+		t.Errorf("the state has %v", p.State.Hosts)
 	}
 }
 
@@ -158,7 +159,7 @@ func TestRemovalNamesUnknownNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Hosts = s.Hosts[:2] // the third joined in a run that did not note it
-	p.state, p.Artifact = s, nil
+	p.State, p.Artifact = s, nil
 	p.Members = p.Members[:2]
 	(&reach{p.Cluster}).unknownNodes(t.Context())
 	p.DryRun = true

@@ -16,7 +16,7 @@ import (
 func (p *remember) takeBack(ctx context.Context) error {
 	var refused []error
 	for _, m := range p.Members {
-		known := p.state.Host(m.Host.Address)
+		known := p.State.Host(m.Host.Address)
 		if known == nil || !known.Leaves() {
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 // TestRestAsIfNeverThere: after masters left, another run of the cluster's image finds nothing to do on the hosts that stay.
@@ -85,7 +86,7 @@ func TestCleanedHostNamesNoMaster(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range p.machines[:2] {
-		f.files[p.Dir()+"/"+stateFile] = string(p.world.secret)
+		f.files[p.Dir()+"/"+store.File] = string(p.world.secret)
 	}
 	p.world.gone = map[string]bool{"h3": true}
 	p.machines[2].undo()
@@ -106,7 +107,7 @@ func TestMastersOfHost(t *testing.T) {
 		{"", `{"version":1,"cluster":"default","hosts":[{"address":"10.0.0.7","role":"master"},{"address":"10.0.0.8","role":"node"}]}`, "10.0.0.7"},
 		{`{"version":99,"listen":["127.0.0.1:6443"],"backends":["10.0.0.1:6443"]}`, "", ""},
 	} {
-		f.files[m.Path(balancerConfig)], f.files[m.Path(stateFile)] = tt.balancer, tt.state
+		f.files[m.Path(balancerConfig)], f.files[m.Path(store.File)] = tt.balancer, tt.state
 		addresses, err := mastersOf(t.Context(), m)
 		var got []string
 		for _, address := range addresses {

@@ -38,10 +38,10 @@ func orNothing(text string) string {
 
 // changedApps names the applications that were started and are no longer chosen.
 func (p *adapt) changedApps() {
-	if p.state.Wanted == nil || p.Site.Cluster.AppNames == nil {
+	if p.State.Wanted == nil || p.Site.Cluster.AppNames == nil {
 		return
 	}
-	before := p.state.Wanted.Apps
+	before := p.State.Wanted.Apps
 	if before == nil {
 		for _, app := range p.Artifact.Description.Apps {
 			if app.Role == "" {
@@ -58,7 +58,7 @@ func (p *adapt) changedApps() {
 
 // changedHost names what a node keeps that the site does not give it any more, and a name that changed.
 func (p *adapt) changedHost(m *execute.Member) {
-	known := p.state.Host(m.Host.Address)
+	known := p.State.Host(m.Host.Address)
 	if known == nil || !m.Joined {
 		return
 	}
@@ -121,13 +121,13 @@ func (p *adapt) missedPlugins(ctx context.Context) error {
 
 // noteWanted notes what the cluster was configured with.
 func (c *Cluster) noteWanted() {
-	if c.state.Wanted == nil {
-		c.state.Wanted = &state.Wanted{} // an earlier version made the cluster: what kubeadm was given is not known
+	if c.State.Wanted == nil {
+		c.State.Wanted = &state.Wanted{} // an earlier version made the cluster: what kubeadm was given is not known
 	}
-	c.state.Wanted.Apps, c.state.Wanted.Site = c.Site.Cluster.AppNames, c.siteFingerprints(c.state.ID)
+	c.State.Wanted.Apps, c.State.Wanted.Site = c.Site.Cluster.AppNames, c.siteFingerprints(c.State.ID)
 }
 
 // noteKubeadm notes what the control plane is being made with.
 func (c *Cluster) noteKubeadm() {
-	c.state.Wanted = &state.Wanted{Kubeadm: c.kubeadm.Public(), Apps: c.Site.Cluster.AppNames, Site: c.siteFingerprints(c.state.ID)}
+	c.State.Wanted = &state.Wanted{Kubeadm: c.kubeadm.Public(), Apps: c.Site.Cluster.AppNames, Site: c.siteFingerprints(c.State.ID)}
 }

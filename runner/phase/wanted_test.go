@@ -95,9 +95,9 @@ func TestChangedKubeadm(t *testing.T) {
 func TestUnappliedIsNamed(t *testing.T) {
 	p := newPark(t, 1, 1).joined(2)
 	p.Artifact = artifact(t)
-	p.state.Wanted = &state.Wanted{Apps: []string{"web", "db"}}
+	p.State.Wanted = &state.Wanted{Apps: []string{"web", "db"}}
 	p.Site.Cluster.AppNames = []string{"web"}
-	node := p.state.Host(p.Members[1].Host.Address)
+	node := p.State.Host(p.Members[1].Host.Address)
 	node.Labels, node.Taints = map[string]string{"disk": "ssd", "zone": "a"}, []string{"dedicated=db:NoSchedule"}
 	p.Members[1].Site.Labels = map[string]string{"zone": "b"}
 	p.Members[1].Facts.Hostname = "renamed"

@@ -14,6 +14,7 @@ import (
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 const (
@@ -87,7 +88,7 @@ func (w *world) api(f *machine, argv []string, stdin string) (string, int, bool)
 		return one, 0, one != "" || f.answer == nil
 	case strings.HasPrefix(line, "delete node "):
 		return "", 0, false
-	case line == "get secret "+stateSecret+" -o json":
+	case line == "get secret "+store.SecretName+" -o json":
 		if w.version == 0 {
 			return "", 0, true
 		}
@@ -151,7 +152,7 @@ func (w *world) status(name string) map[string]any {
 }
 
 func (w *world) object() string {
-	text, _ := json.Marshal(kube.Secret{Metadata: kube.SecretMetadata{ResourceVersion: strconv.Itoa(w.version)}, Data: map[string][]byte{stateFile: w.secret}})
+	text, _ := json.Marshal(kube.Secret{Metadata: kube.SecretMetadata{ResourceVersion: strconv.Itoa(w.version)}, Data: map[string][]byte{store.File: w.secret}})
 	return string(text)
 }
 
@@ -173,7 +174,7 @@ func (w *world) write(verb, manifest string) (string, int, bool) {
 		return "Error from server (Conflict): the object has been modified", 1, true
 	}
 	w.version++
-	w.secret = object.Data[stateFile]
+	w.secret = object.Data[store.File]
 	return strconv.Itoa(w.version), 0, true
 }
 
