@@ -41,7 +41,7 @@ func (p *rejoin) Run(ctx context.Context) error {
 		return err
 	}
 	for _, app := range p.State.Apps {
-		if app.Dir == p.App && app.Image != p.Artifact.Name && app.Digest != p.Artifact.Digest {
+		if app.Dir == p.App && app.Image != p.Artifact.Location() && app.Digest != p.Artifact.Digest {
 			p.Report.Line(m.String(), fmt.Sprintf("replaces %s", app.Image))
 		}
 	}

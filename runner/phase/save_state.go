@@ -44,13 +44,13 @@ func (p *saveState) noteImage() {
 	if p.App == "" {
 		p.State.Layers = layers
 		if p.State.Digest != p.Artifact.Digest {
-			p.State.Image, p.State.Digest = p.Artifact.Name, p.Artifact.Digest
+			p.State.Image, p.State.Digest = p.Artifact.Location(), p.Artifact.Digest
 		}
 		p.State.KubernetesVersion = p.Artifact.Description.KubernetesVersion
 		p.noteWanted()
 		return
 	}
-	app := state.App{Dir: p.App, Image: p.Artifact.Name, Digest: p.Artifact.Digest, Layers: layers}
+	app := state.App{Dir: p.App, Image: p.Artifact.Location(), Digest: p.Artifact.Digest, Layers: layers}
 	if at := slices.IndexFunc(p.State.Apps, func(a state.App) bool { return a.Dir == app.Dir }); at >= 0 {
 		if p.State.Apps[at].Digest == app.Digest {
 			app.Image = p.State.Apps[at].Image

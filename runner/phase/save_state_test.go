@@ -1,20 +1,26 @@
 package phase
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
-// TestSameImageByAnotherName: an image is what its digest says. A further name of it is no change, and is saved with none.
+// TestSameImageByAnotherName: an image is what its digest says. A further name of it is no change, and is saved with none. A file is saved with
+// a name by which a later run finds it, whatever directory that is started in.
 func TestSameImageByAnotherName(t *testing.T) {
 	for _, app := range []string{"", "redis"} {
 		t.Run("image "+app, func(t *testing.T) {
 			p := newPark(t, 1, 0).joined(1)
 			p.Artifact, p.App = artifact(t), app
+			p.Artifact.Kind = source.KindArchive
+			dir := t.TempDir()
+			t.Chdir(dir)
 			p.Artifact.Name = "/media/usb/redis.tar"
 			save := func(want string) {
 				t.Helper()
@@ -46,7 +52,7 @@ func TestSameImageByAnotherName(t *testing.T) {
 				t.Errorf("got %d changes, want 1:\n%s", n, p.plan(t))
 			}
 			p.Artifact.Digest = digest.FromString("another image")
-			save("redis.tar")
+			save(filepath.Join(dir, "redis.tar"))
 		})
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime"
 
 	"github.com/opencontainers/go-digest"
@@ -78,6 +79,17 @@ type Artifact struct {
 type blobs interface {
 	content.Fetcher
 	Close() error
+}
+
+// Location is the name under which the artifact is found from any directory of this machine.
+func (a *Artifact) Location() string {
+	switch a.Kind {
+	case KindLayout, KindArchive, KindDockerArchive:
+		if name, err := filepath.Abs(a.Name); err == nil {
+			return name
+		}
+	}
+	return a.Name
 }
 
 // Open finds out what image is and reads its manifest and config. An existing
