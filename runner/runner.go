@@ -162,6 +162,9 @@ func (s Site) cluster() (*phase.Cluster, error) {
 		}
 		c.Hosts = append(c.Hosts, phase.Host{Login: login, Site: h})
 	}
+	if c.Unlisted, err = site.Unlisted(s.Secrets); err != nil {
+		return nil, err
+	}
 	if c.Dialer, err = host.NewDialer(s.FirstContact); err != nil {
 		return nil, err
 	}

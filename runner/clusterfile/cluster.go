@@ -22,8 +22,9 @@ type Cluster struct {
 	Name     string // default "default"; a label as in RFC 1123
 	Image    string
 	Env      environment.Set
-	Hosts    []Host   // masters first, one at least, in the order written
-	Cmd      []string // nil for what the image says
+	Hosts    []Host     // masters first, one at least, in the order written
+	SSH      format.SSH // of hosts that name no login
+	Cmd      []string   // nil for what the image says
 	CmdArgs  environment.Set
 	AppNames []string // nil for all
 	Apps     map[string]App
@@ -131,7 +132,7 @@ func makeCluster(d *format.Document, w format.ClusterDocument) (*Cluster, error)
 	spec := w.Spec
 	c := &Cluster{
 		Name: cmp.Or(w.Metadata.Name, "default"), Image: spec.Image, Env: set(spec.Env),
-		Cmd: spec.Cmd, AppNames: spec.AppNames, Registry: spec.Registry, DataRoot: spec.DataRoot,
+		SSH: spec.SSH, Cmd: spec.Cmd, AppNames: spec.AppNames, Registry: spec.Registry, DataRoot: spec.DataRoot,
 	}
 	var failed []error
 	if !clusterName.MatchString(c.Name) {

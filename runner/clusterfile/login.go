@@ -109,6 +109,19 @@ func expandHome(name string) string {
 	return name
 }
 
+// Unlisted is the login of hosts of the cluster that it does not list: the one for all hosts or, if there is none, that of the first host.
+func (c *Cluster) Unlisted(secrets *Secrets) (host.Auth, error) {
+	var of Host
+	if len(c.Hosts) > 0 {
+		of = c.Hosts[0]
+	}
+	if c.SSH.User != "" || c.SSH.Passwd != "" || c.SSH.PK != "" {
+		of.SSH = c.SSH
+	}
+	login, err := of.Login(secrets)
+	return login.Auth, err
+}
+
 // Login is the host with its login, ready to connect to.
 func (h Host) Login(secrets *Secrets) (host.Host, error) {
 	if h.SSH.Encrypted {

@@ -2,6 +2,7 @@ package clusterfile
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -115,6 +116,27 @@ func TestLogin(t *testing.T) {
 		_, err := read(ssh).Login(&Secrets{})
 		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v", ssh, err)
+		}
+	}
+}
+
+// TestUnlisted: the first host's own login is not that of hosts that the Clusterfile does not list, unless there is no other.
+func TestUnlisted(t *testing.T) {
+	const text = "apiVersion: sealer.io/v2\nkind: Cluster\nspec:\n  image: k\n  ssh: %s\n  hosts:\n" +
+		"  - {ips: [10.0.0.1], roles: [master], ssh: {user: admin, passwd: own, port: 2222}}\n  - {ips: [10.0.0.2], roles: [node]}\n"
+	for ssh, want := range map[string]host.Auth{
+		"{passwd: all}":            {User: "root", Port: 22, Password: "all"},
+		"{user: ops, pk: /k}":      {User: "ops", Port: 22, Password: "of the flag", KeyFile: "/k"},
+		"{}":                       {User: "admin", Port: 2222, Password: "own"},
+		"{port: 22}":               {User: "admin", Port: 2222, Password: "own"},
+		"{user: ops, passwd: all}": {User: "ops", Port: 22, Password: "all"},
+	} {
+		file, err := Parse("Clusterfile", fmt.Appendf(nil, text, ssh))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := file.Cluster.Unlisted(&Secrets{Password: "of the flag"}); err != nil || got != want {
+			t.Errorf("%s: got %+v, %v, want %+v", ssh, got, err, want)
 		}
 	}
 }

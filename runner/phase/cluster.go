@@ -41,7 +41,8 @@ type Cluster struct {
 	execute.Session
 	store.Store
 
-	Hosts []Host // masters first
+	Hosts    []Host    // masters first
+	Unlisted host.Auth // of hosts of the cluster that are not among them
 	// Site is what the Clusterfile, or flags in its place, say.
 	Site     *clusterfile.Clusterfile
 	Env      environment.Set // over all other

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -165,8 +166,8 @@ func TestSayAbsent(t *testing.T) {
 	p := newPark(t, 1, 3).joined(4).without(3).without(2)
 	p.Next = Leaving{Nodes: numbered(4)}
 	(&remember{p.Cluster}).sayAbsent()
-	p.Hosts = p.Hosts[:1]
-	if got := (&reach{p.Cluster}).unnamed(); len(got) != 2 {
+	p.Hosts, p.Unlisted = p.Hosts[:1], host.Auth{User: "ops", Port: 2222}
+	if got := (&reach{p.Cluster}).unnamed(); len(got) != 2 || got[0].Auth != p.Unlisted {
 		t.Errorf("an application comes to %v besides the host that is named, want 10.0.0.2 and 10.0.0.3", got)
 	}
 	for _, want := range []string{"not named, and left in the cluster as they are: 10.0.0.3 (h3, node)\n",

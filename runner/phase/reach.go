@@ -71,14 +71,14 @@ func (p *reach) connect(ctx context.Context, hosts []host.Host) (unreached []hos
 	return unreached
 }
 
-// unnamed are the hosts of the state that were not given, with the login of the first that was.
+// unnamed are the hosts of the state that were not given.
 func (p *reach) unnamed() []host.Host {
 	var hosts []host.Host
 	for _, h := range p.State.Hosts {
 		given := func(g Host) bool { return g.Login.Address == h.Address }
 		empty := p.Joining != nil && slices.Contains(p.Joining.Empty, h.Address)
 		if !slices.ContainsFunc(p.Hosts, given) && !p.Next.has(h.Address) && !empty {
-			hosts = append(hosts, host.Host{Address: h.Address, Role: host.Role(h.Role), Auth: p.Hosts[0].Login.Auth})
+			hosts = append(hosts, host.Host{Address: h.Address, Role: host.Role(h.Role), Auth: p.Unlisted})
 		}
 	}
 	return hosts

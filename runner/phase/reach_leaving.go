@@ -59,10 +59,7 @@ func (p *reachLeaving) Run(ctx context.Context) error {
 func (p *reachLeaving) reachLeavers(ctx context.Context) error {
 	var logins []host.Host
 	for _, l := range p.leavers {
-		login := host.Host{Address: l.address, Role: l.role}
-		if len(p.Hosts) > 0 {
-			login.Auth = p.Hosts[0].Login.Auth
-		}
+		login := host.Host{Address: l.address, Role: l.role, Auth: p.Unlisted}
 		for _, h := range p.Hosts {
 			if h.Login.Address == l.address {
 				login.Auth, login.Local = h.Login.Auth, h.Login.Local
