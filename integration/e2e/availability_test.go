@@ -60,10 +60,11 @@ func highAvailability(t *testing.T, r *road) {
 // applied are the arguments that make the cluster, without the plugins.
 func (a *availability) applied() []string { return []string{"-f", a.cluster, "--cmd", sayNodes} }
 
-// caseBasic applies a Clusterfile with one node less, and the networks that the cluster has.
+// caseBasic applies a Clusterfile with one node less, and the networks and names of the API that the cluster has.
 func (a *availability) caseBasic(t *testing.T) {
 	networks := filepath.Join(t.TempDir(), "networks.yaml")
-	const document = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: {podSubnet: 100.64.0.0/10, serviceSubnet: 10.96.0.0/22}\n"
+	const document = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: {podSubnet: 100.64.0.0/10, serviceSubnet: 10.96.0.0/22}\n" +
+		"apiServer: {certSANs: [aliyun-inc.com, 10.0.0.2]}\n"
 	if err := os.WriteFile(networks, []byte(document), 0o600); err != nil {
 		t.Fatal(err)
 	}

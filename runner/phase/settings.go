@@ -167,6 +167,12 @@ func (p *adapt) knownDocuments(ctx context.Context) (had []kubeadm.Documents, ea
 	return had, earlier, nil
 }
 
+// keepsSettings reports whether nothing is said about the settings of Kubernetes: flags alone, with the cluster's own image, take back nothing that a
+// Clusterfile has set.
+func (p *adapt) keepsSettings() bool {
+	return len(p.Site.Kubeadm) == 0 && p.State.Digest == p.Artifact.Digest
+}
+
 // changedKubeadm finds out which other documents of kubeadm than those that the cluster has are applied to it. It refuses what the Clusterfile wants
 // and cannot be applied, and names what differs for another reason.
 func (p *adapt) changedKubeadm(ctx context.Context) error {
@@ -181,7 +187,14 @@ func (p *adapt) changedKubeadm(ctx context.Context) error {
 	if earlier && len(p.kubeadm.Public()[kubeadm.JoinKind]) > 0 {
 		p.Report.Printf("warning: changes to the %s cannot be detected, because an earlier version created this cluster\n", kubeadm.JoinKind)
 	}
-	s, cannot, changes := newSettings(had, p.kubeadm)
+	wanted := p.kubeadm
+	if p.keepsSettings() {
+		for _, change := range had[0].Changes(wanted.Public()) {
+			p.Report.Printf("warning: %s: the running cluster keeps what it has, because no document of kubeadm is given\n", change)
+		}
+		wanted = had[0]
+	}
+	s, cannot, changes := newSettings(had, wanted)
 	asked := p.Site.Kubeadm.Public()
 	var refused []error
 	for _, change := range changes {

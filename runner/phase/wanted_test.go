@@ -1,11 +1,14 @@
 package phase
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/opencontainers/go-digest"
+
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/source"
@@ -120,5 +123,38 @@ func TestUnappliedIsNamed(t *testing.T) {
 		if strings.Contains(p.out.String(), not) {
 			t.Errorf("there is %q in\n%s", not, p.out)
 		}
+	}
+}
+
+// TestSettingsWithoutDocuments: a run that says nothing about the settings of Kubernetes keeps those of a Clusterfile, unless it brings another image.
+func TestSettingsWithoutDocuments(t *testing.T) {
+	const cluster = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n"
+	for _, c := range []struct {
+		name, now string
+		image     digest.Digest
+		changes   int
+		said      string
+	}{
+		{"no documents", "", "", 0, `apiServer.certSANs: have ["a.example"], want nothing: the running cluster keeps what it has, because no document of kubeadm is given`},
+		{"no documents, and another image", "", digest.FromString("another"), 1, ""},
+		{"a list that is empty", cluster + "apiServer: {certSANs: []}\n", "", 1, ""},
+		{"another document", "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nmaxPods: 110\n", "", 1, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := configuredBy(t, cluster+"apiServer: {certSANs: [a.example]}\n")
+			p.noteKubeadm()
+			p.State.Digest = cmp.Or(c.image, p.Artifact.Digest)
+			p.configure(t, c.now, ofImage)
+			a := &adapt{p.Cluster}
+			if err := errors.Join(a.configuration(), a.unapplied(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(p.settings.applied); n != c.changes {
+				t.Errorf("got %d changes, want %d: %v", n, c.changes, p.settings.applied)
+			}
+			if said := p.out.String(); (said == "") != (c.said == "") || !strings.Contains(said, c.said) {
+				t.Errorf("said %q, want %q", said, c.said)
+			}
+		})
 	}
 }
