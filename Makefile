@@ -258,7 +258,7 @@ template: ## Make the disk template of the hosts, in the background
 N := 3
 
 .PHONY: hosts
-hosts: ## Start N hosts with systemd, sshd, an address and a disk of their own
+hosts: .lab-path ## Start N hosts with systemd, sshd, an address and a disk of their own
 	@integration/hosts/hosts.sh up $(N)
 
 # Labs of end-to-end tests and of the release test are named after LAB_NAME; make hosts-test starts kt and ku.

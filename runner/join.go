@@ -141,7 +141,7 @@ func recall(ctx context.Context, site Site, joining phase.Joining, opts Options)
 // noState is the error for a cluster that was not found.
 func noState(name string, found phase.Recalled) error {
 	if len(found.Masters) > 0 {
-		return fmt.Errorf("no host that was named is a master of cluster %s; its masters are %s", name, addressList(found.Masters))
+		return fmt.Errorf("no host that was named is a master of cluster %s; its masters are %s; give one of them with --via", name, addressList(found.Masters))
 	}
 	failed := []error{fmt.Errorf("no master with the state of cluster %s was reached; check the addresses, --cluster-name and --data-root", name)}
 	for _, u := range found.Unreached {

@@ -113,7 +113,7 @@ func TestArgumentsOfDelete(t *testing.T) {
 		"delete --lost --skip-drain -n 127.0.0.1 -f x":        "a lost host is not drained; leave out --skip-drain",
 		"delete --lost --drain-timeout 1m -n 127.0.0.1 -f x":  "a lost host is not drained; leave out --drain-timeout",
 		"delete -n 127.0.0.1 --via 127.0.0.1 --yes":           "127.0.0.1 leaves: --via is a master that stays",
-		"delete -n 127.0.0.1 --via h1 --yes":                  "--via is not an IP address",
+		"delete -n 127.0.0.1 --via h1 --yes":                  `--via "h1" is not an IP address`,
 		"delete -n 127.0.0.1 -m 127.0.0.1 --yes":              "127.0.0.1 is given with -m and with -n",
 		"delete -n 127.0.0.300 --yes":                         "--nodes: ",
 		"delete -n 127.0.0.1":                                 "there is no terminal: add --yes",

@@ -178,7 +178,7 @@ func checkVia(cmd *cli.Command, not []netip.Addr, because string) error {
 	}
 	switch via, err := netip.ParseAddr(cmd.String("via")); {
 	case err != nil:
-		return commandline.Usagef("--via is not an IP address; write that of a master that stays, such as --via 192.168.0.2")
+		return commandline.Usagef("--via %q is not an IP address; give that of a master of the cluster, such as --via 192.168.0.2", cmd.String("via"))
 	case slices.Contains(not, via):
 		return commandline.Usagef("%s %s", via, because)
 	}

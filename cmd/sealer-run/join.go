@@ -13,7 +13,7 @@ import (
 
 const joinDescription = `Adds masters and nodes to a cluster. They get what the other hosts have: the image and the
 applications that the state of the cluster names, and its configuration of kubeadm. On the other
-hosts, only lists of hosts change.
+hosts, only lists of hosts change, and the cluster's DNS is restarted if one node runs all of it.
 
 -m and -n name the hosts that join. The cluster is found by --via or by a Clusterfile; the login
 is the same for all. Environment variables, Configs, plugins and registry settings are not in the
@@ -65,5 +65,5 @@ func joiningHosts(cmd *cli.Command) (phase.Joining, error) {
 	case !joining.ByFile && !cmd.IsSet("via"):
 		return joining, commandline.Usagef("join needs a master of the cluster: --via ADDRESS, or a Clusterfile with -f")
 	}
-	return joining, checkVia(cmd, joining.Addresses(), "joins: --via is a master that is in the cluster")
+	return joining, checkVia(cmd, joining.Addresses(), "joins; give --via the address of a master that is in the cluster already")
 }

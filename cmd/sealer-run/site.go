@@ -99,8 +99,12 @@ func plainFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "plain-http", Usage: "pull IMAGE over plain HTTP (implied for loopback registries)"}
 }
 
-// flagsOfFile are the flags that a Clusterfile replaces, where they do not name hosts for another reason.
-var flagsOfFile = [...]string{"user", "pk", "port", "cluster-name", "data-root"}
+// flagsOfFile are the fields of a Clusterfile that replace flags, where these do not name hosts for another reason.
+func flagsOfFile() [][2]string {
+	return [][2]string{
+		{"user", "spec.ssh.user"}, {"pk", "spec.ssh.pk"}, {"port", "spec.ssh.port"}, {"cluster-name", "metadata.name"}, {"data-root", "spec.dataRoot"},
+	}
+}
 
 // site reads the Clusterfile, or makes one of the flags.
 func site(ctx context.Context, cmd *cli.Command) (runner.Site, error) {
@@ -162,7 +166,7 @@ func readSite(ctx context.Context, cmd *cli.Command) (*clusterfile.Clusterfile, 
 	}
 	for _, name := range []string{"masters", "nodes"} {
 		if cmd.IsSet(name) {
-			return nil, commandline.Usagef("--%s and a Clusterfile: write it into the Clusterfile", name)
+			return nil, commandline.Usagef("--%s and a Clusterfile: write it into the Clusterfile (spec.hosts)", name)
 		}
 	}
 	return readFiles(ctx, cmd)
@@ -171,9 +175,9 @@ func readSite(ctx context.Context, cmd *cli.Command) (*clusterfile.Clusterfile, 
 // readFiles reads the Clusterfile.
 func readFiles(ctx context.Context, cmd *cli.Command) (*clusterfile.Clusterfile, error) {
 	files := cmd.StringSlice("Clusterfile")
-	for _, name := range flagsOfFile {
-		if cmd.IsSet(name) {
-			return nil, commandline.Usagef("--%s and a Clusterfile: write it into the Clusterfile", name)
+	for _, flag := range flagsOfFile() {
+		if cmd.IsSet(flag[0]) {
+			return nil, commandline.Usagef("--%s and a Clusterfile: write it into the Clusterfile (%s)", flag[0], flag[1])
 		}
 	}
 	file, err := commandline.Wait(ctx, func() (*clusterfile.Clusterfile, error) { return clusterfile.Read(cmd.Root().Reader, files...) })
