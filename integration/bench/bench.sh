@@ -101,7 +101,7 @@ run_kubefile_bytes=$(pulled "$at")
 
 # --- a run on five hundred hosts that changes nothing, against one on fifty --------------------------------------------------
 need openssh-server openssh-client
-go test -count=1 -timeout 90m -tags scale ./integration/scale -v -hosts=50,500 > "$out/scale" 2>> "$log" || { tail -20 "$out/scale" >&2; exit 1; }
+go test -count=1 -timeout 90m -tags scale ./integration/scale -v -hosts=50,500 > "$out/scale" 2>> "$log" && within_bars=yes || within_bars=
 on_hosts() { awk -v what="$1" -v hosts="$2" '$1 == what && $2 == hosts && $3 == "hosts" {print $4}' "$out/scale"; }
 
 # --- bytes and time on bare hosts -----------------------------------------------------------------------------------------
@@ -160,3 +160,4 @@ for what in status plan apply; do
   row "$what of 500 hosts without a change, against 50 (11 is the bar)" "$(on_hosts $what 500)" s "$(on_hosts $what 50)"
 done
 echo "the run on 500 hosts took at most $(awk '$2 == 500 && $9 == "MB" && $8 > most {most = $8} END {print most + 0}' "$out/scale") MB of memory (150 is the bar)"
+[ -n "$within_bars" ] || { tail -20 "$out/scale" >&2; exit 1; }
