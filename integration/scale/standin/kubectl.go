@@ -174,14 +174,21 @@ func (c call) put(verb string) error {
 	case err != nil:
 		return err
 	case verb == "create" && old != nil:
-		return fmt.Errorf("Error from server (AlreadyExists): %s %s", kind, name)
+		return serverError{"AlreadyExists", kind, name}
 	case verb == "replace" && (old == nil || old["metadata"].(map[string]any)["resourceVersion"] != metadata["resourceVersion"]):
-		return fmt.Errorf("Error from server (Conflict): %s %s", kind, name)
+		return serverError{"Conflict", kind, name}
 	}
 	if err := store(kind, name, next); err != nil {
 		return err
 	}
 	return c.print(next)
+}
+
+// serverError is an answer of the API, in the words of kubectl, which clients read.
+type serverError struct{ reason, kind, name string }
+
+func (e serverError) Error() string {
+	return fmt.Sprintf("Error from server (%s): %s %s", e.reason, e.kind, e.name)
 }
 
 // change merges a patch into an object.
@@ -191,7 +198,7 @@ func (c call) change(kind, name string) error {
 		return err
 	}
 	if one == nil {
-		return fmt.Errorf("Error from server (NotFound): %s %s", kind, name)
+		return serverError{"NotFound", kind, name}
 	}
 	var patch map[string]any
 	if err := json.Unmarshal([]byte(c.patch), &patch); err != nil {
