@@ -162,8 +162,8 @@ func (s Site) cluster() (*phase.Cluster, error) {
 		}
 		c.Hosts = append(c.Hosts, phase.Host{Login: login, Site: h})
 	}
-	if c.Unlisted, err = site.Unlisted(s.Secrets); err != nil {
-		return nil, err
+	if len(c.Hosts) > 0 {
+		c.Unlisted = site.Unlisted(s.Secrets, c.Hosts[0].Login.Auth)
 	}
 	if c.Dialer, err = host.NewDialer(s.FirstContact); err != nil {
 		return nil, err

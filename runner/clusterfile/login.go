@@ -109,17 +109,18 @@ func expandHome(name string) string {
 	return name
 }
 
-// Unlisted is the login of hosts of the cluster that it does not list: the one for all hosts or, if there is none, that of the first host.
-func (c *Cluster) Unlisted(secrets *Secrets) (host.Auth, error) {
-	var of Host
-	if len(c.Hosts) > 0 {
-		of = c.Hosts[0]
+// Unlisted is the login of hosts of the cluster that the document does not list: the one for all hosts or, if there is none, otherwise. Nobody is
+// asked for a password, since there may be no such hosts.
+func (c *Cluster) Unlisted(secrets *Secrets, otherwise host.Auth) host.Auth {
+	if c.SSH.User == "" && c.SSH.Passwd == "" && c.SSH.PK == "" {
+		return otherwise
 	}
-	if c.SSH.User != "" || c.SSH.Passwd != "" || c.SSH.PK != "" {
-		of.SSH = c.SSH
+	known := Secrets{Password: secrets.Password, Passphrase: secrets.Passphrase, asked: secrets.asked}
+	login, err := Host{SSH: c.SSH}.Login(&known)
+	if err != nil {
+		return otherwise
 	}
-	login, err := of.Login(secrets)
-	return login.Auth, err
+	return login.Auth
 }
 
 // Login is the host with its login, ready to connect to.

@@ -130,13 +130,18 @@ func TestUnlisted(t *testing.T) {
 		"{}":                       {User: "admin", Port: 2222, Password: "own"},
 		"{port: 22}":               {User: "admin", Port: 2222, Password: "own"},
 		"{user: ops, passwd: all}": {User: "ops", Port: 22, Password: "all"},
+		"{passwd: prompt}":         {User: "admin", Port: 2222, Password: "own"}, // nobody was asked
 	} {
 		file, err := Parse("Clusterfile", fmt.Appendf(nil, text, ssh))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := file.Cluster.Unlisted(&Secrets{Password: "of the flag"}); err != nil || got != want {
-			t.Errorf("%s: got %+v, %v, want %+v", ssh, got, err, want)
+		first, err := file.Cluster.Hosts[0].Login(&Secrets{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := file.Cluster.Unlisted(&Secrets{Password: "of the flag"}, first.Auth); got != want {
+			t.Errorf("%s: got %+v, want %+v", ssh, got, want)
 		}
 	}
 }
