@@ -35,7 +35,7 @@ func faultOf(name string) (fault, error) {
 	}
 	f, ok := all[name]
 	if !ok {
-		return fault{}, fmt.Errorf("there is no fault %q", name)
+		return fault{}, fmt.Errorf("unknown fault %q", name)
 	}
 	return f, nil
 }
@@ -92,7 +92,7 @@ func loseConnection(t *testing.T, m *matrix, _ *exec.Cmd, host int) func() {
 	return func() { link(context.WithoutCancel(t.Context()), "up") }
 }
 
-// namesHost: a run that something happens to may succeed, when the host had nothing to do any more. If it fails, it says where.
+// namesHost checks that a run that fails because of a fault names the host. It may succeed if the host had nothing left to do.
 func namesHost(t *testing.T, m *matrix, ended error, said string, host int) {
 	t.Helper()
 	if code := exitCode(ended); code != 0 && code != 1 {

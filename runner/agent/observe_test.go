@@ -10,8 +10,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// TestObserve: of every file that was asked for, its digest, and the content where that was asked for and is not long. Of what is no file nothing
-// is concluded, and of what was not asked for neither.
+// TestObserve: each requested file has a digest, and its content if that was requested and is short. Nothing is concluded about files that were not
+// requested, or about paths that are not files.
 func TestObserve(t *testing.T) {
 	c, dir := newHost(t), t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
@@ -32,7 +32,7 @@ func TestObserve(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]struct {
-		content, digested string // nothing: there is no such file
+		content, digested string // empty if the file does not exist
 		noContent, none   bool   // it is not known
 	}{
 		"a.done":         {content: "done\n", digested: "done\n"},

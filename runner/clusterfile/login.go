@@ -109,8 +109,8 @@ func expandHome(name string) string {
 	return name
 }
 
-// Unlisted is the login of hosts of the cluster that the document does not list: the one for all hosts or, if there is none, otherwise. Nobody is
-// asked for a password, since there may be no such hosts.
+// Unlisted returns the login for hosts of the cluster that the document does not list: spec.ssh, or otherwise if that has no login. It asks no
+// person for a password, because such hosts may not exist.
 func (c *Cluster) Unlisted(secrets *Secrets, otherwise host.Auth) host.Auth {
 	if c.SSH.User == "" && c.SSH.Passwd == "" && c.SSH.PK == "" {
 		return otherwise

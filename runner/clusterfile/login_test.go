@@ -120,7 +120,7 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// TestUnlisted: the first host's own login is not that of hosts that the Clusterfile does not list, unless there is no other.
+// TestUnlisted: hosts that the Clusterfile does not list get the first host's own login only if spec.ssh has none.
 func TestUnlisted(t *testing.T) {
 	const text = "apiVersion: sealer.io/v2\nkind: Cluster\nspec:\n  image: k\n  ssh: %s\n  hosts:\n" +
 		"  - {ips: [10.0.0.1], roles: [master], ssh: {user: admin, passwd: own, port: 2222}}\n  - {ips: [10.0.0.2], roles: [node]}\n"
@@ -130,7 +130,7 @@ func TestUnlisted(t *testing.T) {
 		"{}":                       {User: "admin", Port: 2222, Password: "own"},
 		"{port: 22}":               {User: "admin", Port: 2222, Password: "own"},
 		"{user: ops, passwd: all}": {User: "ops", Port: 22, Password: "all"},
-		"{passwd: prompt}":         {User: "admin", Port: 2222, Password: "own"}, // nobody was asked
+		"{passwd: prompt}":         {User: "admin", Port: 2222, Password: "own"}, // the password was not entered
 	} {
 		file, err := Parse("Clusterfile", fmt.Appendf(nil, text, ssh))
 		if err != nil {

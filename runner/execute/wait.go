@@ -28,6 +28,7 @@ func Until(ctx context.Context, limit, interval time.Duration, ask func(context.
 	}
 }
 
+// Pause waits for a time, or returns the error of ctx as soon as that ends.
 func Pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():

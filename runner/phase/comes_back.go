@@ -11,8 +11,11 @@ import (
 )
 
 // newcomers are the hosts that are to join the cluster. A run that adds hosts brings no others back.
-func (c *Cluster) newcomers() []*execute.Member {
-	return slices.DeleteFunc(slices.Clone(c.targets()), func(m *execute.Member) bool { return m.Joined || m == c.First() })
+func (c *Cluster) newcomers() []*execute.Member { return c.notJoined(c.targets()) }
+
+// notJoined returns those of some hosts that are to join the cluster.
+func (c *Cluster) notJoined(some []*execute.Member) []*execute.Member {
+	return slices.DeleteFunc(slices.Clone(some), func(m *execute.Member) bool { return m.Joined || m == c.First() })
 }
 
 // checkNewcomers refuses, before anything is changed, what would keep hosts from joining later, and names those that come back empty. An API
@@ -92,8 +95,8 @@ func (c *Cluster) checkKubelet(ctx context.Context, r remains) error {
 }
 
 // removeRemains takes out of the cluster what it has of empty hosts that are about to join, after another look at all of it.
-func (c *Cluster) removeRemains(ctx context.Context, newcomers []*execute.Member) error {
-	newcomers = slices.DeleteFunc(newcomers, func(m *execute.Member) bool { return m.Joined || m == c.First() })
+func (c *Cluster) removeRemains(ctx context.Context, hosts []*execute.Member) error {
+	newcomers := c.notJoined(hosts)
 	if !c.Running() || len(newcomers) == 0 {
 		return nil
 	}
