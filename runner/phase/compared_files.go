@@ -20,7 +20,7 @@ func (c *Cluster) ourQuestion() host.Question {
 func comparedFiles(m *execute.Member) agent.Files {
 	in := func(dir, name string) string { return path.Join(literal(dir), name) }
 	files := agent.Files{
-		Contents: []string{hostsPath, in(m.Dir, store.File), in(m.Dir, initConfig), in(m.Dir, "*.started"), in(m.Dir, "pki/*.crt"), in(m.Dir, "pki/registry.htpasswd")},
+		Contents: []string{hostsPath, in(m.Dir, store.File), in(m.Dir, initConfig), in(m.Dir, "*.started"), in(m.Dir, path.Join(appsDir, "*", unpackedMarker)), in(m.Dir, "pki/*.crt"), in(m.Dir, "pki/registry.htpasswd")},
 		Digests: []string{agent.Path, rootConfig, in(m.Dir, "*.json"), in(m.Dir, "pki/*"), in(m.Dir, resolvFile), in(m.Dir, routeScript),
 			unit.Dir + "kubefile-*.service", path.Join(containerdDir, "*", "hosts.toml")},
 	}

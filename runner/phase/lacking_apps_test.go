@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -77,6 +78,12 @@ func TestMastersThatLackApplications(t *testing.T) {
 			next.FindApp = func(_ context.Context, app state.App) (bool, error) { return !c.comes, c.find }
 			if err := (&remember{next.Cluster}).Run(t.Context()); err != nil {
 				t.Fatal(err)
+			}
+			for _, f := range next.machines {
+				// All files of a host are read by one command, and are known until another command runs there, as when a host comes back.
+				if asked := slices.IndexFunc(f.argvs, func(line string) bool { return strings.Contains(line, "/redis/"+unpackedMarker) }); asked >= 0 && c.prepare == nil {
+					t.Errorf("%s was asked for one file: %s", f.host, f.argvs[asked])
+				}
 			}
 			got := ""
 			for _, app := range next.LackedApps {
