@@ -45,7 +45,7 @@ func Run(ctx context.Context, images []string, from source.Options, site Site, o
 		if err != nil {
 			return changes, err
 		}
-		c.Artifact, c.Next, c.FindApp = artifact, leaving, apps.find
+		c.Artifact, c.Next, c.FindApp = artifact, leaving.Addresses(), apps.find
 		if opts.DryRun && len(done) > 0 {
 			c.Before = done[0]
 		}

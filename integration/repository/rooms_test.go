@@ -35,8 +35,8 @@ var rooms = map[string][]string{
 // with. Go refuses circles.
 var insideRunner = map[string][]string{
 	"runner/report":  {"runner/host"},
-	"runner/execute": {"runner/agent", "runner/clusterfile", "runner/host", "runner/kube", "runner/kubeadm", "runner/report"},
-	"runner/store":   {"runner/execute", "runner/host", "runner/kube", "runner/state"},
+	"runner/execute": {"runner/agent", "runner/clusterfile", "runner/host", "runner/kube", "runner/kubeadm", "runner/plugin", "runner/report"},
+	"runner/store":   {"runner/agent", "runner/execute", "runner/host", "runner/kube", "runner/plugin", "runner/state"},
 	"runner/unit":    {"runner/agent", "runner/execute", "runner/host", "runner/report"},
 	"runner/health":  {"runner/agent", "runner/execute", "runner/host", "runner/kube", "runner/kubeadm", "runner/report"},
 	"runner/kubelet": {"runner/agent", "runner/execute", "runner/host", "runner/report", "runner/unit"},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path"
 	"strconv"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -22,6 +23,8 @@ type Session struct {
 	DataRoot string
 	Report   *report.Report
 	DryRun   bool
+	// App is the directory of an application image below the cluster's; empty for the cluster image itself.
+	App string
 
 	Members []*Member // masters first
 	// Lead is the master that is asked for everything; nil: the first that has a control plane.
@@ -31,6 +34,8 @@ type Session struct {
 }
 
 const (
+	// ScriptLimit is how long a script of an image may run, with the time that it waits for one that an interrupted run left.
+	ScriptLimit = 30 * time.Minute
 	// MaxHosts is how many hosts are worked on at once.
 	MaxHosts = 32
 	// busy is the exit code of flock(1) for a lock that is held elsewhere (EX_TEMPFAIL of sysexits.h).
@@ -38,9 +43,6 @@ const (
 	// orphanPatience is how long, in seconds, a command waits for one that an interrupted run left running.
 	orphanPatience = 900
 )
-
-// Dir is the cluster's directory on every host.
-func (s *Session) Dir() string { return path.Join(s.DataRoot, s.Name) }
 
 // Close ends the connections to all hosts.
 func (s *Session) Close() error {

@@ -17,8 +17,6 @@ import (
 	"github.com/kubefile/kubefile/runner/config"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
-	"github.com/kubefile/kubefile/runner/host"
-	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/source"
@@ -257,27 +255,4 @@ func (c *Cluster) pluginHosts() []plugin.Host {
 		hosts = append(hosts, h)
 	}
 	return hosts
-}
-
-func (c *Cluster) pluginHost(m *execute.Member) plugin.Host {
-	return plugin.Host{
-		Address: m.Host.Address,
-		Roles:   append([]string{string(m.Host.Role)}, m.Site.Roles...),
-		First:   m.IsMaster() && m == c.First(),
-		Labels:  c.labels(m),
-	}
-}
-
-// labels are those that the node gets from kubeadm or from the site. Masters have the label that Kubernetes called them by until 1.24,
-// too: selectors of older manifests and plugins mean it.
-func (c *Cluster) labels(m *execute.Member) map[string]string {
-	labels := map[string]string{"kubernetes.io/hostname": m.Name}
-	if m.IsMaster() {
-		labels[kube.ControlPlaneLabel], labels[kube.RoleLabel+string(host.RoleMaster)] = "", ""
-	}
-	for _, role := range m.Site.Roles {
-		labels[kube.RoleLabel+role] = ""
-	}
-	maps.Copy(labels, m.Site.Labels)
-	return labels
 }

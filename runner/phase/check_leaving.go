@@ -1,12 +1,10 @@
 package phase
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
@@ -126,9 +124,6 @@ func (d *departure) checkCluster(l *leaver) error {
 	return nil
 }
 
-// leaseWait is longer than a kubelet lets its lease be without renewing it.
-const leaseWait = 30 * time.Second
-
 // checkLost refuses to call a host lost that works. What it says itself decides, or else what its node and its member of etcd say of it.
 func (d *departure) checkLost(ctx context.Context, l *leaver) error {
 	if m := l.alive; m != nil {
@@ -146,25 +141,6 @@ func (d *departure) checkLost(ctx context.Context, l *leaver) error {
 		return fmt.Errorf("%s does not answer over SSH, but its kubelet is alive: it renewed its lease at %s; switch the host off, or leave out --lost", l, renewed)
 	}
 	return err
-}
-
-// renewedLease listens for the kubelet of a node for so long, by default leaseWait. It returns when the kubelet renewed its lease meanwhile;
-// nothing if it did not.
-func (c *Cluster) renewedLease(ctx context.Context, node string, wait time.Duration) (string, error) {
-	before, err := c.Kube().Renewed(ctx, node)
-	if err != nil {
-		return "", err
-	}
-	wait = cmp.Or(wait, leaseWait)
-	c.Report.Line(c.First().String(), fmt.Sprintf("node %s is still Ready: listening %s for its kubelet", node, wait))
-	if err := execute.Pause(ctx, wait); err != nil {
-		return "", err
-	}
-	after, err := c.Kube().Renewed(ctx, node)
-	if err != nil || after == before {
-		return "", err
-	}
-	return host.WithoutControls(after), nil
 }
 
 // checkMasters refuses to take the last master, or so many that etcd would stop.

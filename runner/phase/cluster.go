@@ -3,9 +3,6 @@ package phase
 import (
 	"cmp"
 	"context"
-	"net/netip"
-	"path"
-	"slices"
 	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
@@ -21,17 +18,6 @@ import (
 )
 
 const (
-	// DefaultDataRoot is where a cluster's files are on its hosts, below a directory with the cluster's name.
-	DefaultDataRoot = "/var/lib/sealer/data"
-	// DefaultName is the name of a cluster that is given none.
-	DefaultName = "default"
-	// endpointName is the name by which every host reaches the API.
-	endpointName = "apiserver.cluster.local"
-	// endpoint is where it is.
-	endpoint = endpointName + ":6443"
-
-	// scriptLimit is how long a script of an image may run, with the time that it waits for one that an interrupted run left.
-	scriptLimit = 30 * time.Minute
 	// DefaultCommandLimit is how long a command of an image or a script of a plugin may run: it may wait for a whole application.
 	DefaultCommandLimit = time.Hour
 )
@@ -49,8 +35,6 @@ type Cluster struct {
 	Registry RegistrySettings
 	Artifact *source.Artifact // nil when a cluster is removed
 	Dialer   *host.Dialer
-	// App is the directory of an application image below the cluster's; empty for the cluster image itself.
-	App string
 	// Before is what the same dry run would have done before: an application's cluster, which is not there yet.
 	Before *Cluster
 	// Joining are the hosts that join a running cluster in this run, which prepares no others; nil when it is about all hosts.
@@ -59,8 +43,6 @@ type Cluster struct {
 	// after the run; nil where they are not looked for. LackedApps are those that can.
 	FindApp    func(context.Context, state.App) (bool, error)
 	LackedApps []LackedApp
-	// Next are the hosts that leave the cluster after this run.
-	Next Leaving
 	// SkipPlugins leaves out the plugins of a removal.
 	SkipPlugins bool
 	// CommandLimit is how long each command of the image, or script of a plugin, may run; default [DefaultCommandLimit].
@@ -100,40 +82,4 @@ type Host struct {
 	Site  clusterfile.Host
 }
 
-// imageDir is the directory of the image of this run: the cluster's, or one below it for an application image.
-func (c *Cluster) imageDir() string {
-	if c.App == "" {
-		return c.Dir()
-	}
-	return path.Join(c.Dir(), appsDir, c.App)
-}
-
-// appsDir is where application images are, below the cluster's directory.
-const appsDir = "apps"
-
-// masterAddresses are those of all masters of the cluster, whether they were named this time or not, and sorted, so that a file that is
-// made of them does not depend on how they were named.
-func (c *Cluster) masterAddresses() []netip.Addr {
-	var addresses []netip.Addr
-	for _, m := range c.Masters() {
-		addresses = append(addresses, m.Host.Address)
-	}
-	for _, other := range c.staying() {
-		if other.Role == string(host.RoleMaster) && other.In() {
-			addresses = append(addresses, other.Address)
-		}
-	}
-	slices.SortFunc(addresses, netip.Addr.Compare)
-	return addresses
-}
-
 func (c *Cluster) commandLimit() time.Duration { return cmp.Or(c.CommandLimit, DefaultCommandLimit) }
-
-// recall reads the state, and names the nodes by it.
-func (c *Cluster) recall(ctx context.Context) error {
-	if err := c.Load(ctx, &c.Session); err != nil {
-		return err
-	}
-	c.settleNames()
-	return nil
-}

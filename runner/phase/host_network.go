@@ -9,7 +9,6 @@ import (
 
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
-	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/unit"
 )
 
@@ -42,26 +41,6 @@ func (p *hostNetwork) Run(ctx context.Context) error {
 		}
 		return p.nameservers(ctx, m)
 	})
-}
-
-// kubelet is what the kubelet of a host is given beside the documents.
-func (c *Cluster) kubelet(m *execute.Member) kubeadm.Kubelet {
-	address := m.Host.Address
-	if address.IsLoopback() || address.IsUnspecified() {
-		return kubeadm.Kubelet{ResolvConf: m.ResolvConf} // the machine that this program runs on
-	}
-	addresses := address.String()
-	if c.dualStack() {
-		if peer := m.Facts.Peer(address); peer.IsValid() {
-			addresses += "," + peer.String()
-		}
-	}
-	return kubeadm.Kubelet{NodeIP: addresses, ResolvConf: m.ResolvConf}
-}
-
-// dualStack reports whether pods or services have networks of both families.
-func (c *Cluster) dualStack() bool {
-	return strings.Contains(c.kubeadm.PodSubnet(), ",") || strings.Contains(c.kubeadm.ServiceSubnet(), ",")
 }
 
 // nameservers writes a file for the kubelet where the host has no nameserver that pods can ask: without one the cluster's DNS does not start,

@@ -20,7 +20,6 @@ type kubeadmInit struct{ *Cluster }
 func (*kubeadmInit) Title() string { return "Start the control plane" }
 
 const (
-	initConfig = "kubeadm-init.yaml"
 	// apiPatience is how long a control plane that exists may take to answer, as after a power cut.
 	apiPatience = 3 * time.Minute
 )
@@ -81,22 +80,6 @@ func (p *kubeadmInit) init(ctx context.Context, m *execute.Member, found fate) e
 	m.Joined = true
 	p.noteKubeadm()
 	return m.Mark(ctx, execute.InitMarker, execute.Finished)
-}
-
-// initSite is what the site decides about the control plane of a master.
-func (c *Cluster) initSite(m *execute.Member) kubeadm.Init {
-	sans := []string{endpointName, "127.0.0.1", "localhost"}
-	for _, master := range c.Masters() {
-		sans = append(sans, master.String(), master.Name)
-	}
-	return kubeadm.Init{
-		KubernetesVersion: c.Artifact.Description.KubernetesVersion,
-		Endpoint:          endpoint,
-		AdvertiseAddress:  m.String(),
-		NodeName:          m.Name,
-		Kubelet:           c.kubelet(m),
-		CertSANs:          sans,
-	}
 }
 
 // reset clears away what an interrupted kubeadm left on a host, of which [Cluster.resettable] has said that it may. A node has no etcd: what

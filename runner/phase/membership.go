@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
-	"github.com/kubefile/kubefile/runner/report"
 )
 
 // fate is what has to become of a host before it is in the cluster.
@@ -25,20 +21,6 @@ const (
 	unfinished             // its control plane answers, and kubeadm init has to go on where it was interrupted
 	inCluster              // it is in the cluster
 )
-
-// checkRecord refuses a host whose record names another cluster.
-func (c *Cluster) checkRecord(m *execute.Member) error {
-	if m.Owner == nil || m.Owner.Of(c.Name, c.State.ID) {
-		return nil
-	}
-	return &agent.OtherClusterError{Host: m.String(), Dir: m.Dir, Have: *m.Owner}
-}
-
-// foreignNode is the error for a host that is a node of another cluster. It is never reset.
-func (c *Cluster) foreignNode(m *execute.Member) error {
-	return fmt.Errorf("%s is a node of another cluster (API %s, CA %s); leave this host out, or remove it from that cluster first",
-		m, report.OrUnknown(m.Facts.Kubelet.Server), report.OrUnknown(m.Authority()))
-}
 
 // checkMembership decides by what is on the hosts, in the state and in the API which hosts are in the cluster, and refuses those that are in
 // another one. Markers are hints: one that is lost changes nothing.
@@ -67,20 +49,8 @@ func (c *Cluster) checkMembership(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// What the kubelet starts the control plane from.
-const (
-	etcdManifest      = "/etc/kubernetes/manifests/etcd.yaml"
-	apiserverManifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
-)
-
-// leftOn is what a kubeadm has made on the host.
-func leftOn(m *execute.Member) []string {
-	left := slices.Clone(m.Facts.Cluster)
-	if m.IsMaster() && m.Facts.HasData(host.EtcdDir) {
-		left = append(left, host.EtcdDir)
-	}
-	return left
-}
+// apiserverManifest is what the kubelet starts the API server from.
+const apiserverManifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 
 // foreignEtcd refuses a host with an etcd, and nothing of a Kubernetes, that we did not begin.
 func foreignEtcd(m *execute.Member) error {
@@ -219,22 +189,6 @@ func (c *Cluster) examineJoin(ctx context.Context, m *execute.Member, authority 
 		return half, err
 	}
 	return half, c.checkReset(ctx, m)
-}
-
-// address is where a node is, by its own account.
-func address(n *kube.Node) string {
-	for _, a := range n.Addresses() {
-		return a.String()
-	}
-	return "an unknown address"
-}
-
-// owns reports whether a node is this host: it has one of its addresses, or none yet.
-func owns(m *execute.Member, n *kube.Node) bool {
-	internal := n.Addresses()
-	return len(internal) == 0 || slices.ContainsFunc(internal, func(a netip.Addr) bool {
-		return a == m.Host.Address || slices.Contains(m.Facts.Addresses, a)
-	})
 }
 
 // rejoined notes that a host is in the cluster whose marker is lost.

@@ -228,15 +228,3 @@ func (c *Cluster) logins() []host.Host {
 	}
 	return logins
 }
-
-// addresses are those of all hosts that were reached, and of those that the cluster knows beside them.
-func (c *Cluster) addresses() []netip.Addr {
-	var all []netip.Addr
-	for _, m := range c.Members {
-		all = append(all, m.Host.Address)
-	}
-	for _, other := range c.others() {
-		all = append(all, other.Address)
-	}
-	return all
-}

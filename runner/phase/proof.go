@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -54,17 +52,6 @@ func (p *proof) Run(ctx context.Context) error {
 	return p.keepProven(errors.Join(failed...), without)
 }
 
-// inOtherCluster reports whether a host's kubelet is in another cluster by now: its API is not on a host of this one, and the CA is not that
-// of this cluster's kubelets either.
-func (c *Cluster) inOtherCluster(m *execute.Member) bool {
-	if !m.Facts.HasCluster(execute.KubeletConfig) || c.serves(m.Facts.Kubelet.Server) {
-		return false
-	}
-	return !slices.ContainsFunc(c.Members, func(other *execute.Member) bool {
-		return m.Authority() == other.Authority() && c.serves(other.Facts.Kubelet.Server)
-	})
-}
-
 // otherCluster refuses a host whose kubelet is in another cluster by now.
 func (p *proof) otherCluster(m *execute.Member) error {
 	if !p.inOtherCluster(m) {
@@ -72,19 +59,6 @@ func (p *proof) otherCluster(m *execute.Member) error {
 	}
 	return fmt.Errorf("its kubelet is now in another cluster (API %s); if you do not need that, run kubeadm reset on the host, then the same command again",
 		report.OrUnknown(m.Facts.Kubelet.Server))
-}
-
-// serves reports whether a URL leads to the API of this cluster.
-func (c *Cluster) serves(server string) bool {
-	parsed, err := url.Parse(server)
-	if err != nil || parsed.Hostname() == "" {
-		return true // not known to be another's
-	}
-	address, err := netip.ParseAddr(parsed.Hostname())
-	if err != nil {
-		return parsed.Hostname() == endpointName || parsed.Hostname() == "localhost"
-	}
-	return address.IsLoopback() || slices.Contains(c.addresses(), address)
 }
 
 // identity is the ID of the state or, where that was lost, of the first host that knows one, masters first.

@@ -27,9 +27,3 @@ func DepartureChecks(c *Cluster, leaving Leaving) []Phase {
 	d := &departure{Cluster: c, part: &Cluster{}, leaving: leaving}
 	return []Phase{&reachLeaving{departure: d}, &checkLeaving{d}}
 }
-
-// staying are the other hosts of the cluster that this run does not take out of it when it has done its work: what it writes does not name those
-// that leave, so that nothing has to be written twice.
-func (c *Cluster) staying() []state.Host {
-	return slices.DeleteFunc(c.others(), func(h state.Host) bool { return c.Next.has(h.Address) })
-}

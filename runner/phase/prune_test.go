@@ -22,16 +22,17 @@ func (p *park) prune(ctx context.Context, t *testing.T, listed []int, dry bool, 
 	}
 	next, n := p.some(listed...).again(t, limit, kill)
 	next.DryRun = dry
-	next.Next = Leaving{}.Unlisted(s, next.Hosts)
+	leaving := Leaving{}.Unlisted(s, next.Hosts)
+	next.Next = leaving.Addresses()
 	if err := next.perform(ctx); err != nil {
 		return "", n.Load(), err
 	}
 	plan = next.plan(t)
-	if len(next.Next.Addresses()) == 0 {
+	if len(next.Next) == 0 {
 		return plan, n.Load(), nil
 	}
 	p.Cluster.DryRun = dry
-	last, more, err := p.leave(ctx, t, next.Next, listed, limit-n.Load(), kill)
+	last, more, err := p.leave(ctx, t, leaving, listed, limit-n.Load(), kill)
 	return plan + last.plan(t), n.Load() + more, err
 }
 
@@ -164,7 +165,7 @@ func TestPruneIsRefused(t *testing.T) {
 // TestSayAbsent: what becomes of hosts that were not named.
 func TestSayAbsent(t *testing.T) {
 	p := newPark(t, 1, 3).joined(4).without(3).without(2)
-	p.Next = Leaving{Nodes: numbered(4)}
+	p.Next = numbered(4)
 	(&remember{p.Cluster}).sayAbsent()
 	p.Hosts, p.Unlisted = p.Hosts[:1], host.Auth{User: "ops", Port: 2222}
 	if got := (&reach{p.Cluster}).unnamed(); len(got) != 2 || got[0].Auth != p.Unlisted {

@@ -77,7 +77,7 @@ func (p *reach) unnamed() []host.Host {
 	for _, h := range p.State.Hosts {
 		given := func(g Host) bool { return g.Login.Address == h.Address }
 		empty := p.Joining != nil && slices.Contains(p.Joining.Empty, h.Address)
-		if !slices.ContainsFunc(p.Hosts, given) && !p.Next.has(h.Address) && !empty {
+		if !slices.ContainsFunc(p.Hosts, given) && !slices.Contains(p.Next, h.Address) && !empty {
 			hosts = append(hosts, host.Host{Address: h.Address, Role: host.Role(h.Role), Auth: p.Unlisted})
 		}
 	}

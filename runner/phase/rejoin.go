@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/kubefile/kubefile/imagespec"
-	"github.com/kubefile/kubefile/runner/kubeadm"
 )
 
 // rejoin checks that the cluster is there and is one that the application image supports, and reads how it was configured.
@@ -78,23 +77,4 @@ func (p *rejoin) strangers() error {
 		}
 	}
 	return errors.Join(strange...)
-}
-
-// configured reads how kubeadm was configured, from whichever master has it; nothing when none has.
-func (c *Cluster) configured(ctx context.Context) (kubeadm.Documents, error) {
-	for _, m := range c.Masters() {
-		config, err := m.Read(ctx, m.Path(initConfig))
-		if err != nil {
-			return nil, err
-		}
-		if len(config) == 0 {
-			continue
-		}
-		documents, err := kubeadm.Parse(config)
-		if err != nil {
-			return nil, fmt.Errorf("%s: reading %s: %w", m, initConfig, err)
-		}
-		return documents, nil
-	}
-	return nil, nil
 }

@@ -37,9 +37,6 @@ type observed struct {
 	etcd  []kube.Member // nil when no master joins, or etcd does not run on the masters
 }
 
-// isEmpty reports whether a host has nothing of a cluster: kubeadm finds it as it finds a new one.
-func isEmpty(m *execute.Member) bool { return !m.Joined && len(leftOn(m)) == 0 }
-
 // remainsOf finds what is left of an empty host. It refuses one whose name another node has.
 func remainsOf(m *execute.Member, is observed) (*remains, error) {
 	found := remains{member: m}
@@ -129,4 +126,12 @@ func (c *Cluster) deleteLost(master netip.Addr) string {
 		command += " --data-root " + c.DataRoot
 	}
 	return command
+}
+
+// address is where a node is, by its own account.
+func address(n *kube.Node) string {
+	for _, a := range n.Addresses() {
+		return a.String()
+	}
+	return "an unknown address"
 }

@@ -1,16 +1,13 @@
 package phase
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/kubefile/kubefile/runner/execute"
-	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -92,9 +89,6 @@ func (p *remember) foreign() error {
 	return nil
 }
 
-// maxNamed is how many hosts are named in one line.
-const maxNamed = 20
-
 // sayAbsent names the hosts of the cluster that were not given: nothing is done to them, and a host does not leave a cluster by being left
 // out, but where that is asked for.
 func (p *remember) sayAbsent() {
@@ -103,7 +97,7 @@ func (p *remember) sayAbsent() {
 		hosts []state.Host
 	}{
 		{"not named, and left in the cluster as they are", p.staying()},
-		{"not in the Clusterfile, and removed from the cluster after this", slices.DeleteFunc(p.others(), func(h state.Host) bool { return !p.Next.has(h.Address) })},
+		{"not in the Clusterfile, and removed from the cluster after this", slices.DeleteFunc(p.others(), func(h state.Host) bool { return !slices.Contains(p.Next, h.Address) })},
 	} {
 		p.sayHosts(list.title, list.hosts)
 	}
@@ -124,35 +118,6 @@ func (p *remember) sayHosts(title string, hosts []state.Host) {
 	p.Report.Printf("%s: %s\n", title, report.Names(names, maxNamed))
 }
 
-// given is the name that a HOSTNAME plugin of the Clusterfile gives a host, or nothing.
-func (c *Cluster) given(m *execute.Member) string {
-	for _, one := range c.Site.Plugins {
-		if one.Type != plugin.Hostname || !one.On.Selects(c.pluginHost(m)) {
-			continue
-		}
-		names, err := one.Hostnames() // what is wrong with it, adapt says
-		if name := names[m.Host.Address]; err == nil && name != "" {
-			return name
-		}
-	}
-	return ""
-}
-
-// others are the hosts of the cluster that were not given this time. They stay in it.
-func (c *Cluster) others() []state.Host {
-	given := make(map[netip.Addr]bool, len(c.Members)) // files of each host are made of the others: no host is compared with each
-	for _, m := range c.Members {
-		given[m.Host.Address] = true
-	}
-	var others []state.Host
-	for _, h := range c.State.Hosts {
-		if !given[h.Address] {
-			others = append(others, h)
-		}
-	}
-	return others
-}
-
 // known says that a host was in the cluster when a run was complete last.
 func (c *Cluster) known(address netip.Addr) bool {
 	h := c.State.Host(address)
@@ -164,22 +129,6 @@ func (p *remember) nameEmpty() {
 	for _, m := range p.Members {
 		if isEmpty(m) {
 			m.Name = p.ownName(m)
-		}
-	}
-}
-
-// ownName is the name that a host has, or that a plugin gives it.
-func (c *Cluster) ownName(m *execute.Member) string {
-	return strings.ToLower(cmp.Or(c.given(m), m.Facts.Hostname))
-}
-
-// settleNames finds the names of the nodes: that which is known, that which a plugin gives, or the host's own.
-func (c *Cluster) settleNames() {
-	for _, m := range c.Members {
-		m.Name = c.ownName(m)
-		// The name of a host that never joined may still change.
-		if known := c.State.Host(m.Host.Address); known != nil && (known.In() || m.Joined) {
-			m.Name = known.Name
 		}
 	}
 }

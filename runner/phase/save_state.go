@@ -24,7 +24,7 @@ func (p *saveState) Run(ctx context.Context) error {
 	}
 	for _, m := range p.targets() {
 		if m.Joined || p.DryRun {
-			p.enter(m, state.Complete)
+			p.complete(m)
 		}
 	}
 	if changed, err := p.Changed(); err != nil || !changed {
@@ -62,63 +62,22 @@ func (p *saveState) noteImage() {
 	slices.SortFunc(p.State.Apps, func(a, b state.App) int { return cmp.Compare(a.Dir, b.Dir) })
 }
 
-// enter puts a host into the state. Of an application image nothing about the host is wanted.
-func (c *Cluster) enter(m *execute.Member, phase state.Phase) {
-	h := state.Host{Address: m.Host.Address, Name: m.Name, Role: string(m.Host.Role), Phase: phase}
-	if old := c.State.Host(h.Address); old != nil {
-		h.Labels, h.Taints = old.Labels, old.Taints
+// complete puts a host into the state that is in the cluster. Of an application image nothing about the host is wanted.
+func (p *saveState) complete(m *execute.Member) {
+	p.Enter(m, state.Complete)
+	if p.App != "" && p.Joining == nil {
+		return
 	}
-	if phase == state.Complete && (c.App == "" || c.Joining != nil) {
-		h.Labels, h.Taints = nil, nil
-		for _, label := range (&labelNodes{c}).labelChanges(m) {
-			if h.Labels == nil {
-				h.Labels = map[string]string{}
-			}
-			h.Labels[label.Key] = label.Value
+	h := *p.State.Host(m.Host.Address)
+	h.Labels, h.Taints = nil, nil
+	for _, label := range (&labelNodes{p.Cluster}).labelChanges(m) {
+		if h.Labels == nil {
+			h.Labels = map[string]string{}
 		}
-		for _, taint := range m.Site.Taints {
-			h.Taints = append(h.Taints, taint.String())
-		}
+		h.Labels[label.Key] = label.Value
 	}
-	c.State.Put(h)
-}
-
-// enroll puts all hosts of the run into the state before anything but the agent of the masters is on them: whatever happens, a removal
-// finds them.
-func (c *Cluster) enroll(ctx context.Context) error {
-	changed := c.Incomplete()
-	for _, m := range c.Members {
-		known := c.State.Host(m.Host.Address)
-		switch {
-		case known == nil, !m.Joined && (known.In() || known.Name != m.Name || known.Role != string(m.Host.Role)):
-			c.enter(m, state.Joining)
-		case m.Joined && !known.In():
-			c.enter(m, state.Joined)
-		default:
-			continue
-		}
-		changed = true
-		if c.DryRun { // what a run has written differs from what is to be saved at its end
-			c.Store.Forget()
-		}
+	for _, taint := range m.Site.Taints {
+		h.Taints = append(h.Taints, taint.String())
 	}
-	if !changed {
-		return nil
-	}
-	return c.Do(ctx, c.First(), "record the hosts in the cluster's state", func(ctx context.Context) error { return c.Save(ctx, &c.Session) })
-}
-
-// recordJoined notes in the state which hosts have joined.
-func (c *Cluster) recordJoined(ctx context.Context) error {
-	changed := false
-	for _, m := range c.Members {
-		if known := c.State.Host(m.Host.Address); m.Joined && (known == nil || !known.In()) {
-			c.enter(m, state.Joined)
-			changed = true
-		}
-	}
-	if !changed || c.DryRun {
-		return nil
-	}
-	return c.Save(ctx, &c.Session)
+	p.State.Put(h)
 }

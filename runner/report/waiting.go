@@ -21,6 +21,8 @@ const (
 	noticeDelay = time.Second
 	// FewHosts is how many hosts are named in a line about hosts for which the same holds.
 	FewHosts = 5
+	// ManyHosts is how many are named where they are what the line is about.
+	ManyHosts = 20
 )
 
 // Waiting prints what hosts have been busy with for a while. Hosts that wait for the same share a line.

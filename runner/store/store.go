@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
@@ -28,7 +29,9 @@ const (
 type Store struct {
 	State *state.State
 	// Lost says that no master has a state: it is a new one.
-	Lost    bool
+	Lost bool
+	// Next are the hosts that leave the cluster after this run: what it writes on hosts does not name them.
+	Next    []netip.Addr
 	stored  string       // fingerprint of the state as it was read or written last
 	secret  *kube.Secret // with the state, as it was read or written last; nil when that is not known
 	unsaved bool         // a copy of the state is older than ours, or missing
