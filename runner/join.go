@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/kubefile/kubefile/runner/clusterfile"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/phase"
@@ -21,7 +22,7 @@ import (
 // Join adds hosts to a cluster that is running, with what its state has: the same image and applications, and the same documents of kubeadm. The site
 // names masters of the cluster, and has what the state does not hold. Images that are not given are opened by the names in the state. What was
 // done, or would be, is written to out; changes is how many changes that were.
-func Join(ctx context.Context, images []string, from source.Options, site Site, joining phase.Joining, opts Options, out io.Writer) (changes int, err error) {
+func Join(ctx context.Context, images []string, from source.Options, site Site, joining execute.Joining, opts Options, out io.Writer) (changes int, err error) {
 	given, err := openAll(ctx, images, from)
 	defer func() { closeAll(given) }()
 	if err != nil {
@@ -31,7 +32,7 @@ func Join(ctx context.Context, images []string, from source.Options, site Site, 
 	if err != nil {
 		return 0, err
 	}
-	missing, err := joining.Missing(found)
+	missing, err := found.Missing(joining)
 	if err != nil {
 		return 0, err
 	}
@@ -70,7 +71,7 @@ func Join(ctx context.Context, images []string, from source.Options, site Site, 
 }
 
 // join brings up the hosts with each image of the cluster, its own first.
-func join(ctx context.Context, artifacts []*source.Artifact, site Site, joining phase.Joining, s *state.State, opts Options) (done []*phase.Cluster, err error) {
+func join(ctx context.Context, artifacts []*source.Artifact, site Site, joining execute.Joining, s *state.State, opts Options) (done []*phase.Cluster, err error) {
 	for i, artifact := range artifacts {
 		if i > 0 {
 			site.Clusterfile = forOthers(site.Clusterfile)
@@ -101,7 +102,7 @@ func join(ctx context.Context, artifacts []*source.Artifact, site Site, joining 
 }
 
 // recall reads the state by the masters that the site names, of which none joins.
-func recall(ctx context.Context, site Site, joining phase.Joining, opts Options) (phase.Recalled, *report.Report, error) {
+func recall(ctx context.Context, site Site, joining execute.Joining, opts Options) (phase.Recalled, *report.Report, error) {
 	known, cluster := *site.Clusterfile, *site.Clusterfile.Cluster
 	known.Cluster, site.Clusterfile = &cluster, &known
 	cluster.Hosts = slices.DeleteFunc(slices.Clone(cluster.Hosts), func(h clusterfile.Host) bool {
@@ -162,7 +163,7 @@ func addressList(addresses []netip.Addr) string {
 
 // joinedSite is the site with the hosts of the cluster that answer and are not empty, and those that join. What a Clusterfile has of them stays; the documents of
 // kubeadm are those of the state, under those that it has.
-func joinedSite(file *clusterfile.Clusterfile, found phase.Recalled, joining phase.Joining) *clusterfile.Clusterfile {
+func joinedSite(file *clusterfile.Clusterfile, found phase.Recalled, joining execute.Joining) *clusterfile.Clusterfile {
 	joined, cluster := *file, *file.Cluster
 	joined.Cluster = &cluster
 	if wanted := found.State.Wanted; wanted != nil {

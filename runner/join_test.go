@@ -15,6 +15,7 @@ import (
 	format "github.com/kubefile/kubefile/imagespec/clusterfile"
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/clusterfile"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/phase"
@@ -44,7 +45,7 @@ func (h *testHost) knows(t *testing.T, change func(*state.State)) {
 	}
 }
 
-var newNode = phase.Joining{Nodes: []netip.Addr{netip.MustParseAddr("10.0.0.9")}}
+var newNode = execute.Joining{Nodes: []netip.Addr{netip.MustParseAddr("10.0.0.9")}}
 
 // TestJoinIsRefused: what is wrong with the images, or with the hosts that are named, stops the run before it reaches a host that joins.
 func TestJoinIsRefused(t *testing.T) {
@@ -151,7 +152,7 @@ func TestJoinedSite(t *testing.T) {
 		Kubeadm: kubeadm.Documents{"KubeletConfiguration": {"maxPods": 60}},
 	}
 	found := phase.Recalled{State: s, Unreached: []host.Report{{Host: host.Host{Address: at(3)}}}, Empty: []netip.Addr{at(10)}}
-	joined := joinedSite(file, found, phase.Joining{Masters: []netip.Addr{at(7)}, Nodes: []netip.Addr{at(4), at(6), at(8)}})
+	joined := joinedSite(file, found, execute.Joining{Masters: []netip.Addr{at(7)}, Nodes: []netip.Addr{at(4), at(6), at(8)}})
 	want := []clusterfile.Host{
 		file.Cluster.Hosts[0], file.Cluster.Hosts[1],
 		{Address: at(2), Role: host.RoleNode, SSH: format.SSH{User: "ops"}}, {Address: at(4), Role: host.RoleNode, SSH: format.SSH{User: "ops"}},

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/phase"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
@@ -57,7 +58,7 @@ func (f *appFinder) bring(ctx context.Context, site Site, before *phase.Cluster,
 			return done, err
 		}
 		c.Artifact, c.App, c.Next = f.opened[app.Dir], app.Dir, before.Next
-		c.Joining = &phase.Joining{Masters: app.Masters, Complete: true}
+		c.Joining = &execute.Joining{Masters: app.Masters, Complete: true}
 		if opts.DryRun {
 			c.Before = before
 		}

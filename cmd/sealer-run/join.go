@@ -7,7 +7,7 @@ import (
 
 	"github.com/kubefile/kubefile/cmd/commandline"
 	"github.com/kubefile/kubefile/runner"
-	"github.com/kubefile/kubefile/runner/phase"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/source"
 )
 
@@ -53,8 +53,8 @@ func joinHosts(ctx context.Context, cmd *cli.Command) error {
 }
 
 // joiningHosts are those that the flags name.
-func joiningHosts(cmd *cli.Command) (phase.Joining, error) {
-	joining := phase.Joining{ByFile: cmd.IsSet("Clusterfile")}
+func joiningHosts(cmd *cli.Command) (execute.Joining, error) {
+	joining := execute.Joining{ByFile: cmd.IsSet("Clusterfile")}
 	var err error
 	if joining.Masters, joining.Nodes, err = namedHosts(cmd); err != nil {
 		return joining, err

@@ -27,6 +27,8 @@ type Session struct {
 	App string
 
 	Members []*Member // masters first
+	// Joining are the hosts that join a running cluster in this run, which prepares no others; nil when it is about all hosts.
+	Joining *Joining
 	// Lead is the master that is asked for everything; nil: the first that has a control plane.
 	Lead    *Member
 	Abandon context.CancelCauseFunc // ends the work that is under way

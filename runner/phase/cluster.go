@@ -11,7 +11,6 @@ import (
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
-	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
@@ -37,8 +36,6 @@ type Cluster struct {
 	Dialer   *host.Dialer
 	// Before is what the same dry run would have done before: an application's cluster, which is not there yet.
 	Before *Cluster
-	// Joining are the hosts that join a running cluster in this run, which prepares no others; nil when it is about all hosts.
-	Joining *Joining
 	// FindApp is asked for each application image of the cluster that masters of this run lack, and reports whether it can be brought to them
 	// after the run; nil where they are not looked for. LackedApps are those that can.
 	FindApp    func(context.Context, state.App) (bool, error)

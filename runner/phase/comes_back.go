@@ -11,7 +11,7 @@ import (
 )
 
 // newcomers are the hosts that are to join the cluster. A run that adds hosts brings no others back.
-func (c *Cluster) newcomers() []*execute.Member { return c.notJoined(c.targets()) }
+func (c *Cluster) newcomers() []*execute.Member { return c.notJoined(c.Targets()) }
 
 // notJoined returns those of some hosts that are to join the cluster.
 func (c *Cluster) notJoined(some []*execute.Member) []*execute.Member {

@@ -27,7 +27,7 @@ const (
 )
 
 func (p *hostNetwork) Run(ctx context.Context) error {
-	return p.Each(ctx, p.targets(), func(ctx context.Context, m *execute.Member) (err error) {
+	return p.Each(ctx, p.Targets(), func(ctx context.Context, m *execute.Member) (err error) {
 		if !m.Unchanged() { // plugins may have set up the network
 			if m.Facts, err = host.Gather(ctx, m.Conn, p.DataRoot); err != nil {
 				return err

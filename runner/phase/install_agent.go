@@ -38,11 +38,11 @@ func (p *installAgent) Run(ctx context.Context) error {
 		})
 	}
 	// The masters know of every host before there is anything on it.
-	if err := p.Each(ctx, p.targeted(p.Masters()), install); err != nil {
+	if err := p.Each(ctx, p.Targeted(p.Masters()), install); err != nil {
 		return err
 	}
 	if err := p.enroll(ctx); err != nil {
 		return err
 	}
-	return p.Each(ctx, p.targeted(p.Nodes()), install)
+	return p.Each(ctx, p.Targeted(p.Nodes()), install)
 }

@@ -146,7 +146,7 @@ func (p *joinNodes) Run(ctx context.Context) error {
 
 // reregister makes kubelets of the cluster whose nodes are gone register them again.
 func (p *joinNodes) reregister(ctx context.Context) error {
-	registered := p.targeted(p.Nodes())
+	registered := p.Targeted(p.Nodes())
 	if !p.Running() || !slices.ContainsFunc(registered, func(m *execute.Member) bool { return m.Joined }) {
 		return nil
 	}

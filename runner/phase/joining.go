@@ -14,28 +14,12 @@ import (
 	"github.com/kubefile/kubefile/runner/state"
 )
 
-// Joining specifies the hosts that join a cluster.
-type Joining struct {
-	Masters, Nodes []netip.Addr
-	// ByFile says that a Clusterfile specifies the site, and not the cluster's state and flags.
-	ByFile bool
-	// Empty are hosts of the cluster that come back empty. The run leaves them as they are.
-	Empty []netip.Addr
-	// More says that application images follow: the hosts are complete with the last one only.
-	More bool
-	// Complete says that the hosts are in the cluster, and lack only this image.
-	Complete bool
-}
-
-// Addresses are those of all hosts that join.
-func (j Joining) Addresses() []netip.Addr { return slices.Concat(j.Masters, j.Nodes) }
-
 // LeftEmpty is what is said of a host of the cluster that comes back empty while others join.
 const LeftEmpty = "warning: comes back empty, and is left as it is; apply brings it back"
 
-// Missing returns the hosts that are not completely in the cluster yet, and refuses those that are in it with another role, leave it, or come
-// back empty.
-func (j Joining) Missing(in Recalled) (missing Joining, err error) {
+// Missing returns those of the hosts that are to join that are not completely in the cluster yet, and refuses those that are in it with another
+// role, leave it, or come back empty.
+func (in Recalled) Missing(j execute.Joining) (missing execute.Joining, err error) {
 	missing.ByFile, missing.Empty = j.ByFile, in.Empty
 	var refused []error
 	choose := func(role host.Role, addresses []netip.Addr) (chosen []netip.Addr) {
@@ -69,29 +53,13 @@ func interruptedLeave(known state.Host) error {
 	return fmt.Errorf("%s: its removal from the cluster was interrupted; run delete%s %s again. After that, the host can join again", known.Address, lost, leaving.flag())
 }
 
-// targets are the hosts that a run prepares: all that it is about, or those that join.
-func (c *Cluster) targets() []*execute.Member { return c.targeted(c.Members) }
-
-// targeted are those of some hosts that a run prepares.
-func (c *Cluster) targeted(members []*execute.Member) []*execute.Member {
-	if c.Joining == nil {
-		return members
-	}
-	return slices.DeleteFunc(slices.Clone(members), func(m *execute.Member) bool { return !c.joins(m) })
-}
-
-// joins reports whether a host joins in this run.
-func (c *Cluster) joins(m *execute.Member) bool {
-	return slices.Contains(c.Joining.Addresses(), m.Host.Address)
-}
-
 // leavesOut reports whether an address is that of a host of the cluster that is not in it now, and that a run that adds others leaves as it is.
 func (c *Cluster) leavesOut(address netip.Addr) bool {
 	if c.Joining == nil {
 		return false
 	}
 	m := c.Member(address.String())
-	return slices.Contains(c.Joining.Empty, address) || m != nil && !m.Joined && !c.joins(m)
+	return slices.Contains(c.Joining.Empty, address) || m != nil && !m.Joined && !c.Joins(m)
 }
 
 // Addition is everything that adds hosts to a running cluster: a bring-up that prepares only these, and changes on the others what they have to
@@ -139,7 +107,7 @@ func (p *checkJoining) leaveOutStrangers() {
 	kept := p.Members[:0:0]
 	for _, m := range p.Members {
 		known := p.State.Host(m.Host.Address)
-		if !p.joins(m) && (!m.Joined || known == nil) {
+		if !p.Joins(m) && (!m.Joined || known == nil) {
 			why := "warning: not a node of the cluster now, and left as it is; apply the cluster's image with this host to make it one again, or remove it with delete"
 			if known != nil && known.In() && isEmpty(m) {
 				why = LeftEmpty

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -18,7 +17,7 @@ import (
 )
 
 // enlarging are three masters and three nodes, of which the last master and the last node are not in the cluster, and are to join it.
-func enlarging(t *testing.T) (p *park, master, node *Joining) {
+func enlarging(t *testing.T) (p *park, master, node *execute.Joining) {
 	t.Helper()
 	p = untouched(t, artifact(t), authority(t), 4, 3)
 	part := p.some(0, 1, 2, 4, 5)
@@ -27,7 +26,7 @@ func enlarging(t *testing.T) (p *park, master, node *Joining) {
 		t.Fatal(err)
 	}
 	p.cleanable(first.Members)
-	return p, &Joining{Masters: numbered(4)}, &Joining{Nodes: numbered(7)}
+	return p, &execute.Joining{Masters: numbered(4)}, &execute.Joining{Nodes: numbered(7)}
 }
 
 // dialed has a run reach the machines that have power.
@@ -78,7 +77,7 @@ func TestEmptyHostsThatAreToJoin(t *testing.T) {
 	}
 	found := Recalled{State: s, Empty: numbered(1, 2)}
 	for i, want := range []string{"10.0.0.1 is in the cluster as h1 and comes back empty: apply brings it back", "10.0.0.2 is in the cluster as h2 and comes back empty", ""} {
-		missing, err := Joining{Nodes: numbered(byte(i + 1))}.Missing(found)
+		missing, err := found.Missing(execute.Joining{Nodes: numbered(byte(i + 1))})
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("the error is %v, want %q", err, want)
 		}
@@ -145,16 +144,16 @@ func TestNoMasterJoinsWithDeadMembers(t *testing.T) {
 	cases := []struct {
 		name    string
 		members []int
-		prepare func(p *park, joining *Joining)
+		prepare func(p *park, joining *execute.Joining)
 		want    []string
 	}{
-		{"empty, and left out", []int{0, 1, 3, 4, 5}, func(p *park, joining *Joining) { p.replaceDisk(2); joining.Empty = numbered(3) },
+		{"empty, and left out", []int{0, 1, 3, 4, 5}, func(p *park, joining *execute.Joining) { p.replaceDisk(2); joining.Empty = numbered(3) },
 			[]string{"member h3 (https://10.0.0.3:2380) of etcd does not answer, so no master can join", "bring that host back first with apply, or remove it with delete -m 10.0.0.3"}},
-		{"empty since", []int{0, 1, 2, 3, 4, 5}, func(p *park, _ *Joining) { p.replaceDisk(2) },
+		{"empty since", []int{0, 1, 2, 3, 4, 5}, func(p *park, _ *execute.Joining) { p.replaceDisk(2) },
 			[]string{"member h3 (https://10.0.0.3:2380) of etcd does not answer, so no master can join", "bring that host back first with apply"}},
-		{"without power", []int{0, 1, 3, 4, 5}, func(p *park, _ *Joining) { p.world.leaving.dead["h3"] = true },
+		{"without power", []int{0, 1, 3, 4, 5}, func(p *park, _ *execute.Joining) { p.world.leaving.dead["h3"] = true },
 			[]string{"member h3 (https://10.0.0.3:2380) of etcd does not answer, so no master can join", "sealer-run delete --lost -m 10.0.0.3 --via 10.0.0.1"}},
-		{"its etcd only", []int{0, 1, 2, 3, 4, 5}, func(p *park, _ *Joining) { p.world.leaving.dead["h3"] = true },
+		{"its etcd only", []int{0, 1, 2, 3, 4, 5}, func(p *park, _ *execute.Joining) { p.world.leaving.dead["h3"] = true },
 			[]string{"so no master can join; to find out why", "on 10.0.0.3"}},
 	}
 	for _, c := range cases {

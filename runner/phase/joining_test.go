@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -28,7 +27,7 @@ func (p *park) some(indexes ...int) *park {
 }
 
 // growing are two masters and two nodes, of which a master and a node are a cluster. The others are to join it.
-func growing(t *testing.T) (p *park, joining *Joining) {
+func growing(t *testing.T) (p *park, joining *execute.Joining) {
 	t.Helper()
 	p = untouched(t, artifact(t), authority(t), 2, 2)
 	first, _ := p.some(0, 2).again(t, 1<<40, forever)
@@ -36,11 +35,11 @@ func growing(t *testing.T) (p *park, joining *Joining) {
 		t.Fatal(err)
 	}
 	p.forget()
-	return p, &Joining{Masters: numbered(2), Nodes: numbered(4)}
+	return p, &execute.Joining{Masters: numbered(2), Nodes: numbered(4)}
 }
 
 // add makes hosts join, through a run that knows nothing.
-func (p *park) add(ctx context.Context, t *testing.T, joining *Joining, dry bool, limit int64, kill func()) (*park, int64, error) {
+func (p *park) add(ctx context.Context, t *testing.T, joining *execute.Joining, dry bool, limit int64, kill func()) (*park, int64, error) {
 	t.Helper()
 	next, n := p.again(t, limit, kill)
 	next.Joining, next.DryRun = joining, dry
@@ -134,7 +133,7 @@ func TestAdditionKilledBeforeEveryCommand(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		missing, err := joining.Missing(Recalled{State: s})
+		missing, err := Recalled{State: s}.Missing(joining)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +155,7 @@ func TestAdditionWithApplications(t *testing.T) {
 		t.Errorf("before the last image, in the state are %s", got)
 	}
 	last, _ := p.again(t, 1<<40, forever)
-	last.App, last.Joining = "redis", &Joining{Masters: joining.Masters, Nodes: joining.Nodes}
+	last.App, last.Joining = "redis", &execute.Joining{Masters: joining.Masters, Nodes: joining.Nodes}
 	if err := last.recall(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -202,20 +201,20 @@ func TestMissing(t *testing.T) {
 	}
 	cases := []struct {
 		name    string
-		joining Joining
+		joining execute.Joining
 		missing []netip.Addr
 		want    string
 	}{
-		{"new", Joining{Masters: numbered(8), Nodes: numbered(9)}, numbered(8, 9), ""},
-		{"complete", Joining{Nodes: numbered(1)}, nil, ""},
-		{"interrupted", Joining{Nodes: numbered(1, 2, 3)}, numbered(2, 3), ""},
-		{"interrupted, now as a master", Joining{Masters: numbered(3)}, numbered(3), ""},
-		{"another role", Joining{Masters: numbered(1, 2)}, nil, "10.0.0.2 is already a node in this cluster and cannot be added as a master"},
-		{"leaving", Joining{Nodes: numbered(4, 5)}, nil, "run delete --lost -n 10.0.0.5 again"},
+		{"new", execute.Joining{Masters: numbered(8), Nodes: numbered(9)}, numbered(8, 9), ""},
+		{"complete", execute.Joining{Nodes: numbered(1)}, nil, ""},
+		{"interrupted", execute.Joining{Nodes: numbered(1, 2, 3)}, numbered(2, 3), ""},
+		{"interrupted, now as a master", execute.Joining{Masters: numbered(3)}, numbered(3), ""},
+		{"another role", execute.Joining{Masters: numbered(1, 2)}, nil, "10.0.0.2 is already a node in this cluster and cannot be added as a master"},
+		{"leaving", execute.Joining{Nodes: numbered(4, 5)}, nil, "run delete --lost -n 10.0.0.5 again"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			missing, err := c.joining.Missing(Recalled{State: s})
+			missing, err := Recalled{State: s}.Missing(c.joining)
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("the error is %v, want %q", err, c.want)
 			}
@@ -266,7 +265,7 @@ func TestUnlikeTheOthers(t *testing.T) {
 			if c.old {
 				s.Wanted.Site = nil
 			}
-			joining := &Cluster{Session: execute.Session{Name: "default"}, Site: c.now, Registry: c.registry, Joining: &Joining{ByFile: c.byFile}}
+			joining := &Cluster{Session: execute.Session{Name: "default", Joining: &execute.Joining{ByFile: c.byFile}}, Site: c.now, Registry: c.registry}
 			warning, err := joining.unlike(s)
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("the error is %v, want %q", err, c.want)
@@ -320,12 +319,12 @@ func TestCheckJoining(t *testing.T) {
 		t.Errorf("a host that left meanwhile has %v; in the state are %s", p.machines[2].files, p.phases(t))
 	}
 	other(func(s *state.State) { s.Remove(numbered(4)[0]); s.Image, s.Digest = "other:v2", "sha256:0" })
-	if _, _, err := p.some(0, 1, 3).add(t.Context(), t, &Joining{Nodes: numbered(4)}, false, 1<<40, forever); err == nil || !strings.Contains(err.Error(), "to other:v2 (sha256:0)") {
+	if _, _, err := p.some(0, 1, 3).add(t.Context(), t, &execute.Joining{Nodes: numbered(4)}, false, 1<<40, forever); err == nil || !strings.Contains(err.Error(), "to other:v2 (sha256:0)") {
 		t.Errorf("with another image: %v", err)
 	}
 	delete(p.machines[0].files, execute.AdminConfig)
 	p.machines[1].files = map[string]string{}
-	if _, _, err := p.some(0, 3).add(t.Context(), t, &Joining{Nodes: numbered(4)}, false, 1<<40, forever); err == nil || !strings.Contains(err.Error(), "10.0.0.1 has no control plane of cluster default") {
+	if _, _, err := p.some(0, 3).add(t.Context(), t, &execute.Joining{Nodes: numbered(4)}, false, 1<<40, forever); err == nil || !strings.Contains(err.Error(), "10.0.0.1 has no control plane of cluster default") {
 		t.Errorf("without a control plane: %v", err)
 	}
 }

@@ -14,7 +14,7 @@ func (*kubeconfig) Title() string { return "Install kubeconfig on the masters" }
 const rootConfig = "/root/.kube/config"
 
 func (p *kubeconfig) Run(ctx context.Context) error {
-	return p.Each(ctx, p.targeted(p.Masters()), func(ctx context.Context, m *execute.Member) error {
+	return p.Each(ctx, p.Targeted(p.Masters()), func(ctx context.Context, m *execute.Member) error {
 		there, err := m.Test(ctx, "-e", rootConfig)
 		if err != nil || there {
 			return err

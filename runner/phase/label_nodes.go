@@ -24,7 +24,7 @@ func (p *labelNodes) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.Each(ctx, p.targets(), func(ctx context.Context, m *execute.Member) error {
+	return p.Each(ctx, p.Targets(), func(ctx context.Context, m *execute.Member) error {
 		var known *kube.Node
 		n, there := nodes[m.Name]
 		switch {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -108,7 +109,7 @@ func TestMastersThatLackApplications(t *testing.T) {
 func TestStateOfLackedApplications(t *testing.T) {
 	p := newPark(t, 2, 0).joined(1)
 	p.Artifact, p.App, p.DryRun = artifact(t), "redis", true
-	p.Joining = &Joining{Masters: numbered(2), Complete: true}
+	p.Joining = &execute.Joining{Masters: numbered(2), Complete: true}
 	if err := (&saveState{p.Cluster}).Run(t.Context()); err != nil || len(p.Report.Changes()) > 0 {
 		t.Errorf("got %v, and the plan\n%s", err, p.plan(t))
 	}

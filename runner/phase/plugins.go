@@ -106,7 +106,7 @@ func (p *plugins) matching(ctx context.Context, one plugin.Plugin) ([]*execute.M
 		return nil, err
 	}
 	var selected []*execute.Member
-	members := p.targets()
+	members := p.Targets()
 	if one.Type == plugin.ClusterCheck { // which is about the cluster, whoever joins it
 		members = p.Members
 	}

@@ -47,7 +47,7 @@ func (c *Cluster) works(ctx context.Context, patience time.Duration, whole bool)
 func (c *Cluster) asked() *execute.Session {
 	s := c.Session
 	if c.Joining != nil {
-		s.Lead, s.Members = c.First(), c.targets()
+		s.Lead, s.Members = c.First(), c.Targets()
 	}
 	return &s
 }

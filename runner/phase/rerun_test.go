@@ -103,7 +103,7 @@ func (p *installed) Run(ctx context.Context) error {
 		}
 		return p.ClaimHost(ctx, m, p.State.ID)
 	}
-	return errors.Join(p.Each(ctx, p.targeted(p.Masters()), install), p.enroll(ctx), p.Each(ctx, p.targeted(p.Nodes()), install))
+	return errors.Join(p.Each(ctx, p.Targeted(p.Masters()), install), p.enroll(ctx), p.Each(ctx, p.Targeted(p.Nodes()), install))
 }
 
 // hostJournal is the journal of a host that has the cluster's directory, and lines in its /etc/hosts.

@@ -22,7 +22,7 @@ func (p *saveState) Run(ctx context.Context) error {
 	case p.Joining.More, p.Joining.Complete: // an interrupted run has to bring the other images to the hosts; or the run before has saved it
 		return nil
 	}
-	for _, m := range p.targets() {
+	for _, m := range p.Targets() {
 		if m.Joined || p.DryRun {
 			p.complete(m)
 		}

@@ -37,7 +37,7 @@ func (p *scripts) Run(ctx context.Context) error {
 		p.Report.Printf("warning: %s of the image is left out: the cluster has a registry of its own\n", initRegistryScript)
 	}
 	stale := make([]bool, len(p.Members))
-	err := p.Each(ctx, p.targets(), func(ctx context.Context, m *execute.Member) error {
+	err := p.Each(ctx, p.Targets(), func(ctx context.Context, m *execute.Member) error {
 		done, err := m.Marked(ctx, scriptsMarker, p.key(m))
 		stale[m.Index] = !done
 		return err
@@ -45,7 +45,7 @@ func (p *scripts) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	members := slices.DeleteFunc(slices.Clone(p.targets()), func(m *execute.Member) bool { return !stale[m.Index] })
+	members := slices.DeleteFunc(slices.Clone(p.Targets()), func(m *execute.Member) bool { return !stale[m.Index] })
 	err = p.Each(ctx, members, func(ctx context.Context, m *execute.Member) error { return p.hooks(ctx, m, preCheckScript) })
 	if err != nil {
 		return err

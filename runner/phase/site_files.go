@@ -34,7 +34,7 @@ type written struct {
 
 func (p *siteFiles) Run(ctx context.Context) error {
 	before := make([]written, len(p.Members))
-	err := p.Each(ctx, p.targets(), func(ctx context.Context, m *execute.Member) (err error) {
+	err := p.Each(ctx, p.Targets(), func(ctx context.Context, m *execute.Member) (err error) {
 		before[m.Index], err = p.before(ctx, m)
 		return err
 	})
@@ -45,7 +45,7 @@ func (p *siteFiles) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.Each(ctx, p.targets(), func(ctx context.Context, m *execute.Member) error {
+	return p.Each(ctx, p.Targets(), func(ctx context.Context, m *execute.Member) error {
 		if err := p.host(ctx, m, before[m.Index], originals); err != nil {
 			return err
 		}

@@ -4,9 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/opencontainers/go-digest"
-
-	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/report"
@@ -24,10 +21,10 @@ const unpackedMarker = "unpacked.done"
 func (p *transfer) Run(ctx context.Context) error {
 	var targets []agent.Target
 	var sending []execute.Change
-	if err := p.Each(ctx, p.targets(), p.makeDir); err != nil {
+	if err := p.Each(ctx, p.Targets(), p.makeDir); err != nil {
 		return err
 	}
-	for _, m := range p.targets() {
+	for _, m := range p.Targets() {
 		if p.DryRun && m.Absent { // nothing is there, not even an agent that could say so
 			sending = append(sending, execute.Change{Member: m, What: "send " + report.Bytes(p.all(m))})
 			continue
@@ -53,7 +50,7 @@ func (p *transfer) Run(ctx context.Context) error {
 	if err := p.DoTogether(ctx, sending, func(ctx context.Context) error { return p.send(ctx, send) }); err != nil {
 		return err
 	}
-	return p.Each(ctx, p.targets(), p.unpack)
+	return p.Each(ctx, p.Targets(), p.unpack)
 }
 
 // makeDir makes the directory of an application image; the cluster's own came with the agent.

@@ -23,7 +23,7 @@ func (p *adapt) unapplied(ctx context.Context) error {
 		return err
 	}
 	p.changedApps()
-	for _, m := range p.targets() {
+	for _, m := range p.Targets() {
 		p.changedHost(m)
 	}
 	return p.missedPlugins(ctx)
@@ -94,7 +94,7 @@ func (p *adapt) missedPlugins(ctx context.Context) error {
 				continue
 			}
 			missed := make([]bool, len(p.Members))
-			err := p.Each(ctx, p.targets(), func(ctx context.Context, m *execute.Member) error {
+			err := p.Each(ctx, p.Targets(), func(ctx context.Context, m *execute.Member) error {
 				if !m.Joined || !one.On.Selects(p.pluginHost(m)) || m == p.First() && action != plugin.PreInit {
 					return nil
 				}
