@@ -7,18 +7,18 @@ import (
 	"os"
 
 	"github.com/kubefile/kubefile/runner/host"
-	"github.com/kubefile/kubefile/runner/phase"
+	"github.com/kubefile/kubefile/runner/registry"
 )
 
 // registry reads what the Clusterfile says of registries, with the passwords and certificates that it names.
-func (s Site) registry() (phase.RegistrySettings, error) {
+func (s Site) registry() (registry.Settings, error) {
 	local, external := s.Clusterfile.Cluster.Registry.LocalRegistry, s.Clusterfile.Cluster.Registry.ExternalRegistry
-	var none phase.RegistrySettings
+	var none registry.Settings
 	port, err := local.Port.Number()
 	if err != nil {
 		return none, err
 	}
-	settings := phase.RegistrySettings{
+	settings := registry.Settings{
 		Domain: local.Domain, Port: port, Username: local.Username, NoTLS: local.Insecure,
 		DNSNames: local.Cert.SubjectAltName.DNSNames,
 	}
@@ -41,7 +41,7 @@ func (s Site) registry() (phase.RegistrySettings, error) {
 		}
 	}
 	if external != nil {
-		settings.External = &phase.ExternalRegistry{Domain: external.Domain, Username: external.Username}
+		settings.External = &registry.External{Domain: external.Domain, Username: external.Username}
 		if settings.External.Port, err = external.Port.Number(); err != nil {
 			return none, err
 		}

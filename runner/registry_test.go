@@ -10,7 +10,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/host"
-	"github.com/kubefile/kubefile/runner/phase"
+	"github.com/kubefile/kubefile/runner/registry"
 )
 
 // TestRegistryOfTheSite: what a Clusterfile specifies of registries is read before a host is reached, and what is wrong with it is an error.
@@ -21,7 +21,7 @@ func TestRegistryOfTheSite(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	read := func(registry string) (phase.RegistrySettings, error) {
+	read := func(registry string) (registry.Settings, error) {
 		t.Helper()
 		file, err := clusterfile.Parse("Clusterfile", fmt.Appendf(nil, "apiVersion: sealer.io/v2\nkind: Cluster\nmetadata: {name: test}\n"+
 			"spec:\n  image: x\n  hosts: [{ips: [10.0.0.1], roles: [master]}]\n  registry:\n    %s\n", strings.ReplaceAll(registry, "DIR", dir)))

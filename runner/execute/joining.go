@@ -1,6 +1,9 @@
 package execute
 
-import "slices"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Joining specifies the hosts that join a cluster.
 type Joining struct {

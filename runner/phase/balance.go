@@ -38,7 +38,7 @@ func (p *balance) Run(ctx context.Context) error {
 	return p.Each(ctx, p.Nodes(), func(ctx context.Context, m *execute.Member) error {
 		files := []unit.File{
 			{Path: m.Path(balancerConfig), Mode: 0o644, Content: encoded, Restart: true},
-			{Path: unit.Dir + balancer.Unit, Mode: 0o644, Content: fmt.Appendf(nil, balancerUnit, agent.Path, m.Path(balancerConfig), protectHome(m.Dir)), Restart: true},
+			{Path: unit.Dir + balancer.Unit, Mode: 0o644, Content: fmt.Appendf(nil, balancerUnit, agent.Path, m.Path(balancerConfig), unit.ProtectHome(m.Dir)), Restart: true},
 		}
 		return unit.Service{Name: balancer.Unit, Files: files, Answers: []agent.Question{{URL: "tcp://" + config.Listen[0]}}}.Install(ctx, &p.Session, m)
 	})

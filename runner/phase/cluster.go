@@ -11,6 +11,8 @@ import (
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/registry"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
@@ -31,7 +33,7 @@ type Cluster struct {
 	// Site is what the Clusterfile, or flags in its place, say.
 	Site     *clusterfile.Clusterfile
 	Env      environment.Set // over all other
-	Registry RegistrySettings
+	Registry registry.Settings
 	Artifact *source.Artifact // nil when a cluster is removed
 	Dialer   *host.Dialer
 	// Before is what the same dry run would have done before: an application's cluster, which is not there yet.

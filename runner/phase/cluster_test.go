@@ -16,6 +16,7 @@ import (
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/registry"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
@@ -143,12 +144,21 @@ func TestBalance(t *testing.T) {
 // Hosts that are named without the other masters keep asking all of them for images.
 func TestSeedsAreAllMasters(t *testing.T) {
 	p := newPark(t, 3, 1).joined(4).without(1)
-	r := &registry{p.Cluster}
-	if got := strings.Join(r.seeds(nil), " "); got != "10.0.0.1:5000 10.0.0.2:5000 10.0.0.3:5000" {
-		t.Errorf("seeds are %s", got)
+	p.Artifact = artifact(t)
+	if err := p.registryService().Run(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	if got := strings.Join(r.config(p.First()).Seeds, " "); got != "10.0.0.2:5000 10.0.0.3:5000" {
-		t.Errorf("the first master's are %s", got)
+	for i, want := range []string{"10.0.0.2:5000 10.0.0.3:5000", "", "10.0.0.1:5000 10.0.0.2:5000", "10.0.0.1:5000 10.0.0.2:5000 10.0.0.3:5000"} {
+		if want == "" {
+			continue // it is not named
+		}
+		config, err := registryproxy.ParseConfig([]byte(p.machines[i].files[p.First().Path(registry.ConfigFile)]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(slices.Sorted(slices.Values(config.Seeds)), " "); got != want {
+			t.Errorf("h%d asks %s, want %s", i+1, got, want)
+		}
 	}
 }
 

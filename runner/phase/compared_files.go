@@ -7,6 +7,7 @@ import (
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/registry"
 	"github.com/kubefile/kubefile/runner/store"
 	"github.com/kubefile/kubefile/runner/unit"
 )
@@ -22,7 +23,7 @@ func comparedFiles(m *execute.Member) agent.Files {
 	files := agent.Files{
 		Contents: []string{hostsPath, in(m.Dir, store.File), in(m.Dir, initConfig), in(m.Dir, "*.started"), in(m.Dir, path.Join(appsDir, "*", unpackedMarker)), in(m.Dir, "pki/*.crt"), in(m.Dir, "pki/registry.htpasswd")},
 		Digests: []string{agent.Path, rootConfig, in(m.Dir, "*.json"), in(m.Dir, "pki/*"), in(m.Dir, resolvFile), in(m.Dir, routeScript),
-			unit.Dir + "kubefile-*.service", path.Join(containerdDir, "*", "hosts.toml")},
+			unit.Dir + "kubefile-*.service", path.Join(registry.ContainerdDir, "*", "hosts.toml")},
 	}
 	for _, dir := range []string{m.Dir, m.Image.Dir} {
 		files.Contents = append(files.Contents, in(dir, "*.done"), in(dir, filesMarker))

@@ -13,6 +13,7 @@ import (
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/registry"
 	"github.com/kubefile/kubefile/runner/unit"
 )
 
@@ -120,8 +121,8 @@ func TestWhatWasReadEnds(t *testing.T) {
 func TestWhatWasReadIsWhatIsThere(t *testing.T) {
 	p := newPark(t, 1, 0).joined(1)
 	m, f := p.Members[0], p.machines[0]
-	names := []string{m.Path("a.done"), m.Path("none.done"), m.Path(registryConfig), m.Path("pki", "authority.key"), agent.Path, rootConfig, hostsPath,
-		unit.Dir + "kubefile-registry.service", unit.Dir + "other.service", "/etc/motd", path.Join(containerdDir, "quay.io", "hosts.toml")}
+	names := []string{m.Path("a.done"), m.Path("none.done"), m.Path(registry.ConfigFile), m.Path("pki", "authority.key"), agent.Path, rootConfig, hostsPath,
+		unit.Dir + "kubefile-registry.service", unit.Dir + "other.service", "/etc/motd", path.Join(registry.ContainerdDir, "quay.io", "hosts.toml")}
 	for i, name := range names {
 		if i != 1 {
 			f.files[name] = name

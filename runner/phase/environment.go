@@ -41,7 +41,8 @@ func (c *Cluster) own(m *execute.Member) environment.Set {
 	if c.Artifact != nil {
 		version = c.kubernetesVersion()
 	}
-	domain, port := c.Registry.domain(), strconv.Itoa(int(c.Registry.port()))
+	settings := c.Registry.WithDefaults()
+	domain, port := settings.Domain, strconv.Itoa(int(settings.Port))
 	own := environment.Set{
 		"KUBEFILE_ROOTFS":     {m.Rootfs()},
 		"KUBEFILE_CLUSTER":    {c.Name},

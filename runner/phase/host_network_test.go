@@ -149,27 +149,6 @@ func TestHostNetworkThatIsNotUnderstood(t *testing.T) {
 	}
 }
 
-// Units of ours see their files wherever the data root is.
-func TestUnitsSeeTheDataRoot(t *testing.T) {
-	for root, want := range map[string]string{
-		"/var/lib/sealer/data": "ProtectHome=true", "/home/sealer": "ProtectHome=false", "/root/x": "ProtectHome=false", "/homes/x": "ProtectHome=true",
-	} {
-		c := site(t, 1, nil)
-		m := c.First()
-		m.Dir = root + "/default"
-		c.Artifact = artifact(t)
-		files, err := (&registry{c}).files(m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range files {
-			if strings.HasPrefix(f.Path, unit.Dir) && !strings.Contains(string(f.Content), want+"\n") {
-				t.Errorf("%s: %s has no %s:\n%s", root, f.Path, want, f.Content)
-			}
-		}
-	}
-}
-
 // TestServiceRouteScript runs the script with an ip(8) that does so often what a host does whose network is not there yet.
 func TestServiceRouteScript(t *testing.T) {
 	for _, tt := range []struct {

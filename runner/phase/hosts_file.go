@@ -39,7 +39,7 @@ func (c *Cluster) names(m *execute.Member) []string {
 	for _, address := range c.endpoints(m) {
 		lines = append(lines, address+" "+endpointName)
 	}
-	lines = append(lines, "127.0.0.1 "+c.Registry.domain())
+	lines = append(lines, "127.0.0.1 "+c.Registry.WithDefaults().Domain)
 	for _, alias := range c.Site.Cluster.Aliases {
 		lines = append(lines, alias.Address.String()+" "+strings.Join(alias.Names, " "))
 	}

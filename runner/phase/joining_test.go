@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/registry"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
 )
@@ -80,9 +82,9 @@ func TestAddition(t *testing.T) {
 	}
 	for i, files := range before {
 		f, m := p.machines[i], whole.Members[i]
-		named := []string{hostsPath, m.Path(registryConfig), m.Path(balancerConfig), m.Path(store.File), m.Path(agent.JournalFile)}
+		named := []string{hostsPath, m.Path(registry.ConfigFile), m.Path(balancerConfig), m.Path(store.File), m.Path(agent.JournalFile)}
 		for name, content := range f.files {
-			if content != files[name] && !slices.Contains(named, name) && !strings.HasPrefix(name, containerdDir) {
+			if content != files[name] && !slices.Contains(named, name) && !strings.HasPrefix(name, registry.ContainerdDir) {
 				t.Errorf("%s: %s was changed", f.host, name)
 			}
 			if i == 2 && slices.Contains(named[:3], name) && content != whole.machines[i].files[name] {
@@ -237,7 +239,7 @@ func TestUnlikeTheOthers(t *testing.T) {
 		name     string
 		was, now *clusterfile.Clusterfile
 		byFile   bool
-		registry RegistrySettings
+		registry registry.Settings
 		old      bool
 		want     string // in the error
 		warning  string
@@ -250,8 +252,8 @@ func TestUnlikeTheOthers(t *testing.T) {
 		{name: "changed environment", was: bare, now: &clusterfile.Clusterfile{Cluster: &clusterfile.Cluster{Env: made.Cluster.Env}}, byFile: true,
 			warning: "different environment variables (spec.env, --env); only the hosts that join"},
 		{name: "changed aliases", was: bare, now: made, byFile: true, want: "different host aliases (spec.hostAliases), and these concern all hosts; apply the Clusterfile first"},
-		{name: "changed registry", was: bare, now: bare, byFile: true, registry: RegistrySettings{Port: 5001}, want: "different registry settings (spec.registry)"},
-		{name: "registry by its default", was: bare, now: bare, registry: RegistrySettings{Domain: "sea.hub", Port: 5000}},
+		{name: "changed registry", was: bare, now: bare, byFile: true, registry: registry.Settings{Port: 5001}, want: "different registry settings (spec.registry)"},
+		{name: "registry by its default", was: bare, now: bare, registry: registry.Settings{Domain: "sea.hub", Port: 5000}},
 		{name: "an earlier version", was: bare, now: bare, old: true, want: "an earlier version wrote the state of cluster default"},
 		{name: "an earlier version, with a Clusterfile", was: bare, now: made, old: true, byFile: true},
 		{name: "hidden", was: bare, now: &clusterfile.Clusterfile{Cluster: bare.Cluster, Kubeadm: kubeadm.Documents{kubeadm.JoinKind: {"nodeRegistration": map[string]any{
@@ -282,7 +284,7 @@ func TestFingerprintsOfTheSite(t *testing.T) {
 	if prints := (&Cluster{Site: bareSite()}).siteFingerprints("a"); prints == nil || len(prints) > 0 {
 		t.Errorf("of a plain site: %v", prints)
 	}
-	c := &Cluster{Site: bareSite(), Env: environment.Set{"A": {"s3cret"}}, Registry: RegistrySettings{Username: "u", Password: "s3cret"}}
+	c := &Cluster{Site: bareSite(), Env: environment.Set{"A": {"s3cret"}}, Registry: registry.Settings{Username: "u", Password: "s3cret"}}
 	one, other := c.siteFingerprints("a"), c.siteFingerprints("b")
 	if len(one) != 2 || one[siteEnvironment] == other[siteEnvironment] || one[siteRegistry] == other[siteRegistry] || strings.Contains(fmt.Sprint(one), "s3cret") {
 		t.Errorf("of two clusters: %v, %v", one, other)

@@ -19,6 +19,7 @@ import (
 	"github.com/kubefile/kubefile/runner/health/healthtest"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/registry"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
@@ -117,8 +118,8 @@ func (f *machine) file(argv []string, stdin string) (stdout string, code int, kn
 	case argv[0] == "cat":
 		content, there := f.files[argv[1]]
 		return content, says[there], true
-	case argv[0] == "find" && argv[1] == containerdDir:
-		return f.under(containerdDir + "/"), 0, true
+	case argv[0] == "find" && argv[1] == registry.ContainerdDir:
+		return f.under(registry.ContainerdDir + "/"), 0, true
 	case argv[0] == "rm":
 		delete(f.files, argv[len(argv)-1])
 		return "", 0, true

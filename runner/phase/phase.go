@@ -41,7 +41,7 @@ func Bringup(c *Cluster) []Phase {
 		&plugins{c, plugin.PreInit},
 		&hostsFile{c},
 		&scripts{c},
-		&registry{c},
+		c.registryService(),
 		&hostNetwork{c},
 		&kubeadmInit{c},
 		&reconfigure{c},

@@ -104,7 +104,7 @@ func (c *Cluster) inspectHosts(ctx context.Context) (*check.Site, error) {
 func (c *Cluster) checked(ctx context.Context, reports []host.Report, failed []error) *check.Site {
 	s := &check.Site{
 		Architecture: c.Artifact.Description.Platform.Architecture, Kubernetes: c.Artifact.Description.KubernetesVersion,
-		DataRoot: c.DataRoot, ClusterDir: c.Dir(), RegistryPort: c.Registry.port(),
+		DataRoot: c.DataRoot, ClusterDir: c.Dir(), RegistryPort: c.Registry.WithDefaults().Port,
 	}
 	for _, layer := range c.Artifact.RootfsLayers {
 		s.RootfsBytes += uint64(layer.Descriptor.Size)

@@ -116,7 +116,7 @@ func hostJournal(dir, cluster string, lines []string) string {
 // perform runs the phases of a bring-up that fakes can do.
 func (p *park) perform(ctx context.Context) error {
 	c := p.Cluster
-	phases := []Phase{&remember{c}, &adapt{c}, &installed{c}, &siteFiles{c}, &plugins{c, plugin.PreInit}, &hostsFile{c}, &scripts{c}, &registry{c},
+	phases := []Phase{&remember{c}, &adapt{c}, &installed{c}, &siteFiles{c}, &plugins{c, plugin.PreInit}, &hostsFile{c}, &scripts{c}, c.registryService(),
 		&kubeadmInit{c}, &reconfigure{c}, &plugins{c, plugin.PreJoin}, &joinMasters{c}, &balance{c}, &joinNodes{c}, &kubeconfig{c}, &labelNodes{c},
 		&plugins{c, plugin.PostJoin}, &commands{c, network}, &commands{c, guests}, &plugins{c, plugin.PostInstall}, &removeLayers{c}, &saveState{c}}
 	if c.Joining != nil {

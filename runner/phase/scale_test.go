@@ -185,26 +185,6 @@ func TestHostsAreAskedSideBySide(t *testing.T) {
 	}
 }
 
-// Every master is the first that about as many hosts ask, and no master is left out; the order of a host is always the same.
-func TestHostsAskDifferentMastersFirst(t *testing.T) {
-	p := newPark(t, 3, 90).joined(93)
-	first := map[string]int{}
-	for _, m := range p.Nodes() {
-		order := (&registry{p.Cluster}).config(m).Seeds
-		again := (&registry{p.Cluster}).config(m).Seeds
-		first[order[0]]++
-		sorted := slices.Sorted(slices.Values(order))
-		if !slices.Equal(sorted, p.seeds(nil)) || !slices.Equal(order, again) {
-			t.Errorf("%s asks %q", m, order)
-		}
-	}
-	for seed, n := range first {
-		if len(first) != 3 || n < 15 || n > 45 {
-			t.Errorf("%s is the first for %d of 90 hosts", seed, n)
-		}
-	}
-}
-
 // A large cluster has files of each host in memory only where they differ.
 func TestHostsShareTheContentOfFiles(t *testing.T) {
 	p := newPark(t, 1, 2)

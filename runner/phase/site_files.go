@@ -10,7 +10,6 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -167,15 +166,4 @@ func (c *Cluster) rootfsKey() string {
 		fmt.Fprintln(hash, layer.Descriptor.Digest)
 	}
 	return hex.EncodeToString(hash.Sum(nil))
-}
-
-// protectHome is the value of ProtectHome (systemd.exec(5)) for a unit that reads files of the cluster's directory: with "true", the
-// directories of users are empty for it.
-func protectHome(dir string) string {
-	for _, home := range []string{"/home", "/root", "/run/user"} {
-		if dir == home || strings.HasPrefix(dir, home+"/") {
-			return "false"
-		}
-	}
-	return "true"
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/registry"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -58,19 +59,10 @@ func (c *Cluster) siteFingerprints(id string) map[string]string {
 		keys = append(keys, one.Key())
 	}
 	note(sitePlugins, len(keys) == 0, keys)
-	registry := c.Registry.public()
-	note(siteRegistry, registry == RegistrySettings{}.public(), registry)
+	settings := c.Registry.Public()
+	note(siteRegistry, settings == registry.Settings{}.Public(), settings)
 	note(siteAliases, len(c.Site.Cluster.Aliases) == 0, c.Site.Cluster.Aliases)
 	return prints
-}
-
-// public is what of the settings decides how hosts are configured, as text: without passwords and keys.
-func (s RegistrySettings) public() string {
-	external := ""
-	if s.External != nil {
-		external = s.External.Username + "@" + s.External.mirror().URL
-	}
-	return fmt.Sprintf("%q %q %v %q %q %q %v %q", s.name(), s.Username, s.NoTLS, s.Certificate, s.Authority, s.DNSNames, s.IPs, external)
 }
 
 // otherParts are the parts of the site that are not as the cluster was made with, as people call them.

@@ -4,6 +4,9 @@ import (
 	"context"
 	"slices"
 
+	"github.com/opencontainers/go-digest"
+
+	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/report"

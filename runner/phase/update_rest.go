@@ -17,6 +17,7 @@ import (
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/balancer"
 	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/kubefile/kubefile/runner/registry"
 	"github.com/kubefile/kubefile/runner/unit"
 )
 
@@ -120,19 +121,19 @@ func (p *updateRest) balancer(ctx context.Context, m *execute.Member) error {
 // registry takes the masters out of what a host's registry and containerd ask. The order of those that are left is that of an installation without
 // them.
 func (p *updateRest) registry(ctx context.Context, m *execute.Member) error {
-	old, err := m.Read(ctx, m.Path(registryConfig))
+	old, err := m.Read(ctx, m.Path(registry.ConfigFile))
 	if err != nil {
 		return err
 	}
 	var local string
-	content := changeConfig(p, m, registryConfig, old, registryproxy.ParseConfig, func(c *registryproxy.Config) {
+	content := changeConfig(p, m, registry.ConfigFile, old, registryproxy.ParseConfig, func(c *registryproxy.Config) {
 		local = c.Listen[0].Address
 		c.Seeds = p.remaining(m, c.Seeds)
 	})
 	if content == nil {
 		return nil
 	}
-	files := []unit.File{{Path: m.Path(registryConfig), Mode: 0o644, Content: content, Restart: true}}
+	files := []unit.File{{Path: m.Path(registry.ConfigFile), Mode: 0o644, Content: content, Restart: true}}
 	mirrors, err := p.mirrors(ctx, m, local)
 	if err != nil {
 		return err
@@ -148,19 +149,19 @@ func (p *updateRest) remaining(m *execute.Member, seeds []string) []string {
 		other, _ := netip.ParseAddrPort(b)
 		return cmp.Or(one.Compare(other), strings.Compare(a, b))
 	})
-	return rotated(m, left)
+	return registry.Order(m, left)
 }
 
 // mirrors are containerd's files for registries. A file that does not begin with the host's own registry is not ours.
 func (p *updateRest) mirrors(ctx context.Context, m *execute.Member, local string) ([]unit.File, error) {
-	out, err := m.Ask(ctx, "find", containerdDir, "-mindepth", "2", "-maxdepth", "2", "-type", "f", "-name", "hosts.toml")
+	out, err := m.Ask(ctx, "find", registry.ContainerdDir, "-mindepth", "2", "-maxdepth", "2", "-type", "f", "-name", "hosts.toml")
 	if err != nil {
 		return nil, err
 	}
 	var files []unit.File
 	for _, name := range slices.Sorted(strings.Lines(string(out))) {
 		name = strings.TrimSuffix(name, "\n")
-		if path.Dir(path.Dir(name)) != containerdDir {
+		if path.Dir(path.Dir(name)) != registry.ContainerdDir {
 			continue
 		}
 		old, err := m.Ask(ctx, "cat", name)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/registry"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
 )
@@ -33,10 +34,10 @@ func TestRestOfOthers(t *testing.T) {
 	p := established(t, 2, 1)
 	node := p.machines[2]
 	mine := map[string]string{
-		p.Dir() + "/" + registryConfig:          `{"version": 1, "listen": [{"address": "127.0.0.1:5000"}], "seeds": ["10.0.0.1:5000"], "new": true}`,
-		containerdDir + "/harbor/hosts.toml":    "server = \"https://10.0.0.1:5000\"\n",
-		containerdDir + "/quay.io/hosts.toml":   "# changed by hand\n",
-		p.Dir() + "/" + balancerConfig + ".old": `{"backends":["10.0.0.1:6443"]}`,
+		p.Dir() + "/" + registry.ConfigFile:            `{"version": 1, "listen": [{"address": "127.0.0.1:5000"}], "seeds": ["10.0.0.1:5000"], "new": true}`,
+		registry.ContainerdDir + "/harbor/hosts.toml":  "server = \"https://10.0.0.1:5000\"\n",
+		registry.ContainerdDir + "/quay.io/hosts.toml": "# changed by hand\n",
+		p.Dir() + "/" + balancerConfig + ".old":        `{"backends":["10.0.0.1:6443"]}`,
 	}
 	for name, content := range mine {
 		node.files[name] = content

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/source"

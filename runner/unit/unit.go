@@ -169,3 +169,14 @@ func Restart(ctx context.Context, m *execute.Member, u agent.Unit) error {
 	}
 	return failed
 }
+
+// ProtectHome is the value of ProtectHome (systemd.exec(5)) for a unit that reads files of the cluster's directory: with "true", the
+// directories of users are empty for it.
+func ProtectHome(dir string) string {
+	for _, home := range []string{"/home", "/root", "/run/user"} {
+		if dir == home || strings.HasPrefix(dir, home+"/") {
+			return "false"
+		}
+	}
+	return "true"
+}

@@ -43,3 +43,14 @@ func TestSecretsAreComparedHere(t *testing.T) {
 		}
 	}
 }
+
+// Units of ours see their files wherever the data root is.
+func TestUnitsSeeTheDataRoot(t *testing.T) {
+	for dir, want := range map[string]string{
+		"/var/lib/sealer/data/default": "true", "/home/sealer/default": "false", "/root/x": "false", "/root": "false", "/homes/x": "true",
+	} {
+		if got := ProtectHome(dir); got != want {
+			t.Errorf("%s: ProtectHome is %s, want %s", dir, got, want)
+		}
+	}
+}

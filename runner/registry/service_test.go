@@ -1,4 +1,4 @@
-package phase
+package registry
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -22,12 +23,16 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
+	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/report"
-	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/unit"
 )
 
 // disk is the files of a host, and what was done to it.
@@ -100,37 +105,68 @@ func (d *disk) answer(t *testing.T, cmd host.Command) (string, int) {
 	return "", 1
 }
 
-// withRegistry is a cluster of the masters and one node whose hosts have disks.
-func withRegistry(t *testing.T, masters ...string) (*Cluster, []*disk) {
+// on is a connection to a disk, which remembers what it was asked.
+type on struct {
+	*disk
+	t     *testing.T
+	host  host.Host
+	asked []string
+}
+
+func (c *on) Host() host.Host { return c.host }
+func (c *on) Close() error    { return nil }
+
+func (c *on) Run(ctx context.Context, cmd host.Command) error {
+	stdout, code := c.answer(c.t, cmd)
+	c.mu.Lock()
+	c.asked = append(c.asked, strings.Join(cmd.Argv, " "))
+	c.mu.Unlock()
+	if code != 0 {
+		return &host.ExitError{Host: c.host.String(), Name: cmd.Argv[0], Code: code, Stderr: "as the test wants it"}
+	}
+	if cmd.Stdout == nil {
+		return ctx.Err()
+	}
+	_, err := io.WriteString(cmd.Stdout, stdout)
+	return errors.Join(err, ctx.Err())
+}
+
+// withRegistry is the service on the masters and one node, whose hosts have disks.
+func withRegistry(t *testing.T, masters ...string) (*Service, []*disk) {
 	t.Helper()
-	c := &Cluster{Session: execute.Session{Name: "default", DataRoot: t.TempDir(), Report: report.New(io.Discard)}, Artifact: artifact(t), Site: bareSite()}
+	p := &Service{
+		Session:  &execute.Session{Name: "default", DataRoot: t.TempDir(), Report: report.New(io.Discard)},
+		Artifact: &source.Artifact{Description: &imagespec.Description{Lock: &imagespec.Lock{Images: []imagespec.LockedImage{{Reference: "quay.io/a/b:1", Digest: digest.FromString("x")}}}}},
+	}
+	var addresses []netip.Addr
 	var disks []*disk
 	for i, address := range append(masters, "127.0.0.99") {
 		h := host.Host{Address: netip.MustParseAddr(address), Role: host.RoleMaster}
 		if i == len(masters) {
 			h.Role = host.RoleNode
+		} else {
+			addresses = append(addresses, h.Address)
 		}
 		d := &disk{files: map[string][]byte{}, modes: map[string]fs.FileMode{}, real: "/nowhere"}
 		if i == 0 {
-			d.real = c.DataRoot
+			d.real = p.DataRoot
 		}
-		conn := &answers{host: h, answer: func(cmd host.Command) (string, int) { return d.answer(t, cmd) }}
-		c.join(host.Report{Host: h, Conn: conn, Facts: &host.Facts{Hostname: fmt.Sprintf("h%d", i)}})
+		client := agent.Client{Conn: &on{disk: d, t: t, host: h}, Dir: p.Dir()}
+		p.Members = append(p.Members, &execute.Member{Client: client, Image: client, Host: h, Name: fmt.Sprintf("h%d", i), Facts: &host.Facts{}, Index: i})
 		disks = append(disks, d)
 	}
-	c.State = state.New(c.Name)
-	c.settleNames()
-	return c, disks
+	p.MasterAddresses = func() []netip.Addr { return addresses }
+	return p, disks
 }
 
-// apply runs the phase and returns what it wrote on each host, and which were restarted.
-func apply(t *testing.T, c *Cluster, disks []*disk) (written [][]string, restarted []bool) {
+// apply runs the stage and returns what it wrote on each host, and which were restarted.
+func apply(t *testing.T, p *Service, disks []*disk) (written [][]string, restarted []bool) {
 	t.Helper()
 	before := make([]int, len(disks))
 	for i, d := range disks {
 		d.written, before[i] = nil, d.restarts
 	}
-	if err := (&registry{c}).Run(t.Context()); err != nil {
+	if err := p.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for i, d := range disks {
@@ -174,42 +210,42 @@ func TestRegistryWithSettings(t *testing.T) {
 	const master = "127.0.0.2"
 	own, authority := ownCertificate(t, master, "127.0.0.3")
 	for name, test := range map[string]struct {
-		settings RegistrySettings
+		settings Settings
 		trusted  string
 	}{
-		"defaults":        {RegistrySettings{}, "pki/authority.crt"},
-		"password":        {RegistrySettings{Domain: "hub.site", Username: "admin", Password: "pässword"}, "pki/authority.crt"},
-		"own certificate": {RegistrySettings{Certificate: own.Certificate, Key: own.Key, Authority: authority}, "pki/registry-authority.crt"},
-		"no TLS":          {RegistrySettings{NoTLS: true, Username: "admin", Password: "pässword"}, ""},
-		"more names":      {RegistrySettings{DNSNames: []string{"hub.site"}, IPs: []netip.Addr{netip.MustParseAddr("10.9.9.9")}}, "pki/authority.crt"},
+		"defaults":        {Settings{}, "pki/authority.crt"},
+		"password":        {Settings{Domain: "hub.site", Username: "admin", Password: "pässword"}, "pki/authority.crt"},
+		"own certificate": {Settings{Certificate: own.Certificate, Key: own.Key, Authority: authority}, "pki/registry-authority.crt"},
+		"no TLS":          {Settings{NoTLS: true, Username: "admin", Password: "pässword"}, ""},
+		"more names":      {Settings{DNSNames: []string{"hub.site"}, IPs: []netip.Addr{netip.MustParseAddr("10.9.9.9")}}, "pki/authority.crt"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, disks := withRegistry(t, master, "127.0.0.3")
-			c.Registry = test.settings
-			c.Registry.Port = freePort(t)
-			if err := c.Registry.Check([]netip.Addr{netip.MustParseAddr(master), netip.MustParseAddr("127.0.0.3")}); err != nil {
+			p, disks := withRegistry(t, master, "127.0.0.3")
+			p.Settings = test.settings
+			p.Settings.Port = freePort(t)
+			if err := p.Settings.Check([]netip.Addr{netip.MustParseAddr(master), netip.MustParseAddr("127.0.0.3")}); err != nil {
 				t.Fatal(err)
 			}
-			if _, restarted := apply(t, c, disks); slices.Contains(restarted, false) {
+			if _, restarted := apply(t, p, disks); slices.Contains(restarted, false) {
 				t.Errorf("started on %v", restarted)
 			}
-			if written, restarted := apply(t, c, disks); len(slices.Concat(written...)) > 0 || slices.Contains(restarted, true) {
+			if written, restarted := apply(t, p, disks); len(slices.Concat(written...)) > 0 || slices.Contains(restarted, true) {
 				t.Errorf("the second time wrote %q, and restarted on %v", written, restarted)
 			}
-			secrets(t, c, disks)
-			serves(t, c, c.First().Path(test.trusted))
+			secrets(t, p, disks)
+			serves(t, p, p.First().Path(test.trusted))
 		})
 	}
 }
 
 // secrets checks that the password is in no command and in no file that others than root may read.
-func secrets(t *testing.T, c *Cluster, disks []*disk) {
+func secrets(t *testing.T, p *Service, disks []*disk) {
 	t.Helper()
-	password := c.Registry.Password.Reveal()
+	password := p.Settings.Password.Reveal()
 	if password == "" {
 		return
 	}
-	basic := base64.StdEncoding.EncodeToString([]byte(c.Registry.Username + ":" + password))
+	basic := base64.StdEncoding.EncodeToString([]byte(p.Settings.Username + ":" + password))
 	found := 0
 	for _, d := range disks {
 		for name, content := range d.files {
@@ -225,10 +261,10 @@ func secrets(t *testing.T, c *Cluster, disks []*disk) {
 	if found == 0 {
 		t.Error("the password is nowhere")
 	}
-	for _, m := range c.Members {
-		for _, line := range m.Conn.(*answers).asked {
-			digest := fmt.Sprintf("%x", sha256.Sum256(c.Registry.credentials().Line()))
-			if strings.Contains(line, password) || strings.Contains(line, basic) || strings.Contains(line, digest) {
+	for _, m := range p.Members {
+		for _, line := range m.Conn.(*on).asked {
+			sum := fmt.Sprintf("%x", sha256.Sum256(p.Settings.credentials().Line()))
+			if strings.Contains(line, password) || strings.Contains(line, basic) || strings.Contains(line, sum) {
 				t.Errorf("a command tells the password: %s", line)
 			}
 		}
@@ -236,9 +272,9 @@ func secrets(t *testing.T, c *Cluster, disks []*disk) {
 }
 
 // serves runs the first master's proxy as its files say, and asks it as the others would.
-func serves(t *testing.T, c *Cluster, trusted string) {
+func serves(t *testing.T, p *Service, trusted string) {
 	t.Helper()
-	m := c.First()
+	m := p.First()
 	config, err := os.ReadFile(m.Path("registry.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -264,7 +300,7 @@ func serves(t *testing.T, c *Cluster, trusted string) {
 		}
 	}()
 	transport, scheme := &http.Transport{DisableKeepAlives: true}, "http"
-	if !c.Registry.NoTLS {
+	if !p.Settings.NoTLS {
 		authority, err := os.ReadFile(trusted)
 		if err != nil {
 			t.Fatal(err)
@@ -274,14 +310,14 @@ func serves(t *testing.T, c *Cluster, trusted string) {
 		transport.TLSClientConfig, scheme = &tls.Config{RootCAs: pool}, "https"
 	}
 	for _, login := range []bool{false, true} {
-		request, err := http.NewRequest(http.MethodGet, scheme+"://"+c.Registry.at(m.Host.Address)+"/v2/", nil)
+		request, err := http.NewRequest(http.MethodGet, scheme+"://"+p.Settings.at(m.Host.Address)+"/v2/", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := http.StatusOK
 		if login {
-			request.SetBasicAuth(c.Registry.Username, c.Registry.Password.Reveal())
-		} else if c.Registry.Username != "" {
+			request.SetBasicAuth(p.Settings.Username, p.Settings.Password.Reveal())
+		} else if p.Settings.Username != "" {
 			want = http.StatusUnauthorized
 		}
 		response, err := transport.RoundTrip(request)
@@ -296,8 +332,8 @@ func serves(t *testing.T, c *Cluster, trusted string) {
 }
 
 func TestSettingsOfTheRegistryThatChange(t *testing.T) {
-	c, disks := withRegistry(t, "10.0.0.1", "10.0.0.2")
-	apply(t, c, disks)
+	p, disks := withRegistry(t, "10.0.0.1", "10.0.0.2")
+	apply(t, p, disks)
 	own, authority := ownCertificate(t, "10.0.0.1", "10.0.0.2")
 	hosts := []string{"_default/hosts.toml", "quay.io/hosts.toml", "sea.hub:5000/hosts.toml"}
 	configured := append([]string{"default/registry.json"}, hosts...)
@@ -305,25 +341,25 @@ func TestSettingsOfTheRegistryThatChange(t *testing.T) {
 	logins := []string{"pki/registry.credentials", "pki/registry.htpasswd"}
 	for _, step := range []struct {
 		name         string
-		Change       func(*RegistrySettings)
+		Change       func(*Settings)
 		master, node []string
 		restart      bool
 	}{
-		{"external", func(s *RegistrySettings) {
-			s.External = &ExternalRegistry{Domain: "harbor.site", Username: "u", Password: "p"}
+		{"external", func(s *Settings) {
+			s.External = &External{Domain: "harbor.site", Username: "u", Password: "p"}
 		}, hosts, hosts, false},
-		{"user", func(s *RegistrySettings) { s.Username, s.Password = "admin", "a" }, slices.Concat(logins, configured), append(logins[:1:1], configured...), true},
-		{"password", func(s *RegistrySettings) { s.Password = "b" }, slices.Concat(logins, hosts), append(logins[:1:1], hosts...), true},
-		{"name of the certificate", func(s *RegistrySettings) { s.DNSNames = []string{"hub.site"} }, issued, nil, true},
-		{"own certificate", func(s *RegistrySettings) {
+		{"user", func(s *Settings) { s.Username, s.Password = "admin", "a" }, slices.Concat(logins, configured), append(logins[:1:1], configured...), true},
+		{"password", func(s *Settings) { s.Password = "b" }, slices.Concat(logins, hosts), append(logins[:1:1], hosts...), true},
+		{"name of the certificate", func(s *Settings) { s.DNSNames = []string{"hub.site"} }, issued, nil, true},
+		{"own certificate", func(s *Settings) {
 			s.DNSNames, s.Certificate, s.Key, s.Authority = nil, own.Certificate, own.Key, authority
 		},
 			slices.Concat([]string{"pki/registry-authority.crt"}, issued, configured), append([]string{"pki/registry-authority.crt"}, configured...), true},
-		{"an issued one again", func(s *RegistrySettings) { s.Certificate, s.Key, s.Authority = nil, nil, nil }, slices.Concat(issued, configured), configured, true},
-		{"nobody asked", func(s *RegistrySettings) { s.Username, s.Password = "", "" }, configured, configured, true},
+		{"an issued one again", func(s *Settings) { s.Certificate, s.Key, s.Authority = nil, nil, nil }, slices.Concat(issued, configured), configured, true},
+		{"nobody asked", func(s *Settings) { s.Username, s.Password = "", "" }, configured, configured, true},
 	} {
-		step.Change(&c.Registry)
-		written, restarted := apply(t, c, disks)
+		step.Change(&p.Settings)
+		written, restarted := apply(t, p, disks)
 		for i, want := range [][]string{step.master, step.master, step.node} {
 			if !slices.Equal(written[i], want) {
 				t.Errorf("%s: host %d: wrote %q, want %q", step.name, i, written[i], want)
@@ -337,37 +373,75 @@ func TestSettingsOfTheRegistryThatChange(t *testing.T) {
 
 // What an interrupted run wrote and did not start is started by the next one.
 func TestRestartThatWasInterrupted(t *testing.T) {
-	c, disks := withRegistry(t, "10.0.0.1")
-	apply(t, c, disks)
-	c.Registry.Domain, disks[1].broken = "hub.site", true
-	if err := (&registry{c}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "127.0.0.99: start "+registryproxy.Unit) {
+	p, disks := withRegistry(t, "10.0.0.1")
+	apply(t, p, disks)
+	p.Settings.Domain, disks[1].broken = "hub.site", true
+	if err := p.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "127.0.0.99: start "+registryproxy.Unit) {
 		t.Fatalf("got %v", err)
 	}
 	disks[1].broken = false
-	if written, restarted := apply(t, c, disks); len(slices.Concat(written...)) > 0 || !slices.Equal(restarted, []bool{false, true}) {
+	if written, restarted := apply(t, p, disks); len(slices.Concat(written...)) > 0 || !slices.Equal(restarted, []bool{false, true}) {
 		t.Errorf("wrote %q, and restarted on %v", written, restarted)
 	}
 }
 
 func TestMirrors(t *testing.T) {
-	c, _ := withRegistry(t, "10.0.0.1", "2001:db8::1")
-	urls := func(s RegistrySettings) string {
-		c.Registry = s
+	p, _ := withRegistry(t, "10.0.0.1", "2001:db8::1")
+	urls := func(s Settings) string {
+		p.Settings = s
 		var all []string
-		for _, mirror := range (&registry{c}).mirrors(c.First()) {
+		for _, mirror := range p.mirrors(p.First()) {
 			all = append(all, mirror.URL)
 		}
 		return strings.Join(all, " ")
 	}
-	for want, settings := range map[string]RegistrySettings{
+	for want, settings := range map[string]Settings{
 		"http://127.0.0.1:5000 https://10.0.0.1:5000 https://[2001:db8::1]:5000":                          {},
 		"http://127.0.0.1:5001 http://10.0.0.1:5001 http://[2001:db8::1]:5001":                            {Port: 5001, NoTLS: true},
-		"http://127.0.0.1:5000 https://10.0.0.1:5000 https://[2001:db8::1]:5000 https://harbor.site:443":  {External: &ExternalRegistry{Domain: "harbor.site"}},
-		"http://127.0.0.1:5000 https://10.0.0.1:5000 https://[2001:db8::1]:5000 https://harbor.site:8443": {External: &ExternalRegistry{Domain: "harbor.site", Port: 8443}},
-		"http://127.0.0.1:5000 https://10.0.0.1:5000 https://[2001:db8::1]:5000 http://[2001:db8::9]:80":  {External: &ExternalRegistry{Domain: "2001:db8::9", Port: 80}},
+		"http://127.0.0.1:5000 https://10.0.0.1:5000 https://[2001:db8::1]:5000 https://harbor.site:443":  {External: &External{Domain: "harbor.site"}},
+		"http://127.0.0.1:5000 https://10.0.0.1:5000 https://[2001:db8::1]:5000 https://harbor.site:8443": {External: &External{Domain: "harbor.site", Port: 8443}},
+		"http://127.0.0.1:5000 https://10.0.0.1:5000 https://[2001:db8::1]:5000 http://[2001:db8::9]:80":  {External: &External{Domain: "2001:db8::9", Port: 80}},
 	} {
 		if got := urls(settings); got != want {
 			t.Errorf("asks %s, want %s", got, want)
+		}
+	}
+}
+
+// The service's unit sees its files wherever the data root is.
+func TestUnitSeesTheDataRoot(t *testing.T) {
+	for root, want := range map[string]string{"/var/lib/sealer/data": "ProtectHome=true", "/home/sealer": "ProtectHome=false"} {
+		p, _ := withRegistry(t, "10.0.0.1")
+		m := p.First()
+		m.Dir = root + "/default"
+		files, err := p.files(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := slices.IndexFunc(files, func(f unit.File) bool { return strings.HasPrefix(f.Path, unit.Dir) })
+		if at < 0 || !strings.Contains(string(files[at].Content), want+"\n") {
+			t.Errorf("%s: no unit with %s: %+v", root, want, files)
+		}
+	}
+}
+
+// Every master is the first that about as many hosts ask, and no master is left out; the order of a host is always the same.
+func TestHostsAskDifferentMastersFirst(t *testing.T) {
+	p, _ := withRegistry(t, "10.0.0.1", "10.0.0.2", "10.0.0.3")
+	node, first := p.Members[3], map[string]int{}
+	for i := range 90 {
+		node.Host.Address = netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 4)})
+		order := p.config(node).Seeds
+		again := p.config(node).Seeds
+		first[order[0]]++
+		sorted := slices.Sorted(slices.Values(order))
+		if !slices.Equal(sorted, p.seeds(nil)) || !slices.Equal(order, again) {
+			t.Errorf("%s asks %q", node, order)
+		}
+	}
+	for seed, n := range first {
+		if len(first) != 3 || n < 15 || n > 45 {
+			t.Errorf("%s is the first for %d of 90 hosts", seed, n)
 		}
 	}
 }

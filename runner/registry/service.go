@@ -1,4 +1,5 @@
-package phase
+// Package registry serves the images of a cluster on its hosts: the settings of a site, and the service that they make of the embedded registry.
+package registry
 
 import (
 	"context"
@@ -9,27 +10,39 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"path"
 	"slices"
 
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/unit"
 )
 
-// registry runs the embedded registry on every host and points containerd at it. The masters serve their images to the others over TLS,
+// Service runs the embedded registry on every host and points containerd at it. The masters serve their images to the others over TLS,
 // with a certificate authority of this cluster.
-type registry struct{ *Cluster }
+type Service struct {
+	*execute.Session
+	Settings Settings
+	Artifact *source.Artifact // whose images are served
+	// MasterAddresses returns those of all masters of the cluster, sorted, with those that are not part of the run.
+	MasterAddresses func() []netip.Addr
+}
 
-func (*registry) Title() string { return "Start the registry" }
+// Title implements phase.Phase.
+func (*Service) Title() string { return "Start the registry" }
 
 const (
-	containerdDir  = "/etc/containerd/certs.d"
-	registryConfig = "registry.json"
+	// ContainerdDir has a directory for each registry that containerd asks others for.
+	ContainerdDir = "/etc/containerd/certs.d"
+	// ConfigFile is the configuration of the service, in the cluster's directory.
+	ConfigFile = "registry.json"
 )
 
-func (p *registry) Run(ctx context.Context) error {
+// Run implements phase.Phase.
+func (p *Service) Run(ctx context.Context) error {
 	authority, err := p.authority(ctx)
 	if err != nil {
 		return err
@@ -37,7 +50,7 @@ func (p *registry) Run(ctx context.Context) error {
 	return p.Each(ctx, p.Members, func(ctx context.Context, m *execute.Member) error { return p.host(ctx, m, authority) })
 }
 
-func (p *registry) host(ctx context.Context, m *execute.Member, authority *registryproxy.Authority) error {
+func (p *Service) host(ctx context.Context, m *execute.Member, authority *registryproxy.Authority) error {
 	files, err := p.certificates(ctx, m, authority)
 	if err != nil {
 		return err
@@ -50,21 +63,21 @@ func (p *registry) host(ctx context.Context, m *execute.Member, authority *regis
 	if err != nil {
 		return err
 	}
-	return unit.Service{Name: registryproxy.Unit, Files: slices.Concat(files, logins, others), Answers: p.questions(m)}.Install(ctx, &p.Session, m)
+	return unit.Service{Name: registryproxy.Unit, Files: slices.Concat(files, logins, others), Answers: p.questions(m)}.Install(ctx, p.Session, m)
 }
 
 // questions are what the registry of a host has to answer. A master's has to serve others, and to have an image in its own store.
-func (p *registry) questions(m *execute.Member) []agent.Question {
-	local := "http://" + p.Registry.loopback() + "/v2/"
+func (p *Service) questions(m *execute.Member) []agent.Question {
+	local := "http://" + p.Settings.loopback() + "/v2/"
 	questions := []agent.Question{{URL: local}}
 	if !m.IsMaster() {
 		return questions
 	}
-	served := agent.Question{URL: "https://" + p.Registry.at(m.Host.Address) + "/v2/", Authority: p.trusted(m)}
-	if p.Registry.NoTLS {
-		served.URL, served.Authority = "http://"+p.Registry.at(m.Host.Address)+"/v2/", ""
+	served := agent.Question{URL: "https://" + p.Settings.at(m.Host.Address) + "/v2/", Authority: p.trusted(m)}
+	if p.Settings.NoTLS {
+		served.URL, served.Authority = "http://"+p.Settings.at(m.Host.Address)+"/v2/", ""
 	}
-	if p.Registry.Username != "" {
+	if p.Settings.Username != "" {
 		served.Status = []int{http.StatusUnauthorized}
 	}
 	questions = append(questions, served)
@@ -78,7 +91,7 @@ func (p *registry) questions(m *execute.Member) []agent.Question {
 }
 
 // authority reads the cluster's certificate authority from the first master, or makes it there.
-func (p *registry) authority(ctx context.Context) (*registryproxy.Authority, error) {
+func (p *Service) authority(ctx context.Context) (*registryproxy.Authority, error) {
 	m := p.First()
 	certificate, key := m.Path("pki", "authority.crt"), m.Path("pki", "authority.key")
 	pair := registryproxy.Pair{}
@@ -110,7 +123,7 @@ func (p *registry) authority(ctx context.Context) (*registryproxy.Authority, err
 }
 
 // certificates are what a host verifies the masters against and, for a master, what it shows.
-func (p *registry) certificates(ctx context.Context, m *execute.Member, authority *registryproxy.Authority) ([]unit.File, error) {
+func (p *Service) certificates(ctx context.Context, m *execute.Member, authority *registryproxy.Authority) ([]unit.File, error) {
 	own, err := authority.Pair()
 	if err != nil {
 		return nil, err
@@ -122,15 +135,15 @@ func (p *registry) certificates(ctx context.Context, m *execute.Member, authorit
 			files = append(files, unit.File{Path: m.Path("pki", "authority.key"), Mode: unit.SecretMode, Content: own.Key})
 		}
 	}
-	pair := registryproxy.Pair{Certificate: p.Registry.Certificate, Key: p.Registry.Key}
-	if p.Registry.ownCertificate() {
-		files = append(files, unit.File{Path: p.trusted(m), Mode: 0o644, Content: p.Registry.authority(), Restart: true})
+	pair := registryproxy.Pair{Certificate: p.Settings.Certificate, Key: p.Settings.Key}
+	if p.Settings.ownCertificate() {
+		files = append(files, unit.File{Path: p.trusted(m), Mode: 0o644, Content: p.Settings.authority(), Restart: true})
 	}
-	if !m.IsMaster() || p.Registry.NoTLS {
+	if !m.IsMaster() || p.Settings.NoTLS {
 		return files, nil
 	}
 	certificate, key := m.Path("pki", "registry.crt"), m.Path("pki", "registry.key")
-	if !p.Registry.ownCertificate() {
+	if !p.Settings.ownCertificate() {
 		issued, err := p.issued(ctx, m, certificate, key, own.Certificate)
 		if err != nil || issued {
 			return files, err
@@ -145,16 +158,16 @@ func (p *registry) certificates(ctx context.Context, m *execute.Member, authorit
 }
 
 // reachedAt are the addresses and names that a master's certificate is for.
-func (p *registry) reachedAt(m *execute.Member) ([]net.IP, []string) {
+func (p *Service) reachedAt(m *execute.Member) ([]net.IP, []string) {
 	addresses := []net.IP{m.Host.Address.AsSlice()}
-	for _, ip := range p.Registry.IPs {
+	for _, ip := range p.Settings.IPs {
 		addresses = append(addresses, ip.AsSlice())
 	}
-	return addresses, append([]string{p.Registry.domain(), m.Name}, p.Registry.DNSNames...)
+	return addresses, append([]string{p.Settings.WithDefaults().Domain, m.Name}, p.Settings.DNSNames...)
 }
 
 // issued reports whether a master has a certificate of the cluster's authority for all that it is reached at.
-func (p *registry) issued(ctx context.Context, m *execute.Member, certificate, key string, authority []byte) (bool, error) {
+func (p *Service) issued(ctx context.Context, m *execute.Member, certificate, key string, authority []byte) (bool, error) {
 	for _, name := range []string{certificate, key} {
 		if there, err := m.Test(ctx, "-s", name); err != nil || !there {
 			return false, err
@@ -172,16 +185,16 @@ func (p *registry) issued(ctx context.Context, m *execute.Member, certificate, k
 }
 
 // trusted is the file that the masters' certificates are verified against.
-func (p *registry) trusted(m *execute.Member) string {
-	if p.Registry.ownCertificate() {
+func (p *Service) trusted(m *execute.Member) string {
+	if p.Settings.ownCertificate() {
 		return m.Path("pki", "registry-authority.crt")
 	}
 	return m.Path("pki", "authority.crt")
 }
 
 // logins are the files for the username and password, if there are any: what a host tells the masters, and what a master lets in.
-func (p *registry) logins(ctx context.Context, m *execute.Member) ([]unit.File, error) {
-	credentials := p.Registry.credentials()
+func (p *Service) logins(ctx context.Context, m *execute.Member) ([]unit.File, error) {
+	credentials := p.Settings.credentials()
 	if credentials == (registryproxy.Credentials{}) {
 		return nil, nil
 	}
@@ -198,17 +211,17 @@ func (p *registry) logins(ctx context.Context, m *execute.Member) ([]unit.File, 
 	return append(files, unit.File{Path: users, Mode: unit.SecretMode, Content: htpasswd, Restart: true}), err
 }
 
-func (p *registry) files(m *execute.Member) ([]unit.File, error) {
+func (p *Service) files(m *execute.Member) ([]unit.File, error) {
 	encoded, err := json.MarshalIndent(p.config(m), "", "  ")
 	if err != nil {
 		return nil, err
 	}
-	configFile := m.Path(registryConfig)
+	configFile := m.Path(ConfigFile)
 	files := []unit.File{
 		{Path: configFile, Mode: 0o644, Content: append(encoded, '\n'), Restart: true},
-		{Path: unit.Dir + registryproxy.Unit, Mode: 0o644, Content: fmt.Appendf(nil, registryUnit, agent.Path, configFile, protectHome(m.Dir)), Restart: true},
+		{Path: unit.Dir + registryproxy.Unit, Mode: 0o644, Content: fmt.Appendf(nil, unitText, agent.Path, configFile, unit.ProtectHome(m.Dir)), Restart: true},
 	}
-	mirrors, err := registryproxy.HostsFiles(p.Artifact.Description.Lock, p.Registry.name(), p.mirrors(m))
+	mirrors, err := registryproxy.HostsFiles(p.Artifact.Description.Lock, p.Settings.name(), p.mirrors(m))
 	if err != nil {
 		return nil, err
 	}
@@ -217,21 +230,21 @@ func (p *registry) files(m *execute.Member) ([]unit.File, error) {
 		mode = unit.SecretMode
 	}
 	for _, name := range slices.Sorted(maps.Keys(mirrors)) {
-		files = append(files, unit.File{Path: path.Join(containerdDir, name), Mode: mode, Content: mirrors[name]})
+		files = append(files, unit.File{Path: path.Join(ContainerdDir, name), Mode: mode, Content: mirrors[name]})
 	}
 	return files, nil
 }
 
-func (p *registry) config(m *execute.Member) registryproxy.Config {
+func (p *Service) config(m *execute.Member) registryproxy.Config {
 	config := registryproxy.Config{
-		Domain:    p.Registry.name(),
-		Listen:    []registryproxy.Listener{{Address: p.Registry.loopback()}},
-		Seeds:     rotated(m, p.seeds(m)),
+		Domain:    p.Settings.name(),
+		Listen:    []registryproxy.Listener{{Address: p.Settings.loopback()}},
+		Seeds:     Order(m, p.seeds(m)),
 		Authority: p.trusted(m),
-		PlainHTTP: p.Registry.NoTLS,
+		PlainHTTP: p.Settings.NoTLS,
 		Records:   m.Path("records"),
 	}
-	guarded := p.Registry.Username != ""
+	guarded := p.Settings.Username != ""
 	if guarded {
 		config.Credentials = m.Path("pki", "registry.credentials")
 	}
@@ -240,8 +253,8 @@ func (p *registry) config(m *execute.Member) registryproxy.Config {
 	}
 	// Application images bring a store of their own.
 	config.Stores = []string{m.Path("registry"), m.Path("apps", "*", "registry")}
-	listener := registryproxy.Listener{Address: p.Registry.at(m.Host.Address)}
-	if !p.Registry.NoTLS {
+	listener := registryproxy.Listener{Address: p.Settings.at(m.Host.Address)}
+	if !p.Settings.NoTLS {
 		listener.Certificate, listener.Key = m.Path("pki", "registry.crt"), m.Path("pki", "registry.key")
 	}
 	if guarded {
@@ -252,23 +265,23 @@ func (p *registry) config(m *execute.Member) registryproxy.Config {
 }
 
 // mirrors are what containerd on a host asks, in this order.
-func (p *registry) mirrors(m *execute.Member) []registryproxy.Mirror {
-	mirrors := []registryproxy.Mirror{{URL: "http://" + p.Registry.loopback()}}
-	for _, seed := range rotated(m, p.seeds(nil)) {
-		mirror := registryproxy.Mirror{URL: "https://" + seed, Authority: p.trusted(m), Credentials: p.Registry.credentials()}
-		if p.Registry.NoTLS {
+func (p *Service) mirrors(m *execute.Member) []registryproxy.Mirror {
+	mirrors := []registryproxy.Mirror{{URL: "http://" + p.Settings.loopback()}}
+	for _, seed := range Order(m, p.seeds(nil)) {
+		mirror := registryproxy.Mirror{URL: "https://" + seed, Authority: p.trusted(m), Credentials: p.Settings.credentials()}
+		if p.Settings.NoTLS {
 			mirror.URL, mirror.Authority = "http://"+seed, ""
 		}
 		mirrors = append(mirrors, mirror)
 	}
-	if p.Registry.External != nil {
-		mirrors = append(mirrors, p.Registry.External.mirror())
+	if p.Settings.External != nil {
+		mirrors = append(mirrors, p.Settings.External.mirror())
 	}
 	return mirrors
 }
 
-// registryUnit takes the agent's path, the configuration's, and the value of ProtectHome.
-const registryUnit = `[Unit]
+// unitText takes the agent's path, the configuration's, and the value of ProtectHome.
+const unitText = `[Unit]
 Description=Images of the cluster, from its cluster image
 After=network-online.target
 Wants=network-online.target
@@ -286,9 +299,9 @@ PrivateTmp=true
 WantedBy=multi-user.target
 `
 
-// rotated is the order in which a node asks the masters: each begins with another one, by its address, or the first master would serve all pulls
+// Order is the order in which a node asks the masters: each begins with another one, by its address, or the first master would serve all pulls
 // of a large cluster. Order and set of the masters decide alone, so that the files of a host change only with them.
-func rotated(m *execute.Member, seeds []string) []string {
+func Order(m *execute.Member, seeds []string) []string {
 	if len(seeds) < 2 || m.IsMaster() { // which has the images itself
 		return seeds
 	}
@@ -299,11 +312,11 @@ func rotated(m *execute.Member, seeds []string) []string {
 }
 
 // seeds are the registries of all masters of the cluster but the given host.
-func (c *Cluster) seeds(except *execute.Member) []string {
+func (p *Service) seeds(except *execute.Member) []string {
 	var seeds []string
-	for _, address := range c.masterAddresses() {
+	for _, address := range p.MasterAddresses() {
 		if except == nil || address != except.Host.Address {
-			seeds = append(seeds, c.Registry.at(address))
+			seeds = append(seeds, p.Settings.at(address))
 		}
 	}
 	return seeds

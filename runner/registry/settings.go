@@ -1,4 +1,4 @@
-package phase
+package registry
 
 import (
 	"cmp"
@@ -19,12 +19,12 @@ import (
 
 // What old images' scripts and manifests know the cluster's registry by.
 const (
-	defaultRegistryDomain = "sea.hub"
-	defaultRegistryPort   = 5000
+	defaultDomain = "sea.hub"
+	defaultPort   = 5000
 )
 
-// RegistrySettings are a site's settings for the registry of its cluster. The zero value is a good one.
-type RegistrySettings struct {
+// Settings are a site's settings for the registry of its cluster. The zero value is a good one.
+type Settings struct {
 	// Domain is the registry's name on every host; default sea.hub. An image Domain:Port/a/b:1 is any registry's a/b:1.
 	Domain string
 	// Port is where it listens, on 127.0.0.1 of every host and on the address of each master; default 5000.
@@ -41,12 +41,12 @@ type RegistrySettings struct {
 	DNSNames []string
 	IPs      []netip.Addr
 	// External is asked for what is in no store of the cluster, before the registry that an image names; nil for none.
-	External *ExternalRegistry
+	External *External
 }
 
-// ExternalRegistry is a registry of the site, which has the images of others under the same repository names. It is spoken to over HTTPS,
+// External is a registry of the site, which has the images of others under the same repository names. It is spoken to over HTTPS,
 // with what the host trusts, but at port 80 over HTTP.
-type ExternalRegistry struct {
+type External struct {
 	Domain   string // DNS name or IP address
 	Port     uint16 // default 443
 	Username string // with Password sent to it; none when both are empty
@@ -54,13 +54,14 @@ type ExternalRegistry struct {
 }
 
 // Check refuses settings that cannot work for the masters with the given addresses, with every reason.
-func (s RegistrySettings) Check(masters []netip.Addr) error {
+func (s Settings) Check(masters []netip.Addr) error {
 	var problems []error
-	if p := validation.IsDNS1123Subdomain(s.domain()); len(p) > 0 || isAddress(s.domain()) {
+	s = s.WithDefaults()
+	if p := validation.IsDNS1123Subdomain(s.Domain); len(p) > 0 || isAddress(s.Domain) {
 		problems = append(problems, fmt.Errorf("domain %q is not a DNS name in lower case", s.Domain))
 	}
-	if slices.Contains(check.KubernetesPorts(), s.port()) {
-		problems = append(problems, fmt.Errorf("port %d is one of Kubernetes' own: choose another", s.port()))
+	if slices.Contains(check.KubernetesPorts(), s.Port) {
+		problems = append(problems, fmt.Errorf("port %d is one of Kubernetes' own: choose another", s.Port))
 	}
 	for _, name := range s.DNSNames {
 		if len(validation.IsDNS1123Subdomain(name)) > 0 && len(validation.IsWildcardDNS1123Subdomain(name)) > 0 {
@@ -86,7 +87,7 @@ func (s RegistrySettings) Check(masters []netip.Addr) error {
 }
 
 // checkCertificate checks a certificate of the site's own. Masters are asked by their addresses.
-func (s RegistrySettings) checkCertificate(masters []netip.Addr) error {
+func (s Settings) checkCertificate(masters []netip.Addr) error {
 	switch {
 	case len(s.Certificate) == 0 && len(s.Key) == 0 && len(s.Authority) == 0:
 		return nil
@@ -105,7 +106,7 @@ func (s RegistrySettings) checkCertificate(masters []netip.Addr) error {
 	return registryproxy.Verify(s.Certificate, s.authority(), hosts)
 }
 
-func (e ExternalRegistry) check() error {
+func (e External) check() error {
 	if len(validation.IsDNS1123Subdomain(e.Domain)) > 0 && !isAddress(e.Domain) {
 		return fmt.Errorf("external registry: domain %q is neither a DNS name in lower case nor an IP address", e.Domain)
 	}
@@ -122,36 +123,51 @@ func isAddress(s string) bool {
 	return err == nil
 }
 
-func (s RegistrySettings) domain() string { return cmp.Or(s.Domain, defaultRegistryDomain) }
-func (s RegistrySettings) port() uint16   { return cmp.Or(s.Port, defaultRegistryPort) }
+// WithDefaults returns the settings with the default domain and port where there is none.
+func (s Settings) WithDefaults() Settings {
+	s.Domain, s.Port = cmp.Or(s.Domain, defaultDomain), cmp.Or(s.Port, defaultPort)
+	return s
+}
+
+// Public is what of the settings decides how hosts are configured, as text: without passwords and keys.
+func (s Settings) Public() string {
+	external := ""
+	if s.External != nil {
+		external = s.External.Username + "@" + s.External.mirror().URL
+	}
+	return fmt.Sprintf("%q %q %v %q %q %q %v %q", s.name(), s.Username, s.NoTLS, s.Certificate, s.Authority, s.DNSNames, s.IPs, external)
+}
 
 // name is the prefix of an image of the registry.
-func (s RegistrySettings) name() string { return fmt.Sprintf("%s:%d", s.domain(), s.port()) }
+func (s Settings) name() string {
+	s = s.WithDefaults()
+	return fmt.Sprintf("%s:%d", s.Domain, s.Port)
+}
 
 // loopback is where every host finds it.
-func (s RegistrySettings) loopback() string { return fmt.Sprintf("127.0.0.1:%d", s.port()) }
+func (s Settings) loopback() string { return fmt.Sprintf("127.0.0.1:%d", s.WithDefaults().Port) }
 
 // at is where a master serves it to others.
-func (s RegistrySettings) at(master netip.Addr) string {
-	return netip.AddrPortFrom(master, s.port()).String()
+func (s Settings) at(master netip.Addr) string {
+	return netip.AddrPortFrom(master, s.WithDefaults().Port).String()
 }
 
 // ownCertificate says that the site brings one.
-func (s RegistrySettings) ownCertificate() bool { return len(s.Certificate) > 0 }
+func (s Settings) ownCertificate() bool { return len(s.Certificate) > 0 }
 
 // authority is what the site's own certificate is verified against.
-func (s RegistrySettings) authority() []byte {
+func (s Settings) authority() []byte {
 	if len(s.Authority) == 0 {
 		return s.Certificate
 	}
 	return s.Authority
 }
 
-func (s RegistrySettings) credentials() registryproxy.Credentials {
+func (s Settings) credentials() registryproxy.Credentials {
 	return registryproxy.Credentials{Username: s.Username, Password: s.Password.Reveal()}
 }
 
-func (e ExternalRegistry) mirror() registryproxy.Mirror {
+func (e External) mirror() registryproxy.Mirror {
 	m := registryproxy.Mirror{URL: "https://", Credentials: registryproxy.Credentials{Username: e.Username, Password: e.Password.Reveal()}}
 	if e.Port == 80 {
 		m.URL = "http://"
