@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/netip"
 	"path"
 	"slices"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/store"
 	"github.com/kubefile/kubefile/runner/unit"
 )
 
@@ -27,8 +27,7 @@ type Service struct {
 	*execute.Session
 	Settings Settings
 	Artifact *source.Artifact // whose images are served
-	// MasterAddresses returns those of all masters of the cluster, sorted, with those that are not part of the run.
-	MasterAddresses func() []netip.Addr
+	Store    *store.Store     // knows masters that are not part of the run
 }
 
 // Title implements phase.Phase.
@@ -314,7 +313,7 @@ func Order(m *execute.Member, seeds []string) []string {
 // seeds are the registries of all masters of the cluster but the given host.
 func (p *Service) seeds(except *execute.Member) []string {
 	var seeds []string
-	for _, address := range p.MasterAddresses() {
+	for _, address := range p.Store.MasterAddresses(p.Session) {
 		if except == nil || address != except.Host.Address {
 			seeds = append(seeds, p.Settings.at(address))
 		}

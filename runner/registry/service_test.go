@@ -32,6 +32,8 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/store"
 	"github.com/kubefile/kubefile/runner/unit"
 )
 
@@ -136,16 +138,14 @@ func withRegistry(t *testing.T, masters ...string) (*Service, []*disk) {
 	t.Helper()
 	p := &Service{
 		Session:  &execute.Session{Name: "default", DataRoot: t.TempDir(), Report: report.New(io.Discard)},
+		Store:    &store.Store{State: state.New("default")},
 		Artifact: &source.Artifact{Description: &imagespec.Description{Lock: &imagespec.Lock{Images: []imagespec.LockedImage{{Reference: "quay.io/a/b:1", Digest: digest.FromString("x")}}}}},
 	}
-	var addresses []netip.Addr
 	var disks []*disk
 	for i, address := range append(masters, "127.0.0.99") {
 		h := host.Host{Address: netip.MustParseAddr(address), Role: host.RoleMaster}
 		if i == len(masters) {
 			h.Role = host.RoleNode
-		} else {
-			addresses = append(addresses, h.Address)
 		}
 		d := &disk{files: map[string][]byte{}, modes: map[string]fs.FileMode{}, real: "/nowhere"}
 		if i == 0 {
@@ -155,7 +155,6 @@ func withRegistry(t *testing.T, masters ...string) (*Service, []*disk) {
 		p.Members = append(p.Members, &execute.Member{Client: client, Image: client, Host: h, Name: fmt.Sprintf("h%d", i), Facts: &host.Facts{}, Index: i})
 		disks = append(disks, d)
 	}
-	p.MasterAddresses = func() []netip.Addr { return addresses }
 	return p, disks
 }
 
