@@ -16,6 +16,7 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/phase"
 	"github.com/kubefile/kubefile/runner/report"
+	"github.com/kubefile/kubefile/runner/status"
 )
 
 // Site says which cluster on which hosts.
@@ -107,23 +108,29 @@ func writePlan(out io.Writer, opts Options, runs ...*phase.Cluster) error {
 }
 
 // Status asks a running cluster how it is.
-func Status(ctx context.Context, site Site) (*phase.Status, error) {
+func Status(ctx context.Context, site Site) (*status.Status, error) {
 	c, err := site.cluster()
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	return phase.Look(ctx, c)
+	if err := phase.Reach(ctx, c); err != nil {
+		return nil, err
+	}
+	return status.Look(ctx, &c.Session, &c.Store)
 }
 
 // Used compares the images that a running cluster names with a lock.
-func Used(ctx context.Context, site Site, lock *imagespec.Lock) (used []phase.Use, unused []string, err error) {
+func Used(ctx context.Context, site Site, lock *imagespec.Lock) (used []status.Use, unused []string, err error) {
 	c, err := site.cluster()
 	if err != nil {
 		return nil, nil, err
 	}
 	defer c.Close()
-	return phase.Used(ctx, c, lock)
+	if err := phase.Reach(ctx, c); err != nil {
+		return nil, nil, err
+	}
+	return status.Used(ctx, &c.Session, &c.Store, lock)
 }
 
 // Kubeconfig writes a kubeconfig for the delivery machine.
@@ -133,7 +140,10 @@ func Kubeconfig(ctx context.Context, site Site, out io.Writer) error {
 		return err
 	}
 	defer c.Close()
-	return phase.Kubeconfig(ctx, c, out)
+	if err := phase.Reach(ctx, c); err != nil {
+		return err
+	}
+	return status.Kubeconfig(ctx, &c.Session, &c.Store, out)
 }
 
 // cluster is the work on a site. It has to be closed once a phase has run.

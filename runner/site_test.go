@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/ask"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/host/hosttest"
@@ -248,9 +249,9 @@ func TestStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &phase.Status{
+	want := &status.Status{
 		Version: 1, Cluster: "test", Table: "NAME STATUS\none Ready\n", Served: []string{}, Missed: []string{},
-		Nodes: []phase.NodeStatus{{Name: "one", Ready: true, Roles: []string{"control-plane"}, Version: "v1.34.4", Address: "10.0.0.1"}},
+		Nodes: []status.NodeStatus{{Name: "one", Ready: true, Roles: []string{"control-plane"}, Version: "v1.34.4", Address: "10.0.0.1"}},
 	}
 	if !reflect.DeepEqual(status, want) {
 		t.Errorf("got %+v, want %+v", status, want)
@@ -265,8 +266,8 @@ func TestHostWithoutCluster(t *testing.T) {
 	for name, err := range map[string]error{
 		"Status": statusErr, "Used": usedErr, "Kubeconfig": Kubeconfig(t.Context(), h.Site, &bytes.Buffer{}),
 	} {
-		var unavailable *phase.UnavailableError
-		if !errors.As(err, &unavailable) || unavailable.Why != phase.NoCluster || unavailable.Host != "127.0.0.1" || unavailable.Cluster != "test" {
+		var unavailable *ask.UnavailableError
+		if !errors.As(err, &unavailable) || unavailable.Why != ask.NoCluster || unavailable.Host != "127.0.0.1" || unavailable.Cluster != "test" {
 			t.Errorf("%s: the error is %v", name, err)
 			continue
 		}
@@ -284,7 +285,7 @@ func TestUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []phase.Use{{Reference: "docker.io/library/nginx:1", Pods: 2, Embedded: true}, {Reference: "quay.io/a/other:2", Pods: 1}}
+	want := []status.Use{{Reference: "docker.io/library/nginx:1", Pods: 2, Embedded: true}, {Reference: "quay.io/a/other:2", Pods: 1}}
 	if !reflect.DeepEqual(used, want) {
 		t.Errorf("got %+v, want %+v", used, want)
 	}
@@ -303,9 +304,9 @@ awk 'BEGIN { for (i = 0; i < 200000; i++) print "registry.example.com/team/appli
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want []phase.Use
+	var want []status.Use
 	for i := range 4 {
-		want = append(want, phase.Use{Reference: fmt.Sprintf("registry.example.com/team/application:%d", i), Pods: 50000})
+		want = append(want, status.Use{Reference: fmt.Sprintf("registry.example.com/team/application:%d", i), Pods: 50000})
 	}
 	if !reflect.DeepEqual(used, want) {
 		t.Errorf("got %+v, want %+v", used, want)

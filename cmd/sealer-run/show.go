@@ -13,9 +13,9 @@ import (
 	"github.com/kubefile/kubefile/cmd/commandline"
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner"
-	"github.com/kubefile/kubefile/runner/phase"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/status"
 )
 
 func statusFlags() []cli.Flag {
@@ -196,9 +196,9 @@ func images(ctx context.Context, cmd *cli.Command) error {
 
 // clusterImages is what images --from-cluster shows as JSON.
 type clusterImages struct {
-	Version int         `json:"version"`
-	Used    []phase.Use `json:"used"`
-	Unused  []string    `json:"unused"`
+	Version int          `json:"version"`
+	Used    []status.Use `json:"used"`
+	Unused  []string     `json:"unused"`
 }
 
 // clusterImagesVersion changes when what reads the document has to change.

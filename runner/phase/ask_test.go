@@ -11,19 +11,21 @@ import (
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/ask"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/status"
 )
 
 // questions are the commands that only ask a cluster.
 func questions(p *park) map[string]func(ctx context.Context) error {
 	return map[string]func(ctx context.Context) error{
-		"status": func(ctx context.Context) error { _, err := p.status(ctx); return err },
+		"status": func(ctx context.Context) error { _, err := status.Look(ctx, &p.Session, &p.Store); return err },
 		"images --from-cluster": func(ctx context.Context) error {
-			_, _, err := p.used(ctx, imagespec.NewLock())
+			_, _, err := status.Used(ctx, &p.Session, &p.Store, imagespec.NewLock())
 			return err
 		},
-		"kubeconfig": func(ctx context.Context) error { return p.writeKubeconfig(ctx, &bytes.Buffer{}) },
+		"kubeconfig": func(ctx context.Context) error { return status.Kubeconfig(ctx, &p.Session, &p.Store, &bytes.Buffer{}) },
 	}
 }
 
@@ -59,9 +61,9 @@ func asked(t *testing.T, bare bool, masters, nodes int, found func(p *park)) *pa
 }
 
 // checkUnavailable checks that the error of a question has the reason, and the words.
-func checkUnavailable(t *testing.T, question string, err error, why Unavailable, words []string) {
+func checkUnavailable(t *testing.T, question string, err error, why ask.Unavailable, words []string) {
 	t.Helper()
-	var got *UnavailableError
+	var got *ask.UnavailableError
 	if !errors.As(err, &got) {
 		t.Errorf("%s: the error is %v, want an UnavailableError", question, err)
 		return
@@ -85,31 +87,31 @@ func TestClusterThatCannotBeAsked(t *testing.T) {
 		bare   bool
 		found  func(p *park)
 		Change func(p *park) // what is known of the hosts
-		why    Unavailable
+		why    ask.Unavailable
 		want   []string
 		config bool // the kubeconfig can be had anyway
 	}{
-		{name: "a bare host", bare: true, found: nothing, why: NoCluster,
+		{name: "a bare host", bare: true, found: nothing, why: ask.NoCluster,
 			want: []string{"10.0.0.1: has no cluster default", "/var/lib/sealer/data/default", "--cluster-name and --data-root", "sealer-run IMAGE -m 10.0.0.1"}},
 		{name: "a cluster of another name", bare: true, found: nothing,
-			Change: func(p *park) { p.First().Facts.ClusterDir = DefaultDataRoot + "/other" }, why: AnotherCluster,
+			Change: func(p *park) { p.First().Facts.ClusterDir = DefaultDataRoot + "/other" }, why: ask.AnotherCluster,
 			want: []string{"10.0.0.1: belongs to the cluster in /var/lib/sealer/data/other", "--cluster-name other; otherwise"}},
 		{name: "another data root", bare: true, found: nothing,
-			Change: func(p *park) { p.First().Facts.ClusterDir = "/data/default" }, why: AnotherCluster,
+			Change: func(p *park) { p.First().Facts.ClusterDir = "/data/default" }, why: ask.AnotherCluster,
 			want: []string{"10.0.0.1: belongs to the cluster in /data/default", "--cluster-name default --data-root /data;"}},
 		{name: "a Kubernetes of others", bare: true, found: func(p *park) {
 			p.machines[0].files[execute.KubeletConfig], p.machines[0].files[execute.AdminConfig] = authority(t), "users: [{name: theirs}]"
-		}, why: AnotherCluster, want: []string{"10.0.0.1: is in another Kubernetes cluster (API https://10.0.0.1:6443)", "name a master of cluster default with -m"}},
+		}, why: ask.AnotherCluster, want: []string{"10.0.0.1: is in another Kubernetes cluster (API https://10.0.0.1:6443)", "name a master of cluster default with -m"}},
 		{name: "a host that went to another cluster", found: nothing, Change: func(p *park) { p.First().Facts.Kubelet.Server = "https://192.168.9.9:6443" },
-			why: AnotherCluster, want: []string{"10.0.0.1: is in another Kubernetes cluster (API https://192.168.9.9:6443)", "name a master of cluster default with -m"}},
+			why: ask.AnotherCluster, want: []string{"10.0.0.1: is in another Kubernetes cluster (API https://192.168.9.9:6443)", "name a master of cluster default with -m"}},
 		{name: "a record of another cluster", found: nothing, Change: func(p *park) { p.First().Owner.ID = "another" },
-			why: AnotherCluster, want: []string{"10.0.0.1: /var/lib/sealer/data/default belongs to another cluster", `ID "another"`, "with -m"}},
+			why: ask.AnotherCluster, want: []string{"10.0.0.1: /var/lib/sealer/data/default belongs to another cluster", `ID "another"`, "with -m"}},
 		{name: "an installation that was interrupted", found: func(p *park) {
 			p.machines[0].remove("kubelet.conf", "admin.conf", "etcd.yaml", "snap/db", execute.InitMarker)
-		}, why: Unfinished, want: []string{"10.0.0.1: the installation of cluster default did not finish", "again to resume it", "sealer-run delete --all"}},
+		}, why: ask.Unfinished, want: []string{"10.0.0.1: the installation of cluster default did not finish", "again to resume it", "sealer-run delete --all"}},
 		{name: "a node in place of a master", found: func(p *park) { p.machines[0].remove("admin.conf", execute.InitMarker) },
-			why: NoMaster, want: []string{"10.0.0.1: is a node of cluster default", "name a master with -m"}},
-		{name: "an API that is down", found: func(p *park) { p.world.down = true }, why: NoAnswer, config: true,
+			why: ask.NoMaster, want: []string{"10.0.0.1: is a node of cluster default", "name a master with -m"}},
+		{name: "an API that is down", found: func(p *park) { p.world.down = true }, why: ask.NoAnswer, config: true,
 			want: []string{"10.0.0.1: its API server does not answer as it should: connection refused", "crictl ps -a", "journalctl -u kubelet -n 50"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -117,8 +119,8 @@ func TestClusterThatCannotBeAsked(t *testing.T) {
 			if tt.Change != nil {
 				tt.Change(p)
 			}
-			for name, ask := range questions(p) {
-				err := ask(t.Context())
+			for name, question := range questions(p) {
+				err := question(t.Context())
 				if name == "kubeconfig" && tt.config {
 					if err != nil {
 						t.Errorf("%s: %v", name, err)
@@ -128,7 +130,7 @@ func TestClusterThatCannotBeAsked(t *testing.T) {
 				checkUnavailable(t, name, err, tt.why, tt.want)
 			}
 			argvs := strings.Join(p.machines[0].argvs, "\n")
-			if secrets := strings.Contains(argvs, "kubectl") || strings.Contains(argvs, "cat "+execute.AdminConfig); secrets && tt.why == AnotherCluster {
+			if secrets := strings.Contains(argvs, "kubectl") || strings.Contains(argvs, "cat "+execute.AdminConfig); secrets && tt.why == ask.AnotherCluster {
 				t.Errorf("another cluster was asked:\n%s", argvs)
 			}
 		})
@@ -139,8 +141,8 @@ func TestClusterThatCannotBeAsked(t *testing.T) {
 func TestNoMasterToAsk(t *testing.T) {
 	p := asked(t, false, 1, 1, func(*park) {})
 	p.without(0)
-	for name, ask := range questions(p) {
-		if err := ask(t.Context()); !errors.Is(err, ErrNoMaster) || !strings.Contains(err.Error(), "with -m") {
+	for name, question := range questions(p) {
+		if err := question(t.Context()); !errors.Is(err, ask.ErrNoMaster) || !strings.Contains(err.Error(), "with -m") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -151,8 +153,8 @@ func TestQuestionThatIsInterrupted(t *testing.T) {
 	p := asked(t, false, 1, 0, func(*park) {})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for name, ask := range questions(p) {
-		if err := ask(ctx); !errors.Is(err, context.Canceled) {
+	for name, question := range questions(p) {
+		if err := question(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -198,27 +200,27 @@ func TestStatusDocument(t *testing.T) {
 		}
 		return answer(cmd, stdin)
 	}
-	status, err := p.status(t.Context())
+	found, err := status.Look(t.Context(), &p.Session, &p.Store)
 	if err != nil {
 		t.Fatal(err)
 	}
-	encoded, err := json.MarshalIndent(status, "", " ")
+	encoded, err := json.MarshalIndent(found, "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "status.json", append(encoded, '\n'))
-	if status.Table != "NAME STATUS\n" {
-		t.Errorf("the table is %q", status.Table)
+	if found.Table != "NAME STATUS\n" {
+		t.Errorf("the table is %q", found.Table)
 	}
 	list = `{"items":[]}`
-	if status, err = p.status(t.Context()); err != nil {
+	if found, err = status.Look(t.Context(), &p.Session, &p.Store); err != nil {
 		t.Fatal(err)
 	}
-	if encoded := encode(status); strings.Contains(encoded, "null") {
+	if encoded := encode(found); strings.Contains(encoded, "null") {
 		t.Errorf("a cluster of which nothing is known is %s", encoded)
 	}
 	p.machines[0].answer = func(cmd host.Command, _ string) (string, int) { return "", 0 }
-	used, unused, err := p.used(t.Context(), imagespec.NewLock())
+	used, unused, err := status.Used(t.Context(), &p.Session, &p.Store, imagespec.NewLock())
 	if encoded := encode([]any{used, unused}); err != nil || encoded != "[[],[]]" {
 		t.Errorf("without pods: %s, %v", encoded, err)
 	}
@@ -228,7 +230,7 @@ func TestStatusDocument(t *testing.T) {
 func TestUnavailableErrorHasItsCause(t *testing.T) {
 	p := asked(t, false, 1, 0, func(*park) {})
 	p.First().Owner.ID = "another"
-	_, err := p.status(t.Context())
+	_, err := status.Look(t.Context(), &p.Session, &p.Store)
 	var other *agent.OtherClusterError
 	if !errors.As(err, &other) || other.Have.ID != "another" {
 		t.Errorf("got %v", err)

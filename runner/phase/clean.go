@@ -14,6 +14,7 @@ import (
 	"github.com/kubefile/kubefile/runner/balancer"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/network"
 	"github.com/kubefile/kubefile/runner/unit"
 )
 
@@ -81,7 +82,7 @@ func (p *clean) host(ctx context.Context, m *execute.Member) error {
 	if err := p.script(ctx, m); err != nil {
 		return err
 	}
-	for _, name := range []string{registryproxy.Unit, balancer.Unit, routeUnit} {
+	for _, name := range []string{registryproxy.Unit, balancer.Unit, network.RouteUnit} {
 		if err := p.stop(ctx, m, name); err != nil {
 			return err
 		}

@@ -12,6 +12,8 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/reach"
+	"github.com/kubefile/kubefile/runner/reconfigure"
 	"github.com/kubefile/kubefile/runner/registry"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
@@ -27,15 +29,13 @@ const (
 type Cluster struct {
 	execute.Session
 	store.Store
+	reach.Inventory
 
-	Hosts    []Host    // masters first
-	Unlisted host.Auth // of hosts of the cluster that are not among them
 	// Site is what the Clusterfile, or flags in its place, say.
 	Site     *clusterfile.Clusterfile
 	Env      environment.Set // over all other
 	Registry registry.Settings
 	Artifact *source.Artifact // nil when a cluster is removed
-	Dialer   *host.Dialer
 	// Before is what the same dry run would have done before: an application's cluster, which is not there yet.
 	Before *Cluster
 	// FindApp is asked for each application image of the cluster that masters of this run lack, and reports whether it can be brought to them
@@ -52,7 +52,7 @@ type Cluster struct {
 	overlays  map[*execute.Member]map[string]source.File
 	plugins   []plugin.Plugin
 	kubeadm   kubeadm.Documents
-	settings  *settings // that change on a running cluster; nil when that is not known
+	settings  reconfigure.Settings // that change on a running cluster
 	unreached []host.Report
 	unproven  error // of hosts that a removal left alone, because they are not of the cluster
 	uncleaned error // what a removal could not do
@@ -65,20 +65,12 @@ type Cluster struct {
 	unknown []error // nodes of which a removal knows no host
 	// layersRemoved says that all hosts have only the layers that they keep.
 	layersRemoved bool
-	// dial connects to hosts; nil: by the Dialer.
-	dial func(context.Context, []host.Host) []host.Report
 	// leaseWait is how long the kubelet of a host that comes back empty is listened for; default leaseWait.
 	leaseWait time.Duration
 	// etcdWait is how long etcd's members on hosts that have joined may take to answer; default awakePatience.
 	etcdWait time.Duration
 	// healthWait is how long what was started again with other settings may take to be healthy; default podPatience, nodePatience, servedPatience.
 	healthWait time.Duration
-}
-
-// Host is one host with what the site says of it.
-type Host struct {
-	Login host.Host
-	Site  clusterfile.Host
 }
 
 func (c *Cluster) commandLimit() time.Duration { return cmp.Or(c.CommandLimit, DefaultCommandLimit) }

@@ -6,23 +6,18 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
-	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/network"
 	"github.com/kubefile/kubefile/runner/registry"
 	"github.com/kubefile/kubefile/runner/store"
 	"github.com/kubefile/kubefile/runner/unit"
 )
-
-// ourQuestion asks a host what of us is on it, in the session in which it is asked what it is like.
-func (c *Cluster) ourQuestion() host.Question {
-	return execute.LookQuestion(agent.Path, c.Dir(), c.imageDir())
-}
 
 // comparedFiles are those that the phases compare with what a host is to have. Of what may be long, or is a secret, the digest is enough.
 func comparedFiles(m *execute.Member) agent.Files {
 	in := func(dir, name string) string { return path.Join(literal(dir), name) }
 	files := agent.Files{
 		Contents: []string{hostsPath, in(m.Dir, store.File), in(m.Dir, initConfig), in(m.Dir, "*.started"), in(m.Dir, path.Join(appsDir, "*", unpackedMarker)), in(m.Dir, "pki/*.crt"), in(m.Dir, "pki/registry.htpasswd")},
-		Digests: []string{agent.Path, rootConfig, in(m.Dir, "*.json"), in(m.Dir, "pki/*"), in(m.Dir, resolvFile), in(m.Dir, routeScript),
+		Digests: []string{agent.Path, rootConfig, in(m.Dir, "*.json"), in(m.Dir, "pki/*"), in(m.Dir, network.ResolvFile), in(m.Dir, network.RouteScript),
 			unit.Dir + "kubefile-*.service", path.Join(registry.ContainerdDir, "*", "hosts.toml")},
 	}
 	for _, dir := range []string{m.Dir, m.Image.Dir} {

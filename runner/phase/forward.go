@@ -9,6 +9,7 @@ import (
 	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -27,11 +28,13 @@ const (
 	maxNamed        = report.ManyHosts
 )
 
+// Host is one host with what the site says of it.
+type Host = reach.Host
+
 func (c *Cluster) others() []state.Host                       { return c.Others(&c.Session) }
 func (c *Cluster) staying() []state.Host                      { return c.Staying(&c.Session) }
 func (c *Cluster) masterAddresses() []netip.Addr              { return c.MasterAddresses(&c.Session) }
 func (c *Cluster) addresses() []netip.Addr                    { return c.Addresses(&c.Session) }
-func (c *Cluster) imageDir() string                           { return c.ImageDir() }
 func (c *Cluster) checkRecord(m *execute.Member) error        { return c.CheckRecord(&c.Session, m) }
 func (c *Cluster) inOtherCluster(m *execute.Member) bool      { return c.InOtherCluster(&c.Session, m) }
 func (c *Cluster) foreignNode(m *execute.Member) error        { return m.ErrForeignNode() }

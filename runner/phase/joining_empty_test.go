@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
@@ -32,7 +33,7 @@ func enlarging(t *testing.T) (p *park, master, node *execute.Joining) {
 
 // dialed has a run reach the machines that have power.
 func (p *park) dialed() {
-	p.dial = func(ctx context.Context, hosts []host.Host) (reports []host.Report) {
+	p.Dial = func(ctx context.Context, hosts []host.Host) (reports []host.Report) {
 		for _, h := range hosts {
 			report := host.Report{Host: h, Err: errors.New("no route to host")}
 			at := slices.IndexFunc(p.machines, func(f *machine) bool { return f.host.Address == h.Address })
@@ -62,7 +63,7 @@ func TestRecallFindsEmptyHosts(t *testing.T) {
 	}
 	p.machines[3].undo()
 	next := &park{out: &bytes.Buffer{}, machines: p.machines, world: p.world}
-	next.Cluster = &Cluster{Session: execute.Session{Name: p.Name, DataRoot: p.DataRoot, Report: report.New(next.out)}, Site: bareSite(), Hosts: []Host{{Login: p.machines[0].host}}}
+	next.Cluster = &Cluster{Session: execute.Session{Name: p.Name, DataRoot: p.DataRoot, Report: report.New(next.out)}, Site: bareSite(), Inventory: reach.Inventory{Hosts: []Host{{Login: p.machines[0].host}}}}
 	next.dialed()
 	found, err := Recall(t.Context(), next.Cluster)
 	if err != nil || !slices.Equal(found.Empty, numbered(2, 5)) || len(found.Unreached) != 1 {

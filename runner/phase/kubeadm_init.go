@@ -12,6 +12,7 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/kubelet"
+	"github.com/kubefile/kubefile/runner/reconfigure"
 )
 
 // kubeadmInit makes the first control plane.
@@ -28,7 +29,7 @@ func (p *kubeadmInit) Run(ctx context.Context) error {
 	m := p.First()
 	if m.Joined {
 		// A control plane that was complete once is never created again, whatever its state: that is for a person to decide.
-		if err := p.restoreManifests(ctx, m); err != nil {
+		if err := reconfigure.RestoreManifests(ctx, &p.Session, &p.Store, m, p.healthWait); err != nil {
 			return err
 		}
 		if err := p.await(ctx, m); err != nil {

@@ -33,7 +33,7 @@ func withApp(t *testing.T, image string, has ...string) *park {
 		}
 		p.arrives(version)
 		m := next.Members[i]
-		p.machines[i].files[path.Join(p.imageDir(), unpackedMarker)] = (&transfer{p.Cluster}).layersKey(m) + "\n"
+		p.machines[i].files[path.Join(p.ImageDir(), unpackedMarker)] = (&transfer{p.Cluster}).layersKey(m) + "\n"
 	}
 	p.App, p.Artifact = "", brought(t, 1, 0).Artifact
 	p.forget()

@@ -248,7 +248,7 @@ func (p *park) leave(ctx context.Context, t *testing.T, leaving Leaving, via []i
 		c.Hosts = append(c.Hosts, Host{Login: host.Host{Address: address, Role: host.RoleMaster}})
 	}
 	var n atomic.Int64
-	c.dial = func(ctx context.Context, hosts []host.Host) (reports []host.Report) {
+	c.Dial = func(ctx context.Context, hosts []host.Host) (reports []host.Report) {
 		for _, h := range hosts {
 			report := host.Report{Host: h, Err: errors.New("no route to host")}
 			at := slices.IndexFunc(p.machines, func(f *machine) bool { return f.host.Address == h.Address })

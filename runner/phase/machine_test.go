@@ -248,7 +248,7 @@ func newPark(t *testing.T, masters, nodes int) *park {
 		f := &machine{t: t, host: h, files: map[string]string{hostsPath: "127.0.0.1 localhost\n"}, units: map[string]bool{}, world: p.world}
 		p.machines = append(p.machines, f)
 		p.world.machines = append(p.world.machines, f)
-		p.join(host.Report{Host: h, Conn: f, Facts: &host.Facts{Hostname: fmt.Sprintf("h%d", i+1)}})
+		p.Add(&p.Session, host.Report{Host: h, Conn: f, Facts: &host.Facts{Hostname: fmt.Sprintf("h%d", i+1)}})
 	}
 	p.settleNames()
 	return p
@@ -338,3 +338,11 @@ func (p *park) secretless(t *testing.T, secret string) {
 		t.Errorf("in the report:\n%s%s", p.out, p.plan(t))
 	}
 }
+
+// isFactsQuestion reports whether a command is the question of [host.Gather].
+func isFactsQuestion(argv []string) bool {
+	return argv[0] == "sh" && strings.Contains(argv[2], "# Prints what the host is like")
+}
+
+// usualFacts is the answer of a host with default routes and a nameserver.
+const usualFacts = "facts\t1\nroutes\tknown\nroute\t4 default eth0\nroute\t6 default eth0\nresolv-conf\t/etc/resolv.conf\nresolv\tnameserver 10.9.9.9\n"

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/network"
 	"github.com/kubefile/kubefile/runner/plugin"
 )
 
@@ -42,9 +43,9 @@ func Bringup(c *Cluster) []Phase {
 		&hostsFile{c},
 		&scripts{c},
 		c.registryService(),
-		&hostNetwork{c},
+		&network.Adapt{Session: &c.Session, Kubeadm: &c.kubeadm},
 		&kubeadmInit{c},
-		&reconfigure{c},
+		c.reconfigure(),
 		&plugins{c, plugin.PreJoin},
 		&joinMasters{c},
 		&balance{c},
@@ -67,7 +68,7 @@ func Bringup(c *Cluster) []Phase {
 func Installation(c *Cluster) []Phase {
 	return []Phase{
 		&checkArtifact{c},
-		&reach{c},
+		&reachHosts{c},
 		&execute.Lock{Session: &c.Session},
 		&rejoin{c},
 		&adapt{c},
@@ -84,7 +85,7 @@ func Installation(c *Cluster) []Phase {
 // Removal is everything that leaves the hosts as they were before.
 func Removal(c *Cluster) []Phase {
 	return []Phase{
-		&reach{c},
+		&reachHosts{c},
 		&proof{c},
 		&execute.Lock{Session: &c.Session},
 		&recallFarewell{c},

@@ -96,7 +96,7 @@ func TestPlanOfASite(t *testing.T) {
 	app := newPark(t, 3, 2)
 	app.Site, app.Hosts, app.DryRun, app.App, app.Before = p.Site, p.Hosts, true, "redis", p.Cluster
 	for _, m := range app.Members {
-		m.IsNew, m.Absent, m.Image.Dir = true, true, app.imageDir()
+		m.IsNew, m.Absent, m.Image.Dir = true, true, app.ImageDir()
 	}
 	app.Artifact = artifact(t)
 	app.Artifact.Description.Kind, app.Artifact.Name = imagespec.KindApp, "redis:5.0"

@@ -8,13 +8,13 @@ import (
 	"slices"
 
 	"github.com/kubefile/kubefile/imagespec"
-	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/check"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -80,11 +80,11 @@ func CheckHosts(ctx context.Context, c *Cluster) ([]check.Finding, error) {
 
 // inspectHosts reaches all hosts at once and returns the site as the checks see it. It changes nothing.
 func (c *Cluster) inspectHosts(ctx context.Context) (*check.Site, error) {
-	reports := host.Connect(ctx, c.Dialer, c.logins(), c.DataRoot, c.ourQuestion())
+	reports := host.Connect(ctx, c.Dialer, c.Logins(), c.DataRoot, reach.Question(&c.Session))
 	answers := map[*execute.Member][]byte{}
 	for _, r := range reports {
 		if r.Err == nil {
-			answers[c.join(r)] = r.Also
+			answers[c.Add(&c.Session, r)] = r.Also
 		}
 	}
 	failed := make([]error, len(c.Members))
@@ -204,27 +204,4 @@ func (c *Cluster) tryPaths(ctx context.Context, s *check.Site) {
 		h.Paths, h.Err = host.TryPaths(ctx, m.Conn, targets[i])
 		return nil
 	})
-}
-
-// join takes a host that was reached among the members.
-func (c *Cluster) join(r host.Report) *execute.Member {
-	m := &execute.Member{Facts: r.Facts, Host: r.Host, Index: len(c.Members)}
-	m.Client = agent.Client{Conn: r.Conn, Dir: c.Dir()}
-	m.Image = agent.Client{Conn: r.Conn, Dir: c.imageDir()}
-	for _, h := range c.Hosts {
-		if h.Login.Address == r.Host.Address {
-			m.Site = h.Site
-		}
-	}
-	c.Members = append(c.Members, m)
-	return m
-}
-
-// logins are all hosts as they are reached.
-func (c *Cluster) logins() []host.Host {
-	var logins []host.Host
-	for _, h := range c.Hosts {
-		logins = append(logins, h.Login)
-	}
-	return logins
 }

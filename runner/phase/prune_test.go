@@ -168,7 +168,7 @@ func TestSayAbsent(t *testing.T) {
 	p.Next = numbered(4)
 	(&remember{p.Cluster}).sayAbsent()
 	p.Hosts, p.Unlisted = p.Hosts[:1], host.Auth{User: "ops", Port: 2222}
-	if got := (&reach{p.Cluster}).unnamed(); len(got) != 2 || got[0].Auth != p.Unlisted {
+	if got := p.Cluster.Unnamed(&p.Cluster.Session, &p.Cluster.Store); len(got) != 2 || got[0].Auth != p.Unlisted {
 		t.Errorf("an application comes to %v besides the host that is named, want 10.0.0.2 and 10.0.0.3", got)
 	}
 	for _, want := range []string{"not named, and left in the cluster as they are: 10.0.0.3 (h3, node)\n",

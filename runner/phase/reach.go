@@ -8,21 +8,21 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/kubefile/kubefile/runner/ask"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
-// reach connects to the hosts of a cluster that exists. Those that are not named are in its state.
-type reach struct{ *Cluster }
+// reachHosts connects to the hosts of a cluster that exists. Those that are not named are in its state.
+type reachHosts struct{ *Cluster }
 
-func (*reach) Title() string { return "Reach the hosts" }
+func (*reachHosts) Title() string { return "Reach the hosts" }
 
-func (p *reach) Run(ctx context.Context) error {
-	p.unreached = p.connect(ctx, p.logins())
+func (p *reachHosts) Run(ctx context.Context) error {
+	p.unreached = p.Connect(ctx, &p.Session, p.Logins())
 	if err := p.recall(ctx); err != nil {
 		return err
 	}
-	p.unreached = append(p.unreached, p.connect(ctx, p.unnamed())...)
+	p.unreached = append(p.unreached, p.Connect(ctx, &p.Session, p.Unnamed(&p.Session, &p.Store))...)
 	p.settleNames()
 	for _, r := range p.unreached {
 		p.Report.Line(r.Host.String(), host.WithoutAddress(r.Host, r.Err.Error()))
@@ -34,63 +34,13 @@ func (p *reach) Run(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// connect reaches hosts and returns those that it could not.
-func (p *reach) connect(ctx context.Context, hosts []host.Host) (unreached []host.Report) {
-	dial := p.dial
-	if dial == nil {
-		dial = func(ctx context.Context, hosts []host.Host) []host.Report {
-			return host.Connect(ctx, p.Dialer, hosts, p.DataRoot, p.ourQuestion())
-		}
-	}
-	var found []*execute.Member
-	answers := map[*execute.Member][]byte{}
-	for _, r := range dial(ctx, hosts) {
-		if r.Err != nil {
-			unreached = append(unreached, r)
-			continue
-		}
-		m := p.join(r)
-		found, answers[m] = append(found, m), r.Also
-	}
-	failed := make([]error, len(p.Members))
-	p.Each(ctx, found, func(ctx context.Context, m *execute.Member) error {
-		failed[m.Index] = m.Look(ctx, answers[m])
-		// A marker that is lost does not make a host less a part of the cluster.
-		m.Joined = m.Joined || !m.IsNew && m.Kubernetes()
-		return nil
-	})
-	for _, m := range found {
-		if err := failed[m.Index]; err != nil { // it went away meanwhile
-			unreached = append(unreached, host.Report{Host: m.Host, Err: errors.Join(err, m.Conn.Close())})
-		}
-	}
-	p.Members = slices.DeleteFunc(p.Members, func(m *execute.Member) bool { return failed[m.Index] != nil })
-	for i, m := range p.Members {
-		m.Index = i
-	}
-	return unreached
-}
-
-// unnamed are the hosts of the state that were not given.
-func (p *reach) unnamed() []host.Host {
-	var hosts []host.Host
-	for _, h := range p.State.Hosts {
-		given := func(g Host) bool { return g.Login.Address == h.Address }
-		empty := p.Joining != nil && slices.Contains(p.Joining.Empty, h.Address)
-		if !slices.ContainsFunc(p.Hosts, given) && !slices.Contains(p.Next, h.Address) && !empty {
-			hosts = append(hosts, host.Host{Address: h.Address, Role: host.Role(h.Role), Auth: p.Unlisted})
-		}
-	}
-	return hosts
-}
-
 // unknownNodes names the nodes of the cluster whose hosts were neither named nor are in the state, as those of a run of an earlier version
 // that failed, or of someone who ran kubeadm join. A removal does not find them.
-func (p *reach) unknownNodes(ctx context.Context) {
+func (p *reachHosts) unknownNodes(ctx context.Context) {
 	if p.Artifact != nil || !p.Running() {
 		return
 	}
-	nodes, err := p.askedAPI(p.First()).Nodes(ctx)
+	nodes, err := ask.API(p.First()).Nodes(ctx)
 	if err != nil {
 		return // a cluster that is broken can be removed, too
 	}
@@ -126,3 +76,6 @@ func (c *Cluster) Unreached() error {
 	}
 	return errors.Join(failed...)
 }
+
+// Reach connects to the hosts of a cluster that exists, and reads its state. It changes nothing.
+func Reach(ctx context.Context, c *Cluster) error { return (&reachHosts{c}).Run(ctx) }

@@ -28,21 +28,20 @@ func (p *reachLeaving) Run(ctx context.Context) error {
 	if err := p.reachLeavers(ctx); err != nil {
 		return err
 	}
-	staying := &reach{p.Cluster}
 	var stay []host.Host
-	for _, login := range p.logins() {
+	for _, login := range p.Logins() {
 		if !p.leaving.has(login.Address) {
 			stay = append(stay, login)
 		}
 	}
-	p.unreached = staying.connect(ctx, stay)
-	if err := p.findMasters(ctx, staying); err != nil {
+	p.unreached = p.Connect(ctx, &p.Session, stay)
+	if err := p.findMasters(ctx); err != nil {
 		return err
 	}
 	if err := p.lookUp(ctx); err != nil {
 		return err
 	}
-	p.unreached = append(p.unreached, staying.connect(ctx, p.unnamed(staying))...)
+	p.unreached = append(p.unreached, p.Connect(ctx, &p.Session, p.unnamed())...)
 	p.keepKnown()
 	for _, m := range p.Members { // flags may name a host that stays without its role
 		if known := p.State.Host(m.Host.Address); known != nil {
@@ -69,7 +68,7 @@ func (p *reachLeaving) reachLeavers(ctx context.Context) error {
 	}
 	*p.part = *p.Cluster
 	p.part.Members = nil
-	unreached := (&reach{p.part}).connect(ctx, logins)
+	unreached := p.part.Connect(ctx, &p.part.Session, logins)
 	p.opened = p.part.Members
 	for _, l := range p.leavers {
 		m := p.part.Member(l.address.String())
@@ -99,7 +98,7 @@ func (p *reachLeaving) asLost(h host.Host) string {
 }
 
 // findMasters reaches masters that stay, if none was named that is one.
-func (p *reachLeaving) findMasters(ctx context.Context, staying *reach) error {
+func (p *reachLeaving) findMasters(ctx context.Context) error {
 	if slices.ContainsFunc(p.Masters(), func(m *execute.Member) bool { return m.Joined }) {
 		return nil
 	}
@@ -115,7 +114,7 @@ func (p *reachLeaving) findMasters(ctx context.Context, staying *reach) error {
 				hosts = append(hosts, host.Host{Address: address, Role: host.RoleMaster, Auth: m.Host.Auth})
 			}
 		}
-		p.unreached = append(p.unreached, staying.connect(ctx, hosts)...)
+		p.unreached = append(p.unreached, p.Connect(ctx, &p.Session, hosts)...)
 	}
 	if slices.ContainsFunc(p.Masters(), func(m *execute.Member) bool { return m.Joined }) {
 		return nil
@@ -184,8 +183,8 @@ func (p *reachLeaving) lookUp(ctx context.Context) error {
 }
 
 // unnamed are the hosts of the state that stay and were not tried.
-func (p *reachLeaving) unnamed(staying *reach) []host.Host {
-	return slices.DeleteFunc(staying.unnamed(), func(h host.Host) bool {
+func (p *reachLeaving) unnamed() []host.Host {
+	return slices.DeleteFunc(p.Unnamed(&p.Session, &p.Store), func(h host.Host) bool {
 		tried := func(r host.Report) bool { return r.Host.Address == h.Address }
 		return p.leaving.has(h.Address) || p.Member(h.String()) != nil || slices.ContainsFunc(p.unreached, tried)
 	})

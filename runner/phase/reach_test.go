@@ -13,6 +13,7 @@ import (
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/host/hosttest"
+	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
@@ -45,14 +46,14 @@ func TestAHostIsReachedWithOneQuestion(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			c.dial = func(ctx context.Context, hosts []host.Host) []host.Report {
-				reports := host.Connect(ctx, &host.Dialer{}, hosts, c.DataRoot, c.ourQuestion())
+			c.Dial = func(ctx context.Context, hosts []host.Host) []host.Report {
+				reports := host.Connect(ctx, &host.Dialer{}, hosts, c.DataRoot, reach.Question(&c.Session))
 				for i := range reports {
 					reports[i].Conn = noMore{reports[i].Conn, t}
 				}
 				return reports
 			}
-			if unreached := (&reach{c}).connect(t.Context(), []host.Host{login}); len(unreached) > 0 {
+			if unreached := c.Connect(t.Context(), &c.Session, []host.Host{login}); len(unreached) > 0 {
 				t.Fatal(unreached[0].Err)
 			}
 			m := c.Members[0]
@@ -67,7 +68,7 @@ func TestAHostIsReachedWithOneQuestion(t *testing.T) {
 // Of an answer without its end nothing is concluded: a host whose record is cut off is not taken for an empty one.
 func TestAnAnswerThatBreaksOff(t *testing.T) {
 	p := newPark(t, 1, 0)
-	whole := p.machines[0].look(p.ourQuestion().Args)
+	whole := p.machines[0].look(reach.Question(&p.Session).Args)
 	for cut := range len(whole) - 1 {
 		if err := p.Members[0].Look(t.Context(), []byte(whole[:cut])); !errors.Is(err, execute.ErrCutOff) {
 			t.Errorf("%q: got %v, want %v", whole[:cut], err, execute.ErrCutOff)

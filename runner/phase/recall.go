@@ -21,14 +21,13 @@ type Recalled struct {
 
 // Recall reads the state of a cluster and reaches all of its hosts. It changes nothing.
 func Recall(ctx context.Context, c *Cluster) (Recalled, error) {
-	r := &reach{c}
 	ctx, c.Abandon = context.WithCancelCause(host.Doing(ctx, (&remember{}).Title()))
 	defer c.Abandon(nil)
 	if c.DryRun {
 		c.Report.StartDryRun()
 	}
 	c.Report.Begin(1, 1, (&remember{}).Title())
-	c.unreached = r.connect(ctx, c.logins())
+	c.unreached = c.Connect(ctx, &c.Session, c.Logins())
 	if err := c.recall(ctx); err != nil {
 		return Recalled{}, err
 	}
@@ -43,7 +42,7 @@ func Recall(ctx context.Context, c *Cluster) (Recalled, error) {
 			found.Masters = append(found.Masters, masters...)
 		}
 	} else {
-		c.unreached = append(c.unreached, r.connect(ctx, r.unnamed())...)
+		c.unreached = append(c.unreached, c.Connect(ctx, &c.Session, c.Unnamed(&c.Session, &c.Store))...)
 		for _, m := range c.Members {
 			if known := c.State.Host(m.Host.Address); known != nil && known.In() && !known.Leaves() && isEmpty(m) {
 				found.Empty = append(found.Empty, m.Host.Address)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/reconfigure"
 )
 
 const (
@@ -37,19 +38,19 @@ func TestChangedSettings(t *testing.T) {
 	golden(t, "settings.txt", []byte(next.plan(t)))
 	next.secretless(t, "s3cret")
 	for i, f := range p.machines {
-		if text := f.get(kubeletSettings); !strings.Contains(text, "maxPods: 200") || !strings.Contains(text, "resolvConf: /of/"+f.node()) {
+		if text := f.get(reconfigure.KubeletSettings); !strings.Contains(text, "maxPods: 200") || !strings.Contains(text, "resolvConf: /of/"+f.node()) {
 			t.Errorf("%s: the kubelet has\n%s", f.host, text)
 		}
 		if i > 1 {
 			continue
 		}
 		names := namesIn(f.get(certificateFile))
-		if !containsName(names, "new.example") || !containsName(names, "old.example") || containsName(names, "10.9.9.9") || !containsName(names, endpointName) {
+		if !slices.Contains(names, "new.example") || !slices.Contains(names, "old.example") || slices.Contains(names, "10.9.9.9") || !slices.Contains(names, endpointName) {
 			t.Errorf("%s: the certificate has %q", f.host, names)
 		}
 		for part, want := range map[kubeadm.Part]string{kubeadm.PartAPIServer: `"kube-apiserver","--own=x","--v=2","--client-secret=s3cret2"`,
 			kubeadm.PartScheduler: `"kube-scheduler","--own=x","--v=3"`, kubeadm.PartControllerManager: `"kube-controller-manager","--own=x"]`} {
-			if text := f.get(manifestsDir + string(part) + ".yaml"); !strings.Contains(text, want) {
+			if text := f.get(execute.ManifestsDir + string(part) + ".yaml"); !strings.Contains(text, want) {
 				t.Errorf("%s: the manifest of %s is %s, want %s", f.host, part, text, want)
 			}
 		}
@@ -65,7 +66,7 @@ func TestChangedSettings(t *testing.T) {
 	if p.machines[3].get(hostsPath) != untouchedFiles {
 		t.Error("/etc/hosts was changed")
 	}
-	if w := p.wanted(t); len(w.Mixed) > 0 || !strings.Contains(encodedDocuments(w.Kubeadm), "new.example") || strings.Contains(encodedDocuments(w.Kubeadm), "s3cret") {
+	if w := p.wanted(t); len(w.Mixed) > 0 || !strings.Contains(encode(w.Kubeadm), "new.example") || strings.Contains(encode(w.Kubeadm), "s3cret") {
 		t.Errorf("the state has %v", w)
 	}
 	if again, _, err := p.changed(t, settingsAfter, noLimit, nil); err != nil || again.plan(t) != "nothing to do\n" {
@@ -75,11 +76,11 @@ func TestChangedSettings(t *testing.T) {
 		t.Fatalf("%v\n%s", err, back.out)
 	}
 	for _, f := range p.machines {
-		if text := f.get(kubeletSettings); !strings.Contains(text, "maxPods: 110") {
+		if text := f.get(reconfigure.KubeletSettings); !strings.Contains(text, "maxPods: 110") {
 			t.Errorf("%s: the kubelet has\n%s", f.host, text)
 		}
 	}
-	if names := namesIn(p.machines[1].get(certificateFile)); containsName(names, "new.example") || !containsName(names, "10.9.9.9") {
+	if names := namesIn(p.machines[1].get(certificateFile)); slices.Contains(names, "new.example") || !slices.Contains(names, "10.9.9.9") {
 		t.Errorf("the certificate has %q", names)
 	}
 }
@@ -150,7 +151,7 @@ func compareSettings(f, want *machine, different map[string]int) {
 	have := &machine{host: f.host, files: f.snapshot(), units: f.units}
 	for _, files := range []map[string]string{have.files, want.files} {
 		for name := range files {
-			if strings.HasSuffix(name, settingsMarker) || strings.HasSuffix(name, kubeletMarker) || name == apiDir+"annotation" {
+			if strings.HasSuffix(name, reconfigure.SettingsMarker) || strings.HasSuffix(name, reconfigure.KubeletMarker) || name == apiDir+"annotation" {
 				delete(files, name)
 			}
 		}
@@ -183,7 +184,7 @@ func TestUnhealthySettings(t *testing.T) {
 				t.Fatalf("error is %v, want %q and %q", err, tt.host, tt.want)
 			}
 			for name, content := range before {
-				if strings.HasPrefix(name, manifestsDir) || name == kubeletSettings {
+				if strings.HasPrefix(name, execute.ManifestsDir) || name == reconfigure.KubeletSettings {
 					if got := p.machines[0].get(name); got != content {
 						t.Errorf("%s is\n%s\nwant\n%s", name, got, content)
 					}
@@ -197,7 +198,7 @@ func TestUnhealthySettings(t *testing.T) {
 			if next, _, err := p.changed(t, settingsAfter, noLimit, nil); err != nil {
 				t.Fatalf("%v\n%s", err, next.out)
 			}
-			if w := p.wanted(t); len(w.Mixed) > 0 || strings.Contains(encodedDocuments(w.Kubeadm)+p.machines[0].get(apiDir+"kubeadm-config"), unhealthy) {
+			if w := p.wanted(t); len(w.Mixed) > 0 || strings.Contains(encode(w.Kubeadm)+p.machines[0].get(apiDir+"kubeadm-config"), unhealthy) {
 				t.Errorf("the state has %v", w)
 			}
 		})
@@ -220,7 +221,7 @@ func TestKilledWhileUnhealthy(t *testing.T) {
 	if next, _, err := p.changed(t, settingsAfter, noLimit, nil); err != nil {
 		t.Fatalf("%v\n%s", err, next.out)
 	}
-	if !p.machines[0].runs(kubeadm.PartAPIServer) || p.machines[0].has("/var/lib/sealer/data/default/"+earlierManifest+"kube-apiserver.yaml") {
+	if !p.machines[0].runs(kubeadm.PartAPIServer) || p.machines[0].has("/var/lib/sealer/data/default/"+reconfigure.EarlierManifest+"kube-apiserver.yaml") {
 		t.Error("the API server is not healthy, or its earlier manifest is still kept")
 	}
 }
@@ -268,8 +269,8 @@ func TestSettingsOfAnEarlierVersion(t *testing.T) {
 		t.Errorf("the ConfigMap is %s, want the names of the site in it", text)
 	}
 	names := namesIn(p.machines[0].get(certificateFile))
-	if !containsName(names, "new.example") || !containsName(names, endpointName) || !strings.Contains(p.machines[1].get(kubeletSettings), "maxPods: 200") {
-		t.Errorf("the certificate has %q, the kubelet\n%s", names, p.machines[1].get(kubeletSettings))
+	if !slices.Contains(names, "new.example") || !slices.Contains(names, endpointName) || !strings.Contains(p.machines[1].get(reconfigure.KubeletSettings), "maxPods: 200") {
+		t.Errorf("the certificate has %q, the kubelet\n%s", names, p.machines[1].get(reconfigure.KubeletSettings))
 	}
 	if again, _, err := p.changed(t, settingsAfter, noLimit, nil); err != nil || again.plan(t) != "nothing to do\n" {
 		t.Errorf("the same again: %v\n%s", err, again.plan(t))
@@ -286,15 +287,6 @@ func (p *park) withoutWanted(t *testing.T) {
 	next.State.Wanted = nil
 	if err := next.Save(t.Context(), &next.Session); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// TestBatch: how many kubelets are started again at once.
-func TestBatch(t *testing.T) {
-	for nodes, want := range map[int]int{0: 1, 1: 1, 9: 1, 20: 2, 500: execute.MaxHosts} {
-		if got := batch(nodes); got != want {
-			t.Errorf("of %d nodes: got %d, want %d", nodes, got, want)
-		}
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,8 +20,10 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/reconfigure"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -50,7 +54,7 @@ func (s *settingsWorld) knows(line string) bool {
 
 // runs reports whether a static pod of a machine is healthy.
 func (f *machine) runs(part kubeadm.Part) bool {
-	manifest := f.get(manifestsDir + string(part) + ".yaml")
+	manifest := f.get(execute.ManifestsDir + string(part) + ".yaml")
 	return manifest != "" && !strings.Contains(manifest, unhealthy)
 }
 
@@ -93,17 +97,17 @@ func (s *settingsWorld) api(w *world, f *machine, line, stdin string) (string, i
 		if err := json.Unmarshal([]byte(words[len(words)-1]), &patch); err != nil {
 			return err.Error(), 1, true
 		}
-		first.put(apiDir+"annotation", patch.Spec.Template.Metadata.Annotations[proxyAnnotation])
+		first.put(apiDir+"annotation", patch.Spec.Template.Metadata.Annotations[reconfigure.ProxyAnnotation])
 		return "", 0, true
 	case words[1] == "--raw" && len(words) > 3:
-		if !containsName(namesIn(f.get(certificateFile)), words[4]) {
+		if !slices.Contains(namesIn(f.get(certificateFile)), words[4]) {
 			return "x509: certificate is valid for others", 1, true
 		}
 		return "ok", 0, true
 	case words[1] == "node":
 		ready := "True"
 		for _, other := range w.machines {
-			if other.node() == words[2] && strings.Contains(other.get(kubeletSettings), unhealthy) {
+			if other.node() == words[2] && strings.Contains(other.get(reconfigure.KubeletSettings), unhealthy) {
 				ready = "False"
 			}
 		}
@@ -121,7 +125,7 @@ func (f *machine) put(name, content string) {
 // pod is the API's copy of a static pod.
 func (s *settingsWorld) pod(f *machine, component string) string {
 	var pod map[string]any
-	if err := yaml.Unmarshal([]byte(f.get(manifestsDir+component+".yaml")), &pod); err != nil || pod == nil {
+	if err := yaml.Unmarshal([]byte(f.get(execute.ManifestsDir+component+".yaml")), &pod); err != nil || pod == nil {
 		return ""
 	}
 	ready := map[bool]string{true: "True", false: "False"}[f.runs(kubeadm.Part(component))]
@@ -133,9 +137,9 @@ func (s *settingsWorld) pod(f *machine, component string) string {
 func (s *settingsWorld) change(f *machine, argv []string, stdin string) {
 	switch {
 	case !s.on:
-	case argv[0] == "sh" && argv[2] == replaceScript:
+	case argv[0] == "sh" && argv[2] == scriptOf(f.t, "replace-file.sh"):
 		f.put(argv[4], stdin)
-	case argv[0] == "sh" && argv[2] == renewScript:
+	case argv[0] == "sh" && argv[2] == scriptOf(f.t, "renew-certificate.sh"):
 		docs, err := kubeadm.Parse([]byte(stdin))
 		if err != nil {
 			f.t.Error(err)
@@ -148,7 +152,7 @@ func (s *settingsWorld) change(f *machine, argv []string, stdin string) {
 			f.t.Error(err)
 			return
 		}
-		f.put(manifestsDir+"kube-"+argv[4]+".yaml", manifestOf(docs, kubeadm.Part("kube-"+argv[4])))
+		f.put(execute.ManifestsDir+"kube-"+argv[4]+".yaml", manifestOf(docs, kubeadm.Part("kube-"+argv[4])))
 	case strings.Join(argv, " ") == "systemctl restart kubelet":
 		s.beats++
 	}
@@ -232,10 +236,10 @@ func configurable(t *testing.T, documents string, masters, nodes int) *park {
 	}
 	for _, f := range p.machines {
 		f.units["kubelet"] = true
-		f.files[kubeletSettings] = textOf(t, docs, kubeadm.KubeletKind) + "resolvConf: /of/" + f.node() + "\n"
+		f.files[reconfigure.KubeletSettings] = textOf(t, docs, kubeadm.KubeletKind) + "resolvConf: /of/" + f.node() + "\n"
 		if f.host.Role == host.RoleMaster {
-			for _, part := range staticPods() {
-				f.files[manifestsDir+string(part)+".yaml"] = manifestOf(docs, part)
+			for _, part := range []kubeadm.Part{kubeadm.PartAPIServer, kubeadm.PartControllerManager, kubeadm.PartScheduler} {
+				f.files[execute.ManifestsDir+string(part)+".yaml"] = manifestOf(docs, part)
 			}
 			f.files[certificateFile] = served(t, f, docs)
 		}
@@ -250,6 +254,16 @@ func configurable(t *testing.T, documents string, masters, nodes int) *park {
 	}
 	p.forget()
 	return p
+}
+
+// scriptOf is a script of package reconfigure.
+func scriptOf(t *testing.T, name string) string {
+	t.Helper()
+	script, err := os.ReadFile(filepath.Join("..", "reconfigure", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(script)
 }
 
 func textOf(t *testing.T, docs kubeadm.Documents, kind string) string {
@@ -283,7 +297,7 @@ func (p *park) changed(t *testing.T, documents string, limit int64, set func(*Cl
 	if set != nil {
 		set(next.Cluster)
 	}
-	for _, one := range []Phase{&remember{next.Cluster}, &adapt{next.Cluster}, &kubeadmInit{next.Cluster}, &reconfigure{next.Cluster}, &joinMasters{next.Cluster}, &saveState{next.Cluster}} {
+	for _, one := range []Phase{&remember{next.Cluster}, &adapt{next.Cluster}, &kubeadmInit{next.Cluster}, next.reconfigure(), &joinMasters{next.Cluster}, &saveState{next.Cluster}} {
 		if err := one.Run(ctx); err != nil {
 			return next, n.Load(), fmt.Errorf("%s: %w", one.Title(), err)
 		}

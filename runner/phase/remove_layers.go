@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/ask"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
@@ -93,8 +94,8 @@ func (p *removeLayers) host(ctx context.Context, m *execute.Member, keep []diges
 // podReferences returns a function that reports whether pods use an image. A pod that names an image by digest uses all of its repository.
 func (c *Cluster) podReferences(ctx context.Context) (func(reference string) bool, error) {
 	var written map[string]int
-	err := c.askMasters(ctx, func(ctx context.Context, m *execute.Member) (err error) {
-		written, err = podImages(ctx, m)
+	err := ask.Masters(ctx, &c.Session, &c.Store, func(ctx context.Context, m *execute.Member) (err error) {
+		written, err = ask.PodImages(ctx, m)
 		return err
 	})
 	if err != nil {

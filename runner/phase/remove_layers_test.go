@@ -80,7 +80,7 @@ func (p *park) arrives(image string) {
 	next.ImageLayers = []imagespec.Layer{layer}
 	p.Artifact = &next
 	for i := range p.machines {
-		p.machines[i].files[path.Join(p.imageDir(), layersDir, next.Digest.String())] = "a.io/app:" + image
+		p.machines[i].files[path.Join(p.ImageDir(), layersDir, next.Digest.String())] = "a.io/app:" + image
 	}
 }
 
@@ -227,7 +227,7 @@ func TestLayersOfApplications(t *testing.T) {
 		next, _ := p.again(t, 1<<40, forever)
 		next.App = "redis"
 		for _, m := range next.Members {
-			m.Image.Dir, m.Absent = next.imageDir(), false
+			m.Image.Dir, m.Absent = next.ImageDir(), false
 		}
 		if err := next.recall(t.Context()); err != nil {
 			t.Fatal(err)

@@ -66,7 +66,7 @@ func (p *park) visit(t *testing.T, conn host.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := p.join(host.Report{Host: f.host, Conn: f, Facts: facts})
+	m := p.Add(&p.Session, host.Report{Host: f.host, Conn: f, Facts: facts})
 	if err := m.Look(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}

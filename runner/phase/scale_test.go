@@ -17,6 +17,7 @@ import (
 	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
+	"github.com/kubefile/kubefile/runner/status"
 )
 
 // largeCluster is as large as what the API has of n nodes: a kubelet reports up to 50 images, each with its names.
@@ -161,7 +162,7 @@ func TestHostsAreAskedSideBySide(t *testing.T) {
 			return (&plugins{p.Cluster, plugin.PostInstall}).Run(t.Context())
 		},
 		"records": func(p *park) error {
-			_, err := p.recorded(t.Context(), registryproxy.ServedFile)
+			_, err := status.Recorded(t.Context(), &p.Session, registryproxy.ServedFile)
 			return err
 		},
 		"removal":   func(p *park) error { return (&recallFarewell{p.Cluster}).Run(t.Context()) },

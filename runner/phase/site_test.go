@@ -85,7 +85,7 @@ func site(t *testing.T, nodes int, answer func(cmd host.Command) (string, int)) 
 		if i == 0 {
 			h.Role = host.RoleMaster
 		}
-		m := c.join(host.Report{Host: h, Conn: &answers{host: h, answer: answer}, Facts: &host.Facts{Hostname: "H" + string(rune('1'+i))}})
+		m := c.Add(&c.Session, host.Report{Host: h, Conn: &answers{host: h, answer: answer}, Facts: &host.Facts{Hostname: "H" + string(rune('1'+i))}})
 		m.IsNew, m.Absent = true, true
 		c.Hosts = append(c.Hosts, Host{Login: h, Site: clusterfile.Host{Address: h.Address, Role: h.Role}})
 	}

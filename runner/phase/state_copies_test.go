@@ -11,6 +11,7 @@ import (
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
 )
@@ -37,12 +38,12 @@ func TestFailedRunKeepsItsHosts(t *testing.T) {
 			if err := p.perform(t.Context()); err == nil {
 				t.Fatal("it should fail")
 			}
-			removal := &park{Cluster: &Cluster{Session: execute.Session{Name: p.Name, DataRoot: p.DataRoot, Report: p.Report}, Hosts: p.Hosts[:1], Site: bareSite()}, world: p.world}
+			removal := &park{Cluster: &Cluster{Session: execute.Session{Name: p.Name, DataRoot: p.DataRoot, Report: p.Report}, Inventory: reach.Inventory{Hosts: p.Hosts[:1]}, Site: bareSite()}, world: p.world}
 			removal.visit(t, p.machines[0])
 			if err := removal.recall(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if got := (&reach{removal.Cluster}).unnamed(); len(got) != 2 {
+			if got := removal.Cluster.Unnamed(&removal.Cluster.Session, &removal.Cluster.Store); len(got) != 2 {
 				t.Errorf("a removal would also reach %v, want the two nodes", got)
 			}
 		})
@@ -161,7 +162,7 @@ func TestRemovalNamesUnknownNodes(t *testing.T) {
 	s.Hosts = s.Hosts[:2] // the third joined in a run that did not note it
 	p.State, p.Artifact = s, nil
 	p.Members = p.Members[:2]
-	(&reach{p.Cluster}).unknownNodes(t.Context())
+	(&reachHosts{p.Cluster}).unknownNodes(t.Context())
 	p.DryRun = true
 	if err := (&leftovers{p.Cluster}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), `node "h3 10.0.0.3"`) || len(p.unknown) != 1 {
 		t.Errorf("error is %v", err)

@@ -10,6 +10,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/reconfigure"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -19,21 +20,17 @@ func (p *adapt) unapplied(ctx context.Context) error {
 	if p.Artifact.Description.Kind != imagespec.KindCluster || !p.Running() {
 		return nil
 	}
-	if err := p.changedKubeadm(ctx); err != nil {
+	found, err := (&reconfigure.Comparison{Session: &p.Session, Store: &p.Store, Site: p.Site, Kubeadm: p.kubeadm,
+		Kubernetes: p.kubernetesVersion(), Image: p.Artifact.Digest}).Find(ctx)
+	if err != nil {
 		return err
 	}
+	p.settings = found
 	p.changedApps()
 	for _, m := range p.Targets() {
 		p.changedHost(m)
 	}
 	return p.missedPlugins(ctx)
-}
-
-func orNothing(text string) string {
-	if text == "" {
-		return "nothing"
-	}
-	return text
 }
 
 // changedApps names the applications that were started and are no longer chosen.

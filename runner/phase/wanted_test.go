@@ -149,8 +149,8 @@ func TestSettingsWithoutDocuments(t *testing.T) {
 			if err := errors.Join(a.configuration(), a.unapplied(t.Context())); err != nil {
 				t.Fatal(err)
 			}
-			if n := len(p.settings.applied); n != c.changes {
-				t.Errorf("got %d changes, want %d: %v", n, c.changes, p.settings.applied)
+			if n := len(p.settings.Applied); n != c.changes {
+				t.Errorf("got %d changes, want %d: %v", n, c.changes, p.settings.Applied)
 			}
 			if said := p.out.String(); (said == "") != (c.said == "") || !strings.Contains(said, c.said) {
 				t.Errorf("said %q, want %q", said, c.said)

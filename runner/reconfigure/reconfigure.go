@@ -1,4 +1,6 @@
-package phase
+// Package reconfigure applies other settings of Kubernetes to a cluster that is running. What is there decides what is done, and what may be on hosts
+// is in the state before the first of them changes.
+package reconfigure
 
 import (
 	"bytes"
@@ -9,36 +11,52 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/health"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
-// reconfigure applies other settings of Kubernetes to a cluster that is running: to the API, from which hosts that join have them, then to one master
-// after the other, then to the nodes. What is there decides what is done, and what may be on hosts is in the state before the first of them changes.
-type reconfigure struct{ *Cluster }
+// Stage applies the settings to the API, from which hosts that join have them, then to one master after the other, then to the nodes.
+type Stage struct {
+	*execute.Session
+	Store *store.Store
+	// Settings are what has changed, by the time that the stage runs.
+	Settings *Settings
+	// Kubeadm are the documents that kubeadm is given in this run, and Kubernetes is the cluster's version.
+	Kubeadm    *kubeadm.Documents
+	Kubernetes string
+	// Environment is what programs on a host see.
+	Environment func(*execute.Member) environment.Set
+	// HealthWait is how long what was started again may take to be healthy; 0: as long as each may take.
+	HealthWait time.Duration
+}
 
-func (*reconfigure) Title() string { return "Change the settings of Kubernetes" }
+// Title says what the stage does, for a person.
+func (*Stage) Title() string { return "Change the settings of Kubernetes" }
 
 const (
-	manifestsDir = "/etc/kubernetes/manifests/"
-	// settingsMarker says for which ClusterConfiguration the control plane of a master was configured: what kubeadm makes of it cannot be read back.
-	settingsMarker = "kubeadm-settings.done"
-	// proxyAnnotation is on the pods of kube-proxy, with a digest of the configuration that they were started with.
-	proxyAnnotation = "kubefile/configuration"
+	// SettingsMarker says for which ClusterConfiguration the control plane of a master was configured: what kubeadm makes of it cannot be read back.
+	SettingsMarker = "kubeadm-settings.done"
+	// ProxyAnnotation is on the pods of kube-proxy, with a digest of the configuration that they were started with.
+	ProxyAnnotation = "kubefile/configuration"
 	// proxyPatience is how long the pods of kube-proxy may take, and proxyPerNode each of them.
 	proxyPatience = 5 * time.Minute
 	proxyPerNode  = 20 * time.Second
+	// fingerprintLength is that of the digest, in hexadecimal digits.
+	fingerprintLength = 32
 )
 
-func (p *reconfigure) Run(ctx context.Context) error {
-	if p.settings == nil {
+// Run does it, if the settings are known.
+func (p *Stage) Run(ctx context.Context) error {
+	if !p.Settings.Known() {
 		return nil
 	}
-	if len(p.settings.applied) > 0 {
+	if len(p.Settings.Applied) > 0 {
 		if err := p.apply(ctx); err != nil {
 			return err
 		}
@@ -47,7 +65,7 @@ func (p *reconfigure) Run(ctx context.Context) error {
 	return nil
 }
 
-func (p *reconfigure) apply(ctx context.Context) error {
+func (p *Stage) apply(ctx context.Context) error {
 	if err := p.recordSettings(ctx); err != nil {
 		return err
 	}
@@ -65,43 +83,43 @@ func (p *reconfigure) apply(ctx context.Context) error {
 }
 
 // recordSettings notes in the state what hosts may have from now on.
-func (p *reconfigure) recordSettings(ctx context.Context) error {
-	if len(withoutDocuments(p.settings.had, p.settings.target)) < len(p.settings.had) {
+func (p *Stage) recordSettings(ctx context.Context) error {
+	if len(withoutDocuments(p.Settings.had, p.Settings.target)) < len(p.Settings.had) {
 		return nil
 	}
 	return p.Do(ctx, p.First(), "record the new settings in the cluster's state", func(ctx context.Context) error {
-		if p.State.Wanted == nil {
-			p.State.Wanted = &state.Wanted{}
+		if p.Store.State.Wanted == nil {
+			p.Store.State.Wanted = &state.Wanted{}
 		}
-		p.State.Wanted.Mixed = append(p.State.Wanted.Mixed, p.settings.target)
-		return p.SaveWhole(ctx, &p.Session)
+		p.Store.State.Wanted.Mixed = append(p.Store.State.Wanted.Mixed, p.Settings.target)
+		return p.Store.SaveWhole(ctx, p.Session)
 	})
 }
 
 // noteSettings notes what the cluster has now, once its hosts have it. Hosts that were not part of the run may have something else.
-func (p *reconfigure) noteSettings() {
-	wanted := p.State.Wanted
-	if wanted == nil || wanted.Kubeadm == nil && len(p.settings.applied) == 0 {
+func (p *Stage) noteSettings() {
+	wanted := p.Store.State.Wanted
+	if wanted == nil || wanted.Kubeadm == nil && len(p.Settings.Applied) == 0 {
 		return // an earlier version made the cluster
 	}
 	var mixed []kubeadm.Documents
 	if p.absent() {
-		mixed = withoutDocuments(p.settings.had, p.settings.target)
+		mixed = withoutDocuments(p.Settings.had, p.Settings.target)
 	}
-	wanted.Kubeadm, wanted.Mixed = p.settings.target, nil
+	wanted.Kubeadm, wanted.Mixed = p.Settings.target, nil
 	for _, one := range mixed {
 		wanted.Mixed = append(wanted.Mixed, one)
 	}
 }
 
 // absent names the hosts that keep other settings because they are not part of the run, and reports whether there are any.
-func (p *reconfigure) absent() (any bool) {
-	for _, other := range p.staying() {
-		changes := p.settings.of(kubeadm.PartKubelet)
+func (p *Stage) absent() (any bool) {
+	for _, other := range p.Store.Staying(p.Session) {
+		changes := p.Settings.of(kubeadm.PartKubelet)
 		if other.Role == string(host.RoleMaster) {
-			changes = append(changes, p.settings.ofMasters()...)
+			changes = append(changes, p.Settings.ofMasters()...)
 		}
-		if other.In() && (len(changes) > 0 || len(p.settings.had) > 1) {
+		if other.In() && (len(changes) > 0 || len(p.Settings.had) > 1) {
 			any = true
 		}
 		if other.In() && len(changes) > 0 {
@@ -118,8 +136,8 @@ type clusterConfig struct {
 }
 
 // configMaps changes what kubeadm keeps in the API, where that differs.
-func (p *reconfigure) configMaps(ctx context.Context) (config clusterConfig, err error) {
-	kubelets, err := kubeadm.KubeletConfigMap(p.kubernetesVersion())
+func (p *Stage) configMaps(ctx context.Context) (config clusterConfig, err error) {
+	kubelets, err := kubeadm.KubeletConfigMap(p.Kubernetes)
 	if err != nil {
 		return config, err
 	}
@@ -128,9 +146,9 @@ func (p *reconfigure) configMaps(ctx context.Context) (config clusterConfig, err
 		changes         []kubeadm.Change
 		into            *string
 	}{
-		{kubeadm.ClusterKind, "kubeadm-config", "ClusterConfiguration", p.settings.ofMasters(), &config.cluster},
-		{kubeadm.KubeletKind, kubelets, "kubelet", p.settings.of(kubeadm.PartKubelet), new(string)},
-		{kubeadm.ProxyKind, "kube-proxy", "config.conf", p.settings.of(kubeadm.PartProxy), &config.proxy},
+		{kubeadm.ClusterKind, "kubeadm-config", "ClusterConfiguration", p.Settings.ofMasters(), &config.cluster},
+		{kubeadm.KubeletKind, kubelets, "kubelet", p.Settings.of(kubeadm.PartKubelet), new(string)},
+		{kubeadm.ProxyKind, "kube-proxy", "config.conf", p.Settings.of(kubeadm.PartProxy), &config.proxy},
 	} {
 		if len(one.changes) == 0 {
 			continue
@@ -153,9 +171,9 @@ func (p *reconfigure) configMaps(ctx context.Context) (config clusterConfig, err
 }
 
 // configMap changes one text of a ConfigMap, and returns it.
-func (p *reconfigure) configMap(ctx context.Context, kept *kube.ConfigMap, kind, key string, changes []kubeadm.Change) (string, error) {
+func (p *Stage) configMap(ctx context.Context, kept *kube.ConfigMap, kind, key string, changes []kubeadm.Change) (string, error) {
 	text := kept.Data[key]
-	patched, err := kubeadm.PatchText([]byte(text), changes, p.settings.wanted, p.kubernetesVersion(), kind)
+	patched, err := kubeadm.PatchText([]byte(text), changes, p.Settings.wanted, p.Kubernetes, kind)
 	if err != nil {
 		return "", fmt.Errorf("ConfigMap %s/%s: %w", kept.Namespace, kept.Name, err)
 	}
@@ -169,21 +187,21 @@ func (p *reconfigure) configMap(ctx context.Context, kept *kube.ConfigMap, kind,
 }
 
 // proxy starts kube-proxy again on all nodes, one after the other, if it was not started with its configuration.
-func (p *reconfigure) proxy(ctx context.Context, config string) error {
+func (p *Stage) proxy(ctx context.Context, config string) error {
 	if config == "" {
 		return nil
 	}
 	want := digest.FromString(config).Encoded()[:fingerprintLength]
-	query := `jsonpath={.spec.template.metadata.annotations.` + proxyAnnotation + `}{"\t"}{.status.desiredNumberScheduled}{"\n"}`
+	query := `jsonpath={.spec.template.metadata.annotations.` + ProxyAnnotation + `}{"\t"}{.status.desiredNumberScheduled}{"\n"}`
 	rows, err := p.Kube().Rows(ctx, 2, "get", "daemonset", "kube-proxy", "--namespace", health.SystemNamespace, "-o", query, "--ignore-not-found")
 	if err != nil || len(rows) == 0 || rows[0][0] == want {
 		return err
 	}
-	what := "restart kube-proxy on all nodes with " + named(p.settings.of(kubeadm.PartProxy))
+	what := "restart kube-proxy on all nodes with " + named(p.Settings.of(kubeadm.PartProxy))
 	return p.Do(ctx, p.First(), what, func(ctx context.Context) error {
-		limit := proxyPatience + time.Duration(len(p.State.Hosts))*proxyPerNode
+		limit := proxyPatience + time.Duration(len(p.Store.State.Hosts))*proxyPerNode
 		api := p.First().Kube(limit + time.Minute)
-		patch := fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{%q:%q}}}}}`, proxyAnnotation, want)
+		patch := fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{%q:%q}}}}}`, ProxyAnnotation, want)
 		if _, err := api(ctx, nil, "patch", "daemonset", "kube-proxy", "--namespace", health.SystemNamespace, "--type", "merge", "--patch", patch); err != nil {
 			return err
 		}
@@ -196,8 +214,8 @@ func (p *reconfigure) proxy(ctx context.Context, config string) error {
 func batch(nodes int) int { return min(max(1, nodes/10), execute.MaxHosts) }
 
 // kubelets starts the kubelets of hosts again whose settings differ, some at a time. A batch that fails is the last.
-func (p *reconfigure) kubelets(ctx context.Context, members []*execute.Member) error {
-	if len(p.settings.of(kubeadm.PartKubelet)) == 0 {
+func (p *Stage) kubelets(ctx context.Context, members []*execute.Member) error {
+	if len(p.Settings.of(kubeadm.PartKubelet)) == 0 {
 		return nil
 	}
 	pending := make([]*kubeletChange, len(p.Members))
@@ -221,7 +239,7 @@ func (p *reconfigure) kubelets(ctx context.Context, members []*execute.Member) e
 }
 
 // replaceFile replaces a file of kubeadm's, which is not in the journal: a removal does not bring it back.
-func (c *Cluster) replaceFile(ctx context.Context, m *execute.Member, path, mode string, content []byte) error {
-	return c.Exec(ctx, m, host.Command{Argv: []string{"sh", "-c", replaceScript, "sh", path, mode, fmt.Sprint(len(content))}, Dir: "/",
-		Stdin: bytes.NewReader(content), Limit: scriptLimit})
+func replaceFile(ctx context.Context, s *execute.Session, m *execute.Member, path, mode string, content []byte) error {
+	return s.Exec(ctx, m, host.Command{Argv: []string{"sh", "-c", replaceScript, "sh", path, mode, fmt.Sprint(len(content))}, Dir: "/",
+		Stdin: bytes.NewReader(content), Limit: execute.ScriptLimit})
 }

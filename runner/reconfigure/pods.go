@@ -1,4 +1,4 @@
-package phase
+package reconfigure
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/kubelet"
+	"github.com/kubefile/kubefile/runner/store"
 	"github.com/kubefile/kubefile/runner/unit"
 )
 
@@ -20,16 +21,16 @@ import (
 var replaceScript string
 
 const (
-	// earlierManifest begins the names of files, in the cluster's directory, with the manifests with which static pods were healthy, while other
+	// EarlierManifest begins the names of files, in the cluster's directory, with the manifests with which static pods were healthy, while other
 	// ones are tried.
-	earlierManifest = "earlier-"
+	EarlierManifest = "earlier-"
 	// podPatience is how long a static pod may take to run with another manifest and be ready.
 	podPatience = 4 * time.Minute
 )
 
 // staticPod has kubeadm write the manifest of a static pod, and waits until the pod runs with it. If it does not, the manifest with which it was
 // healthy comes back.
-func (p *reconfigure) staticPod(ctx context.Context, m *execute.Member, part kubeadm.Part, cluster string) error {
+func (p *Stage) staticPod(ctx context.Context, m *execute.Member, part kubeadm.Part, cluster string) error {
 	if err := p.keepManifest(ctx, m, part); err != nil {
 		return err
 	}
@@ -38,12 +39,12 @@ func (p *reconfigure) staticPod(ctx context.Context, m *execute.Member, part kub
 		return err
 	}
 	argv := []string{m.Program("kubeadm"), "init", "phase", "control-plane", part.Phase(), "--config", "/dev/stdin"}
-	if err := p.Exec(ctx, m, host.Command{Argv: argv, Stdin: bytes.NewReader(config), Env: p.environment(m).Variables(), Limit: execute.KubeadmLimit}); err != nil {
+	if err := p.Exec(ctx, m, host.Command{Argv: argv, Stdin: bytes.NewReader(config), Env: p.Environment(m).Variables(), Limit: execute.KubeadmLimit}); err != nil {
 		return err
 	}
-	failed := p.runsManifest(ctx, m, part)
+	failed := p.restorer().runsManifest(ctx, m, part)
 	if failed != nil && ctx.Err() == nil {
-		if err := p.restoreManifest(ctx, m, part); err != nil {
+		if err := p.restorer().restoreManifest(ctx, m, part); err != nil {
 			return errors.Join(failed, err)
 		}
 		return fmt.Errorf("%w\nits earlier manifest is back in place; fix the new settings in the Clusterfile, then run the same command again", failed)
@@ -51,18 +52,26 @@ func (p *reconfigure) staticPod(ctx context.Context, m *execute.Member, part kub
 	if failed != nil {
 		return failed
 	}
-	_, err = m.Ask(ctx, "rm", "-f", "--", m.Path(earlierManifest+string(part)+".yaml"))
+	_, err = m.Ask(ctx, "rm", "-f", "--", m.Path(EarlierManifest+string(part)+".yaml"))
 	return err
 }
 
+// restorer puts manifests of static pods back.
+type restorer struct {
+	*execute.Session
+	wait time.Duration // how long a pod may take to be healthy; default podPatience
+}
+
+func (p *Stage) restorer() restorer { return restorer{p.Session, p.HealthWait} }
+
 // keepManifest keeps the manifest of a static pod. One that an interrupted run kept is that with which the pod was healthy.
-func (p *reconfigure) keepManifest(ctx context.Context, m *execute.Member, part kubeadm.Part) error {
-	kept := m.Path(earlierManifest + string(part) + ".yaml")
+func (p *Stage) keepManifest(ctx context.Context, m *execute.Member, part kubeadm.Part) error {
+	kept := m.Path(EarlierManifest + string(part) + ".yaml")
 	there, err := m.Holds(ctx, "test", "-e", kept)
 	if err != nil || there {
 		return err
 	}
-	manifest, err := m.Ask(ctx, "cat", manifestsDir+string(part)+".yaml")
+	manifest, err := m.Ask(ctx, "cat", execute.ManifestsDir+string(part)+".yaml")
 	if err != nil {
 		return err
 	}
@@ -71,14 +80,14 @@ func (p *reconfigure) keepManifest(ctx context.Context, m *execute.Member, part 
 }
 
 // runsManifest waits until a static pod runs as its manifest says, and the API of the master answers.
-func (c *Cluster) runsManifest(ctx context.Context, m *execute.Member, part kubeadm.Part) error {
-	manifest, err := m.Ask(ctx, "cat", manifestsDir+string(part)+".yaml")
+func (r restorer) runsManifest(ctx context.Context, m *execute.Member, part kubeadm.Part) error {
+	manifest, err := m.Ask(ctx, "cat", execute.ManifestsDir+string(part)+".yaml")
 	if err != nil {
 		return err
 	}
 	why := "no answer"
-	runs, err := execute.Until(ctx, cmp.Or(c.healthWait, podPatience), execute.PollInterval, func(ctx context.Context) (bool, error) {
-		api := c.KubeOn(m)
+	runs, err := execute.Until(ctx, cmp.Or(r.wait, podPatience), execute.PollInterval, func(ctx context.Context) (bool, error) {
+		api := r.KubeOn(m)
 		_, failed := api(ctx, nil, "get", "--raw", "/readyz", "--request-timeout=10s")
 		said, runs := "", false
 		if failed == nil {
@@ -102,31 +111,31 @@ func (c *Cluster) runsManifest(ctx context.Context, m *execute.Member, part kube
 }
 
 // restoreManifest puts the manifest of a static pod back with which it was healthy.
-func (c *Cluster) restoreManifest(ctx context.Context, m *execute.Member, part kubeadm.Part) error {
-	kept := m.Path(earlierManifest + string(part) + ".yaml")
+func (r restorer) restoreManifest(ctx context.Context, m *execute.Member, part kubeadm.Part) error {
+	kept := m.Path(EarlierManifest + string(part) + ".yaml")
 	manifest, err := m.Fetch(ctx, kept)
 	if err != nil || len(manifest) == 0 {
 		return err
 	}
-	if err := c.replaceFile(ctx, m, manifestsDir+string(part)+".yaml", "600", manifest); err != nil {
+	if err := replaceFile(ctx, r.Session, m, execute.ManifestsDir+string(part)+".yaml", "600", manifest); err != nil {
 		return fmt.Errorf("putting the earlier manifest of %s back: %w", part, err)
 	}
-	if err := c.runsManifest(ctx, m, part); err != nil {
+	if err := r.runsManifest(ctx, m, part); err != nil {
 		return fmt.Errorf("with its earlier manifest, too: %w", err)
 	}
-	_, err = m.Ask(ctx, "rm", "-f", "--", m.Path(earlierManifest+string(part)+".yaml"))
+	_, err = m.Ask(ctx, "rm", "-f", "--", m.Path(EarlierManifest+string(part)+".yaml"))
 	return err
 }
 
-// restoreManifests puts manifests back that an interrupted run kept, if the API of the master does not answer: with what that run wrote it does not
-// get healthy, or it has not been given the time.
-func (c *Cluster) restoreManifests(ctx context.Context, m *execute.Member) error {
-	if c.State.Wanted == nil || len(c.State.Wanted.Mixed) == 0 {
+// RestoreManifests puts manifests back that an interrupted run kept, if the API of the master does not answer: with what that run wrote it does not
+// get healthy, or it has not been given the time. wait is how long each static pod may take to be healthy; 0: some minutes.
+func RestoreManifests(ctx context.Context, s *execute.Session, t *store.Store, m *execute.Member, wait time.Duration) error {
+	if t.State.Wanted == nil || len(t.State.Wanted.Mixed) == 0 {
 		return nil
 	}
 	var kept []kubeadm.Part
 	for _, part := range staticPods() {
-		there, err := m.Holds(ctx, "test", "-e", m.Path(earlierManifest+string(part)+".yaml"))
+		there, err := m.Holds(ctx, "test", "-e", m.Path(EarlierManifest+string(part)+".yaml"))
 		if err != nil {
 			return err
 		}
@@ -137,13 +146,13 @@ func (c *Cluster) restoreManifests(ctx context.Context, m *execute.Member) error
 	if len(kept) == 0 {
 		return nil
 	}
-	if _, err := c.KubeOn(m)(ctx, nil, "get", "--raw", "/readyz", "--request-timeout=10s"); err == nil {
+	if _, err := s.KubeOn(m)(ctx, nil, "get", "--raw", "/readyz", "--request-timeout=10s"); err == nil {
 		return nil
 	}
-	return c.Do(ctx, m, "put back the earlier manifests of the control plane, which is not healthy since an interrupted run changed it", func(ctx context.Context) error {
+	return s.Do(ctx, m, "put back the earlier manifests of the control plane, which is not healthy since an interrupted run changed it", func(ctx context.Context) error {
 		var failed []error
 		for _, part := range kept {
-			failed = append(failed, c.restoreManifest(ctx, m, part))
+			failed = append(failed, (restorer{s, wait}).restoreManifest(ctx, m, part))
 		}
 		return errors.Join(failed...)
 	})

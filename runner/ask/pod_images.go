@@ -1,65 +1,17 @@
-package phase
+package ask
 
 import (
 	"bytes"
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 
-	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
-// Use is an image that pods of a running cluster name.
-type Use struct {
-	Reference string `json:"reference"` // in full form
-	Pods      int    `json:"pods"`      // containers of pods, finished ones too
-	Embedded  bool   `json:"embedded"`  // in the lock that it was compared with
-}
-
-// Used lists the images that the pods of a running cluster name, sorted, against a lock. unused are the references of the lock that no pod
-// names now: jobs that are gone, and what operators have not started yet, are among them. Neither list is nil. It changes nothing.
-func Used(ctx context.Context, c *Cluster, lock *imagespec.Lock) (used []Use, unused []string, err error) {
-	if err := (&reach{c}).Run(ctx); err != nil {
-		return nil, nil, err
-	}
-	return c.used(ctx, lock)
-}
-
-func (c *Cluster) used(ctx context.Context, lock *imagespec.Lock) (used []Use, unused []string, err error) {
-	var written map[string]int
-	err = c.askMasters(ctx, func(ctx context.Context, m *execute.Member) (err error) {
-		written, err = podImages(ctx, m)
-		return err
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	used, unused = []Use{}, []string{}
-	count := map[string]int{}
-	for reference, n := range written {
-		if ref, err := imagespec.ParseReference(reference); err == nil {
-			reference = ref.String()
-		}
-		count[reference] += n
-	}
-	for _, reference := range slices.Sorted(maps.Keys(count)) {
-		_, embedded := lock.Lookup(reference)
-		used = append(used, Use{Reference: reference, Pods: count[reference], Embedded: embedded})
-	}
-	for _, image := range lock.Images {
-		if count[image.Reference] == 0 {
-			unused = append(unused, image.Reference)
-		}
-	}
-	return used, unused, nil
-}
-
-// podImages counts the images that pods name, as they are written there. The answer is read as it comes, because it grows with the pods of the
+// PodImages counts the images that pods name, as they are written there. The answer is read as it comes, because it grows with the pods of the
 // cluster; what is kept grows with the number of different images only.
-func podImages(ctx context.Context, m *execute.Member) (map[string]int, error) {
+func PodImages(ctx context.Context, m *execute.Member) (map[string]int, error) {
 	query := ""
 	for _, list := range []string{"initContainers", "containers", "ephemeralContainers"} {
 		query += `{range .items[*].spec.` + list + `[*]}{.image}{"\n"}{end}`
@@ -67,7 +19,7 @@ func podImages(ctx context.Context, m *execute.Member) (map[string]int, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	images := &imageCounter{count: map[string]int{}, full: cancel}
-	cmd := m.KubectlCommand("get", "pods", "--all-namespaces", "-o", "jsonpath="+query, fmt.Sprintf("--request-timeout=%ds", askPatience))
+	cmd := m.KubectlCommand("get", "pods", "--all-namespaces", "-o", "jsonpath="+query, fmt.Sprintf("--request-timeout=%ds", Patience))
 	cmd.Stdout = images
 	err := m.Conn.Run(ctx, cmd)
 	images.add(images.pending)

@@ -1,4 +1,4 @@
-package phase
+package reconfigure
 
 import (
 	"bytes"
@@ -30,21 +30,21 @@ const (
 	renewDir = "new-certificate"
 	// servedPatience is how long kube-apiserver may take to serve with another certificate, which it reads again by itself.
 	servedPatience = 2 * time.Minute
-	// changing is what settingsMarker says before the first change.
+	// changing is what SettingsMarker says before the first change.
 	changing = "changing"
 )
 
 // eachMaster changes one master after the other. Every member of etcd that answered before has to answer after each.
-func (p *reconfigure) eachMaster(ctx context.Context, config clusterConfig) error {
+func (p *Stage) eachMaster(ctx context.Context, config clusterConfig) error {
 	var members []kube.Member
 	for _, m := range p.Masters() {
 		if !m.Joined {
 			continue
 		}
 		before := len(p.Report.Changes())
-		if members == nil && p.stacked() && !p.DryRun {
+		if members == nil && p.Stacked() && !p.DryRun {
 			var err error
-			if members, err = p.etcdMembers(ctx); err != nil {
+			if members, err = p.EtcdMembers(ctx); err != nil {
 				return err
 			}
 		}
@@ -68,12 +68,12 @@ func (p *reconfigure) eachMaster(ctx context.Context, config clusterConfig) erro
 }
 
 // etcdAnswers waits until all members of etcd answer that did before, as a master sees them.
-func (p *reconfigure) etcdAnswers(ctx context.Context, m *execute.Member, before []kube.Member) error {
-	if !p.stacked() {
+func (p *Stage) etcdAnswers(ctx context.Context, m *execute.Member, before []kube.Member) error {
+	if !p.Stacked() {
 		return nil
 	}
 	why := errors.New("no answer")
-	settled, err := execute.Until(ctx, etcdPatience, execute.PollInterval, func(ctx context.Context) (bool, error) {
+	settled, err := execute.Until(ctx, execute.EtcdPatience, execute.PollInterval, func(ctx context.Context) (bool, error) {
 		now, err := kube.Etcd{Kubectl: p.KubeOn(m), Node: m.Name}.Members(ctx)
 		if ctx.Err() != nil {
 			return false, nil
@@ -91,20 +91,20 @@ func (p *reconfigure) etcdAnswers(ctx context.Context, m *execute.Member, before
 	if settled || err != nil {
 		return err
 	}
-	return fmt.Errorf("%s: etcd does not answer as before within %s; run the same command again when it does: %w", m, etcdPatience, why)
+	return fmt.Errorf("%s: etcd does not answer as before within %s; run the same command again when it does: %w", m, execute.EtcdPatience, why)
 }
 
 // controlPlane changes the certificate and the static pods of a master.
-func (p *reconfigure) controlPlane(ctx context.Context, m *execute.Member, config clusterConfig) error {
-	if len(p.settings.ofMasters()) == 0 {
+func (p *Stage) controlPlane(ctx context.Context, m *execute.Member, config clusterConfig) error {
+	if len(p.Settings.ofMasters()) == 0 {
 		return nil
 	}
-	done, err := m.Marked(ctx, settingsMarker, p.settings.key())
+	done, err := m.Marked(ctx, SettingsMarker, p.Settings.key())
 	if err != nil || done {
 		return err
 	}
 	if !p.DryRun {
-		if err := m.Mark(ctx, settingsMarker, changing); err != nil {
+		if err := m.Mark(ctx, SettingsMarker, changing); err != nil {
 			return err
 		}
 	}
@@ -112,7 +112,7 @@ func (p *reconfigure) controlPlane(ctx context.Context, m *execute.Member, confi
 		return err
 	}
 	for _, part := range staticPods() {
-		changes := p.settings.of(part)
+		changes := p.Settings.of(part)
 		if len(changes) == 0 {
 			continue
 		}
@@ -126,17 +126,17 @@ func (p *reconfigure) controlPlane(ctx context.Context, m *execute.Member, confi
 	if p.DryRun {
 		return nil
 	}
-	return m.Mark(ctx, settingsMarker, p.settings.key())
+	return m.Mark(ctx, SettingsMarker, p.Settings.key())
 }
 
 // phaseConfig is the configuration for a phase of kubeadm init on a master that exists.
-func (p *reconfigure) phaseConfig(m *execute.Member, cluster, certificatesDir string) ([]byte, error) {
-	return kubeadm.PhaseConfig([]byte(cluster), p.kubeadm, p.initSite(m), m.Marker != execute.InitMarker, certificatesDir)
+func (p *Stage) phaseConfig(m *execute.Member, cluster, certificatesDir string) ([]byte, error) {
+	return kubeadm.PhaseConfig([]byte(cluster), *p.Kubeadm, p.KubeadmInit(m, *p.Kubeadm, p.Kubernetes), m.Marker != execute.InitMarker, certificatesDir)
 }
 
 // certificate renews the certificate of kube-apiserver if it has other names than it has to have.
-func (p *reconfigure) certificate(ctx context.Context, m *execute.Member, cluster string) error {
-	changes := p.settings.of(kubeadm.PartCertificate)
+func (p *Stage) certificate(ctx context.Context, m *execute.Member, cluster string) error {
+	changes := p.Settings.of(kubeadm.PartCertificate)
 	if len(changes) == 0 {
 		return nil
 	}
@@ -148,7 +148,7 @@ func (p *reconfigure) certificate(ctx context.Context, m *execute.Member, cluste
 	if err != nil {
 		return err
 	}
-	wanted, removed := certificateNames(changes, p.initSite(m).CertSANs)
+	wanted, removed := certificateNames(changes, p.KubeadmInit(m, *p.Kubeadm, p.Kubernetes).CertSANs)
 	wanted = slices.DeleteFunc(wanted, func(name string) bool { return containsName(has, name) })
 	removed = slices.DeleteFunc(removed, func(name string) bool { return !containsName(has, name) })
 	if len(wanted)+len(removed) == 0 {
@@ -161,7 +161,7 @@ func (p *reconfigure) certificate(ctx context.Context, m *execute.Member, cluste
 			return err
 		}
 		argv := []string{"sh", "-c", renewScript, "sh", pki, m.Path(renewDir), m.Program("kubeadm")}
-		if err := p.Exec(ctx, m, host.Command{Argv: argv, Stdin: bytes.NewReader(config), Env: p.environment(m).Variables(), Limit: execute.KubeadmLimit}); err != nil {
+		if err := p.Exec(ctx, m, host.Command{Argv: argv, Stdin: bytes.NewReader(config), Env: p.Environment(m).Variables(), Limit: execute.KubeadmLimit}); err != nil {
 			return err
 		}
 		return p.served(ctx, m, wanted, removed)
@@ -198,13 +198,13 @@ func certificateOf(ctx context.Context, m *execute.Member, file string) (names [
 }
 
 // served waits until kube-apiserver answers by the new names, and no longer by the others.
-func (p *reconfigure) served(ctx context.Context, m *execute.Member, wanted, removed []string) error {
+func (p *Stage) served(ctx context.Context, m *execute.Member, wanted, removed []string) error {
 	ask := func(ctx context.Context, name string) error {
 		_, err := p.KubeOn(m)(ctx, nil, "get", "--raw", "/readyz", "--tls-server-name", name, "--request-timeout=10s")
 		return err
 	}
 	var why error
-	ready, err := execute.Until(ctx, cmp.Or(p.healthWait, servedPatience), execute.PollInterval, func(ctx context.Context) (bool, error) {
+	ready, err := execute.Until(ctx, cmp.Or(p.HealthWait, servedPatience), execute.PollInterval, func(ctx context.Context) (bool, error) {
 		was := why
 		if _, why = p.KubeOn(m)(ctx, nil, "get", "--raw", "/readyz", "--request-timeout=10s"); why != nil {
 			return false, nil
@@ -233,20 +233,20 @@ func (p *reconfigure) served(ctx context.Context, m *execute.Member, wanted, rem
 }
 
 // initFile changes the configuration of kubeadm that a master keeps for later runs.
-func (p *reconfigure) initFile(ctx context.Context, m *execute.Member) error {
-	old, err := m.Read(ctx, m.Path(initConfig))
+func (p *Stage) initFile(ctx context.Context, m *execute.Member) error {
+	old, err := m.Read(ctx, m.Path(execute.InitConfig))
 	if err != nil || len(old) == 0 {
 		return err // a later phase writes it
 	}
-	content, err := kubeadm.PatchText(old, p.settings.applied, p.settings.wanted, p.kubernetesVersion(), kubeadm.ClusterKind, kubeadm.InitKind, kubeadm.KubeletKind, kubeadm.ProxyKind)
+	content, err := kubeadm.PatchText(old, p.Settings.Applied, p.Settings.wanted, p.Kubernetes, kubeadm.ClusterKind, kubeadm.InitKind, kubeadm.KubeletKind, kubeadm.ProxyKind)
 	if err != nil {
-		return fmt.Errorf("%s: reading %s: %w", m, initConfig, err)
+		return fmt.Errorf("%s: reading %s: %w", m, execute.InitConfig, err)
 	}
 	if content == nil {
 		return nil
 	}
-	return p.Do(ctx, m, "write "+m.Path(initConfig), func(ctx context.Context) error {
-		_, err := m.WriteFile(ctx, m.Path(initConfig), unit.SecretMode, content)
+	return p.Do(ctx, m, "write "+m.Path(execute.InitConfig), func(ctx context.Context) error {
+		_, err := m.WriteFile(ctx, m.Path(execute.InitConfig), unit.SecretMode, content)
 		return err
 	})
 }

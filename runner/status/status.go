@@ -1,4 +1,6 @@
-package phase
+// Package status shows a running cluster: its nodes, the images that it uses, its kubeconfig, and the configuration that kubeadm is given. It changes
+// nothing.
+package status
 
 import (
 	"bytes"
@@ -11,12 +13,14 @@ import (
 	"strings"
 
 	"github.com/kubefile/kubefile/registryproxy"
+	"github.com/kubefile/kubefile/runner/ask"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/kube"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
-// statusVersion changes when what reads a status as JSON has to change.
-const statusVersion = 1
+// version changes when what reads a status as JSON has to change.
+const version = 1
 
 // Status is what a running cluster says of itself. Its lists are empty, and never nil.
 type Status struct {
@@ -38,33 +42,26 @@ type NodeStatus struct {
 	Address string   `json:"address"` // the first internal one; empty until its kubelet has reported one
 }
 
-// Look reaches the hosts and asks how the cluster is. It changes nothing.
-func Look(ctx context.Context, c *Cluster) (*Status, error) {
-	if err := (&reach{c}).Run(ctx); err != nil {
-		return nil, err
-	}
-	return c.status(ctx)
-}
-
-func (c *Cluster) status(ctx context.Context) (*Status, error) {
-	status := &Status{Version: statusVersion, Cluster: c.Name}
-	err := c.askMasters(ctx, func(ctx context.Context, m *execute.Member) error {
-		nodes, err := c.askedAPI(m).Nodes(ctx)
+// Look asks how the cluster is whose hosts were reached, and its state read.
+func Look(ctx context.Context, s *execute.Session, t *store.Store) (*Status, error) {
+	status := &Status{Version: version, Cluster: s.Name}
+	err := ask.Masters(ctx, s, t, func(ctx context.Context, m *execute.Member) error {
+		nodes, err := ask.API(m).Nodes(ctx)
 		if err != nil {
 			return err
 		}
 		status.Nodes = nodeStatuses(nodes)
-		table, err := c.askedAPI(m)(ctx, nil, "get", "nodes", "-o", "wide")
+		table, err := ask.API(m)(ctx, nil, "get", "nodes", "-o", "wide")
 		status.Table = string(table)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if status.Served, err = c.recorded(ctx, registryproxy.ServedFile); err != nil {
+	if status.Served, err = Recorded(ctx, s, registryproxy.ServedFile); err != nil {
 		return nil, err
 	}
-	status.Missed, err = c.recorded(ctx, registryproxy.MissedFile)
+	status.Missed, err = Recorded(ctx, s, registryproxy.MissedFile)
 	return status, err
 }
 
@@ -81,10 +78,10 @@ func nodeStatuses(nodes map[string]kube.Node) []NodeStatus {
 	return statuses
 }
 
-// recorded are the references that the registries of all hosts noted in a file, sorted.
-func (c *Cluster) recorded(ctx context.Context, name string) ([]string, error) {
-	noted := make([][]registryproxy.Record, len(c.Members))
-	err := c.Each(ctx, c.Members, func(ctx context.Context, m *execute.Member) error {
+// Recorded are the references that the registries of all hosts noted in a file, sorted.
+func Recorded(ctx context.Context, s *execute.Session, name string) ([]string, error) {
+	noted := make([][]registryproxy.Record, len(s.Members))
+	err := s.Each(ctx, s.Members, func(ctx context.Context, m *execute.Member) error {
 		out, err := m.Ask(ctx, "sh", "-c", `cat "$1" 2>/dev/null || :`, "sh", m.Path("records", name))
 		if err != nil {
 			return err
@@ -111,18 +108,11 @@ func distinct(values []string) []string {
 
 // Kubeconfig writes the administrator's kubeconfig with a master's address in place of the name that only hosts of the cluster know. It is a
 // secret.
-func Kubeconfig(ctx context.Context, c *Cluster, w io.Writer) error {
-	if err := (&reach{c}).Run(ctx); err != nil {
-		return err
-	}
-	return c.writeKubeconfig(ctx, w)
-}
-
-func (c *Cluster) writeKubeconfig(ctx context.Context, w io.Writer) error {
+func Kubeconfig(ctx context.Context, s *execute.Session, t *store.Store, w io.Writer) error {
 	config := ""
-	err := c.askMasters(ctx, func(ctx context.Context, m *execute.Member) error {
+	err := ask.Masters(ctx, s, t, func(ctx context.Context, m *execute.Member) error {
 		text, err := m.Ask(ctx, "cat", execute.AdminConfig)
-		config = strings.ReplaceAll(string(text), "https://"+endpoint, "https://"+net.JoinHostPort(m.String(), "6443"))
+		config = strings.ReplaceAll(string(text), "https://"+execute.Endpoint, "https://"+net.JoinHostPort(m.String(), execute.APIPort))
 		return err
 	})
 	if err != nil {

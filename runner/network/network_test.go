@@ -1,9 +1,11 @@
-package phase
+package network
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -12,25 +14,42 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/unit"
 )
 
-// isFactsQuestion reports whether a command is the question of [host.Gather].
-func isFactsQuestion(argv []string) bool {
-	return argv[0] == "sh" && strings.Contains(argv[2], "# Prints what the host is like")
+// answers is a host that answers commands from a function.
+type answers struct {
+	host   host.Host
+	answer func(cmd host.Command) (stdout string, code int)
 }
 
-// usualFacts is the answer of a host with default routes and a nameserver.
-const usualFacts = "facts\t1\n" + routes + "resolv-conf\t/etc/resolv.conf\nresolv\tnameserver 10.9.9.9\n"
+func (a *answers) Host() host.Host { return a.host }
+func (a *answers) Close() error    { return nil }
+
+func (a *answers) Run(ctx context.Context, cmd host.Command) error {
+	stdout, code := a.answer(cmd)
+	if code != 0 {
+		return &host.ExitError{Host: a.host.String(), Name: cmd.Argv[0], Code: code, Stderr: "as the test wants it"}
+	}
+	if cmd.Stdout == nil {
+		return ctx.Err()
+	}
+	_, err := io.WriteString(cmd.Stdout, stdout)
+	return errors.Join(err, ctx.Err())
+}
 
 // isolatedHost is the phase on one host, which answers so to the question of its network.
-func isolatedHost(t *testing.T, subnets, answer string, active bool) (*hostNetwork, *[]string) {
+func isolatedHost(t *testing.T, subnets, answer string, active bool) (*Adapt, *[]string) {
 	t.Helper()
 	var called []string
-	c := site(t, 1, func(cmd host.Command) (string, int) {
-		if isFactsQuestion(cmd.Argv) {
+	h := host.Host{Address: netip.MustParseAddr("10.0.0.1"), Role: host.RoleMaster}
+	m := &execute.Member{Host: h, Facts: &host.Facts{Hostname: "h1"}, IsNew: true, Absent: true}
+	m.Conn = &answers{host: h, answer: func(cmd host.Command) (string, int) {
+		if cmd.Argv[0] == "sh" && strings.Contains(cmd.Argv[2], "# Prints what the host is like") { // [host.Gather]
 			return answer + "end\tfacts\n", 0
 		}
 		called = append(called, strings.Join(cmd.Argv, " "))
@@ -38,14 +57,14 @@ func isolatedHost(t *testing.T, subnets, answer string, active bool) (*hostNetwo
 			return "", map[bool]int{true: 0, false: 3}[active]
 		}
 		return "", 1 // no file is there
-	})
-	c.DryRun, c.Members = true, c.Members[:1]
-	var err error
-	c.kubeadm, err = kubeadm.Parse([]byte("apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: " + subnets + "\n"))
+	}}
+	s := &execute.Session{Name: "default", DataRoot: execute.DefaultDataRoot, Report: report.New(io.Discard), DryRun: true, Members: []*execute.Member{m}}
+	m.Dir, m.Image.Dir = s.Dir(), s.Dir()
+	documents, err := kubeadm.Parse([]byte("apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: " + subnets + "\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &hostNetwork{c}, &called
+	return &Adapt{Session: s, Kubeadm: &documents}, &called
 }
 
 const (
@@ -58,7 +77,7 @@ const (
 )
 
 func TestHostNetworkOfIsolatedHosts(t *testing.T) {
-	const write, start = "write " + unit.Dir + routeUnit, "start " + routeUnit
+	const write, start = "write " + unit.Dir + RouteUnit, "start " + RouteUnit
 	for _, tt := range []struct {
 		name, subnets, answer string
 		plan                  []string // beginnings
@@ -79,7 +98,7 @@ func TestHostNetworkOfIsolatedHosts(t *testing.T) {
 				t.Fatal(err)
 			}
 			m := p.First()
-			if got := p.kubelet(m).NodeIP; got != tt.nodeIP {
+			if got := m.Kubelet(*p.Kubeadm).NodeIP; got != tt.nodeIP {
 				t.Errorf("node-ip %q, want %q", got, tt.nodeIP)
 			}
 			var plan []string
@@ -122,7 +141,7 @@ func TestNameserversThatAreDecided(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p.kubeadm = own.Over(p.kubeadm)
+			*p.Kubeadm = own.Over(*p.Kubeadm)
 		}
 		if err := p.Run(t.Context()); err != nil {
 			t.Fatal(err)
@@ -137,7 +156,7 @@ func TestNameserversThatAreDecided(t *testing.T) {
 func TestNoNodeIPOnLoopback(t *testing.T) {
 	p, _ := isolatedHost(t, fourSubnets, eth0+routes, false)
 	p.First().Host.Address = netip.MustParseAddr("127.0.0.1")
-	if got := p.kubelet(p.First()); got != (kubeadm.Kubelet{}) {
+	if got := p.First().Kubelet(*p.Kubeadm); got != (kubeadm.Kubelet{}) {
 		t.Errorf("got %v, want nothing", got)
 	}
 }
@@ -205,7 +224,7 @@ func TestChecksRecognizeTheServiceRoute(t *testing.T) {
 	if want := fmt.Sprintf(" metric %d\n", host.ServiceMetric); !strings.Contains(string(serviceRouteScript), want) {
 		t.Errorf("the script does not set %q", want)
 	}
-	if routeUnit != "kubefile-service-route.service" || !strings.Contains(routeUnitText, "ExecStart=/bin/sh %[1]s replace %[2]s\n") || routeScript != "service-route.sh" {
+	if RouteUnit != "kubefile-service-route.service" || !strings.Contains(routeUnitText, "ExecStart=/bin/sh %[1]s replace %[2]s\n") || RouteScript != "service-route.sh" {
 		t.Error("facts.sh of package host looks for another unit")
 	}
 }

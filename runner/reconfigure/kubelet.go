@@ -1,4 +1,4 @@
-package phase
+package reconfigure
 
 import (
 	"cmp"
@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	kubeletSettings = "/var/lib/kubelet/config.yaml"
-	// kubeletMarker says that the kubelet was started again after its settings changed.
-	kubeletMarker = "kubelet-settings.started"
+	KubeletSettings = "/var/lib/kubelet/config.yaml"
+	// KubeletMarker says that the kubelet was started again after its settings changed.
+	KubeletMarker = "kubelet-settings.started"
 	stale         = "no longer"
 	// nodePatience is how long a node may take to be ready after its kubelet was started again.
 	nodePatience = 3 * time.Minute
@@ -27,19 +27,19 @@ type kubeletChange struct {
 }
 
 // kubeletChange looks at the settings of a host's kubelet; nil when nothing is to be done.
-func (p *reconfigure) kubeletChange(ctx context.Context, m *execute.Member) (*kubeletChange, error) {
-	before, err := m.Read(ctx, kubeletSettings)
+func (p *Stage) kubeletChange(ctx context.Context, m *execute.Member) (*kubeletChange, error) {
+	before, err := m.Read(ctx, KubeletSettings)
 	if err != nil {
 		return nil, err
 	}
 	if len(before) == 0 {
-		return nil, fmt.Errorf("%s: there is no %s", m, kubeletSettings)
+		return nil, fmt.Errorf("%s: there is no %s", m, KubeletSettings)
 	}
-	after, err := kubeadm.PatchText(before, p.settings.of(kubeadm.PartKubelet), p.settings.wanted, p.kubernetesVersion(), kubeadm.KubeletKind)
+	after, err := kubeadm.PatchText(before, p.Settings.of(kubeadm.PartKubelet), p.Settings.wanted, p.Kubernetes, kubeadm.KubeletKind)
 	if err != nil {
-		return nil, fmt.Errorf("%s: reading %s: %w", m, kubeletSettings, err)
+		return nil, fmt.Errorf("%s: reading %s: %w", m, KubeletSettings, err)
 	}
-	restart, err := m.Marked(ctx, kubeletMarker, stale)
+	restart, err := m.Marked(ctx, KubeletMarker, stale)
 	if err != nil || after == nil && !restart {
 		return nil, err
 	}
@@ -47,14 +47,14 @@ func (p *reconfigure) kubeletChange(ctx context.Context, m *execute.Member) (*ku
 }
 
 // changeKubelet writes the settings of a kubelet and starts it again, or puts back those that were there if the node does not get ready.
-func (p *reconfigure) changeKubelet(ctx context.Context, m *execute.Member, change *kubeletChange) error {
-	what := fmt.Sprintf("write %s and restart the kubelet: %s", kubeletSettings, named(p.settings.of(kubeadm.PartKubelet)))
+func (p *Stage) changeKubelet(ctx context.Context, m *execute.Member, change *kubeletChange) error {
+	what := fmt.Sprintf("write %s and restart the kubelet: %s", KubeletSettings, named(p.Settings.of(kubeadm.PartKubelet)))
 	return p.Do(ctx, m, what, func(ctx context.Context) error {
-		if err := m.Mark(ctx, kubeletMarker, stale); err != nil {
+		if err := m.Mark(ctx, KubeletMarker, stale); err != nil {
 			return err
 		}
 		if change.after != nil {
-			if err := p.replaceFile(ctx, m, kubeletSettings, "644", change.after); err != nil {
+			if err := replaceFile(ctx, p.Session, m, KubeletSettings, "644", change.after); err != nil {
 				return err
 			}
 		}
@@ -65,18 +65,18 @@ func (p *reconfigure) changeKubelet(ctx context.Context, m *execute.Member, chan
 		if err != nil {
 			return err
 		}
-		return m.Mark(ctx, kubeletMarker, execute.Finished)
+		return m.Mark(ctx, KubeletMarker, execute.Finished)
 	})
 }
 
 // earlierKubelet puts the settings back with which the kubelet ran.
-func (p *reconfigure) earlierKubelet(ctx context.Context, m *execute.Member, before []byte, failed error) error {
-	back := p.replaceFile(ctx, m, kubeletSettings, "644", before)
+func (p *Stage) earlierKubelet(ctx context.Context, m *execute.Member, before []byte, failed error) error {
+	back := replaceFile(ctx, p.Session, m, KubeletSettings, "644", before)
 	if back == nil {
 		back = p.restartedKubelet(ctx, m)
 	}
 	if back == nil {
-		back = m.Mark(ctx, kubeletMarker, execute.Finished)
+		back = m.Mark(ctx, KubeletMarker, execute.Finished)
 	}
 	if back != nil {
 		return errors.Join(failed, fmt.Errorf("its earlier settings could not be put back: %w", back))
@@ -85,7 +85,7 @@ func (p *reconfigure) earlierKubelet(ctx context.Context, m *execute.Member, bef
 }
 
 // restartedKubelet starts a kubelet again, and waits until it has said that its node is ready.
-func (p *reconfigure) restartedKubelet(ctx context.Context, m *execute.Member) error {
+func (p *Stage) restartedKubelet(ctx context.Context, m *execute.Member) error {
 	_, before, err := p.Kube().Heartbeat(ctx, m.Name)
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func (p *reconfigure) restartedKubelet(ctx context.Context, m *execute.Member) e
 		return err
 	}
 	why := errors.New("its kubelet has not reported yet")
-	ready, err := execute.Until(ctx, cmp.Or(p.healthWait, nodePatience), execute.PollInterval, func(ctx context.Context) (bool, error) {
+	ready, err := execute.Until(ctx, cmp.Or(p.HealthWait, nodePatience), execute.PollInterval, func(ctx context.Context) (bool, error) {
 		ready, at, asked := p.Kube().Heartbeat(ctx, m.Name)
 		switch {
 		case ctx.Err() != nil: // why is what was known before

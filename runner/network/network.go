@@ -1,4 +1,5 @@
-package phase
+// Package network gives hosts what Kubernetes takes for granted and an isolated network lacks.
+package network
 
 import (
 	"context"
@@ -9,24 +10,31 @@ import (
 
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/unit"
 )
 
-// hostNetwork gives hosts what Kubernetes takes for granted and an isolated network lacks: a route to the services where there is no default
-// route, and nameservers for pods where there is none that they can ask. It chooses the addresses of nodes, too.
-type hostNetwork struct{ *Cluster }
+// Adapt gives hosts a route to the services where there is no default route, and nameservers for pods where there is none that they can ask.
+type Adapt struct {
+	*execute.Session
+	// Kubeadm are the documents of the cluster, with the networks of its services.
+	Kubeadm *kubeadm.Documents
+}
 
-func (*hostNetwork) Title() string { return "Adapt to the hosts' network" }
+// Title says what the phase does, for a person.
+func (*Adapt) Title() string { return "Adapt to the hosts' network" }
 
 const (
-	// resolvFile is the kubelet's resolv.conf, in the cluster's directory.
-	resolvFile = "resolv.conf"
-	// routeUnit sets the route to the services, now and after every boot.
-	routeUnit   = "kubefile-service-route.service"
-	routeScript = "service-route.sh"
+	// ResolvFile is the kubelet's resolv.conf, in the cluster's directory.
+	ResolvFile = "resolv.conf"
+	// RouteUnit sets the route to the services, now and after every boot.
+	RouteUnit = "kubefile-service-route.service"
+	// RouteScript is what the unit runs, in the cluster's directory.
+	RouteScript = "service-route.sh"
 )
 
-func (p *hostNetwork) Run(ctx context.Context) error {
+// Run does it on all hosts that the run prepares.
+func (p *Adapt) Run(ctx context.Context) error {
 	return p.Each(ctx, p.Targets(), func(ctx context.Context, m *execute.Member) (err error) {
 		if !m.Unchanged() { // plugins may have set up the network
 			if m.Facts, err = host.Gather(ctx, m.Conn, p.DataRoot); err != nil {
@@ -45,12 +53,12 @@ func (p *hostNetwork) Run(ctx context.Context) error {
 
 // nameservers writes a file for the kubelet where the host has no nameserver that pods can ask: without one the cluster's DNS does not start,
 // and with a loopback address it would ask itself.
-func (p *hostNetwork) nameservers(ctx context.Context, m *execute.Member) error {
+func (p *Adapt) nameservers(ctx context.Context, m *execute.Member) error {
 	servers := m.Facts.PodNameservers()
-	if p.kubeadm.SetsResolvConf() || len(servers) > 0 && len(servers) == len(m.Facts.Nameservers()) {
+	if p.Kubeadm.SetsResolvConf() || len(servers) > 0 && len(servers) == len(m.Facts.Nameservers()) {
 		return nil
 	}
-	m.ResolvConf = m.Path(resolvFile)
+	m.ResolvConf = m.Path(ResolvFile)
 	f := unit.File{Path: m.ResolvConf, Mode: 0o644, Content: p.resolv(m)}
 	if !m.IsNew {
 		if same, err := f.IsOn(ctx, m); err != nil || same {
@@ -69,7 +77,7 @@ func (p *hostNetwork) nameservers(ctx context.Context, m *execute.Member) error 
 
 // resolv is the host's file with the nameservers that pods can ask. Where there is none, it is the host's own address: what listens there
 // answers, such as a local dnsmasq, and if nothing does, questions are refused at once.
-func (p *hostNetwork) resolv(m *execute.Member) []byte {
+func (p *Adapt) resolv(m *execute.Member) []byte {
 	servers := m.Facts.PodNameservers()
 	if len(servers) == 0 {
 		servers = []string{m.Host.Address.String()}
@@ -108,8 +116,8 @@ WantedBy=multi-user.target
 `
 
 // missingRoutes are the services' networks that a host has no route to, each after its address of their family.
-func (p *hostNetwork) missingRoutes(m *execute.Member) (missing []string) {
-	for _, text := range strings.Split(p.kubeadm.ServiceSubnet(), ",") {
+func (p *Adapt) missingRoutes(m *execute.Member) (missing []string) {
+	for _, text := range strings.Split(p.Kubeadm.ServiceSubnet(), ",") {
 		network, err := netip.ParsePrefix(text)
 		if err != nil {
 			continue // refused before
@@ -126,14 +134,14 @@ func (p *hostNetwork) missingRoutes(m *execute.Member) (missing []string) {
 }
 
 // route installs the unit where a route is missing. Where the site has a default route by now, one that is there stays.
-func (p *hostNetwork) route(ctx context.Context, m *execute.Member) error {
+func (p *Adapt) route(ctx context.Context, m *execute.Member) error {
 	missing := p.missingRoutes(m)
 	if missing == nil {
 		return nil
 	}
 	files := []unit.File{
-		{Path: m.Path(routeScript), Mode: 0o644, Content: serviceRouteScript},
-		{Path: unit.Dir + routeUnit, Mode: 0o644, Content: fmt.Appendf(nil, routeUnitText, m.Path(routeScript), strings.Join(missing, " "))},
+		{Path: m.Path(RouteScript), Mode: 0o644, Content: serviceRouteScript},
+		{Path: unit.Dir + RouteUnit, Mode: 0o644, Content: fmt.Appendf(nil, routeUnitText, m.Path(RouteScript), strings.Join(missing, " "))},
 	}
 	changed := false
 	for _, f := range files {
@@ -153,14 +161,14 @@ func (p *hostNetwork) route(ctx context.Context, m *execute.Member) error {
 			return err
 		}
 	}
-	active, err := m.Holds(ctx, "systemctl", "is-active", "--quiet", routeUnit)
+	active, err := m.Holds(ctx, "systemctl", "is-active", "--quiet", RouteUnit)
 	if err != nil || active && !changed {
 		return err
 	}
-	what := fmt.Sprintf("start %s (no default route: a route to services %s through %s)", routeUnit, missing[1], m.Facts.Interface(m.Host.Address))
+	what := fmt.Sprintf("start %s (no default route: a route to services %s through %s)", RouteUnit, missing[1], m.Facts.Interface(m.Host.Address))
 	return p.Do(ctx, m, what, func(ctx context.Context) error {
 		for _, argv := range [][]string{
-			{"systemctl", "daemon-reload"}, {"systemctl", "enable", "--quiet", routeUnit}, {"systemctl", "restart", routeUnit},
+			{"systemctl", "daemon-reload"}, {"systemctl", "enable", "--quiet", RouteUnit}, {"systemctl", "restart", RouteUnit},
 		} {
 			if _, err := m.Ask(ctx, argv...); err != nil {
 				return err
