@@ -34,13 +34,14 @@ var rooms = map[string][]string{
 // insideRunner lists for packages of runner the others there that they may import: arrows go in one direction, from the work to what it is done
 // with. Go refuses circles.
 var insideRunner = map[string][]string{
-	"runner/report":  {"runner/host"},
-	"runner/execute": {"runner/agent", "runner/clusterfile", "runner/host", "runner/kube", "runner/kubeadm", "runner/plugin", "runner/report"},
-	"runner/store":   {"runner/agent", "runner/execute", "runner/host", "runner/kube", "runner/plugin", "runner/state"},
-	"runner/ask":     {"runner/execute", "runner/host", "runner/kube", "runner/report", "runner/store"},
-	"runner/status":  {"runner/ask", "runner/execute", "runner/kube", "runner/kubeadm", "runner/store"},
-	"runner/reach":   {"runner/agent", "runner/clusterfile", "runner/execute", "runner/host", "runner/store"},
-	"runner/network": {"runner/execute", "runner/host", "runner/kubeadm", "runner/unit"},
+	"runner/report":      {"runner/host"},
+	"runner/execute":     {"runner/agent", "runner/clusterfile", "runner/host", "runner/kube", "runner/kubeadm", "runner/plugin", "runner/report"},
+	"runner/store":       {"runner/agent", "runner/execute", "runner/host", "runner/kube", "runner/plugin", "runner/state"},
+	"runner/ask":         {"runner/execute", "runner/host", "runner/kube", "runner/report", "runner/store"},
+	"runner/status":      {"runner/ask", "runner/execute", "runner/kube", "runner/kubeadm", "runner/store"},
+	"runner/reach":       {"runner/agent", "runner/clusterfile", "runner/execute", "runner/host", "runner/store"},
+	"runner/fingerprint": {"runner/clusterfile", "runner/environment", "runner/registry", "runner/state"},
+	"runner/network":     {"runner/execute", "runner/host", "runner/kubeadm", "runner/unit"},
 	"runner/reconfigure": {"runner/clusterfile", "runner/environment", "runner/execute", "runner/health", "runner/host", "runner/kube", "runner/kubeadm",
 		"runner/kubelet", "runner/report", "runner/state", "runner/store", "runner/unit"},
 	"runner/unit":    {"runner/agent", "runner/execute", "runner/host", "runner/report"},

@@ -3,6 +3,7 @@ package execute
 import (
 	"cmp"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/kubefile/kubefile/runner/host"
@@ -22,6 +23,18 @@ func (m *Member) Labels() map[string]string {
 	}
 	maps.Copy(labels, m.Site.Labels)
 	return labels
+}
+
+// LabelChanges are the labels that are the site's to give.
+func (m *Member) LabelChanges() []plugin.LabelChange {
+	labels := m.Labels()
+	delete(labels, "kubernetes.io/hostname")
+	delete(labels, kube.ControlPlaneLabel)
+	var changes []plugin.LabelChange
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		changes = append(changes, plugin.LabelChange{Key: key, Value: labels[key]})
+	}
+	return changes
 }
 
 // PluginHost is a host as plugins select it.

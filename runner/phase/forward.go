@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/kubefile/kubefile/runner/fingerprint"
 	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
@@ -68,4 +69,8 @@ func (c *Cluster) removeMember(ctx context.Context, m kube.Member) ([]kube.Membe
 
 func (c *Cluster) renewedLease(ctx context.Context, node string, wait time.Duration) (string, error) {
 	return c.RenewedLease(ctx, node, wait)
+}
+
+func (c *Cluster) siteFingerprints(id string) map[string]string {
+	return fingerprint.Of(id, c.Site, c.Env, c.Registry)
 }

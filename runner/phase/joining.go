@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/kubefile/kubefile/runner/fingerprint"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/state"
@@ -143,16 +144,16 @@ func (c *Cluster) unlike(s *state.State) (warning string, err error) {
 		}
 		return "", err
 	case !c.Joining.ByFile:
-		if other := otherParts(s.Wanted, now); len(other) > 0 {
+		if other := fingerprint.Differences(s.Wanted, now); len(other) > 0 {
 			err = fmt.Errorf("the new hosts would differ from the others: the cluster was made with other %s, and the state does not keep these; %s",
 				strings.Join(other, ", "), give+giveEnv)
 		}
 		return "", err
 	}
-	if other := otherParts(s.Wanted, now, siteRegistry, siteAliases); len(other) > 0 {
+	if other := fingerprint.Differences(s.Wanted, now, fingerprint.Registry, fingerprint.Aliases); len(other) > 0 {
 		return "", fmt.Errorf("the Clusterfile and the cluster have different %s, and these concern all hosts; apply the Clusterfile first", strings.Join(other, ", "))
 	}
-	if other := otherParts(s.Wanted, now); len(other) > 0 {
+	if other := fingerprint.Differences(s.Wanted, now); len(other) > 0 {
 		warning = fmt.Sprintf("the Clusterfile and the cluster have different %s; only the hosts that join get those of the Clusterfile", strings.Join(other, ", "))
 	}
 	return warning, nil

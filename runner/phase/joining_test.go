@@ -13,6 +13,7 @@ import (
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/kubefile/kubefile/runner/fingerprint"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/registry"
 	"github.com/kubefile/kubefile/runner/state"
@@ -263,7 +264,7 @@ func TestUnlikeTheOthers(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			s := state.New("default")
-			s.Wanted = &state.Wanted{Site: (&Cluster{Site: c.was}).siteFingerprints(s.ID)}
+			s.Wanted = &state.Wanted{Site: fingerprint.Of(s.ID, c.was, nil, registry.Settings{})}
 			if c.old {
 				s.Wanted.Site = nil
 			}
@@ -276,22 +277,6 @@ func TestUnlikeTheOthers(t *testing.T) {
 				t.Errorf("the warning is %q, want %q", warning, c.warning)
 			}
 		})
-	}
-}
-
-// TestFingerprintsOfTheSite: the state has none of a plain site, and another cluster has others of the same.
-func TestFingerprintsOfTheSite(t *testing.T) {
-	if prints := (&Cluster{Site: bareSite()}).siteFingerprints("a"); prints == nil || len(prints) > 0 {
-		t.Errorf("of a plain site: %v", prints)
-	}
-	c := &Cluster{Site: bareSite(), Env: environment.Set{"A": {"s3cret"}}, Registry: registry.Settings{Username: "u", Password: "s3cret"}}
-	one, other := c.siteFingerprints("a"), c.siteFingerprints("b")
-	if len(one) != 2 || one[siteEnvironment] == other[siteEnvironment] || one[siteRegistry] == other[siteRegistry] || strings.Contains(fmt.Sprint(one), "s3cret") {
-		t.Errorf("of two clusters: %v, %v", one, other)
-	}
-	c.Registry.Password = "another"
-	if now := c.siteFingerprints("a"); !maps.Equal(now, one) {
-		t.Errorf("they depend on a password: %v, %v", one, now)
 	}
 }
 

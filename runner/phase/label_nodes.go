@@ -39,7 +39,7 @@ func (p *labelNodes) Run(ctx context.Context) error {
 
 // mark gives one node what it lacks. known is nil when the list does not have the node, which may have come since.
 func (p *labelNodes) mark(ctx context.Context, m *execute.Member, n kube.Node, known *kube.Node) error {
-	labels := p.labelChanges(m)
+	labels := m.LabelChanges()
 	var words []string
 	for _, label := range labels {
 		if !maps.Equal(n.WithLabels([]plugin.LabelChange{label}), n.Metadata.Labels) {
@@ -57,16 +57,4 @@ func (p *labelNodes) mark(ctx context.Context, m *execute.Member, n kube.Node, k
 	return p.Do(ctx, m, "mark the node with "+strings.Join(words, ", "), func(ctx context.Context) error {
 		return p.Kube().ChangeNode(ctx, m.Name, known, labels, m.Site.Taints)
 	})
-}
-
-// labelChanges are the labels that are the site's to give.
-func (p *labelNodes) labelChanges(m *execute.Member) []plugin.LabelChange {
-	labels := p.labels(m)
-	delete(labels, "kubernetes.io/hostname")
-	delete(labels, kube.ControlPlaneLabel)
-	var changes []plugin.LabelChange
-	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		changes = append(changes, plugin.LabelChange{Key: key, Value: labels[key]})
-	}
-	return changes
 }

@@ -70,7 +70,7 @@ func (p *saveState) complete(m *execute.Member) {
 	}
 	h := *p.State.Host(m.Host.Address)
 	h.Labels, h.Taints = nil, nil
-	for _, label := range (&labelNodes{p.Cluster}).labelChanges(m) {
+	for _, label := range m.LabelChanges() {
 		if h.Labels == nil {
 			h.Labels = map[string]string{}
 		}

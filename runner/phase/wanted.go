@@ -60,7 +60,7 @@ func (p *adapt) changedHost(m *execute.Member) {
 		return
 	}
 	wanted := map[string]bool{}
-	for _, label := range (&labelNodes{p.Cluster}).labelChanges(m) {
+	for _, label := range m.LabelChanges() {
 		wanted[label.Key] = true
 	}
 	for _, key := range slices.Sorted(maps.Keys(known.Labels)) {
