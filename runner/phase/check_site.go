@@ -75,7 +75,7 @@ func (c *Cluster) refusedConfiguration(ctx context.Context, hostsFit bool) []err
 	switch {
 	case hostsFit:
 		if err = (&remember{c}).Run(ctx); err == nil {
-			err = (&adapt{c}).Run(ctx)
+			err = (&adaptImage{c}).Run(ctx)
 		}
 	case len(c.Masters()) > 0 && !slices.ContainsFunc(c.Members, func(m *execute.Member) bool { return !m.IsNew }):
 		_, err = c.draftConfiguration(ctx)

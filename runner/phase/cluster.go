@@ -1,28 +1,22 @@
 package phase
 
 import (
-	"cmp"
 	"context"
 	"time"
 
+	"github.com/kubefile/kubefile/runner/adapt"
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
-	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/reconfigure"
 	"github.com/kubefile/kubefile/runner/registry"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
-)
-
-const (
-	// DefaultCommandLimit is how long a command of an image or a script of a plugin may run: it may wait for a whole application.
-	DefaultCommandLimit = time.Hour
 )
 
 // Cluster is what the phases work on.
@@ -47,10 +41,7 @@ type Cluster struct {
 	// CommandLimit is how long each command of the image, or script of a plugin, may run; default [DefaultCommandLimit].
 	CommandLimit time.Duration
 
-	files map[string]source.File // of the rootfs, that adapt read
-	// overlays are for each host the files of the rootfs that are the site's, by their path below it.
-	overlays  map[*execute.Member]map[string]source.File
-	plugins   []plugin.Plugin
+	image     adapt.Image // what the site makes of the image
 	kubeadm   kubeadm.Documents
 	settings  reconfigure.Settings // that change on a running cluster
 	unreached []host.Report
@@ -72,5 +63,3 @@ type Cluster struct {
 	// healthWait is how long what was started again with other settings may take to be healthy; default podPatience, nodePatience, servedPatience.
 	healthWait time.Duration
 }
-
-func (c *Cluster) commandLimit() time.Duration { return cmp.Or(c.CommandLimit, DefaultCommandLimit) }

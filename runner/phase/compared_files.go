@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/deliver"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/network"
 	"github.com/kubefile/kubefile/runner/registry"
@@ -16,12 +17,12 @@ import (
 func comparedFiles(m *execute.Member) agent.Files {
 	in := func(dir, name string) string { return path.Join(literal(dir), name) }
 	files := agent.Files{
-		Contents: []string{hostsPath, in(m.Dir, store.File), in(m.Dir, initConfig), in(m.Dir, "*.started"), in(m.Dir, path.Join(appsDir, "*", unpackedMarker)), in(m.Dir, "pki/*.crt"), in(m.Dir, "pki/registry.htpasswd")},
+		Contents: []string{hostsPath, in(m.Dir, store.File), in(m.Dir, initConfig), in(m.Dir, "*.started"), in(m.Dir, path.Join(appsDir, "*", deliver.UnpackedMarker)), in(m.Dir, "pki/*.crt"), in(m.Dir, "pki/registry.htpasswd")},
 		Digests: []string{agent.Path, rootConfig, in(m.Dir, "*.json"), in(m.Dir, "pki/*"), in(m.Dir, network.ResolvFile), in(m.Dir, network.RouteScript),
 			unit.Dir + "kubefile-*.service", path.Join(registry.ContainerdDir, "*", "hosts.toml")},
 	}
 	for _, dir := range []string{m.Dir, m.Image.Dir} {
-		files.Contents = append(files.Contents, in(dir, "*.done"), in(dir, filesMarker))
+		files.Contents = append(files.Contents, in(dir, "*.done"), in(dir, deliver.FilesMarker))
 	}
 	return files
 }

@@ -25,12 +25,12 @@ type farewell struct {
 }
 
 // farewell writes what a removal has to know: it happens without the image, perhaps years later.
-func (p *siteFiles) farewell(ctx context.Context, m *execute.Member) error {
+func (p *Cluster) farewell(ctx context.Context, m *execute.Member) error {
 	if p.App != "" {
 		return nil
 	}
 	content := farewell{Env: p.environment(m), Roles: m.Site.Roles}
-	for _, one := range p.plugins {
+	for _, one := range p.image.Plugins {
 		if one.Runs(plugin.PreClean) || one.Runs(plugin.PostClean) {
 			content.Plugins = append(content.Plugins, one)
 		}
@@ -90,14 +90,14 @@ func (p *recallFarewell) Run(ctx context.Context) error {
 		m.Site.Roles = slices.Concat(m.Site.Roles, noted.Roles)
 		for _, one := range noted.Plugins {
 			same := func(other plugin.Plugin) bool { return other.Key() == one.Key() }
-			if !slices.ContainsFunc(p.plugins, same) {
-				p.plugins = append(p.plugins, one)
+			if !slices.ContainsFunc(p.image.Plugins, same) {
+				p.image.Plugins = append(p.image.Plugins, one)
 			}
 		}
 	}
-	p.plugins = append(p.plugins, p.Site.Plugins...)
+	p.image.Plugins = append(p.image.Plugins, p.Site.Plugins...)
 	if p.SkipPlugins {
-		p.plugins = nil
+		p.image.Plugins = nil
 		return nil // nothing that is broken keeps the cluster from being removed
 	}
 	var err error

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/kubefile/kubefile/runner/command"
+	"github.com/kubefile/kubefile/runner/deliver"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/fingerprint"
 	"github.com/kubefile/kubefile/runner/kube"
@@ -27,7 +29,18 @@ const (
 	etcdPatience    = execute.EtcdPatience
 	scriptLimit     = execute.ScriptLimit
 	maxNamed        = report.ManyHosts
+
+	byItself       = execute.RunScript
+	cleanScript    = "scripts/clean.sh"
+	hostnamePath   = command.HostnameFile
+	unpackedMarker = deliver.UnpackedMarker
+
+	// DefaultCommandLimit is how long a command of an image or a script of a plugin may run.
+	DefaultCommandLimit = command.DefaultLimit
 )
+
+// oldRuntimes are the container runtimes that older images have a script for: scripts/uninstall-NAME.sh.
+var oldRuntimes = [...]string{"containerd", "docker"}
 
 // Host is one host with what the site says of it.
 type Host = reach.Host

@@ -13,11 +13,11 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/kubelet"
-	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/unit"
 )
 
@@ -160,7 +160,7 @@ func (p *joinNodes) reregister(ctx context.Context) error {
 		}
 		m.Again = true
 		return p.Do(ctx, m, "restart the kubelet, whose node "+m.Name+" is no longer in the cluster", func(ctx context.Context) error {
-			if err := p.noteAgain(ctx, m); err != nil {
+			if err := command.NoteAgain(ctx, m, p.image.Plugins); err != nil {
 				return err
 			}
 			if err := kubelet.Restart(ctx, m); err != nil {
@@ -186,26 +186,6 @@ func (c *Cluster) registered(ctx context.Context, m *execute.Member) error {
 	err = fmt.Errorf("%s: its kubelet runs, and node %s did not come back within %s. "+
 		"To have it join again as a new node, run kubeadm reset on it, then the same command again", m, m.Name, registerPatience)
 	return kubelet.WithReasons(ctx, m, registerPatience, err)
-}
-
-// joinsAgain is what the marker of a plugin says whose host is about to become a new node: labels, taints and the like are gone with the old
-// one.
-const joinsAgain = "the host joins again"
-
-// noteAgain has the plugins of PostJoin run again on a host that was a node before. It is noted on the host before its node is made: this run may be
-// killed in between.
-func (c *Cluster) noteAgain(ctx context.Context, m *execute.Member) error {
-	if m.IsNew {
-		return nil
-	}
-	m.Again = true
-	step := &plugins{c, plugin.PostJoin}
-	for _, one := range plugin.Order(c.plugins, plugin.PostJoin) {
-		if err := m.Mark(ctx, step.marker(one), joinsAgain); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // kubeadmJoin makes one host join. A master whose member etcd promoted too late for kubeadm joins again.
@@ -265,7 +245,7 @@ func (c *Cluster) joinOnce(ctx context.Context, m *execute.Member, join kubeadm.
 	if err := c.Claim(ctx, m, c.State.ID, agent.BegunKubeadmJoin); err != nil {
 		return err
 	}
-	if err := c.noteAgain(ctx, m); err != nil {
+	if err := command.NoteAgain(ctx, m, c.image.Plugins); err != nil {
 		return err
 	}
 	// The token is on the standard input: in no argument, in no file.

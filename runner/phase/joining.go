@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/fingerprint"
 	"github.com/kubefile/kubefile/runner/host"
@@ -72,7 +73,7 @@ func AppAddition(c *Cluster) []Phase { return withoutCommands(Installation(c)) }
 
 func withoutCommands(all []Phase) (phases []Phase) {
 	for _, one := range all {
-		if _, runs := one.(*commands); runs {
+		if _, runs := one.(*command.RunCommands); runs {
 			continue
 		}
 		phases = append(phases, one)

@@ -2,15 +2,10 @@ package phase
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"net/netip"
 	"path"
 	"slices"
 	"strings"
-
-	"github.com/opencontainers/go-digest"
 
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/report"
@@ -68,16 +63,7 @@ func hasApp(ctx context.Context, m *execute.Member, app state.App) (bool, error)
 	if len(app.Layers) == 0 || app.Layers[0].Digest != app.Digest {
 		return true, nil
 	}
-	return strings.TrimSpace(string(marker)) == keyOfLayers(app.Layers[0].Layers), nil
-}
-
-// keyOfLayers identifies layers in their order.
-func keyOfLayers(layers []digest.Digest) string {
-	hash := sha256.New()
-	for _, layer := range layers {
-		fmt.Fprintln(hash, layer)
-	}
-	return hex.EncodeToString(hash.Sum(nil))
+	return strings.TrimSpace(string(marker)) == state.LayersKey(app.Layers[0].Layers), nil
 }
 
 // warnOfLackedApp tells how to bring an application image to masters that lack it.

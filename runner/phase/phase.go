@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/network"
@@ -35,31 +36,31 @@ func Bringup(c *Cluster) []Phase {
 		&preflight{c},
 		&execute.Lock{Session: &c.Session},
 		&remember{c},
-		&adapt{c},
-		&installAgent{c},
-		&transfer{c},
-		&siteFiles{c},
-		&plugins{c, plugin.PreInit},
+		&adaptImage{c},
+		c.installAgent(),
+		c.transfer(),
+		c.writeFiles(),
+		c.runPlugins(plugin.PreInit),
 		&hostsFile{c},
-		&scripts{c},
+		c.runScripts(),
 		c.registryService(),
 		&network.Adapt{Session: &c.Session, Kubeadm: &c.kubeadm},
 		&kubeadmInit{c},
 		c.reconfigure(),
-		&plugins{c, plugin.PreJoin},
+		c.runPlugins(plugin.PreJoin),
 		&joinMasters{c},
 		&balance{c},
 		&joinNodes{c},
 		&kubeconfig{c},
 		&labelNodes{c},
-		&plugins{c, plugin.PostJoin},
-		&commands{c, network},
-		&ready{c, network},
-		&plugins{c, plugin.PreGuest},
-		&commands{c, guests},
-		&ready{c, guests},
-		&plugins{c, plugin.PostInstall},
-		&removeLayers{c},
+		c.runPlugins(plugin.PostJoin),
+		c.runCommands(command.Network),
+		&ready{c, command.Network},
+		c.runPlugins(plugin.PreGuest),
+		c.runCommands(command.Guests),
+		&ready{c, command.Guests},
+		c.runPlugins(plugin.PostInstall),
+		c.removeLayers(),
 		&saveState{c},
 	}
 }
@@ -71,13 +72,13 @@ func Installation(c *Cluster) []Phase {
 		&reachHosts{c},
 		&execute.Lock{Session: &c.Session},
 		&rejoin{c},
-		&adapt{c},
-		&transfer{c},
-		&siteFiles{c},
-		&plugins{c, plugin.PreGuest},
-		&commands{c, guests},
-		&plugins{c, plugin.PostInstall},
-		&removeLayers{c},
+		&adaptImage{c},
+		c.transfer(),
+		c.writeFiles(),
+		c.runPlugins(plugin.PreGuest),
+		c.runCommands(command.Guests),
+		c.runPlugins(plugin.PostInstall),
+		c.removeLayers(),
 		&saveState{c},
 	}
 }
@@ -89,16 +90,16 @@ func Removal(c *Cluster) []Phase {
 		&proof{c},
 		&execute.Lock{Session: &c.Session},
 		&recallFarewell{c},
-		&plugins{c, plugin.PreClean},
+		c.runPlugins(plugin.PreClean),
 		&clean{c},
-		&plugins{c, plugin.PostClean},
+		c.runPlugins(plugin.PostClean),
 		&leftovers{c},
 	}
 }
 
 // Departure is everything that takes single hosts out of a cluster, and leaves them as they were before.
 func Departure(c *Cluster, leaving Leaving) []Phase {
-	d := &departure{Cluster: c, part: &Cluster{}, leaving: leaving}
+	d := &departure{Cluster: c, part: &Cluster{CommandLimit: c.CommandLimit}, leaving: leaving}
 	return []Phase{
 		&reachLeaving{departure: d},
 		&checkLeaving{d},
@@ -106,12 +107,12 @@ func Departure(c *Cluster, leaving Leaving) []Phase {
 		&recordLeaving{d},
 		&recallFarewell{d.part},
 		&drain{d},
-		&plugins{d.part, plugin.PreClean},
+		d.part.runPlugins(plugin.PreClean),
 		&leaveEtcd{d},
 		&deleteNodes{d},
 		&updateRest{d},
 		&clean{d.part},
-		&plugins{d.part, plugin.PostClean},
+		d.part.runPlugins(plugin.PostClean),
 		&leftovers{d.part},
 		&forget{d},
 	}

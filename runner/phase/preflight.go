@@ -175,16 +175,12 @@ func (c *Cluster) draftConfiguration(ctx context.Context) (kubeadm.Documents, er
 	draft := *c
 	draft.State = state.New(c.Name)
 	draft.settleNames()
-	a := &adapt{&draft}
-	if draft.files == nil {
-		var err error
-		if draft.files, err = c.Artifact.Files(ctx, a.wants); err != nil {
-			return nil, err
-		}
-		c.files = draft.files
+	adapter, err := draft.adapter(ctx)
+	if err != nil {
+		return nil, err
 	}
-	err := a.configuration()
-	return draft.kubeadm, err
+	c.image.Files = adapter.Files
+	return adapter.Documents()
 }
 
 // tryPaths has all hosts connect to those that they need.

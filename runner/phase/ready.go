@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/health"
 )
@@ -14,7 +15,7 @@ import (
 // image, else after all commands, of which any may be the one.
 type ready struct {
 	*Cluster
-	after stage
+	after command.Stage
 }
 
 func (*ready) Title() string { return "Wait until the cluster works" }
@@ -23,9 +24,9 @@ func (*ready) Title() string { return "Wait until the cluster works" }
 const readyPatience = 5 * time.Minute
 
 func (p *ready) Run(ctx context.Context) error {
-	after := guests
-	if slices.ContainsFunc(p.Artifact.Description.Apps, func(a imagespec.App) bool { return p.network(a.Name) }) {
-		after = network
+	after := command.Guests
+	if slices.ContainsFunc(p.Artifact.Description.Apps, func(a imagespec.App) bool { return command.IsNetwork(p.Artifact.Description.Apps, a.Name) }) {
+		after = command.Network
 	}
 	if p.after != after {
 		return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/unit"
 )
 

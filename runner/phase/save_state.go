@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/kubefile/kubefile/runner/deliver"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
@@ -37,7 +38,7 @@ func (p *saveState) Run(ctx context.Context) error {
 
 // noteImage puts the image into the state. The same image by another name, such as another path of its file, is no change.
 func (p *saveState) noteImage() {
-	layers := p.imagesAfter()
+	layers := deliver.ImagesAfter(p.State, p.App, p.Artifact)
 	if p.layersRemoved {
 		layers = layers.Removed()
 	}

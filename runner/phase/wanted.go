@@ -16,7 +16,7 @@ import (
 
 // unapplied refuses, or names, everything that the site wants and that a run does not do to a cluster that is running. It is about the
 // cluster's own image; for an application image nothing of it is wanted.
-func (p *adapt) unapplied(ctx context.Context) error {
+func (p *adaptImage) unapplied(ctx context.Context) error {
 	if p.Artifact.Description.Kind != imagespec.KindCluster || !p.Running() {
 		return nil
 	}
@@ -34,7 +34,7 @@ func (p *adapt) unapplied(ctx context.Context) error {
 }
 
 // changedApps names the applications that were started and are no longer chosen.
-func (p *adapt) changedApps() {
+func (p *adaptImage) changedApps() {
 	if p.State.Wanted == nil || p.Site.Cluster.AppNames == nil {
 		return
 	}
@@ -54,7 +54,7 @@ func (p *adapt) changedApps() {
 }
 
 // changedHost names what a node keeps that the site does not give it any more, and a name that changed.
-func (p *adapt) changedHost(m *execute.Member) {
+func (p *adaptImage) changedHost(m *execute.Member) {
 	known := p.State.Host(m.Host.Address)
 	if known == nil || !m.Joined {
 		return
@@ -83,34 +83,10 @@ func (p *adapt) changedHost(m *execute.Member) {
 }
 
 // missedPlugins names the plugins whose moment is over on hosts that are in the cluster, and that never ran there.
-func (p *adapt) missedPlugins(ctx context.Context) error {
+func (p *adaptImage) missedPlugins(ctx context.Context) error {
 	for _, action := range []plugin.Action{plugin.PreInit, plugin.PreJoin, plugin.PostJoin} {
-		moment := &plugins{p.Cluster, action}
-		for _, one := range plugin.Order(p.plugins, action) {
-			if one.Type == plugin.ClusterCheck || one.Type == plugin.Hostname {
-				continue
-			}
-			missed := make([]bool, len(p.Members))
-			err := p.Each(ctx, p.Targets(), func(ctx context.Context, m *execute.Member) error {
-				if !m.Joined || !one.On.Selects(p.pluginHost(m)) || m == p.First() && action != plugin.PreInit {
-					return nil
-				}
-				due, done, err := moment.dueAndDone(ctx, one, m)
-				missed[m.Index] = err == nil && !due && !done
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			var on []string
-			for _, m := range p.Members {
-				if missed[m.Index] {
-					on = append(on, m.String())
-				}
-			}
-			if len(on) > 0 {
-				p.Report.Printf("warning: %s does not run on %s, where %s is over\n", one, strings.Join(on[:min(len(on), maxNamed)], ", "), action)
-			}
+		if err := p.runPlugins(action).WarnMissed(ctx); err != nil {
+			return err
 		}
 	}
 	return nil

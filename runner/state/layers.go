@@ -1,6 +1,9 @@
 package state
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -48,3 +51,12 @@ func (i Images) Kept() []digest.Digest {
 
 // Removed returns the images once hosts have only the layers that they keep.
 func (i Images) Removed() Images { return i[:min(len(i), keptImages)] }
+
+// LayersKey identifies layers in their order.
+func LayersKey(layers []digest.Digest) string {
+	hash := sha256.New()
+	for _, layer := range layers {
+		fmt.Fprintln(hash, layer)
+	}
+	return hex.EncodeToString(hash.Sum(nil))
+}

@@ -1,30 +1,51 @@
-package phase
+package command
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/report"
+	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
-// plugins runs the plugins of one action, one after the other, each on all of its hosts at once and on every host once. A host on which
+// RunPlugins runs the plugins of one action, one after the other, each on all of its hosts at once and on every host once. A host on which
 // the moment of the action is over, because it was installed before the plugin was written, is left out.
-type plugins struct {
-	*Cluster
-	action plugin.Action
+type RunPlugins struct {
+	*execute.Session
+	Action  plugin.Action
+	Plugins *[]plugin.Plugin
+	Store   *store.Store
+	// Environment is what the plugins see on a host.
+	Environment func(*execute.Member) environment.Set
+	// Works waits for so long until the whole cluster works.
+	Works func(context.Context, time.Duration) error
+	// Dirty are hosts that a removal could not clean.
+	Dirty func(*execute.Member) bool
+	// Limit is how long each script may run; default [DefaultLimit].
+	Limit time.Duration
 }
 
-func (p *plugins) Title() string { return fmt.Sprintf("Run the plugins of %s", p.action) }
+// DefaultLimit is how long a command of an image or a script of a plugin may run: it may wait for a whole application.
+const DefaultLimit = time.Hour
 
-func (p *plugins) Run(ctx context.Context) error {
-	for _, one := range plugin.Order(p.Cluster.plugins, p.action) {
+// Title implements phase.Phase.
+func (p *RunPlugins) Title() string { return fmt.Sprintf("Run the plugins of %s", p.Action) }
+
+// Run implements phase.Phase.
+func (p *RunPlugins) Run(ctx context.Context) error {
+	for _, one := range plugin.Order(*p.Plugins, p.Action) {
 		members, err := p.selected(ctx, one)
 		if err != nil {
 			return err
@@ -37,7 +58,7 @@ func (p *plugins) Run(ctx context.Context) error {
 }
 
 // wayOut says how a cluster can be removed whose plugins fail because it is broken.
-func (p *plugins) wayOut() string {
+func (p *RunPlugins) wayOut() string {
 	if !p.cleaning() {
 		return ""
 	}
@@ -45,7 +66,7 @@ func (p *plugins) wayOut() string {
 }
 
 // selected are the hosts on which a plugin runs now.
-func (p *plugins) selected(ctx context.Context, one plugin.Plugin) ([]*execute.Member, error) {
+func (p *RunPlugins) selected(ctx context.Context, one plugin.Plugin) ([]*execute.Member, error) {
 	candidates, err := p.matching(ctx, one)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", one, err)
@@ -60,14 +81,14 @@ func (p *plugins) selected(ctx context.Context, one plugin.Plugin) ([]*execute.M
 }
 
 // dueAndDone reports whether a plugin is to run on a host at all, and whether it has.
-func (p *plugins) dueAndDone(ctx context.Context, one plugin.Plugin, m *execute.Member) (due, done bool, err error) {
+func (p *RunPlugins) dueAndDone(ctx context.Context, one plugin.Plugin, m *execute.Member) (due, done bool, err error) {
 	image := m.OfImage()
-	marker, err := image.Read(ctx, image.Path(p.marker(one)))
+	marker, err := image.Read(ctx, image.Path(marker(p.Action, one)))
 	if err != nil {
 		return false, false, err
 	}
 	says := strings.TrimSpace(string(marker))
-	if m.Again && p.action == plugin.PostJoin && p.DryRun { // a run has written that
+	if m.Again && p.Action == plugin.PostJoin && p.DryRun { // a run has written that
 		says = joinsAgain
 	}
 	due, err = p.due(ctx, one, m, says)
@@ -75,14 +96,14 @@ func (p *plugins) dueAndDone(ctx context.Context, one plugin.Plugin, m *execute.
 }
 
 // due reports whether a plugin concerns a host, and the moment of the action is not over for it. says is what the host's marker of it says.
-func (p *plugins) due(ctx context.Context, one plugin.Plugin, m *execute.Member, says string) (bool, error) {
-	if p.cleaning() && (m.IsNew || p.dirty[m]) {
+func (p *RunPlugins) due(ctx context.Context, one plugin.Plugin, m *execute.Member, says string) (bool, error) {
+	if p.cleaning() && (m.IsNew || p.Dirty(m)) {
 		return false, nil // one that was interrupted has cleaned it before, or this one could not
 	}
 	if one.Type == plugin.ClusterCheck {
 		return m.IsMaster() && m == p.First(), nil // it is about the cluster, once
 	}
-	switch p.action {
+	switch p.Action {
 	case plugin.PreInit:
 		prepared, err := m.Read(ctx, m.Path(scriptsMarker))
 		return len(prepared) == 0 && !m.Joined, err
@@ -91,16 +112,43 @@ func (p *plugins) due(ctx context.Context, one plugin.Plugin, m *execute.Member,
 	case plugin.PostJoin:
 		// The master that was made by kubeadm init does not join; but its node is new, and a plugin for nodes says itself which it means.
 		joins := m != p.First() || m.Marker == execute.JoinMarker
-		return (!p.known(m.Host.Address) || says == joinsAgain) && (joins || one.Type != plugin.Shell), nil
+		return (!p.complete(m.Host.Address) || says == joinsAgain) && (joins || one.Type != plugin.Shell), nil
 	}
 	return true, nil
 }
 
+// complete reports whether a host was in the cluster when a run was complete last.
+func (p *RunPlugins) complete(address netip.Addr) bool {
+	h := p.Store.State.Host(address)
+	return h != nil && h.Phase == state.Complete
+}
+
+// joinsAgain is what the marker of a plugin says whose host is about to become a new node: labels, taints and the like are gone with the old
+// one.
+const joinsAgain = "the host joins again"
+
+// NoteAgain has the plugins of PostJoin run again on a host that was a node before. It is noted on the host before its node is made: this run may be
+// killed in between.
+func NoteAgain(ctx context.Context, m *execute.Member, plugins []plugin.Plugin) error {
+	if m.IsNew {
+		return nil
+	}
+	m.Again = true
+	for _, one := range plugin.Order(plugins, plugin.PostJoin) {
+		if err := m.Mark(ctx, marker(plugin.PostJoin, one), joinsAgain); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // cleaning says that the hosts are being taken out of the cluster.
-func (p *plugins) cleaning() bool { return p.action == plugin.PreClean || p.action == plugin.PostClean }
+func (p *RunPlugins) cleaning() bool {
+	return p.Action == plugin.PreClean || p.Action == plugin.PostClean
+}
 
 // matching are the members that a plugin selects.
-func (p *plugins) matching(ctx context.Context, one plugin.Plugin) ([]*execute.Member, error) {
+func (p *RunPlugins) matching(ctx context.Context, one plugin.Plugin) ([]*execute.Member, error) {
 	known, err := p.nodeLabels(ctx, one.On)
 	if err != nil {
 		return nil, err
@@ -111,7 +159,7 @@ func (p *plugins) matching(ctx context.Context, one plugin.Plugin) ([]*execute.M
 		members = p.Members
 	}
 	for _, m := range members {
-		h := p.pluginHost(m)
+		h := p.PluginHost(m)
 		if m.Joined || !p.DryRun { // else it becomes a new node
 			maps.Copy(h.Labels, known[m.Name])
 		}
@@ -129,7 +177,7 @@ func (p *plugins) matching(ctx context.Context, one plugin.Plugin) ([]*execute.M
 
 // nodeLabels asks the cluster for the labels of its nodes, by name, where labels decide. A cluster that is to be removed may be broken:
 // what the site says of its hosts has to do then.
-func (p *plugins) nodeLabels(ctx context.Context, on plugin.On) (map[string]map[string]string, error) {
+func (p *RunPlugins) nodeLabels(ctx context.Context, on plugin.On) (map[string]map[string]string, error) {
 	if on.Selector() == "" || !p.Running() {
 		return nil, nil
 	}
@@ -146,17 +194,17 @@ func (p *plugins) nodeLabels(ctx context.Context, on plugin.On) (map[string]map[
 }
 
 // marker says that a plugin has run on a host.
-func (p *plugins) marker(one plugin.Plugin) string {
-	return "plugin-" + string(p.action) + "-" + one.Key() + ".done"
+func marker(action plugin.Action, one plugin.Plugin) string {
+	return "plugin-" + string(action) + "-" + one.Key() + ".done"
 }
 
 // doneFor is what the marker says: for a check of the cluster, of which hosts it was.
-func (p *plugins) doneFor(one plugin.Plugin) string {
+func (p *RunPlugins) doneFor(one plugin.Plugin) string {
 	if one.Type != plugin.ClusterCheck {
 		return execute.Finished
 	}
 	var names []string
-	for _, address := range p.addresses() {
+	for _, address := range p.Store.Addresses(p.Session) {
 		names = append(names, address.String())
 	}
 	slices.Sort(names)
@@ -164,7 +212,7 @@ func (p *plugins) doneFor(one plugin.Plugin) string {
 }
 
 // plugin runs one plugin on its hosts.
-func (p *plugins) plugin(ctx context.Context, one plugin.Plugin, members []*execute.Member) error {
+func (p *RunPlugins) plugin(ctx context.Context, one plugin.Plugin, members []*execute.Member) error {
 	work, err := p.work(one)
 	if err != nil {
 		return err
@@ -178,13 +226,13 @@ func (p *plugins) plugin(ctx context.Context, one plugin.Plugin, members []*exec
 			if err := do(ctx); err != nil || p.cleaning() {
 				return err // a removal leaves no marks
 			}
-			return m.OfImage().Mark(ctx, p.marker(one), p.doneFor(one))
+			return m.OfImage().Mark(ctx, marker(p.Action, one), p.doneFor(one))
 		})
 	})
 }
 
 // work returns what a plugin does on a host, in words and in deeds; no words for nothing.
-func (p *plugins) work(one plugin.Plugin) (func(*execute.Member) (string, func(context.Context) error), error) {
+func (p *RunPlugins) work(one plugin.Plugin) (func(*execute.Member) (string, func(context.Context) error), error) {
 	switch one.Type {
 	case plugin.Hostname:
 		names, err := one.Hostnames()
@@ -224,17 +272,18 @@ func (p *plugins) work(one plugin.Plugin) (func(*execute.Member) (string, func(c
 	case plugin.ClusterCheck:
 		timeout, err := one.Timeout()
 		return func(*execute.Member) (string, func(context.Context) error) {
-			return "wait until nodes, system pods and DNS are ready", func(ctx context.Context) error { return p.works(ctx, timeout, true) }
+			return "wait until nodes, system pods and DNS are ready", func(ctx context.Context) error { return p.Works(ctx, timeout) }
 		}, err
 	}
 	return nil, fmt.Errorf("type %s", one.Type)
 }
 
-const hostnamePath = "/etc/hostname"
+// HostnameFile has the name that a host gets at every boot.
+const HostnameFile = "/etc/hostname"
 
 // hostname names a host, now and after every boot.
-func (p *plugins) hostname(ctx context.Context, m *execute.Member, name string) error {
-	if _, err := m.WriteFile(ctx, hostnamePath, 0o644, []byte(name+"\n")); err != nil {
+func (p *RunPlugins) hostname(ctx context.Context, m *execute.Member, name string) error {
+	if _, err := m.WriteFile(ctx, HostnameFile, 0o644, []byte(name+"\n")); err != nil {
 		return err
 	}
 	_, err := m.Ask(ctx, "hostname", name)
@@ -253,13 +302,13 @@ elif command -v bash > /dev/null; then bash "$script" < /dev/null
 else sh "$script" < /dev/null; fi`
 
 // shell runs a plugin's script in the rootfs, with what it prints for everybody to see.
-func (p *plugins) shell(ctx context.Context, m *execute.Member, script string) error {
-	env := environment.Merge(p.environment(m), p.toolEnv(m))
+func (p *RunPlugins) shell(ctx context.Context, m *execute.Member, script string) error {
+	env := environment.Merge(p.Environment(m), toolEnv(m))
 	cmd := host.Command{
 		Argv: []string{"sh", "-c", shellScript}, Env: env.Variables(),
-		Stdin: bytes.NewReader(env.Substitute([]byte(script))), Limit: p.commandLimit(),
+		Stdin: bytes.NewReader(env.Substitute([]byte(script))), Limit: cmp.Or(p.Limit, DefaultLimit),
 	}
-	if p.action != plugin.PostClean {
+	if p.Action != plugin.PostClean {
 		return p.ExecTo(ctx, m, cmd, p.Report.ShownOutput(m.String()))
 	}
 	out := p.Report.ShownOutput(m.String()) // the directory of the cluster is gone, and its lock with it
@@ -269,7 +318,7 @@ func (p *plugins) shell(ctx context.Context, m *execute.Member, script string) e
 }
 
 // toolEnv lets commands find the programs of image and cluster, and a master's kubectl the cluster.
-func (c *Cluster) toolEnv(m *execute.Member) environment.Set {
+func toolEnv(m *execute.Member) environment.Set {
 	env := environment.Set{
 		"PATH": {m.Rootfs("bin") + ":" + m.Path("rootfs", "bin") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 	}
@@ -277,4 +326,35 @@ func (c *Cluster) toolEnv(m *execute.Member) environment.Set {
 		env["KUBECONFIG"], env["KUBECACHEDIR"] = environment.Value{execute.AdminConfig}, environment.Value{m.Path(execute.KubectlCache)}
 	}
 	return env
+}
+
+// WarnMissed names the plugins whose moment is over on hosts that are in the cluster, and that never ran there.
+func (p *RunPlugins) WarnMissed(ctx context.Context) error {
+	for _, one := range plugin.Order(*p.Plugins, p.Action) {
+		if one.Type == plugin.ClusterCheck || one.Type == plugin.Hostname {
+			continue
+		}
+		missed := make([]bool, len(p.Members))
+		err := p.Each(ctx, p.Targets(), func(ctx context.Context, m *execute.Member) error {
+			if !m.Joined || !one.On.Selects(p.PluginHost(m)) || m == p.First() && p.Action != plugin.PreInit {
+				return nil
+			}
+			due, done, err := p.dueAndDone(ctx, one, m)
+			missed[m.Index] = err == nil && !due && !done
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		var on []string
+		for _, m := range p.Members {
+			if missed[m.Index] {
+				on = append(on, m.String())
+			}
+		}
+		if len(on) > 0 {
+			p.Report.Printf("warning: %s does not run on %s, where %s is over\n", one, strings.Join(on[:min(len(on), report.ManyHosts)], ", "), p.Action)
+		}
+	}
+	return nil
 }

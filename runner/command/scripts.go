@@ -1,4 +1,5 @@
-package phase
+// Package command runs on hosts what images and sites bring: scripts, plugins and commands, each once, with the variables of the host.
+package command
 
 import (
 	"context"
@@ -8,37 +9,46 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/kubefile/kubefile/runner/adapt"
+	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
-// scripts runs the base image's hooks on every host: all checks first, then the installation.
-type scripts struct{ *Cluster }
+// RunScripts runs the base image's hooks on every host: all checks first, then the installation.
+type RunScripts struct {
+	*execute.Session
+	Image *adapt.Image
+	// Environment is what the scripts see on a host.
+	Environment func(*execute.Member) environment.Set
+}
 
-func (*scripts) Title() string { return "Prepare the hosts" }
+// Title implements phase.Phase.
+func (*RunScripts) Title() string { return "Prepare the hosts" }
 
 const (
 	preCheckScript = "scripts/pre-check.sh"
 	initScript     = "scripts/init.sh"
-	cleanScript    = "scripts/clean.sh"
-	scriptsMarker  = "scripts.done"
+	// ScriptsMarker says for what the scripts of the image have run on a host.
+	ScriptsMarker = "scripts.done"
 
-	// Older images have these in place of init.sh and clean.sh, of the runtimes the one that they bring. Their init-registry.sh would start a
+	// Older images have these in place of init.sh, of the runtimes the one that they bring. Their init-registry.sh would start a
 	// registry where the cluster's own listens.
 	initKubeScript     = "scripts/init-kube.sh"
 	initRegistryScript = "scripts/init-registry.sh"
 )
 
-// oldRuntimes are the container runtimes that older images have a script for: scripts/NAME.sh, and scripts/uninstall-NAME.sh.
+// oldRuntimes are the container runtimes that older images have a script for, scripts/NAME.sh.
 var oldRuntimes = [...]string{"containerd", "docker"}
 
-func (p *scripts) Run(ctx context.Context) error {
-	if p.has(p.First(), initRegistryScript) && !p.has(p.First(), initScript) {
+// Run implements phase.Phase.
+func (p *RunScripts) Run(ctx context.Context) error {
+	if p.Image.Has(p.First(), initRegistryScript) && !p.Image.Has(p.First(), initScript) {
 		p.Report.Printf("warning: %s of the image is left out: the cluster has a registry of its own\n", initRegistryScript)
 	}
 	stale := make([]bool, len(p.Members))
 	err := p.Each(ctx, p.Targets(), func(ctx context.Context, m *execute.Member) error {
-		done, err := m.Marked(ctx, scriptsMarker, p.key(m))
+		done, err := m.Marked(ctx, ScriptsMarker, p.key(m))
 		stale[m.Index] = !done
 		return err
 	})
@@ -54,44 +64,31 @@ func (p *scripts) Run(ctx context.Context) error {
 		if err := p.hooks(ctx, m, p.installation(m)...); err != nil || p.DryRun {
 			return err
 		}
-		return m.Mark(ctx, scriptsMarker, p.key(m))
+		return m.Mark(ctx, ScriptsMarker, p.key(m))
 	})
 }
 
 // installation are the scripts that make a host ready for kubeadm.
-func (p *scripts) installation(m *execute.Member) []string {
-	if p.has(m, initScript) {
+func (p *RunScripts) installation(m *execute.Member) []string {
+	if p.Image.Has(m, initScript) {
 		return []string{initScript}
 	}
 	for _, runtime := range oldRuntimes {
-		if script := "scripts/" + runtime + ".sh"; p.has(m, script) {
+		if script := "scripts/" + runtime + ".sh"; p.Image.Has(m, script) {
 			return []string{script, initKubeScript}
 		}
 	}
 	return []string{initKubeScript}
 }
 
-// has reports whether the rootfs of a host has the file.
-func (p *scripts) has(m *execute.Member, name string) bool {
-	_, ofImage := p.files[name]
-	_, ofSite := p.overlays[m][name]
-	return ofImage || ofSite
-}
-
-// byItself runs the script $1 as its first line says, for files lose their mode on some ways, or by sh. What it writes others can read,
-// whatever the umask of a hardened host is.
-const byItself = `umask 022
-read -r first < "$1" || :
-case $first in "#!"*) exec ${first#??} "$1" ;; *) exec sh "$1" ;; esac`
-
 // hooks runs those of the scripts that are there, in order.
-func (p *scripts) hooks(ctx context.Context, m *execute.Member, scripts ...string) error {
+func (p *RunScripts) hooks(ctx context.Context, m *execute.Member, scripts ...string) error {
 	for _, script := range scripts {
-		if !p.has(m, script) {
+		if !p.Image.Has(m, script) {
 			continue
 		}
 		err := p.Do(ctx, m, "run "+script, func(ctx context.Context) error {
-			return p.Exec(ctx, m, host.Command{Argv: []string{"sh", "-c", byItself, "sh", script}, Env: p.environment(m).Variables(), Limit: scriptLimit})
+			return p.Exec(ctx, m, host.Command{Argv: []string{"sh", "-c", execute.RunScript, "sh", script}, Env: p.Environment(m).Variables(), Limit: execute.ScriptLimit})
 		})
 		if err != nil {
 			return err
@@ -101,11 +98,11 @@ func (p *scripts) hooks(ctx context.Context, m *execute.Member, scripts ...strin
 }
 
 // key is a digest of everything that the scripts depend on.
-func (c *Cluster) key(m *execute.Member) string {
+func (p *RunScripts) key(m *execute.Member) string {
 	hash := sha256.New()
-	fmt.Fprintln(hash, c.rootfsKey())
+	fmt.Fprintln(hash, p.Image.Rootfs)
 	// The keys of a map are sorted, so the same environment and the same files have the same bytes.
-	if err := json.NewEncoder(hash).Encode([]any{c.environment(m), c.overlays[m]}); err != nil {
+	if err := json.NewEncoder(hash).Encode([]any{p.Environment(m), p.Image.Overlays[m]}); err != nil {
 		panic(err) // strings and bytes can be encoded
 	}
 	return hex.EncodeToString(hash.Sum(nil))

@@ -1,4 +1,4 @@
-package phase
+package deliver
 
 import (
 	"context"
@@ -10,18 +10,25 @@ import (
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/report"
+	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/state"
 )
 
-// transfer brings the rootfs layers to every host and the image layers to the masters, and unpacks the rootfs. What is there
+// Transfer brings the rootfs layers to every host and the image layers to the masters, and unpacks the rootfs. What is there
 // already is not sent again.
-type transfer struct{ *Cluster }
+type Transfer struct {
+	*execute.Session
+	Artifact *source.Artifact
+}
 
-func (*transfer) Title() string { return "Transfer" }
+// Title implements phase.Phase.
+func (*Transfer) Title() string { return "Transfer" }
 
-// unpackedMarker says of which layers the rootfs and the image store are.
-const unpackedMarker = "unpacked.done"
+// UnpackedMarker says of which layers the rootfs and the image store are.
+const UnpackedMarker = "unpacked.done"
 
-func (p *transfer) Run(ctx context.Context) error {
+// Run implements phase.Phase.
+func (p *Transfer) Run(ctx context.Context) error {
 	var targets []agent.Target
 	var sending []execute.Change
 	if err := p.Each(ctx, p.Targets(), p.makeDir); err != nil {
@@ -57,7 +64,7 @@ func (p *transfer) Run(ctx context.Context) error {
 }
 
 // makeDir makes the directory of an application image; the cluster's own came with the agent.
-func (p *transfer) makeDir(ctx context.Context, m *execute.Member) error {
+func (p *Transfer) makeDir(ctx context.Context, m *execute.Member) error {
 	if p.App == "" || !m.Absent {
 		return nil
 	}
@@ -67,7 +74,7 @@ func (p *transfer) makeDir(ctx context.Context, m *execute.Member) error {
 	})
 }
 
-func (p *transfer) send(ctx context.Context, targets []agent.Target) error {
+func (p *Transfer) send(ctx context.Context, targets []agent.Target) error {
 	progress := report.NewProgress(p.Report)
 	defer progress.Stop()
 	sent, err := agent.Send(ctx, p.Artifact, targets, agent.SendOptions{Progress: progress})
@@ -80,9 +87,9 @@ func (p *transfer) send(ctx context.Context, targets []agent.Target) error {
 	return nil
 }
 
-func (p *transfer) unpack(ctx context.Context, m *execute.Member) error {
+func (p *Transfer) unpack(ctx context.Context, m *execute.Member) error {
 	key := p.layersKey(m)
-	done, err := m.OfImage().Marked(ctx, unpackedMarker, key)
+	done, err := m.OfImage().Marked(ctx, UnpackedMarker, key)
 	if err != nil || done {
 		return err
 	}
@@ -95,12 +102,12 @@ func (p *transfer) unpack(ctx context.Context, m *execute.Member) error {
 				return err
 			}
 		}
-		return m.OfImage().Mark(ctx, unpackedMarker, key)
+		return m.OfImage().Mark(ctx, UnpackedMarker, key)
 	})
 }
 
 // layers are those that a host gets.
-func (p *transfer) layers(m *execute.Member) []imagespec.Layer {
+func (p *Transfer) layers(m *execute.Member) []imagespec.Layer {
 	layers := slices.Clone(p.Artifact.RootfsLayers)
 	if m.IsMaster() {
 		layers = append(layers, p.Artifact.ImageLayers...)
@@ -108,15 +115,18 @@ func (p *transfer) layers(m *execute.Member) []imagespec.Layer {
 	return layers
 }
 
-func (p *transfer) layersKey(m *execute.Member) string {
-	var digests []digest.Digest
-	for _, layer := range p.layers(m) {
-		digests = append(digests, layer.Descriptor.Digest)
-	}
-	return keyOfLayers(digests)
+func (p *Transfer) layersKey(m *execute.Member) string {
+	return state.LayersKey(digests(p.layers(m)))
 }
 
-func (p *transfer) all(m *execute.Member) (bytes int64) {
+func digests(layers []imagespec.Layer) (digests []digest.Digest) {
+	for _, layer := range layers {
+		digests = append(digests, layer.Descriptor.Digest)
+	}
+	return digests
+}
+
+func (p *Transfer) all(m *execute.Member) (bytes int64) {
 	for _, layer := range p.layers(m) {
 		bytes += layer.Descriptor.Size
 	}

@@ -1,10 +1,8 @@
-package phase
+package deliver
 
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -13,25 +11,34 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/kubefile/kubefile/runner/adapt"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/source"
 )
 
-// siteFiles writes what [adapt] worked out into the rootfs of every host, and takes back what an earlier run wrote and this one does not.
-type siteFiles struct{ *Cluster }
+// WriteFiles writes the files that are the site's into the rootfs of every host, and takes back what an earlier run wrote and this one does not.
+type WriteFiles struct {
+	*execute.Session
+	Artifact *source.Artifact // has the files that the site's replaced
+	Image    *adapt.Image
+	// Instruct notes on a host what its removal has to know: it happens without the image, perhaps years later.
+	Instruct func(context.Context, *execute.Member) error
+}
 
-func (*siteFiles) Title() string { return "Write the site's files" }
+// Title implements phase.Phase.
+func (*WriteFiles) Title() string { return "Write the site's files" }
 
-// filesMarker lists the files that are the site's, with their digests, and says into which rootfs they were written.
-const filesMarker = "site-files.json"
+// FilesMarker lists the files that are the site's, with their digests, and says into which rootfs they were written.
+const FilesMarker = "site-files.json"
 
-// written is the content of filesMarker.
+// written is the content of FilesMarker.
 type written struct {
 	Rootfs string                   `json:"rootfs"`
 	Files  map[string]digest.Digest `json:"files"`
 }
 
-func (p *siteFiles) Run(ctx context.Context) error {
+// Run implements phase.Phase.
+func (p *WriteFiles) Run(ctx context.Context) error {
 	before := make([]written, len(p.Members))
 	err := p.Each(ctx, p.Targets(), func(ctx context.Context, m *execute.Member) (err error) {
 		before[m.Index], err = p.before(ctx, m)
@@ -48,32 +55,32 @@ func (p *siteFiles) Run(ctx context.Context) error {
 		if err := p.host(ctx, m, before[m.Index], originals); err != nil {
 			return err
 		}
-		return p.farewell(ctx, m)
+		return p.Instruct(ctx, m)
 	})
 }
 
 // before is what an earlier run wrote into the rootfs that is there.
-func (p *siteFiles) before(ctx context.Context, m *execute.Member) (written, error) {
+func (p *WriteFiles) before(ctx context.Context, m *execute.Member) (written, error) {
 	var before written
-	data, err := m.OfImage().Read(ctx, path.Join(m.Image.Dir, filesMarker))
+	data, err := m.OfImage().Read(ctx, path.Join(m.Image.Dir, FilesMarker))
 	if err != nil || len(bytes.TrimSpace(data)) == 0 {
 		return before, err
 	}
 	if err := json.Unmarshal(data, &before); err != nil {
-		return before, fmt.Errorf("%s: reading %s: %w", m, filesMarker, err)
+		return before, fmt.Errorf("%s: reading %s: %w", m, FilesMarker, err)
 	}
-	if before.Rootfs != p.rootfsKey() {
+	if before.Rootfs != p.Image.Rootfs {
 		before.Files = nil // the rootfs has been unpacked again since
 	}
 	return before, nil
 }
 
 // originals are the image's files that earlier runs replaced and this one does not.
-func (p *siteFiles) originals(ctx context.Context, before []written) (map[string]source.File, error) {
+func (p *WriteFiles) originals(ctx context.Context, before []written) (map[string]source.File, error) {
 	wanted := map[string]bool{}
 	for i, b := range before {
 		for name := range b.Files {
-			if _, still := p.overlays[p.Members[i]][name]; !still {
+			if _, still := p.Image.Overlays[p.Members[i]][name]; !still {
 				wanted[name] = true
 			}
 		}
@@ -84,9 +91,9 @@ func (p *siteFiles) originals(ctx context.Context, before []written) (map[string
 	return p.Artifact.Files(ctx, func(name string) bool { return wanted[name] })
 }
 
-func (p *siteFiles) host(ctx context.Context, m *execute.Member, before written, originals map[string]source.File) error {
-	now := written{Rootfs: p.rootfsKey(), Files: map[string]digest.Digest{}}
-	for name, file := range p.overlays[m] {
+func (p *WriteFiles) host(ctx context.Context, m *execute.Member, before written, originals map[string]source.File) error {
+	now := written{Rootfs: p.Image.Rootfs, Files: map[string]digest.Digest{}}
+	for name, file := range p.Image.Overlays[m] {
 		now.Files[name] = digest.FromBytes(fmt.Appendf(nil, "%o %s", file.Mode, file.Content))
 	}
 	if maps.Equal(before.Files, now.Files) {
@@ -95,11 +102,11 @@ func (p *siteFiles) host(ctx context.Context, m *execute.Member, before written,
 	if err := p.note(ctx, m, begun(before, now)); err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.overlays[m])) {
+	for _, name := range slices.Sorted(maps.Keys(p.Image.Overlays[m])) {
 		if before.Files[name] == now.Files[name] {
 			continue
 		}
-		if err := p.write(ctx, m, "write rootfs/"+name, name, p.overlays[m][name]); err != nil {
+		if err := p.write(ctx, m, "write rootfs/"+name, name, p.Image.Overlays[m][name]); err != nil {
 			return err
 		}
 	}
@@ -130,7 +137,7 @@ func begun(before, now written) written {
 }
 
 // note writes the marker. What it does is not of interest to anybody who reads the plan.
-func (p *siteFiles) note(ctx context.Context, m *execute.Member, files written) error {
+func (p *WriteFiles) note(ctx context.Context, m *execute.Member, files written) error {
 	if p.DryRun {
 		return nil
 	}
@@ -138,11 +145,11 @@ func (p *siteFiles) note(ctx context.Context, m *execute.Member, files written) 
 	if err != nil {
 		return err
 	}
-	return m.OfImage().Mark(ctx, filesMarker, string(content))
+	return m.OfImage().Mark(ctx, FilesMarker, string(content))
 }
 
 // takeBack puts the image's file in the place of the site's, or nothing if the image has none.
-func (p *siteFiles) takeBack(ctx context.Context, m *execute.Member, name string, originals map[string]source.File) error {
+func (p *WriteFiles) takeBack(ctx context.Context, m *execute.Member, name string, originals map[string]source.File) error {
 	if file, there := originals[name]; there {
 		return p.write(ctx, m, "restore rootfs/"+name, name, file)
 	}
@@ -152,18 +159,9 @@ func (p *siteFiles) takeBack(ctx context.Context, m *execute.Member, name string
 	})
 }
 
-func (p *siteFiles) write(ctx context.Context, m *execute.Member, what, name string, file source.File) error {
+func (p *WriteFiles) write(ctx context.Context, m *execute.Member, what, name string, file source.File) error {
 	return p.Do(ctx, m, what, func(ctx context.Context) error {
 		_, err := m.Image.WriteFile(ctx, m.Rootfs(name), file.Mode.Perm(), file.Content)
 		return err
 	})
-}
-
-// rootfsKey identifies the layers of the rootfs.
-func (c *Cluster) rootfsKey() string {
-	hash := sha256.New()
-	for _, layer := range c.Artifact.RootfsLayers {
-		fmt.Fprintln(hash, layer.Descriptor.Digest)
-	}
-	return hex.EncodeToString(hash.Sum(nil))
 }

@@ -1,4 +1,4 @@
-package phase
+package deliver
 
 import (
 	"context"
@@ -12,20 +12,30 @@ import (
 	"github.com/kubefile/kubefile/runner/ask"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/report"
+	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
-// removeLayers removes from the hosts what neither the image of this run needs nor the one before, once the run has succeeded. It does nothing as
+// RemoveLayers removes from the hosts what neither the image of this run needs nor the one before, once the run has succeeded. It does nothing as
 // long as the cluster's state does not list what these two need, and leaves images alone that pods use.
-type removeLayers struct{ *Cluster }
+type RemoveLayers struct {
+	*execute.Session
+	Artifact *source.Artifact
+	Store    *store.Store
+	// Removed becomes true when all hosts of the cluster have only the layers that they keep.
+	Removed *bool
+}
 
-func (*removeLayers) Title() string { return "Remove layers of earlier images" }
+// Title implements phase.Phase.
+func (*RemoveLayers) Title() string { return "Remove layers of earlier images" }
 
-func (p *removeLayers) Run(ctx context.Context) error {
+// Run implements phase.Phase.
+func (p *RemoveLayers) Run(ctx context.Context) error {
 	if p.Joining != nil {
 		return nil // the cluster keeps its image
 	}
-	keep := p.imagesAfter().Kept()
+	keep := ImagesAfter(p.Store.State, p.App, p.Artifact).Kept()
 	if keep == nil {
 		return nil
 	}
@@ -39,29 +49,27 @@ func (p *removeLayers) Run(ctx context.Context) error {
 		stay[m.Index], err = p.host(ctx, m, keep, used)
 		return err
 	})
-	p.layersRemoved = err == nil && !slices.Contains(stay, true) && len(p.others()) == 0
+	*p.Removed = err == nil && !slices.Contains(stay, true) && len(p.Store.Others(p.Session)) == 0
 	return err
 }
 
-// imagesAfter are the images that hosts may have layers of, once this run is complete.
-func (c *Cluster) imagesAfter() state.Images {
-	image := state.ImageLayers{Digest: c.Artifact.Digest}
-	for _, layer := range slices.Concat(c.Artifact.RootfsLayers, c.Artifact.ImageLayers) {
-		image.Layers = append(image.Layers, layer.Descriptor.Digest)
+// ImagesAfter are the images that hosts may have layers of, once a run of an image is complete. app is the directory of an application image below
+// the cluster's; empty for the cluster image itself.
+func ImagesAfter(s *state.State, app string, artifact *source.Artifact) state.Images {
+	image := state.ImageLayers{Digest: artifact.Digest, Layers: digests(slices.Concat(artifact.RootfsLayers, artifact.ImageLayers))}
+	if app == "" {
+		return s.Layers.Next(s.Digest, image)
 	}
-	if c.App == "" {
-		return c.State.Layers.Next(c.State.Digest, image)
-	}
-	for _, app := range c.State.Apps {
-		if app.Dir == c.App {
-			return app.Layers.Next(app.Digest, image)
+	for _, known := range s.Apps {
+		if known.Dir == app {
+			return known.Layers.Next(known.Digest, image)
 		}
 	}
 	return state.Images{image}
 }
 
 // host removes the layers of one host that are not among keep, and reports whether some of them stay.
-func (p *removeLayers) host(ctx context.Context, m *execute.Member, keep []digest.Digest, used func(reference string) bool) (stay bool, err error) {
+func (p *RemoveLayers) host(ctx context.Context, m *execute.Member, keep []digest.Digest, used func(reference string) bool) (stay bool, err error) {
 	if m.IsNew || m.Absent {
 		return false, nil
 	}
@@ -92,9 +100,9 @@ func (p *removeLayers) host(ctx context.Context, m *execute.Member, keep []diges
 }
 
 // podReferences returns a function that reports whether pods use an image. A pod that names an image by digest uses all of its repository.
-func (c *Cluster) podReferences(ctx context.Context) (func(reference string) bool, error) {
+func (p *RemoveLayers) podReferences(ctx context.Context) (func(reference string) bool, error) {
 	var written map[string]int
-	err := ask.Masters(ctx, &c.Session, &c.Store, func(ctx context.Context, m *execute.Member) (err error) {
+	err := ask.Masters(ctx, p.Session, p.Store, func(ctx context.Context, m *execute.Member) (err error) {
 		written, err = ask.PodImages(ctx, m)
 		return err
 	})

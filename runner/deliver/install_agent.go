@@ -1,4 +1,6 @@
-package phase
+// Package deliver brings an image to its hosts: the agent, the layers that they do not have, and the files of the rootfs that are the site's; and
+// takes away what no image needs any longer.
+package deliver
 
 import (
 	"context"
@@ -7,14 +9,22 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
-// installAgent copies the image's own runner to every host.
-type installAgent struct{ *Cluster }
+// InstallAgent copies the image's own runner to every host.
+type InstallAgent struct {
+	*execute.Session
+	Artifact *source.Artifact
+	Store    *store.Store // gets the hosts
+}
 
-func (*installAgent) Title() string { return "Install the agent" }
+// Title implements phase.Phase.
+func (*InstallAgent) Title() string { return "Install the agent" }
 
-func (p *installAgent) Run(ctx context.Context) error {
+// Run implements phase.Phase.
+func (p *InstallAgent) Run(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "sealer-run-")
 	if err != nil {
 		return err
@@ -27,21 +37,21 @@ func (p *installAgent) Run(ctx context.Context) error {
 	install := func(ctx context.Context, m *execute.Member) error {
 		there, err := m.Has(ctx, agent.Path, sum)
 		if err != nil || (there && !m.IsNew) {
-			return errors.Join(err, p.ClaimHost(ctx, m, p.State.ID))
+			return errors.Join(err, p.ClaimHost(ctx, m, p.Store.State.ID))
 		}
 		m.NewAgent = true
 		return p.Do(ctx, m, "copy the runner to "+agent.Path, func(ctx context.Context) error {
 			if _, err := m.Ensure(ctx, agent.Binary{File: file, Digest: sum, Size: size}); err != nil {
 				return err
 			}
-			return p.ClaimHost(ctx, m, p.State.ID)
+			return p.ClaimHost(ctx, m, p.Store.State.ID)
 		})
 	}
 	// The masters know of every host before there is anything on it.
 	if err := p.Each(ctx, p.Targeted(p.Masters()), install); err != nil {
 		return err
 	}
-	if err := p.enroll(ctx); err != nil {
+	if err := p.Store.Enroll(ctx, p.Session); err != nil {
 		return err
 	}
 	return p.Each(ctx, p.Targeted(p.Nodes()), install)
