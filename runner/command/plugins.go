@@ -83,7 +83,7 @@ func (p *RunPlugins) selected(ctx context.Context, one plugin.Plugin) ([]*execut
 // dueAndDone reports whether a plugin is to run on a host at all, and whether it has.
 func (p *RunPlugins) dueAndDone(ctx context.Context, one plugin.Plugin, m *execute.Member) (due, done bool, err error) {
 	image := m.OfImage()
-	marker, err := image.Read(ctx, image.Path(marker(p.Action, one)))
+	marker, err := image.Read(ctx, image.Path(Marker(p.Action, one)))
 	if err != nil {
 		return false, false, err
 	}
@@ -135,7 +135,7 @@ func NoteAgain(ctx context.Context, m *execute.Member, plugins []plugin.Plugin) 
 	}
 	m.Again = true
 	for _, one := range plugin.Order(plugins, plugin.PostJoin) {
-		if err := m.Mark(ctx, marker(plugin.PostJoin, one), joinsAgain); err != nil {
+		if err := m.Mark(ctx, Marker(plugin.PostJoin, one), joinsAgain); err != nil {
 			return err
 		}
 	}
@@ -193,8 +193,8 @@ func (p *RunPlugins) nodeLabels(ctx context.Context, on plugin.On) (map[string]m
 	return labels, err
 }
 
-// marker says that a plugin has run on a host.
-func marker(action plugin.Action, one plugin.Plugin) string {
+// Marker says that a plugin has run on a host.
+func Marker(action plugin.Action, one plugin.Plugin) string {
 	return "plugin-" + string(action) + "-" + one.Key() + ".done"
 }
 
@@ -226,7 +226,7 @@ func (p *RunPlugins) plugin(ctx context.Context, one plugin.Plugin, members []*e
 			if err := do(ctx); err != nil || p.cleaning() {
 				return err // a removal leaves no marks
 			}
-			return m.OfImage().Mark(ctx, marker(p.Action, one), p.doneFor(one))
+			return m.OfImage().Mark(ctx, Marker(p.Action, one), p.doneFor(one))
 		})
 	})
 }
@@ -290,10 +290,10 @@ func (p *RunPlugins) hostname(ctx context.Context, m *execute.Member, name strin
 	return err
 }
 
-// shellScript runs the script on its standard input, in bash where there is one or in what its first line says. It is in a file
+// ShellScript runs the script on its standard input, in bash where there is one or in what its first line says. It is in a file
 // meanwhile, because what a script reads must not be its own text, and no process list shows it. That file is not executed itself, since
 // hardened hosts forbid that in /tmp.
-const shellScript = `umask 077
+const ShellScript = `umask 077
 script=$(mktemp) && trap 'rm -f "$script"' EXIT && cat > "$script" || exit 1
 umask 022
 read -r first < "$script" || :
@@ -305,7 +305,7 @@ else sh "$script" < /dev/null; fi`
 func (p *RunPlugins) shell(ctx context.Context, m *execute.Member, script string) error {
 	env := environment.Merge(p.Environment(m), toolEnv(m))
 	cmd := host.Command{
-		Argv: []string{"sh", "-c", shellScript}, Env: env.Variables(),
+		Argv: []string{"sh", "-c", ShellScript}, Env: env.Variables(),
 		Stdin: bytes.NewReader(env.Substitute([]byte(script))), Limit: cmp.Or(p.Limit, DefaultLimit),
 	}
 	if p.Action != plugin.PostClean {

@@ -1,17 +1,19 @@
 package phase
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/config"
+	"github.com/kubefile/kubefile/runner/deliver"
 	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/report"
@@ -29,7 +31,7 @@ func adapted(t *testing.T, files ...sourcetest.Entry) *park {
 
 func (p *park) adapt(t *testing.T) error {
 	t.Helper()
-	return (&adapt{p.Cluster}).Run(t.Context())
+	return (&adaptImage{p.Cluster}).Run(t.Context())
 }
 
 // What a host gets is the image's files as the site has them: Configs for templates, what they render to, Configs for that.
@@ -65,7 +67,7 @@ func TestOverlay(t *testing.T) {
 			"scripts/data.sh":              "755 mkdir ${docker_dir} $other-dir",
 			"entrypoint.sh":                "644 ls ${docker_dir}",
 		}
-		for name, file := range p.overlays[m] {
+		for name, file := range p.image.Overlays[m] {
 			if name == "etc/secret.yaml" {
 				if file.Mode != unit.SecretMode || strings.Contains(string(file.Content), "s3cret") {
 					t.Errorf("the Secret is %o %s", file.Mode, file.Content)
@@ -144,7 +146,7 @@ func TestConfigurationOfKubernetes(t *testing.T) {
 	if err := p.adapt(t); err != nil {
 		t.Fatal(err)
 	}
-	if got := string(p.overlays[p.First()]["manifests/net.yaml"].Content); got != "10.3.0.0/16 10.2.0.0/16" {
+	if got := string(p.image.Overlays[p.First()]["manifests/net.yaml"].Content); got != "10.3.0.0/16 10.2.0.0/16" {
 		t.Errorf("the network's manifest says %s", got)
 	}
 }
@@ -161,7 +163,7 @@ func TestPluginsOfTheImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, one := range plugin.Order(p.plugins, plugin.PreInit) {
+	for _, one := range plugin.Order(p.image.Plugins, plugin.PreInit) {
 		got = append(got, one.Name)
 	}
 	if want := "old default b own"; strings.Join(got, " ") != want {
@@ -180,7 +182,7 @@ func TestSiteFiles(t *testing.T) {
 		if err := p.adapt(t); err != nil {
 			t.Fatal(err)
 		}
-		if err := (&siteFiles{p.Cluster}).Run(t.Context()); err != nil {
+		if err := p.writeFiles().Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		var did []string
@@ -203,7 +205,7 @@ func TestSiteFiles(t *testing.T) {
 		{"another environment", func() { p.Env["B"] = environment.Value{"other"} }, "write b, farewell", "a: 2\n", "other"},
 		{"another Config", func() { p.Site.Configs[0].Data = "a: 3\n" }, "write a.yaml", "a: 3\n", "other"},
 		{"interrupted", func() {
-			node.files[p.Members[1].Path(filesMarker)] = strings.Replace(node.files[p.Members[1].Path(filesMarker)], `"etc/a.yaml":"sha256:`, `"etc/a.yaml":"sha256:0`, 1)
+			node.files[p.Members[1].Path(deliver.FilesMarker)] = strings.Replace(node.files[p.Members[1].Path(deliver.FilesMarker)], `"etc/a.yaml":"sha256:`, `"etc/a.yaml":"sha256:0`, 1)
 		}, "write a.yaml", "a: 3\n", "other"},
 		{"no Config any more", func() { p.Site.Configs = nil }, "restore a.yaml, remove new", "a: 1\n", "other"},
 		{"nothing changed again", func() {}, "", "a: 1\n", "other"},
@@ -234,19 +236,38 @@ func TestSiteFilesOfAnInterruptedRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	m, f := p.Members[0], p.machines[0]
-	s := &siteFiles{p.Cluster}
-	if err := s.note(t.Context(), m, begun(written{}, written{Rootfs: s.rootfsKey(), Files: map[string]digest.Digest{"etc/new": "sha256:x"}})); err != nil {
-		t.Fatal(err)
+	m.Image.Conn = cutOff{m.Image.Conn, m.Rootfs("etc/new")}
+	if err := p.writeFiles().Run(t.Context()); !errors.Is(err, errCutOff) {
+		t.Fatalf("got %v, want %v", err, errCutOff)
 	}
-	f.files[m.Rootfs("etc/new")] = "new" // and then the power went
+	if f.files[m.Rootfs("etc/new")] != "new" {
+		t.Error("the file was not written")
+	}
+	m.IsNew, m.Absent = false, false
 	p.Site.Configs = nil
 	if err := p.adapt(t); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Run(t.Context()); err != nil {
+	if err := p.writeFiles().Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, there := f.files[m.Rootfs("etc/new")]; there {
 		t.Error("it is still there")
 	}
+}
+
+var errCutOff = errors.New("the power went")
+
+// cutOff is a host whose power goes once it has a file.
+type cutOff struct {
+	host.Conn
+	name string
+}
+
+func (c cutOff) Run(ctx context.Context, cmd host.Command) error {
+	err := c.Conn.Run(ctx, cmd)
+	if len(cmd.Argv) > 3 && cmd.Argv[2] == "write-file" && strings.Contains(cmd.Argv[3], `"`+c.name+`"`) {
+		return errCutOff
+	}
+	return err
 }

@@ -7,6 +7,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/kubefile/kubefile/runner/adapt"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
 )
@@ -63,8 +64,8 @@ func TestConfigurationsThatARunRefuses(t *testing.T) {
 		want, early   string // early: where a host is not fit
 	}{
 		"nothing":                   {"etc/other", "x", "", ""},
-		"documents of kubeadm":      {kubeadmFile, documents, "10.0.0.0/16 has the host 10.0.0.1", "10.0.0.0/16 has the host 10.0.0.1"},
-		"no documents":              {kubeadmFile, "kind: [", "etc/kubeadm.yml of app:v1", "etc/kubeadm.yml of app:v1"},
+		"documents of kubeadm":      {adapt.KubeadmFile, documents, "10.0.0.0/16 has the host 10.0.0.1", "10.0.0.0/16 has the host 10.0.0.1"},
+		"no documents":              {adapt.KubeadmFile, "kind: [", "etc/kubeadm.yml of app:v1", "etc/kubeadm.yml of app:v1"},
 		"a template":                {"etc/x.yaml.tmpl", "{{ .NOT_THERE_AT_ALL }}", "NOT_THERE_AT_ALL", "NOT_THERE_AT_ALL"},
 		"what a Config merges into": {"etc/values.yaml", "a: [", "etc/values.yaml", "etc/values.yaml"},
 		"a plugin":                  {"plugins/x.yaml", unknown, "NO_SUCH", ""},

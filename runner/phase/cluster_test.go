@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/registryproxy"
+	"github.com/kubefile/kubefile/runner/adapt"
 	"github.com/kubefile/kubefile/runner/balancer"
 	"github.com/kubefile/kubefile/runner/check"
 	"github.com/kubefile/kubefile/runner/execute"
@@ -197,7 +198,7 @@ func TestFirstMasterIsGone(t *testing.T) {
 	// A plugin may name the host that is gone: it is one of the cluster.
 	p.Site.Plugins = []plugin.Plugin{newPlugin(t, "p", "SHELL", "PostInstall", "10.0.0.1", "x"),
 		newPlugin(t, "l", "LABEL", "PostInstall", "", "10.0.0.1 a=b")}
-	if err := (&adapt{p.Cluster}).findPlugins(); err != nil {
+	if err := p.adapt(t); err != nil {
 		t.Error(err)
 	}
 	if err := (&saveState{p.Cluster}).Run(t.Context()); err != nil {
@@ -325,13 +326,13 @@ func TestNetworksStay(t *testing.T) {
 	p.Artifact = artifact(t)
 	file := "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: {podSubnet: 10.244.0.0/16}\n"
 	p.machines[0].files[p.Members[0].Path(initConfig)] = file
-	p.files = map[string]source.File{kubeadmFile: {Content: []byte(file)}}
-	a := &adapt{p.Cluster}
-	if err := errors.Join(a.configuration(), a.unchanged(t.Context())); err != nil {
+	p.image.Files = map[string]source.File{adapt.KubeadmFile: {Content: []byte(file)}}
+	a := &adaptImage{p.Cluster}
+	if err := errors.Join(p.takeDocuments(t), a.unchanged(t.Context())); err != nil {
 		t.Error(err)
 	}
-	p.files[kubeadmFile] = source.File{Content: []byte(strings.Replace(file, "244", "245", 1))}
-	if err := errors.Join(a.configuration(), a.unchanged(t.Context())); err == nil || !strings.Contains(err.Error(), `networking.podSubnet cannot change on a running cluster (have "10.244.0.0/16"`) {
+	p.image.Files[adapt.KubeadmFile] = source.File{Content: []byte(strings.Replace(file, "244", "245", 1))}
+	if err := errors.Join(p.takeDocuments(t), a.unchanged(t.Context())); err == nil || !strings.Contains(err.Error(), `networking.podSubnet cannot change on a running cluster (have "10.244.0.0/16"`) {
 		t.Errorf("another podSubnet gives %v", err)
 	}
 }

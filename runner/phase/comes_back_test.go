@@ -6,9 +6,11 @@ import (
 	"testing"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
+	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/store"
 )
 
@@ -100,8 +102,7 @@ func TestHostComesBackEmpty(t *testing.T) {
 			p.whole(t)
 			for _, i := range c.replaced {
 				m := next.Members[i]
-				step := &plugins{next.Cluster, "PostJoin"}
-				if got := p.machines[i].get(m.Path(step.marker(next.Site.Plugins[0]))); got != execute.Finished+"\n" {
+				if got := p.machines[i].get(m.Path(command.Marker(plugin.PostJoin, next.Site.Plugins[0]))); got != execute.Finished+"\n" {
 					t.Errorf("%s: the plugin of PostJoin is %q", m, got)
 				}
 			}

@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/adapt"
 	"github.com/kubefile/kubefile/runner/clusterfile"
+	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/config"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
@@ -41,11 +43,7 @@ func TestChosenCommands(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := withApps(t)
 			p.Site.Cluster = &c.site
-			var got []string
-			for _, command := range (&commands{p.Cluster, guests}).chosen() {
-				got = append(got, command.Shell)
-			}
-			if strings.Join(got, " ") != c.want {
+			if got := strings.ReplaceAll(p.start(t), ",", " "); got != c.want {
 				t.Errorf("chosen are %q, want %q", got, c.want)
 			}
 		})
@@ -59,8 +57,8 @@ func (p *park) start(t *testing.T) string {
 	for _, f := range p.machines {
 		before = append(before, len(f.ran))
 	}
-	for _, s := range []stage{network, guests} {
-		if err := (&commands{p.Cluster, s}).Run(t.Context()); err != nil {
+	for _, s := range []command.Stage{command.Network, command.Guests} {
+		if err := p.runCommands(s).Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -92,7 +90,7 @@ func TestWhenCommandsRunAgain(t *testing.T) {
 			p.Site.Configs = []config.Config{{Name: "c", Path: "etc/c", Data: "x", Where: "Clusterfile:1"}}
 		}, "net,disk,cmd,web,db 1,db 2"},
 		{"the same Config in another place", func() { p.Site.Configs[0].Where = "Clusterfile:9" }, ""},
-		{"a Config of kubeadm", func() { p.Site.Configs = append(p.Site.Configs, config.Config{Path: kubeadmFile, Data: "x"}) }, ""},
+		{"a Config of kubeadm", func() { p.Site.Configs = append(p.Site.Configs, config.Config{Path: adapt.KubeadmFile, Data: "x"}) }, ""},
 		{"a Config of another image's application", func() { p.Site.Configs = append(p.Site.Configs, config.Config{App: "nothing", Path: "x"}) }, ""},
 		{"another first master", func() { p.without(0) }, ""},
 		{"a command of the site", func() { p.Site.Cluster.Cmd = []string{"own", "own"} }, "own,own"},

@@ -4,28 +4,8 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/registry"
 )
-
-// Scripts learn that kube-proxy needs modules of the kernel. What commands depend on stays the same.
-func TestProxyModeInTheEnvironment(t *testing.T) {
-	for mode, want := range map[string]string{"ipvs": "ipvs", "iptables": "", "nftables": ""} {
-		c := site(t, 1, nil)
-		c.Artifact = artifact(t)
-		var err error
-		c.kubeadm, err = kubeadm.Parse([]byte("apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: " + mode + "\n"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := c.environment(c.First())["KUBE_PROXY_MODE"].String(); got != want {
-			t.Errorf("%s: KUBE_PROXY_MODE is %q, want %q", mode, got, want)
-		}
-		if got := c.clusterEnvironment()["KUBE_PROXY_MODE"]; got != nil {
-			t.Errorf("%s: commands depend on KUBE_PROXY_MODE %q", mode, got)
-		}
-	}
-}
 
 func TestSettingsInTheEnvironmentAndTheHostsFile(t *testing.T) {
 	c := site(t, 1, bare(t))

@@ -11,6 +11,8 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/clusterfile"
+	"github.com/kubefile/kubefile/runner/command"
+	"github.com/kubefile/kubefile/runner/deliver"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/fingerprint"
@@ -58,7 +60,7 @@ func TestAddition(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, joining := growing(t)
-	lost := []string{whole.Members[0].Path(scriptsMarker), whole.Members[0].Path(filesMarker), rootConfig, whole.Members[0].Path(farewellFile)}
+	lost := []string{whole.Members[0].Path(command.ScriptsMarker), whole.Members[0].Path(deliver.FilesMarker), rootConfig, whole.Members[0].Path(farewellFile)}
 	before := map[int]map[string]string{}
 	for _, i := range []int{0, 2} {
 		for _, name := range lost {
@@ -186,7 +188,7 @@ func TestPhasesOfAddition(t *testing.T) {
 	without := func(all []string, left ...string) []string {
 		return slices.DeleteFunc(all, func(title string) bool { return slices.Contains(left, title) })
 	}
-	images := []string{(&commands{c, network}).Title(), (&commands{c, guests}).Title()}
+	images := []string{c.runCommands(command.Network).Title(), c.runCommands(command.Guests).Title()}
 	check := (&checkJoining{c}).Title()
 	if got, want := without(titles(Addition(c)), check), without(titles(Bringup(c)), images...); !slices.Equal(got, want) {
 		t.Errorf("of the cluster's image: got %q, want %q", got, want)

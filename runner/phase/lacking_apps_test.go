@@ -9,7 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -33,7 +36,7 @@ func withApp(t *testing.T, image string, has ...string) *park {
 		}
 		p.arrives(version)
 		m := next.Members[i]
-		p.machines[i].files[path.Join(p.ImageDir(), unpackedMarker)] = (&transfer{p.Cluster}).layersKey(m) + "\n"
+		p.machines[i].files[path.Join(p.ImageDir(), unpackedMarker)] = layersKey(p.Artifact, m) + "\n"
 	}
 	p.App, p.Artifact = "", brought(t, 1, 0).Artifact
 	p.forget()
@@ -113,4 +116,17 @@ func TestStateOfLackedApplications(t *testing.T) {
 	if err := (&saveState{p.Cluster}).Run(t.Context()); err != nil || len(p.Report.Changes()) > 0 {
 		t.Errorf("got %v, and the plan\n%s", err, p.plan(t))
 	}
+}
+
+// layersKey is what the marker of a host says of which layers its application image is.
+func layersKey(a *source.Artifact, m *execute.Member) string {
+	layers := slices.Clone(a.RootfsLayers)
+	if m.IsMaster() {
+		layers = append(layers, a.ImageLayers...)
+	}
+	var digests []digest.Digest
+	for _, layer := range layers {
+		digests = append(digests, layer.Descriptor.Digest)
+	}
+	return state.LayersKey(digests)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/clusterfile"
+	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/health/healthtest"
 	"github.com/kubefile/kubefile/runner/host"
@@ -263,7 +264,7 @@ func (p *park) joined(n int) *park {
 		}
 		m.Joined, m.Marker = true, marker
 		p.machines[i].files[m.Path(marker)] = execute.Finished + "\n"
-		p.machines[i].files[m.Path(scriptsMarker)] = "prepared\n"
+		p.machines[i].files[m.Path(command.ScriptsMarker)] = "prepared\n"
 		p.State.Hosts = append(p.State.Hosts, state.Host{Address: m.Host.Address, Name: m.Name, Role: string(m.Host.Role), Phase: state.Complete})
 	}
 	return p

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
@@ -15,7 +16,7 @@ func (p *park) ranScripts() []string {
 	var ran []string
 	for _, f := range p.machines {
 		for i, line := range f.ran {
-			if line == "sh -c "+shellScript {
+			if line == "sh -c "+command.ShellScript {
 				ran = append(ran, f.host.String()+" "+strings.TrimSpace(f.stdin[i]))
 			}
 		}
@@ -25,7 +26,7 @@ func (p *park) ranScripts() []string {
 
 func (p *park) run(t *testing.T, action plugin.Action) {
 	t.Helper()
-	if err := (&plugins{p.Cluster, action}).Run(t.Context()); err != nil {
+	if err := p.runPlugins(action).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -75,7 +76,7 @@ func TestWhenPluginsRun(t *testing.T) {
 					return "", 0
 				}
 			}
-			p.plugins = []plugin.Plugin{c.plugin}
+			p.image.Plugins = []plugin.Plugin{c.plugin}
 			var got []string
 			for range 2 { // the second time nothing is left to do
 				p.run(t, c.plugin.Actions[0])
@@ -108,8 +109,8 @@ func TestPluginsThatSelectNothing(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPark(t, 1, 0).joined(1)
 			p.machines[0].answer = func(host.Command, string) (string, int) { return p.nodeList(), 0 }
-			p.plugins = []plugin.Plugin{c.plugin}
-			err := (&plugins{p.Cluster, plugin.PostInstall}).Run(t.Context())
+			p.image.Plugins = []plugin.Plugin{c.plugin}
+			err := p.runPlugins(plugin.PostInstall).Run(t.Context())
 			checkError(t, err, c.want)
 			p.run(t, plugin.PreClean) // a removal is not kept from its work
 		})
@@ -121,7 +122,7 @@ func TestOrderOfPlugins(t *testing.T) {
 	p := newPark(t, 1, 1)
 	image := newPlugin(t, "of the image", "SHELL", "PreInit", "", "image")
 	image.FromImage = true
-	p.plugins = []plugin.Plugin{
+	p.image.Plugins = []plugin.Plugin{
 		newPlugin(t, "one", "SHELL", "PreInit", "", "one"), newPlugin(t, "again", "SHELL", "PreInit", "", "image"),
 		newPlugin(t, "names", "HOSTNAME", "", "", "10.0.0.2 renamed"), image,
 	}
@@ -152,8 +153,8 @@ func TestPluginThatFails(t *testing.T) {
 		}
 		return "", 0
 	}
-	p.plugins = []plugin.Plugin{newPlugin(t, "disks", "SHELL", "PreInit", "", "mount s3cret"), newPlugin(t, "later", "SHELL", "PreInit", "", "later")}
-	err := (&plugins{p.Cluster, plugin.PreInit}).Run(t.Context())
+	p.image.Plugins = []plugin.Plugin{newPlugin(t, "disks", "SHELL", "PreInit", "", "mount s3cret"), newPlugin(t, "later", "SHELL", "PreInit", "", "later")}
+	err := p.runPlugins(plugin.PreInit).Run(t.Context())
 	for _, want := range []string{`Clusterfile:1: plugin "disks"`, "10.0.0.2", "exit code 3: no such disk"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error is %v, without %q", err, want)
@@ -179,7 +180,7 @@ func TestPluginsOutput(t *testing.T) {
 		}
 		return "first\n\x1b[31mred\rline\n", 0
 	}
-	p.plugins = []plugin.Plugin{newPlugin(t, "p", "SHELL", "PreInit", "", "ls $docker-dir")}
+	p.image.Plugins = []plugin.Plugin{newPlugin(t, "p", "SHELL", "PreInit", "", "ls $docker-dir")}
 	p.run(t, plugin.PreInit)
 	if want := "10.0.0.1 | first\n10.0.0.1 | [31mredline\n"; !strings.HasSuffix(p.out.String(), want) {
 		t.Errorf("shown is %q", p.out)
@@ -197,7 +198,7 @@ func TestPluginsOfNodes(t *testing.T) {
 		}
 		return p.nodeList(), 0
 	}
-	p.plugins = []plugin.Plugin{
+	p.image.Plugins = []plugin.Plugin{
 		newPlugin(t, "labels", "LABEL", "PreGuest", "", "10.0.0.2 zone=zh2\n10.0.0.3 ssd=,zone-"),
 		newPlugin(t, "taints", "TAINT", "PreGuest", "", "10.0.0.3 a=b:NoSchedule"),
 	}

@@ -86,7 +86,7 @@ func TestJoiningAgainIsContinued(t *testing.T) {
 	p.forget()
 	p.world.gone = map[string]bool{"h2": true}
 	next, _ := p.again(t, 1<<40, func() {})
-	for _, one := range []Phase{&remember{next.Cluster}, &adapt{next.Cluster}, &joinNodes{next.Cluster}} {
+	for _, one := range []Phase{&remember{next.Cluster}, &adaptImage{next.Cluster}, &joinNodes{next.Cluster}} {
 		if err := one.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/balancer"
+	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
@@ -83,7 +84,7 @@ func TestRemoval(t *testing.T) {
 			t.Errorf("%s still has %v", f.host, f.files)
 		}
 		for i, line := range f.ran {
-			if line == "sh -c "+shellScript && f.env[i]["DISK"] != "s3cret" {
+			if line == "sh -c "+command.ShellScript && f.env[i]["DISK"] != "s3cret" {
 				t.Errorf("%s: a plugin has the environment %v", f.host, f.env[i])
 			}
 		}
@@ -179,7 +180,7 @@ func TestRemovalWithoutPlugins(t *testing.T) {
 	if err := p.remove(t); err == nil || !strings.Contains(err.Error(), "--skip-plugins") || len(p.machines[0].calls(agent.Path)) > 0 {
 		t.Errorf("a plugin that fails gives %v", err)
 	}
-	p.plugins, p.SkipPlugins = nil, true
+	p.image.Plugins, p.SkipPlugins = nil, true
 	if err := p.remove(t); err != nil {
 		t.Fatal(err)
 	}

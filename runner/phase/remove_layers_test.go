@@ -232,7 +232,7 @@ func TestLayersOfApplications(t *testing.T) {
 		if err := next.recall(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for _, one := range []Phase{&removeLayers{next.Cluster}, &saveState{next.Cluster}} {
+		for _, one := range []Phase{next.removeLayers(), &saveState{next.Cluster}} {
 			if err := one.Run(t.Context()); err != nil {
 				t.Fatal(err)
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
@@ -116,9 +117,9 @@ func hostJournal(dir, cluster string, lines []string) string {
 // perform runs the phases of a bring-up that fakes can do.
 func (p *park) perform(ctx context.Context) error {
 	c := p.Cluster
-	phases := []Phase{&remember{c}, &adapt{c}, &installed{c}, &siteFiles{c}, &plugins{c, plugin.PreInit}, &hostsFile{c}, &scripts{c}, c.registryService(),
-		&kubeadmInit{c}, &reconfigure{c}, &plugins{c, plugin.PreJoin}, &joinMasters{c}, &balance{c}, &joinNodes{c}, &kubeconfig{c}, &labelNodes{c},
-		&plugins{c, plugin.PostJoin}, &commands{c, network}, &commands{c, guests}, &plugins{c, plugin.PostInstall}, &removeLayers{c}, &saveState{c}}
+	phases := []Phase{&remember{c}, &adaptImage{c}, &installed{c}, c.writeFiles(), c.runPlugins(plugin.PreInit), &hostsFile{c}, c.runScripts(), c.registryService(),
+		&kubeadmInit{c}, &reconfigure{c}, c.runPlugins(plugin.PreJoin), &joinMasters{c}, &balance{c}, &joinNodes{c}, &kubeconfig{c}, &labelNodes{c},
+		c.runPlugins(plugin.PostJoin), c.runCommands(command.Network), c.runCommands(command.Guests), c.runPlugins(plugin.PostInstall), c.removeLayers(), &saveState{c}}
 	if c.Joining != nil {
 		phases = withoutCommands(phases)
 	}

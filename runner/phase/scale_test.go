@@ -157,9 +157,9 @@ func (g gauged) Run(ctx context.Context, cmd host.Command) error {
 func TestHostsAreAskedSideBySide(t *testing.T) {
 	for name, step := range map[string]func(p *park) error{
 		"plugins": func(p *park) error {
-			p.plugins = []plugin.Plugin{newPlugin(t, "p", "SHELL", "PostInstall", "", "x")}
+			p.image.Plugins = []plugin.Plugin{newPlugin(t, "p", "SHELL", "PostInstall", "", "x")}
 			p.DryRun = true
-			return (&plugins{p.Cluster, plugin.PostInstall}).Run(t.Context())
+			return p.runPlugins(plugin.PostInstall).Run(t.Context())
 		},
 		"records": func(p *park) error {
 			_, err := status.Recorded(t.Context(), &p.Session, registryproxy.ServedFile)
@@ -190,10 +190,10 @@ func TestHostsAreAskedSideBySide(t *testing.T) {
 func TestHostsShareTheContentOfFiles(t *testing.T) {
 	p := newPark(t, 1, 2)
 	p.Artifact = artifact(t, sourcetest.Entry{Name: "etc/same.tmpl", Content: "{{ .KUBEFILE_CLUSTER }}"}, sourcetest.Entry{Name: "etc/own.tmpl", Content: "{{ .HOST_IP }}"})
-	if err := (&adapt{p.Cluster}).Run(t.Context()); err != nil {
+	if err := (&adaptImage{p.Cluster}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	one, other := p.overlays[p.Members[1]], p.overlays[p.Members[2]]
+	one, other := p.image.Overlays[p.Members[1]], p.image.Overlays[p.Members[2]]
 	if &one["etc/same"].Content[0] != &other["etc/same"].Content[0] {
 		t.Error("two hosts have the same file in memory twice")
 	}

@@ -22,13 +22,13 @@ func ShowKubeadm(ctx context.Context, c *Cluster, w io.Writer) error {
 	}
 	c.State = state.New(c.Name)
 	c.settleNames()
-	a := &adapt{c}
-	var err error
-	if c.files, err = c.Artifact.Files(ctx, a.wants); err != nil {
+	adapter, err := c.adapter(ctx)
+	if err != nil {
 		return err
 	}
-	if err := a.configuration(); err != nil {
+	documents, err := adapter.Documents()
+	if err != nil {
 		return err
 	}
-	return status.WriteKubeadm(w, &c.Session, c.kubeadm, c.Artifact.Description.KubernetesVersion)
+	return status.WriteKubeadm(w, &c.Session, documents, c.Artifact.Description.KubernetesVersion)
 }

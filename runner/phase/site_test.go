@@ -18,6 +18,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/clusterfile"
+	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
@@ -199,7 +200,7 @@ func TestCommandsRunOnce(t *testing.T) {
 		return "", 0
 	})
 	c.Artifact = artifact(t)
-	run := &commands{c, guests}
+	run := c.runCommands(command.Guests)
 	err := run.Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "10.0.0.1: run helm install second") || !strings.Contains(err.Error(), "as the test wants it") {
 		t.Fatalf("the error is %v", err)

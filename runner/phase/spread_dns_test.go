@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/health/healthtest"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
@@ -50,7 +51,7 @@ func TestSpreadDNS(t *testing.T) {
 					p.State.Hosts = append(p.State.Hosts, state.Host{Address: m.Host.Address, Name: m.Name, Role: string(m.Host.Role), Phase: state.Complete})
 				}
 			}
-			if err := (&ready{p.Cluster, guests}).spreadDNS(t.Context()); err != nil {
+			if err := (&ready{p.Cluster, command.Guests}).spreadDNS(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if got := strings.Contains(p.plan(t), "restart the cluster's DNS"); got != c.plan {

@@ -22,7 +22,7 @@ func TestFailedRunKeepsItsHosts(t *testing.T) {
 		"a command of the image": func(cmd host.Command) bool { return slices.Contains(cmd.Argv, "helm") },
 		"a join":                 func(cmd host.Command) bool { return slices.Contains(cmd.Argv, "join") },
 		"kubeadm init":           func(cmd host.Command) bool { return slices.Contains(cmd.Argv, "init") },
-		"a script":               func(cmd host.Command) bool { return slices.Contains(cmd.Argv, initScript) },
+		"a script":               func(cmd host.Command) bool { return slices.Contains(cmd.Argv, "scripts/init.sh") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, _ := untouched(t, artifact(t), authority(t), 1, 2).again(t, 1<<40, func() {})

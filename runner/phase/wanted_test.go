@@ -8,6 +8,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/kubefile/kubefile/runner/adapt"
+	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
@@ -25,7 +27,18 @@ func (p *park) configure(t *testing.T, ofSite, image string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Site.Kubeadm, p.files = parsed, map[string]source.File{kubeadmFile: {Content: []byte(image)}}
+	p.Site.Kubeadm, p.image.Files = parsed, map[string]source.File{adapt.KubeadmFile: {Content: []byte(image)}}
+}
+
+// takeDocuments works out the documents of kubeadm.
+func (p *park) takeDocuments(t *testing.T) error {
+	t.Helper()
+	adapter, err := p.adapter(t.Context())
+	if err != nil {
+		return err
+	}
+	p.kubeadm, err = adapter.Documents()
+	return err
 }
 
 // configuredBy is a cluster whose first master was made with a Clusterfile's kubeadm configuration.
@@ -34,7 +47,7 @@ func configuredBy(t *testing.T, ofSite string) *park {
 	p := newPark(t, 1, 0).joined(1)
 	p.Artifact = artifact(t)
 	p.configure(t, ofSite, ofImage)
-	if err := (&adapt{p.Cluster}).configuration(); err != nil {
+	if err := p.takeDocuments(t); err != nil {
 		t.Fatal(err)
 	}
 	given, err := kubeadm.InitConfig(p.kubeadm, p.initSite(p.First()))
@@ -80,9 +93,9 @@ func TestChangedKubeadm(t *testing.T) {
 			if !c.earlier {
 				p.noteKubeadm()
 			}
-			a := &adapt{p.Cluster}
+			a := &adaptImage{p.Cluster}
 			p.configure(t, c.now, c.image)
-			err := errors.Join(a.configuration(), a.unchanged(t.Context()), a.unapplied(t.Context()))
+			err := errors.Join(p.takeDocuments(t), a.unchanged(t.Context()), a.unapplied(t.Context()))
 			checkError(t, err, c.refused)
 			if said := p.out.String(); (said == "") != (c.said == "") || !strings.Contains(said, c.said) || strings.Contains(said, "s3cret") {
 				t.Errorf("said %q, want %q", said, c.said)
@@ -104,10 +117,9 @@ func TestUnappliedIsNamed(t *testing.T) {
 	node.Labels, node.Taints = map[string]string{"disk": "ssd", "zone": "a"}, []string{"dedicated=db:NoSchedule"}
 	p.Members[1].Site.Labels = map[string]string{"zone": "b"}
 	p.Members[1].Facts.Hostname = "renamed"
-	p.plugins = []plugin.Plugin{newPlugin(t, "late", "SHELL", "PreInit", "", "true"), newPlugin(t, "early", "SHELL", "PostJoin", "", "true")}
-	early := &plugins{p.Cluster, plugin.PostJoin}
-	p.machines[1].files[p.Members[1].Path(early.marker(p.plugins[1]))] = execute.Finished
-	if err := (&adapt{p.Cluster}).unapplied(t.Context()); err != nil {
+	p.image.Plugins = []plugin.Plugin{newPlugin(t, "late", "SHELL", "PreInit", "", "true"), newPlugin(t, "early", "SHELL", "PostJoin", "", "true")}
+	p.machines[1].files[p.Members[1].Path(command.Marker(plugin.PostJoin, p.image.Plugins[1]))] = execute.Finished
+	if err := (&adaptImage{p.Cluster}).unapplied(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -145,8 +157,8 @@ func TestSettingsWithoutDocuments(t *testing.T) {
 			p.noteKubeadm()
 			p.State.Digest = cmp.Or(c.image, p.Artifact.Digest)
 			p.configure(t, c.now, ofImage)
-			a := &adapt{p.Cluster}
-			if err := errors.Join(a.configuration(), a.unapplied(t.Context())); err != nil {
+			a := &adaptImage{p.Cluster}
+			if err := errors.Join(p.takeDocuments(t), a.unapplied(t.Context())); err != nil {
 				t.Fatal(err)
 			}
 			if n := len(p.settings.Applied); n != c.changes {

@@ -1,4 +1,4 @@
-package phase
+package command
 
 import (
 	"os"
@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kubefile/kubefile/runner/execute"
 )
 
 // Scripts are run by the program that their first line names, and not by the kernel: /tmp may be mounted noexec.
@@ -19,7 +21,7 @@ func TestScriptsOfPluginsNeedNoExecution(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			cmd := exec.Command("sh", "-c", "umask 027\n"+shellScript)
+			cmd := exec.Command("sh", "-c", "umask 027\n"+ShellScript)
 			cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 			cmd.Stdin = strings.NewReader(test.first + `if [ -x "$0" ]; then echo executable; else echo not executable; fi; umask; exit 7`)
 			out, err := cmd.Output()
@@ -44,7 +46,7 @@ func TestHooksHaveTheUsualUmask(t *testing.T) {
 		if err := os.WriteFile(script, []byte(first+"umask"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.Command("sh", "-c", "umask 027\n"+byItself, "sh", script).Output()
+		out, err := exec.Command("sh", "-c", "umask 027\n"+execute.RunScript, "sh", script).Output()
 		if err != nil || string(out) != "0022\n" {
 			t.Errorf("%q: umask %q, %v, want 0022", first, out, err)
 		}
