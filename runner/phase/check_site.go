@@ -3,12 +3,10 @@ package phase
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/check"
-	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/source"
 )
@@ -17,8 +15,8 @@ import (
 // hosts, and with what the site makes of the image. apps are application images for the cluster. It changes nothing.
 func CheckSite(ctx context.Context, c *Cluster, apps ...*source.Artifact) ([]check.Finding, error) {
 	c.DryRun = true
-	images := c.refusedImages(ctx, apps)
-	site, err := c.inspectHosts(ctx)
+	images := c.checkImage().Images(ctx, apps)
+	site, err := c.checkHosts().Inspect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -35,37 +33,6 @@ func CheckSite(ctx context.Context, c *Cluster, apps ...*source.Artifact) ([]che
 		return nil, context.Cause(ctx)
 	}
 	return check.Run(site), nil
-}
-
-// refusedImages reads the images as the first phase of a run does, and looks for the runner that a later one copies to the hosts.
-func (c *Cluster) refusedImages(ctx context.Context, apps []*source.Artifact) (refused []error) {
-	first := &checkArtifact{c}
-	c.Report.Printf("%s\n", first.Title())
-	err := first.Run(ctx)
-	if err == nil {
-		err = hasRunner(ctx, c.Artifact)
-	}
-	refused = append(refused, err)
-	for _, app := range apps {
-		_, err := environment.Parse(app.Description.Env)
-		if err != nil {
-			err = fmt.Errorf("%s: %w", app.Name, err)
-		} else {
-			err = app.Verify(ctx, nil)
-		}
-		refused = append(refused, err)
-	}
-	return slices.DeleteFunc(refused, func(err error) bool { return err == nil })
-}
-
-func hasRunner(ctx context.Context, a *source.Artifact) error {
-	dir, err := os.MkdirTemp("", "sealer-run-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	_, _, _, err = a.Runner(ctx, dir)
-	return err
 }
 
 // refusedConfiguration is what the phases between the look at the hosts and the first change refuse. Where a run would stop at a host already,

@@ -30,7 +30,7 @@ func opened(t *testing.T, name string, files ...sourcetest.Entry) *source.Artifa
 func TestImagesThatARunRefuses(t *testing.T) {
 	p := newPark(t, 1, 0)
 	p.Artifact = artifact(t)
-	if refused := p.refusedImages(t.Context(), []*source.Artifact{opened(t, "good")}); len(refused) > 0 {
+	if refused := p.checkImage().Images(t.Context(), []*source.Artifact{opened(t, "good")}); len(refused) > 0 {
 		t.Errorf("of good images it refuses %v", refused)
 	}
 	locked := artifact(t)
@@ -47,7 +47,7 @@ func TestImagesThatARunRefuses(t *testing.T) {
 		{variable, []string{"variable: ", "variable: ", "hostile: layer"}},
 	} {
 		p.Artifact = c.cluster
-		refused := p.refusedImages(t.Context(), []*source.Artifact{variable, hostile})
+		refused := p.checkImage().Images(t.Context(), []*source.Artifact{variable, hostile})
 		same := slices.EqualFunc(refused, c.want, func(err error, want string) bool { return strings.Contains(err.Error(), want) })
 		if !same {
 			t.Errorf("it refuses %v, want %q", refused, c.want)

@@ -347,7 +347,7 @@ func TestChecksKnowNamesOfPlugins(t *testing.T) {
 		m.Facts.Hostname = "debian"
 		reports = append(reports, host.Report{Host: m.Host, Facts: m.Facts})
 	}
-	for _, f := range check.Run(p.checked(t.Context(), reports, make([]error, 2))) {
+	for _, f := range check.Run(p.checkHosts().Observed(t.Context(), reports, make([]error, 2))) {
 		if strings.HasPrefix(f.Check, "hostname-") {
 			t.Error(f.Text())
 		}

@@ -16,7 +16,7 @@ func TestSettingsInTheEnvironmentAndTheHostsFile(t *testing.T) {
 	if lines := c.names(c.First()); !slices.Contains(lines, "127.0.0.1 hub.site") {
 		t.Errorf("the hosts file is %q", lines)
 	}
-	if s := c.checked(t.Context(), nil, nil); s.RegistryPort != 5001 {
+	if s := c.checkHosts().Observed(t.Context(), nil, nil); s.RegistryPort != 5001 {
 		t.Errorf("checked for the port %d, want 5001", s.RegistryPort)
 	}
 }

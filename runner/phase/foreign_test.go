@@ -11,6 +11,7 @@ import (
 	"github.com/kubefile/kubefile/runner/check"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/preflight"
 	"github.com/kubefile/kubefile/runner/store"
 )
 
@@ -114,7 +115,7 @@ func TestChecksLookForOthers(t *testing.T) {
 		reports = append(reports, host.Report{Host: m.Host, Conn: m.Conn, Facts: m.Facts})
 	}
 	var got []string
-	for _, f := range check.Run(p.checked(t.Context(), reports, failed)) {
+	for _, f := range check.Run(p.checkHosts().Observed(t.Context(), reports, failed)) {
 		if slices.Contains([]string{"foreign-directory", "foreign-etcd", "foreign-containerd"}, f.Check) {
 			got = append(got, f.Host+" "+f.Check)
 		}
@@ -131,7 +132,7 @@ func TestChecksOfAHostThatFails(t *testing.T) {
 	p.Artifact = artifact(t)
 	p.Members[0].Facts.SwapBytes = 1 << 30
 	reports := []host.Report{{Host: p.Members[0].Host, Facts: p.Members[0].Facts}, {Host: p.Members[1].Host, Facts: p.Members[1].Facts}}
-	findings := check.Run(p.checked(t.Context(), reports, []error{nil, errors.New("took too long")}))
+	findings := check.Run(p.checkHosts().Observed(t.Context(), reports, []error{nil, errors.New("took too long")}))
 	for _, want := range []string{"10.0.0.1 swap", "10.0.0.2 host-reachable"} {
 		if !slices.ContainsFunc(findings, func(f check.Finding) bool { return f.Host+" "+f.Check == want }) {
 			t.Errorf("%q is not in %+v", want, findings)
@@ -152,28 +153,16 @@ failSwapOn: false
 failCgroupV1: false
 `)
 	before := p.State
-	s := p.checked(t.Context(), nil, nil)
+	documents, err := p.draftConfiguration(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &check.Site{}
+	preflight.Describe(s, documents)
 	if fmt.Sprint(s.PodNetworks, s.ServiceNetworks) != "[100.64.0.0/10] [10.96.0.0/12]" || s.ProxyMode != "nftables" || !s.SwapAllowed || !s.CgroupV1Allowed {
 		t.Errorf("the site is %+v", s)
 	}
 	if p.State != before || p.kubeadm != nil {
 		t.Error("the cluster was changed")
-	}
-}
-
-// A warning about many hosts is one line.
-func TestWarningsAreGrouped(t *testing.T) {
-	var findings []check.Finding
-	for i := range 7 {
-		findings = append(findings, check.Finding{Check: "swap", Severity: check.Error, Host: "10.0.0.1", What: "swap"},
-			check.Finding{Check: "cgroup-v1", Severity: check.Warning, Host: fmt.Sprintf("10.0.0.%d", i+1), What: "old"})
-	}
-	findings = append(findings, check.Finding{Check: "even-masters", Severity: check.Warning, What: "2 masters", Fix: "use 3"})
-	want := []string{
-		"10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4, 10.0.0.5 and 2 more: warning: old (cgroup-v1)",
-		"warning: 2 masters; use 3 (even-masters)",
-	}
-	if got := warnings(findings); !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -52,7 +52,7 @@ func TestChecksKnowMastersThatTakePods(t *testing.T) {
 			}
 			tt.Change(p.Cluster)
 			got := 0
-			for _, f := range check.Run(p.checked(t.Context(), reports, make([]error, 2))) {
+			for _, f := range check.Run(p.checkHosts().Observed(t.Context(), reports, make([]error, 2))) {
 				if f.Check == "masters-only" {
 					got++
 				}

@@ -32,8 +32,8 @@ type closer interface {
 // Bringup is everything from hosts with SSH to a cluster that runs the image's commands.
 func Bringup(c *Cluster) []Phase {
 	return []Phase{
-		&checkArtifact{c},
-		&preflight{c},
+		c.checkImage(),
+		c.checkHosts(),
 		&execute.Lock{Session: &c.Session},
 		&remember{c},
 		&adaptImage{c},
@@ -68,7 +68,7 @@ func Bringup(c *Cluster) []Phase {
 // Installation is everything from a running cluster to one that also runs an application image.
 func Installation(c *Cluster) []Phase {
 	return []Phase{
-		&checkArtifact{c},
+		c.checkImage(),
 		&reachHosts{c},
 		&execute.Lock{Session: &c.Session},
 		&rejoin{c},
