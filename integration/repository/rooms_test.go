@@ -39,7 +39,7 @@ var insideRunner = map[string][]string{
 	"runner/store":       {"runner/agent", "runner/execute", "runner/host", "runner/kube", "runner/plugin", "runner/state"},
 	"runner/ask":         {"runner/execute", "runner/host", "runner/kube", "runner/report", "runner/store"},
 	"runner/status":      {"runner/ask", "runner/execute", "runner/kube", "runner/kubeadm", "runner/store"},
-	"runner/reach":       {"runner/agent", "runner/clusterfile", "runner/execute", "runner/host", "runner/store"},
+	"runner/reach":       {"runner/agent", "runner/ask", "runner/clusterfile", "runner/execute", "runner/host", "runner/plugin", "runner/store"},
 	"runner/fingerprint": {"runner/clusterfile", "runner/environment", "runner/registry", "runner/state"},
 	"runner/network":     {"runner/execute", "runner/host", "runner/kubeadm", "runner/unit"},
 	"runner/reconfigure": {"runner/clusterfile", "runner/environment", "runner/execute", "runner/health", "runner/host", "runner/kube", "runner/kubeadm",

@@ -7,6 +7,7 @@ import (
 	"github.com/kubefile/kubefile/runner/adapt"
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/clusterfile"
+	"github.com/kubefile/kubefile/runner/deliver"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
@@ -35,7 +36,7 @@ type Cluster struct {
 	// FindApp is asked for each application image of the cluster that masters of this run lack, and reports whether it can be brought to them
 	// after the run; nil where they are not looked for. LackedApps are those that can.
 	FindApp    func(context.Context, state.App) (bool, error)
-	LackedApps []LackedApp
+	LackedApps []deliver.LackedApp
 	// SkipPlugins leaves out the plugins of a removal.
 	SkipPlugins bool
 	// CommandLimit is how long each command of the image, or script of a plugin, may run; default [DefaultCommandLimit].

@@ -69,7 +69,7 @@ func Bringup(c *Cluster) []Phase {
 func Installation(c *Cluster) []Phase {
 	return []Phase{
 		c.checkImage(),
-		&reachHosts{c},
+		c.reach(),
 		&execute.Lock{Session: &c.Session},
 		&rejoin{c},
 		&adaptImage{c},
@@ -86,7 +86,7 @@ func Installation(c *Cluster) []Phase {
 // Removal is everything that leaves the hosts as they were before.
 func Removal(c *Cluster) []Phase {
 	return []Phase{
-		&reachHosts{c},
+		c.reach(),
 		&proof{c},
 		&execute.Lock{Session: &c.Session},
 		&recallFarewell{c},

@@ -2,6 +2,8 @@ package phase
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/netip"
 
 	"github.com/kubefile/kubefile/runner/host"
@@ -51,4 +53,16 @@ func Recall(ctx context.Context, c *Cluster) (Recalled, error) {
 	}
 	found.Unreached = c.unreached
 	return found, context.Cause(ctx)
+}
+
+// Reach connects to the hosts of a cluster that exists, and reads its state. It changes nothing.
+func Reach(ctx context.Context, c *Cluster) error { return c.reach().Run(ctx) }
+
+// Unreached is the error for hosts that a removal did not reach, or nil.
+func (c *Cluster) Unreached() error {
+	var failed []error
+	for _, r := range c.unreached {
+		failed = append(failed, fmt.Errorf("%s was not reached and keeps what is on it: %w", r.Host, r.Err))
+	}
+	return errors.Join(failed...)
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/kubefile/kubefile/runner/deliver"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
@@ -51,7 +52,12 @@ func (p *remember) Run(ctx context.Context) error {
 		return fmt.Errorf("the cluster has Kubernetes %s and %s has %s: upgrades are not supported yet; use an image with the cluster's Kubernetes",
 			p.State.KubernetesVersion, p.Artifact.Name, p.Artifact.Description.KubernetesVersion)
 	}
-	return p.findLackedApps(ctx)
+	if p.FindApp == nil {
+		return nil
+	}
+	var err error
+	p.LackedApps, err = deliver.LackedApps(ctx, &p.Session, p.State.Apps, p.FindApp)
+	return err
 }
 
 // mismatches are the hosts that were given otherwise than the cluster knows them.

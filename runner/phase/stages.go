@@ -8,6 +8,7 @@ import (
 	"github.com/kubefile/kubefile/runner/deliver"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/reconfigure"
 	"github.com/kubefile/kubefile/runner/registry"
 )
@@ -64,5 +65,13 @@ func (c *Cluster) runPlugins(action plugin.Action) *command.RunPlugins {
 func (c *Cluster) runCommands(stage command.Stage) *command.RunCommands {
 	return &command.RunCommands{
 		Session: &c.Session, Stage: stage, Artifact: c.Artifact, Site: c.Site, Store: &c.Store, Variables: c.variables, Limit: c.CommandLimit,
+	}
+}
+
+// reach connects to the hosts of a cluster that exists. A run without an image removes all of them.
+func (c *Cluster) reach() *reach.Cluster {
+	return &reach.Cluster{
+		Session: &c.Session, Store: &c.Store, Inventory: &c.Inventory, Plugins: c.Site.Plugins, WholeCluster: c.Artifact == nil,
+		Unreached: &c.unreached, Unknown: &c.unknown,
 	}
 }

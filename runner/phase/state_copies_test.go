@@ -162,7 +162,7 @@ func TestRemovalNamesUnknownNodes(t *testing.T) {
 	s.Hosts = s.Hosts[:2] // the third joined in a run that did not note it
 	p.State, p.Artifact = s, nil
 	p.Members = p.Members[:2]
-	(&reachHosts{p.Cluster}).unknownNodes(t.Context())
+	p.reach().UnknownNodes(t.Context())
 	p.DryRun = true
 	if err := (&leftovers{p.Cluster}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), `node "h3 10.0.0.3"`) || len(p.unknown) != 1 {
 		t.Errorf("error is %v", err)

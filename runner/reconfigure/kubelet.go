@@ -13,6 +13,7 @@ import (
 )
 
 const (
+	// KubeletSettings is the configuration of the kubelet, as kubeadm writes it.
 	KubeletSettings = "/var/lib/kubelet/config.yaml"
 	// KubeletMarker says that the kubelet was started again after its settings changed.
 	KubeletMarker = "kubelet-settings.started"

@@ -1,4 +1,4 @@
-package phase
+package deliver
 
 import (
 	"context"
@@ -19,20 +19,18 @@ type LackedApp struct {
 	Masters []netip.Addr
 }
 
-// findLackedApps lists the application images that masters lack, and that can be brought to them after this run. It warns of those that cannot.
-func (c *Cluster) findLackedApps(ctx context.Context) error {
-	if c.FindApp == nil {
-		return nil
-	}
-	for _, app := range c.State.Apps {
+// LackedApps lists the application images that masters lack, of those that the cluster has, and that can be brought to them after this run. It warns
+// of those that cannot. find is asked for each, and reports whether it can be brought.
+func LackedApps(ctx context.Context, s *execute.Session, apps []state.App, find func(context.Context, state.App) (bool, error)) (all []LackedApp, err error) {
+	for _, app := range apps {
 		lacking := LackedApp{App: app}
-		has := make([]bool, len(c.Members))
-		masters := c.Masters()
-		if err := c.Each(ctx, masters, func(ctx context.Context, m *execute.Member) (err error) {
+		has := make([]bool, len(s.Members))
+		masters := s.Masters()
+		if err := s.Each(ctx, masters, func(ctx context.Context, m *execute.Member) (err error) {
 			has[m.Index], err = hasApp(ctx, m, app)
 			return err
 		}); err != nil {
-			return err
+			return nil, err
 		}
 		for _, m := range masters {
 			if !has[m.Index] {
@@ -42,21 +40,21 @@ func (c *Cluster) findLackedApps(ctx context.Context) error {
 		if len(lacking.Masters) == 0 {
 			continue
 		}
-		bring, err := c.FindApp(ctx, app)
+		bring, err := find(ctx, app)
 		switch {
 		case err != nil:
-			c.warnOfLackedApp(lacking, err)
+			warnOfLackedApp(s, lacking, err)
 		case bring:
-			c.LackedApps = append(c.LackedApps, lacking)
+			all = append(all, lacking)
 		}
 	}
-	return nil
+	return all, nil
 }
 
 // hasApp reports whether a master has all of an application image. Of one that an earlier version of this program noted, that is not known for each
 // version of the image.
 func hasApp(ctx context.Context, m *execute.Member, app state.App) (bool, error) {
-	marker, err := m.Read(ctx, m.Path(appsDir, app.Dir, unpackedMarker))
+	marker, err := m.Read(ctx, m.Path(execute.AppsDir, app.Dir, UnpackedMarker))
 	if err != nil || len(marker) == 0 {
 		return false, err
 	}
@@ -67,21 +65,21 @@ func hasApp(ctx context.Context, m *execute.Member, app state.App) (bool, error)
 }
 
 // warnOfLackedApp tells how to bring an application image to masters that lack it.
-func (c *Cluster) warnOfLackedApp(lacking LackedApp, reason error) {
+func warnOfLackedApp(s *execute.Session, lacking LackedApp, reason error) {
 	var named, masters []string
 	for _, address := range lacking.Masters {
 		named = append(named, address.String())
 	}
-	for _, m := range c.Masters() {
+	for _, m := range s.Masters() {
 		masters = append(masters, m.String())
 	}
 	command := []string{"sealer-run", path.Base(lacking.Dir) + ".tar", "-m", strings.Join(slices.Sorted(slices.Values(masters)), ",")}
-	if c.Name != DefaultName {
-		command = append(command, "--cluster-name", c.Name)
+	if s.Name != execute.DefaultName {
+		command = append(command, "--cluster-name", s.Name)
 	}
-	if c.DataRoot != DefaultDataRoot {
-		command = append(command, "--data-root", c.DataRoot)
+	if s.DataRoot != execute.DefaultDataRoot {
+		command = append(command, "--data-root", s.DataRoot)
 	}
-	c.Report.Printf("warning: the images of application %s are not on %s, and would be lost with the other masters; to bring them after this run, give a file or reference of %s, as in %s: %v\n",
-		lacking.Dir, report.Names(named, maxNamed), lacking.Image, strings.Join(command, " "), reason)
+	s.Report.Printf("warning: the images of application %s are not on %s, and would be lost with the other masters; to bring them after this run, give a file or reference of %s, as in %s: %v\n",
+		lacking.Dir, report.Names(named, report.ManyHosts), lacking.Image, strings.Join(command, " "), reason)
 }
