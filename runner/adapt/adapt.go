@@ -79,7 +79,7 @@ func (p *Adapter) Read(ctx context.Context) (map[string]source.File, error) {
 
 // Image returns what the site makes of the image, on a cluster with these documents of kubeadm.
 func (p *Adapter) Image(documents kubeadm.Documents) (Image, error) {
-	image := Image{Rootfs: state.LayersKey(digests(p.Artifact.RootfsLayers)), Files: p.Files, Overlays: map[*execute.Member]map[string]source.File{}}
+	image := Image{Rootfs: state.LayersKey(state.Digests(p.Artifact.RootfsLayers)), Files: p.Files, Overlays: map[*execute.Member]map[string]source.File{}}
 	var failed []error
 	contents := map[digest.Digest][]byte{}
 	for _, m := range p.Members {
@@ -96,13 +96,6 @@ func (p *Adapter) Image(documents kubeadm.Documents) (Image, error) {
 	var err error
 	image.Plugins, err = p.plugins(image.Overlays[p.First()])
 	return image, err
-}
-
-func digests(layers []imagespec.Layer) (digests []digest.Digest) {
-	for _, layer := range layers {
-		digests = append(digests, layer.Descriptor.Digest)
-	}
-	return digests
 }
 
 // shareContents makes files of several hosts with the same content have it in memory once.

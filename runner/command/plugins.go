@@ -105,7 +105,7 @@ func (p *RunPlugins) due(ctx context.Context, one plugin.Plugin, m *execute.Memb
 	}
 	switch p.Action {
 	case plugin.PreInit:
-		prepared, err := m.Read(ctx, m.Path(scriptsMarker))
+		prepared, err := m.Read(ctx, m.Path(ScriptsMarker))
 		return len(prepared) == 0 && !m.Joined, err
 	case plugin.PreJoin:
 		return !m.Joined && m != p.First(), nil

@@ -56,7 +56,7 @@ func (p *RemoveLayers) Run(ctx context.Context) error {
 // ImagesAfter are the images that hosts may have layers of, once a run of an image is complete. app is the directory of an application image below
 // the cluster's; empty for the cluster image itself.
 func ImagesAfter(s *state.State, app string, artifact *source.Artifact) state.Images {
-	image := state.ImageLayers{Digest: artifact.Digest, Layers: digests(slices.Concat(artifact.RootfsLayers, artifact.ImageLayers))}
+	image := state.ImageLayers{Digest: artifact.Digest, Layers: state.Digests(slices.Concat(artifact.RootfsLayers, artifact.ImageLayers))}
 	if app == "" {
 		return s.Layers.Next(s.Digest, image)
 	}

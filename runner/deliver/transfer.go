@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
@@ -116,14 +114,7 @@ func (p *Transfer) layers(m *execute.Member) []imagespec.Layer {
 }
 
 func (p *Transfer) layersKey(m *execute.Member) string {
-	return state.LayersKey(digests(p.layers(m)))
-}
-
-func digests(layers []imagespec.Layer) (digests []digest.Digest) {
-	for _, layer := range layers {
-		digests = append(digests, layer.Descriptor.Digest)
-	}
-	return digests
+	return state.LayersKey(state.Digests(p.layers(m)))
 }
 
 func (p *Transfer) all(m *execute.Member) (bytes int64) {

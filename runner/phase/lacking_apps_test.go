@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
@@ -124,9 +122,5 @@ func layersKey(a *source.Artifact, m *execute.Member) string {
 	if m.IsMaster() {
 		layers = append(layers, a.ImageLayers...)
 	}
-	var digests []digest.Digest
-	for _, layer := range layers {
-		digests = append(digests, layer.Descriptor.Digest)
-	}
-	return state.LayersKey(digests)
+	return state.LayersKey(state.Digests(layers))
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/kubefile/kubefile/imagespec"
 )
 
 // ImageLayers are the layers of an image. Hosts keep those of the image that they have and of the one before.
@@ -51,6 +53,14 @@ func (i Images) Kept() []digest.Digest {
 
 // Removed returns the images once hosts have only the layers that they keep.
 func (i Images) Removed() Images { return i[:min(len(i), keptImages)] }
+
+// Digests are those of layers, in their order.
+func Digests(layers []imagespec.Layer) (digests []digest.Digest) {
+	for _, layer := range layers {
+		digests = append(digests, layer.Descriptor.Digest)
+	}
+	return digests
+}
 
 // LayersKey identifies layers in their order.
 func LayersKey(layers []digest.Digest) string {
