@@ -243,7 +243,6 @@ func TestSiteFilesOfAnInterruptedRun(t *testing.T) {
 	if f.files[m.Rootfs("etc/new")] != "new" {
 		t.Error("the file was not written")
 	}
-	m.IsNew, m.Absent = false, false
 	p.Site.Configs = nil
 	if err := p.adapt(t); err != nil {
 		t.Fatal(err)
