@@ -22,6 +22,7 @@ import (
 	"github.com/kubefile/kubefile/runner/phase"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
+	"github.com/kubefile/kubefile/runner/status"
 )
 
 // testHost is a site with one master: an SSH server in this process, whose cluster's directory is the test's own. Tests reach it and ask, but
@@ -245,7 +246,7 @@ esac
 func TestStatus(t *testing.T) {
 	h := newTestHost(t)
 	h.program(t, "kubectl", kubectl)
-	status, err := Status(t.Context(), h.Site)
+	got, err := Status(t.Context(), h.Site)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,8 +254,8 @@ func TestStatus(t *testing.T) {
 		Version: 1, Cluster: "test", Table: "NAME STATUS\none Ready\n", Served: []string{}, Missed: []string{},
 		Nodes: []status.NodeStatus{{Name: "one", Ready: true, Roles: []string{"control-plane"}, Version: "v1.34.4", Address: "10.0.0.1"}},
 	}
-	if !reflect.DeepEqual(status, want) {
-		t.Errorf("got %+v, want %+v", status, want)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

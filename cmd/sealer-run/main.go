@@ -43,7 +43,7 @@ func application() *cli.Command {
 			{Name: "gen", Usage: "print the Clusterfile that says the same as flags, what kubeadm is given, or the schema of Clusterfiles", ArgsUsage: "[IMAGE]", Flags: genFlags(), Action: gen},
 			{Name: "join", Usage: "add hosts to a cluster that is running", ArgsUsage: "[IMAGE…]", Description: joinDescription, Flags: joinFlags(), Action: joinHosts},
 			{Name: "delete", Usage: "take hosts out of a cluster, or the whole cluster, and leave them as they were before", Description: deleteDescription, Flags: deleteFlags(), Action: deleteHosts},
-			{Name: "status", Usage: "show nodes, and the images that were asked for", Flags: statusFlags(), Action: status},
+			{Name: "status", Usage: "show nodes, and the images that were asked for", Flags: statusFlags(), Action: showStatus},
 			{Name: "kubeconfig", Usage: "print the administrator's kubeconfig", Flags: siteFlags(), Action: kubeconfig},
 			{Name: "inspect", Usage: "show what a cluster image is", ArgsUsage: "IMAGE", Flags: inspectFlags(), Action: inspect},
 			verify(),

@@ -24,7 +24,7 @@ func statusFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "missed", Usage: "only the images that were asked for and are not in the artifact, one a line"})
 }
 
-func status(ctx context.Context, cmd *cli.Command) error {
+func showStatus(ctx context.Context, cmd *cli.Command) error {
 	if err := alone(cmd, "served", "missed", "output"); err != nil {
 		return err
 	}

@@ -138,7 +138,7 @@ func TestAdditionKilledBeforeEveryCommand(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		missing, err := Recalled{State: s}.Missing(joining)
+		missing, err := Recalled{State: s}.Missing(*joining)
 		if err != nil {
 			t.Fatal(err)
 		}

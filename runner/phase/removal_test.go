@@ -14,6 +14,8 @@ import (
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/unit"
 )
 
@@ -58,7 +60,7 @@ func (p *park) remove(t *testing.T) error {
 	p.Abandon = func(error) {}
 	for _, one := range Removal(p.Cluster) {
 		switch one.(type) {
-		case *reach, *execute.Lock:
+		case *reach.Cluster, *execute.Lock:
 			continue // need hosts
 		}
 		if err := one.Run(t.Context()); err != nil {

@@ -118,7 +118,7 @@ func hostJournal(dir, cluster string, lines []string) string {
 func (p *park) perform(ctx context.Context) error {
 	c := p.Cluster
 	phases := []Phase{&remember{c}, &adaptImage{c}, &installed{c}, c.writeFiles(), c.runPlugins(plugin.PreInit), &hostsFile{c}, c.runScripts(), c.registryService(),
-		&kubeadmInit{c}, &reconfigure{c}, c.runPlugins(plugin.PreJoin), &joinMasters{c}, &balance{c}, &joinNodes{c}, &kubeconfig{c}, &labelNodes{c},
+		&kubeadmInit{c}, c.reconfigure(), c.runPlugins(plugin.PreJoin), &joinMasters{c}, &balance{c}, &joinNodes{c}, &kubeconfig{c}, &labelNodes{c},
 		c.runPlugins(plugin.PostJoin), c.runCommands(command.Network), c.runCommands(command.Guests), c.runPlugins(plugin.PostInstall), c.removeLayers(), &saveState{c}}
 	if c.Joining != nil {
 		phases = withoutCommands(phases)
