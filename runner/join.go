@@ -12,6 +12,7 @@ import (
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/join"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/phase"
 	"github.com/kubefile/kubefile/runner/report"
@@ -133,7 +134,7 @@ func recall(ctx context.Context, site Site, joining execute.Joining, opts Option
 	}
 	for _, address := range found.Empty {
 		if !slices.Contains(joining.Addresses(), address) { // these are refused
-			c.Report.Line(address.String(), phase.LeftEmpty)
+			c.Report.Line(address.String(), join.LeftEmpty)
 		}
 	}
 	return found, c.Report, nil

@@ -10,8 +10,12 @@ import (
 	"net/netip"
 )
 
-// Unit is the systemd unit of the balancer.
-const Unit = "kubefile-apiserver.service"
+const (
+	// Unit is the systemd unit of the balancer.
+	Unit = "kubefile-apiserver.service"
+	// ConfigFile is its configuration, in the cluster's directory.
+	ConfigFile = "apiserver.json"
+)
 
 // Config says where to listen and where to pass on to, both as ADDRESS:PORT.
 type Config struct {

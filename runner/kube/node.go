@@ -82,6 +82,14 @@ func (n Node) Addresses() (addresses []netip.Addr) {
 	return addresses
 }
 
+// Address is where the node is, by its own account, for a person.
+func (n Node) Address() string {
+	for _, a := range n.Addresses() {
+		return a.String()
+	}
+	return "an unknown address"
+}
+
 // What kubectl takes a node's roles from.
 const (
 	roleLabel = "kubernetes.io/role"

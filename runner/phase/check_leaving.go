@@ -73,7 +73,7 @@ func (d *departure) checkOne(ctx context.Context, l *leaver) error {
 		return err
 	}
 	if n != nil && !slices.Contains(n.Addresses(), l.address) && (l.member == nil || !owns(l.member, n)) && len(n.Addresses()) > 0 {
-		return fmt.Errorf("%s is %s according to the cluster's state, but the node %s is at %s; check which of the two is meant", l.address, l.name, l.name, address(n))
+		return fmt.Errorf("%s is %s according to the cluster's state, but the node %s is at %s; check which of the two is meant", l.address, l.name, l.name, n.Address())
 	}
 	if l.member == nil {
 		return d.checkLost(ctx, l)

@@ -52,14 +52,14 @@ type Cluster struct {
 	surveys map[*execute.Member]*agent.Survey
 	// dirty are the hosts that a removal could not clean.
 	dirty map[*execute.Member]bool
-	// inState are the hosts that the cluster's state had when the run began.
+	// inState are the hosts that the cluster's state had when the run began, which [membership.Examiner] notes.
 	inState map[*execute.Member]bool
 	unknown []error // nodes of which a removal knows no host
 	// layersRemoved says that all hosts have only the layers that they keep.
 	layersRemoved bool
 	// leaseWait is how long the kubelet of a host that comes back empty is listened for; default leaseWait.
 	leaseWait time.Duration
-	// etcdWait is how long etcd's members on hosts that have joined may take to answer; default awakePatience.
+	// etcdWait is how long etcd's members on hosts that have joined may take to answer; default that of [membership.Examiner].
 	etcdWait time.Duration
 	// healthWait is how long what was started again with other settings may take to be healthy; default podPatience, nodePatience, servedPatience.
 	healthWait time.Duration

@@ -16,6 +16,7 @@ import (
 	"github.com/kubefile/kubefile/runner/check"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/join"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/registry"
 	"github.com/kubefile/kubefile/runner/source"
@@ -73,7 +74,7 @@ func TestJoin(t *testing.T) {
 	p.machines[0].files[p.Members[0].Path(initConfig)] = "kind: ClusterConfiguration\n"
 	p.watchJoins(t)
 	for range 2 { // the second time, nothing is left to do
-		for _, one := range []Phase{&joinMasters{p.Cluster}, &balance{p.Cluster}, &joinNodes{p.Cluster}} {
+		for _, one := range []Phase{p.joinMasters(), p.apiProxy(), p.joinNodes()} {
 			if err := one.Run(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -112,12 +113,12 @@ func TestBalance(t *testing.T) {
 	p.State.Hosts = append(p.State.Hosts, state.Host{Address: netip.MustParseAddr("10.0.0.0"), Name: "m", Role: "master"},
 		state.Host{Address: netip.MustParseAddr("10.0.0.9"), Name: "n", Role: "node"})
 	for range 2 {
-		if err := (&balance{p.Cluster}).Run(t.Context()); err != nil {
+		if err := p.apiProxy().Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	node := p.machines[2]
-	config, err := balancer.ParseConfig([]byte(node.files[p.Members[2].Path(balancerConfig)]))
+	config, err := balancer.ParseConfig([]byte(node.files[p.Members[2].Path(balancer.ConfigFile)]))
 	want := []string{"10.0.0.0:6443", "10.0.0.1:6443", "10.0.0.2:6443"}
 	if err != nil || !slices.Equal(config.Backends, want) || !slices.Equal(config.Listen, []string{"127.0.0.1:6443"}) {
 		t.Errorf("the balancer has %+v, %v", config, err)
@@ -131,10 +132,10 @@ func TestBalance(t *testing.T) {
 	// Another master: nodes follow, and those that were not named are told of.
 	p.State.Hosts = slices.DeleteFunc(p.State.Hosts, func(h state.Host) bool { return h.Address == p.Members[1].Host.Address })
 	p.Members[1].Host.Address = netip.MustParseAddr("10.0.0.7")
-	if err := (&balance{p.Cluster}).Run(t.Context()); err != nil {
+	if err := p.apiProxy().Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(node.calls("systemctl restart")); n != 2 || !strings.Contains(node.files[p.Members[2].Path(balancerConfig)], "10.0.0.7:6443") {
+	if n := len(node.calls("systemctl restart")); n != 2 || !strings.Contains(node.files[p.Members[2].Path(balancer.ConfigFile)], "10.0.0.7:6443") {
 		t.Errorf("%d restarts", n)
 	}
 	if !strings.Contains(p.out.String(), "10.0.0.9: warning: not part of this run, so its API proxy does not know the new master 10.0.0.7") {
@@ -300,7 +301,7 @@ func TestLabelNodes(t *testing.T) {
 			encode(labels["h1"]), encode(labels["h2"])), 0
 	}
 	for range 2 {
-		if err := (&labelNodes{p.Cluster}).Run(t.Context()); err != nil {
+		if err := (&join.LabelNodes{Session: &p.Session}).Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -350,18 +351,6 @@ func TestChecksKnowNamesOfPlugins(t *testing.T) {
 	for _, f := range check.Run(p.checkHosts().Observed(t.Context(), reports, make([]error, 2))) {
 		if strings.HasPrefix(f.Check, "hostname-") {
 			t.Error(f.Text())
-		}
-	}
-}
-
-// A token outlives the joins of all hosts, which wait for each other.
-func TestTokenLife(t *testing.T) {
-	for _, tt := range []struct {
-		hosts, together int
-		want            time.Duration
-	}{{0, 1, 30 * time.Minute}, {1, 32, 30 * time.Minute}, {32, 32, 30 * time.Minute}, {33, 32, 50 * time.Minute}, {500, 32, 330 * time.Minute}, {3, 1, 70 * time.Minute}} {
-		if got := tokenLife(tt.hosts, tt.together); got != tt.want {
-			t.Errorf("%d hosts, %d together: got %s, want %s", tt.hosts, tt.together, got, tt.want)
 		}
 	}
 }

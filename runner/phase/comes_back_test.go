@@ -229,11 +229,11 @@ func TestComesBackKilledBeforeEveryCommand(t *testing.T) {
 func TestMemberThatAnswersAgain(t *testing.T) {
 	p := established(t, 3, 0)
 	next, _ := p.again(t, 1<<40, forever)
-	err := next.removeDead(t.Context(), kube.Member{ID: 3, Name: "h3"})
+	err := next.membership().RemoveDead(t.Context(), kube.Member{ID: 3, Name: "h3"})
 	if err == nil || !strings.Contains(err.Error(), "it answers by now") || len(p.world.leaving.etcd) != 3 {
 		t.Errorf("the error is %v, and the members are %v", err, p.world.leaving.etcd)
 	}
-	if err := next.removeDead(t.Context(), kube.Member{ID: 9}); err != nil {
+	if err := next.membership().RemoveDead(t.Context(), kube.Member{ID: 9}); err != nil {
 		t.Errorf("a member that is not there any more: %v", err)
 	}
 }

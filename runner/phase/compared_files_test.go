@@ -121,7 +121,7 @@ func TestWhatWasReadEnds(t *testing.T) {
 func TestWhatWasReadIsWhatIsThere(t *testing.T) {
 	p := newPark(t, 1, 0).joined(1)
 	m, f := p.Members[0], p.machines[0]
-	names := []string{m.Path("a.done"), m.Path("none.done"), m.Path(registry.ConfigFile), m.Path("pki", "authority.key"), agent.Path, rootConfig, hostsPath,
+	names := []string{m.Path("a.done"), m.Path("none.done"), m.Path(registry.ConfigFile), m.Path("pki", "authority.key"), agent.Path, rootConfig, execute.HostsFile,
 		unit.Dir + "kubefile-registry.service", unit.Dir + "other.service", "/etc/motd", path.Join(registry.ContainerdDir, "quay.io", "hosts.toml")}
 	for i, name := range names {
 		if i != 1 {
@@ -178,7 +178,7 @@ func TestAnAgentThatCannotObserve(t *testing.T) {
 	if err := p.ReadFiles(t.Context(), comparedFiles); err != nil {
 		t.Fatal(err)
 	}
-	if content, err := p.Members[0].Fetch(t.Context(), hostsPath); err != nil || string(content) != p.machines[0].files[hostsPath] {
-		t.Errorf("got %q and %v, want %q", content, err, p.machines[0].files[hostsPath])
+	if content, err := p.Members[0].Fetch(t.Context(), execute.HostsFile); err != nil || string(content) != p.machines[0].files[execute.HostsFile] {
+		t.Errorf("got %q and %v, want %q", content, err, p.machines[0].files[execute.HostsFile])
 	}
 }

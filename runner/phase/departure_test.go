@@ -226,7 +226,7 @@ func TestLeaveWithPlugins(t *testing.T) {
 // TestLostAndInstalledAgain: a machine at the address of a lost host that has nothing of the cluster is left alone.
 func TestLostAndInstalledAgain(t *testing.T) {
 	p := established(t, 1, 1)
-	p.machines[1].files = map[string]string{hostsPath: "127.0.0.1 localhost\n", "/srv/data": "of others"}
+	p.machines[1].files = map[string]string{execute.HostsFile: "127.0.0.1 localhost\n", "/srv/data": "of others"}
 	p.world.elsewhere = map[string]string{"h2": "10.0.0.2"}
 	if _, _, err := p.leave(t.Context(), t, Leaving{Nodes: numbered(2), Lost: true}, []int{0}, 1<<40, forever); err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ func TestSettingsInTheEnvironmentAndTheHostsFile(t *testing.T) {
 	if env := c.environment(c.First()).Variables(); env["REGISTRY_DOMAIN"] != "hub.site" || env["REGISTRY_PORT"] != "5001" {
 		t.Errorf("the environment is %v", env)
 	}
-	if lines := c.names(c.First()); !slices.Contains(lines, "127.0.0.1 hub.site") {
+	if lines := c.hostsFile().Lines(c.First()); !slices.Contains(lines, "127.0.0.1 hub.site") {
 		t.Errorf("the hosts file is %q", lines)
 	}
 	if s := c.checkHosts().Observed(t.Context(), nil, nil); s.RegistryPort != 5001 {

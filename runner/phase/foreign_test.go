@@ -44,7 +44,7 @@ func TestEtcdThatCameAfterKubeadmBegan(t *testing.T) {
 	f.files["/etc/kubernetes/controller-manager.conf"] = "x"
 	p.forget()
 	next, _ := p.again(t, 1<<40, func() {})
-	err := errors.Join((&remember{next.Cluster}).Run(t.Context()), (&kubeadmInit{next.Cluster}).Run(t.Context()))
+	err := errors.Join((&remember{next.Cluster}).Run(t.Context()), next.controlPlane().Run(t.Context()))
 	if err == nil || !strings.Contains(err.Error(), host.EtcdDir) {
 		t.Errorf("error is %v", err)
 	}
@@ -91,7 +91,7 @@ func TestControlPlaneThatStarts(t *testing.T) {
 	p := brought(t, 1, 0)
 	f := p.machines[0]
 	f.remove(execute.InitMarker, store.File)
-	f.units["kubelet.service"], f.files[apiserverManifest] = true, "x"
+	f.units["kubelet.service"], f.files[execute.ManifestsDir+"kube-apiserver.yaml"] = true, "x"
 	p.world.secret, p.world.version, p.world.starts = nil, 0, 1
 	p.forget()
 	p.checkMasterIsKept(t)

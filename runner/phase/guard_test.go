@@ -183,7 +183,7 @@ func TestControlPlaneWithoutMarker(t *testing.T) {
 			}
 			c.make(p)
 			next, _ := p.again(t, 1<<40, func() {})
-			err := errors.Join((&remember{next.Cluster}).Run(t.Context()), (&kubeadmInit{next.Cluster}).Run(t.Context()))
+			err := errors.Join((&remember{next.Cluster}).Run(t.Context()), next.controlPlane().Run(t.Context()))
 			checkError(t, err, c.want)
 			checkKubeadmRuns(t, f, next.Members[0], c.runs)
 		})
@@ -194,7 +194,7 @@ func TestControlPlaneWithoutMarker(t *testing.T) {
 func (p *park) checkMasterIsKept(t *testing.T) {
 	t.Helper()
 	next, _ := p.again(t, 1<<40, func() {})
-	if err := errors.Join((&remember{next.Cluster}).Run(t.Context()), (&kubeadmInit{next.Cluster}).Run(t.Context())); err != nil {
+	if err := errors.Join((&remember{next.Cluster}).Run(t.Context()), next.controlPlane().Run(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	if got := p.machines[0].calls(next.Members[0].Program("kubeadm")); len(got) > 0 || !next.Members[0].Joined {
@@ -264,7 +264,7 @@ func TestHostThatIsToJoin(t *testing.T) {
 			next, _ := p.again(t, 1<<40, func() {})
 			err := (&remember{next.Cluster}).Run(t.Context())
 			if err == nil {
-				err = (&joinNodes{next.Cluster}).Run(t.Context())
+				err = next.joinNodes().Run(t.Context())
 			}
 			checkError(t, err, c.want)
 			checkKubeadmRuns(t, f, next.Members[1], c.runs)
@@ -284,7 +284,7 @@ func TestNodesAreNotStolen(t *testing.T) {
 	p := brought(t, 1, 2)
 	p.forget()
 	other := &machine{t: t, host: host.Host{Address: netip.MustParseAddr("10.0.0.4"), Role: host.RoleMaster}, units: map[string]bool{}, world: p.world,
-		files: map[string]string{hostsPath: "127.0.0.1 localhost\n"}, answer: p.machines[0].answer}
+		files: map[string]string{execute.HostsFile: "127.0.0.1 localhost\n"}, answer: p.machines[0].answer}
 	p.world.machines = append(p.world.machines, other)
 	thief := &park{Cluster: p.Cluster, world: p.world, machines: []*machine{other, p.machines[1], p.machines[2]}}
 	_, err := thief.rerun(t)
@@ -315,14 +315,14 @@ func TestNodesThatJoinedMeanwhile(t *testing.T) {
 	next.Members[1].Joined = false // as it was when the run looked
 	p.machines[1].files[execute.KubeletConfig] = authority(t)
 	p.forget()
-	if err := (&joinNodes{next.Cluster}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "is a node of another cluster") {
+	if err := next.joinNodes().Run(t.Context()); err == nil || !strings.Contains(err.Error(), "is a node of another cluster") {
 		t.Errorf("error is %v", err)
 	}
 	if got := append(p.machines[0].destroyed(), p.machines[1].destroyed()...); len(got) > 0 {
 		t.Errorf("ran %q", got)
 	}
 	next.Members[1].LoseLock()
-	if err := (&joinNodes{next.Cluster}).Run(t.Context()); !errors.Is(err, execute.ErrLockLost) {
+	if err := next.joinNodes().Run(t.Context()); !errors.Is(err, execute.ErrLockLost) {
 		t.Errorf("without its lock, the error is %v", err)
 	}
 }

@@ -43,11 +43,11 @@ func TestEtcdOfAnInterruptedJoin(t *testing.T) {
 			err := (&remember{next.Cluster}).Run(t.Context())
 			if err == nil && !p.world.down {
 				p.world.leaving.unlabelled = map[string]bool{"h3": !f.has(execute.AdminConfig)}
-				err = errors.Join(next.enroll(t.Context()), (&joinMasters{next.Cluster}).Run(t.Context()))
+				err = errors.Join(next.enroll(t.Context()), next.joinMasters().Run(t.Context()))
 			}
 			if p.world.down {
 				next.Members[2].Joined = false
-				_, err = next.examineJoin(t.Context(), next.Members[2], next.Members[2].Authority())
+				_, err = next.membership().ExamineJoin(t.Context(), next.Members[2], next.Members[2].Authority())
 			}
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("the error is %v, want %q", err, c.want)
@@ -71,7 +71,7 @@ func TestResetThatEtcdCannotTake(t *testing.T) {
 	p := established(t, 3, 0)
 	p.world.leaving.dead["h2"] = true
 	next, _ := p.again(t, 1<<40, forever)
-	err := next.checkReset(t.Context(), next.Members[2])
+	err := next.membership().CheckReset(t.Context(), next.Members[2])
 	for _, want := range []string{"10.0.0.3: its join was interrupted, and its etcd cannot be removed: etcd would lose its majority", "h2 (https://10.0.0.2:2380)"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error is %v, want %q", err, want)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/join"
 	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
@@ -94,12 +95,12 @@ func (p *park) leftAlone(t *testing.T, i int) {
 	t.Helper()
 	f := p.machines[i]
 	for name := range f.files {
-		if name != hostsPath && name != authorityFile {
+		if name != execute.HostsFile && name != authorityFile {
 			t.Errorf("%s: %s was written", f.host, name)
 		}
 	}
-	if strings.Contains(f.get(hostsPath), p.Name) {
-		t.Errorf("%s: %s was changed", f.host, hostsPath)
+	if strings.Contains(f.get(execute.HostsFile), p.Name) {
+		t.Errorf("%s: %s was changed", f.host, execute.HostsFile)
 	}
 	if p.world.elsewhere[f.node()] == "" || f.host.Role == host.RoleMaster && p.world.leaving.memberOf(f) < 0 {
 		t.Errorf("%s: of its node and its member are left %v, %v", f.host, p.world.elsewhere, p.world.leaving.etcd)
@@ -125,7 +126,7 @@ func TestJoinBringsBackNoOthers(t *testing.T) {
 					t.Fatalf("%v\n%s", err, next.out)
 				}
 				plans = append(plans, next.plan(t))
-				if said := strings.Count(next.out.String(), LeftEmpty); said != 2 && !known || strings.Contains(next.out.String(), "joins again in place of") {
+				if said := strings.Count(next.out.String(), join.LeftEmpty); said != 2 && !known || strings.Contains(next.out.String(), "joins again in place of") {
 					t.Errorf("it said\n%s", next.out)
 				}
 			}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/balancer"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/deliver"
@@ -85,7 +86,7 @@ func TestAddition(t *testing.T) {
 	}
 	for i, files := range before {
 		f, m := p.machines[i], whole.Members[i]
-		named := []string{hostsPath, m.Path(registry.ConfigFile), m.Path(balancerConfig), m.Path(store.File), m.Path(agent.JournalFile)}
+		named := []string{execute.HostsFile, m.Path(registry.ConfigFile), m.Path(balancer.ConfigFile), m.Path(store.File), m.Path(agent.JournalFile)}
 		for name, content := range f.files {
 			if content != files[name] && !slices.Contains(named, name) && !strings.HasPrefix(name, registry.ContainerdDir) {
 				t.Errorf("%s: %s was changed", f.host, name)
@@ -189,7 +190,7 @@ func TestPhasesOfAddition(t *testing.T) {
 		return slices.DeleteFunc(all, func(title string) bool { return slices.Contains(left, title) })
 	}
 	images := []string{c.runCommands(command.Network).Title(), c.runCommands(command.Guests).Title()}
-	check := (&checkJoining{c}).Title()
+	check := (c.checkJoining()).Title()
 	if got, want := without(titles(Addition(c)), check), without(titles(Bringup(c)), images...); !slices.Equal(got, want) {
 		t.Errorf("of the cluster's image: got %q, want %q", got, want)
 	}
@@ -271,7 +272,7 @@ func TestUnlikeTheOthers(t *testing.T) {
 				s.Wanted.Site = nil
 			}
 			joining := &Cluster{Session: execute.Session{Name: "default", Joining: &execute.Joining{ByFile: c.byFile}}, Site: c.now, Registry: c.registry}
-			warning, err := joining.unlike(s)
+			warning, err := joining.checkJoining().Unlike(s)
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("the error is %v, want %q", err, c.want)
 			}
@@ -299,7 +300,7 @@ func TestCheckJoining(t *testing.T) {
 		p.machines[0].files[p.Dir()+"/"+store.File] = string(data)
 	}
 	other(func(s *state.State) { s.Remove(numbered(3)[0]) })
-	p.machines[2].files = map[string]string{hostsPath: "127.0.0.1 localhost\n"}
+	p.machines[2].files = map[string]string{execute.HostsFile: "127.0.0.1 localhost\n"}
 	next, _, err := p.add(t.Context(), t, joining, false, 1<<40, forever)
 	if err != nil || !strings.Contains(next.out.String(), "10.0.0.3: warning: not a node of the cluster now") {
 		t.Errorf("%v\n%s", err, next.out)

@@ -225,7 +225,7 @@ func (f *machine) undo() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	kept := f.files[authorityFile]
-	f.files, f.units = map[string]string{hostsPath: "127.0.0.1 localhost\n"}, map[string]bool{}
+	f.files, f.units = map[string]string{execute.HostsFile: "127.0.0.1 localhost\n"}, map[string]bool{}
 	if kept != "" {
 		f.files[authorityFile] = kept
 	}

@@ -246,7 +246,7 @@ func newPark(t *testing.T, masters, nodes int) *park {
 		}
 		h := host.Host{Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), Role: role}
 		p.Hosts = append(p.Hosts, Host{Login: h, Site: clusterfile.Host{Address: h.Address, Role: role}})
-		f := &machine{t: t, host: h, files: map[string]string{hostsPath: "127.0.0.1 localhost\n"}, units: map[string]bool{}, world: p.world}
+		f := &machine{t: t, host: h, files: map[string]string{execute.HostsFile: "127.0.0.1 localhost\n"}, units: map[string]bool{}, world: p.world}
 		p.machines = append(p.machines, f)
 		p.world.machines = append(p.world.machines, f)
 		p.Add(&p.Session, host.Report{Host: h, Conn: f, Facts: &host.Facts{Hostname: fmt.Sprintf("h%d", i+1)}})

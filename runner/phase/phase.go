@@ -12,6 +12,7 @@ import (
 	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/join"
 	"github.com/kubefile/kubefile/runner/network"
 	"github.com/kubefile/kubefile/runner/plugin"
 )
@@ -41,18 +42,18 @@ func Bringup(c *Cluster) []Phase {
 		c.transfer(),
 		c.writeFiles(),
 		c.runPlugins(plugin.PreInit),
-		&hostsFile{c},
+		c.hostsFile(),
 		c.runScripts(),
 		c.registryService(),
 		&network.Adapt{Session: &c.Session, Kubeadm: &c.kubeadm},
-		&kubeadmInit{c},
+		c.controlPlane(),
 		c.reconfigure(),
 		c.runPlugins(plugin.PreJoin),
-		&joinMasters{c},
-		&balance{c},
-		&joinNodes{c},
+		c.joinMasters(),
+		c.apiProxy(),
+		c.joinNodes(),
 		&kubeconfig{c},
-		&labelNodes{c},
+		&join.LabelNodes{Session: &c.Session},
 		c.runPlugins(plugin.PostJoin),
 		c.runCommands(command.Network),
 		&ready{c, command.Network},

@@ -132,7 +132,7 @@ const maxMasters = 100
 
 // mastersOf are the masters by a host's own files: the load balancer's of a node, the state of a master.
 func mastersOf(ctx context.Context, m *execute.Member) (addresses []netip.Addr, err error) {
-	config, err := m.Read(ctx, m.Path(balancerConfig))
+	config, err := m.Read(ctx, m.Path(balancer.ConfigFile))
 	if err != nil {
 		return nil, err
 	}

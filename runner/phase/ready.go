@@ -9,6 +9,7 @@ import (
 	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/health"
+	"github.com/kubefile/kubefile/runner/join"
 )
 
 // ready waits until the cluster works, which the image's network plugin makes it: after its own commands if it is an application of the
@@ -36,7 +37,7 @@ func (p *ready) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.spreadDNS(ctx)
+	return join.SpreadDNS(ctx, &p.Session, &p.Store, p.kubeadm)
 }
 
 // works waits until the hosts that the run is about have no problem: others may have problems of their own.

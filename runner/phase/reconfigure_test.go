@@ -30,7 +30,7 @@ const noLimit = 1 << 40
 // TestChangedSettings: a run applies what changed everywhere, one that follows does nothing, and the first settings can come back.
 func TestChangedSettings(t *testing.T) {
 	p := configurable(t, settingsBefore, 2, 2)
-	untouchedFiles := p.machines[3].get(hostsPath)
+	untouchedFiles := p.machines[3].get(execute.HostsFile)
 	next, _, err := p.changed(t, settingsAfter, noLimit, nil)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, next.out)
@@ -63,7 +63,7 @@ func TestChangedSettings(t *testing.T) {
 			t.Errorf("ConfigMap %s is\n%s\nwant %s", name, text, want)
 		}
 	}
-	if p.machines[3].get(hostsPath) != untouchedFiles {
+	if p.machines[3].get(execute.HostsFile) != untouchedFiles {
 		t.Error("/etc/hosts was changed")
 	}
 	if w := p.wanted(t); len(w.Mixed) > 0 || !strings.Contains(encode(w.Kubeadm), "new.example") || strings.Contains(encode(w.Kubeadm), "s3cret") {

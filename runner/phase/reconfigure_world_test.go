@@ -297,7 +297,7 @@ func (p *park) changed(t *testing.T, documents string, limit int64, set func(*Cl
 	if set != nil {
 		set(next.Cluster)
 	}
-	for _, one := range []Phase{&remember{next.Cluster}, &adaptImage{next.Cluster}, &kubeadmInit{next.Cluster}, next.reconfigure(), &joinMasters{next.Cluster}, &saveState{next.Cluster}} {
+	for _, one := range []Phase{&remember{next.Cluster}, &adaptImage{next.Cluster}, next.controlPlane(), next.reconfigure(), next.joinMasters(), &saveState{next.Cluster}} {
 		if err := one.Run(ctx); err != nil {
 			return next, n.Load(), fmt.Errorf("%s: %w", one.Title(), err)
 		}

@@ -1,13 +1,10 @@
 package phase
 
 import (
-	"context"
-	"errors"
 	"strings"
 	"testing"
 
 	"github.com/kubefile/kubefile/runner/execute"
-	"github.com/kubefile/kubefile/runner/host"
 )
 
 // replan is the plan of the same command again.
@@ -23,7 +20,7 @@ func (p *park) replan(t *testing.T) (string, error) {
 // registers it. In each case the node is a new one, without what the plugins of those that join gave the old one. Markers do not decide.
 func TestHostsThatWereTakenOut(t *testing.T) {
 	reinstalled := func(p *park) {
-		p.machines[2].files = map[string]string{hostsPath: "127.0.0.1 localhost\n"}
+		p.machines[2].files = map[string]string{execute.HostsFile: "127.0.0.1 localhost\n"}
 		p.machines[2].units = map[string]bool{}
 	}
 	for _, c := range []struct {
@@ -86,7 +83,7 @@ func TestJoiningAgainIsContinued(t *testing.T) {
 	p.forget()
 	p.world.gone = map[string]bool{"h2": true}
 	next, _ := p.again(t, 1<<40, func() {})
-	for _, one := range []Phase{&remember{next.Cluster}, &adaptImage{next.Cluster}, &joinNodes{next.Cluster}} {
+	for _, one := range []Phase{&remember{next.Cluster}, &adaptImage{next.Cluster}, next.joinNodes()} {
 		if err := one.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -94,19 +91,6 @@ func TestJoiningAgainIsContinued(t *testing.T) {
 	p, err := p.rerun(t)
 	if err != nil || !strings.Contains(p.plan(t), `10.0.0.2: plugin "pre": run its script`) {
 		t.Errorf("the next run did %s, %v", p.plan(t), err)
-	}
-}
-
-// A kubelet that does not register its node is an error that says how to go on.
-func TestKubeletThatDoesNotRegister(t *testing.T) {
-	p := newPark(t, 1, 1).joined(2)
-	ctx, cancel := context.WithCancel(t.Context())
-	p.machines[0].answer = func(cmd host.Command, _ string) (string, int) {
-		cancel()
-		return "", 0
-	}
-	if err := p.registered(ctx, p.Members[1]); !errors.Is(err, context.Canceled) {
-		t.Errorf("error is %v", err)
 	}
 }
 

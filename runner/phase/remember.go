@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"github.com/kubefile/kubefile/runner/deliver"
-	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -29,7 +27,7 @@ func (p *remember) Run(ctx context.Context) error {
 	if err := errors.Join(p.mismatches()...); err != nil {
 		return err
 	}
-	if err := p.checkMembership(ctx); err != nil {
+	if err := p.membership().Check(ctx); err != nil {
 		return err
 	}
 	if first := p.First(); first.Joined { // for the whole run, also when one that was named before it joins again
@@ -38,10 +36,10 @@ func (p *remember) Run(ctx context.Context) error {
 	if err := p.takeBack(ctx); err != nil {
 		return err
 	}
-	if err := p.foreign(); err != nil {
+	if err := p.membership().CheckNodes(); err != nil {
 		return err
 	}
-	if err := p.checkNewcomers(ctx); err != nil {
+	if err := p.membership().CheckNewcomers(ctx); err != nil {
 		return fmt.Errorf("nothing was changed:\n%w", err)
 	}
 	p.sayAbsent()
@@ -78,23 +76,6 @@ func (p *remember) mismatches() (wrong []error) {
 	return wrong
 }
 
-// foreign refuses nodes that have joined while no master has a control plane: they are of a cluster with another master.
-func (p *remember) foreign() error {
-	if p.First().Joined {
-		return nil
-	}
-	for _, m := range p.Nodes() {
-		if m.Joined && (m.Authority() == "" || m.Authority() != p.First().Authority()) {
-			return fmt.Errorf("%s has joined a cluster %s of another master than %s: name that one with -m, or take this host out of it first",
-				m, p.Name, p.First())
-		}
-		if m.Facts.HasCluster(execute.KubeletConfig) && m.Authority() != p.First().Authority() {
-			return p.foreignNode(m)
-		}
-	}
-	return nil
-}
-
 // sayAbsent names the hosts of the cluster that were not given: nothing is done to them, and a host does not leave a cluster by being left
 // out, but where that is asked for.
 func (p *remember) sayAbsent() {
@@ -122,12 +103,6 @@ func (p *remember) sayHosts(title string, hosts []state.Host) {
 		return
 	}
 	p.Report.Printf("%s: %s\n", title, report.Names(names, maxNamed))
-}
-
-// known says that a host was in the cluster when a run was complete last.
-func (c *Cluster) known(address netip.Addr) bool {
-	h := c.State.Host(address)
-	return h != nil && h.Phase == state.Complete
 }
 
 // nameEmpty gives hosts that come back empty the names that they have now: they become new nodes.

@@ -38,7 +38,7 @@ func removable(t *testing.T, farewells ...plugin.Plugin) *park {
 		f.answer = func(cmd host.Command, _ string) (string, int) {
 			if cmd.Argv[0] == agent.Path && cmd.Argv[2] == "remove-created" {
 				for name := range f.files {
-					if name != hostsPath {
+					if name != execute.HostsFile {
 						delete(f.files, name)
 					}
 				}

@@ -18,6 +18,7 @@ import (
 	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/join"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/source"
@@ -111,14 +112,14 @@ func (p *installed) Run(ctx context.Context) error {
 func hostJournal(dir, cluster string, lines []string) string {
 	return encode(map[string]any{"version": 2, "dir": dir, "entries": []any{
 		map[string]any{"path": dir, "dir": true},
-		map[string]any{"path": hostsPath, "block": map[string]any{"mark": cluster, "lines": lines}}}})
+		map[string]any{"path": execute.HostsFile, "block": map[string]any{"mark": cluster, "lines": lines}}}})
 }
 
 // perform runs the phases of a bring-up that fakes can do.
 func (p *park) perform(ctx context.Context) error {
 	c := p.Cluster
-	phases := []Phase{&remember{c}, &adaptImage{c}, &installed{c}, c.writeFiles(), c.runPlugins(plugin.PreInit), &hostsFile{c}, c.runScripts(), c.registryService(),
-		&kubeadmInit{c}, c.reconfigure(), c.runPlugins(plugin.PreJoin), &joinMasters{c}, &balance{c}, &joinNodes{c}, &kubeconfig{c}, &labelNodes{c},
+	phases := []Phase{&remember{c}, &adaptImage{c}, &installed{c}, c.writeFiles(), c.runPlugins(plugin.PreInit), c.hostsFile(), c.runScripts(), c.registryService(),
+		c.controlPlane(), c.reconfigure(), c.runPlugins(plugin.PreJoin), c.joinMasters(), c.apiProxy(), c.joinNodes(), &kubeconfig{c}, &join.LabelNodes{Session: &c.Session},
 		c.runPlugins(plugin.PostJoin), c.runCommands(command.Network), c.runCommands(command.Guests), c.runPlugins(plugin.PostInstall), c.removeLayers(), &saveState{c}}
 	if c.Joining != nil {
 		phases = withoutCommands(phases)

@@ -14,6 +14,7 @@ import (
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/health/healthtest"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/join"
 	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
@@ -93,7 +94,7 @@ func TestLabelingAsksOnce(t *testing.T) {
 		m.Site.Labels = map[string]string{"disk": "ssd"}
 		m.Site.Taints = []plugin.TaintChange{{Key: "x", Effect: "NoSchedule"}}
 	}
-	if err := (&labelNodes{p.Cluster}).Run(t.Context()); err != nil {
+	if err := (&join.LabelNodes{Session: &p.Session}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	lists, patches := 0, 0
@@ -167,7 +168,7 @@ func TestHostsAreAskedSideBySide(t *testing.T) {
 		},
 		"removal":   func(p *park) error { return (&recallFarewell{p.Cluster}).Run(t.Context()) },
 		"leftovers": func(p *park) error { return (&leftovers{p.Cluster}).Run(t.Context()) },
-		"balancer":  func(p *park) error { return (&balance{p.Cluster}).Run(t.Context()) },
+		"balancer":  func(p *park) error { return p.apiProxy().Run(t.Context()) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPark(t, 1, 40).joined(41)

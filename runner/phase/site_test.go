@@ -125,7 +125,7 @@ func bare(t *testing.T) func(cmd host.Command) (string, int) {
 		switch {
 		case isFactsQuestion(cmd.Argv):
 			return usualFacts + "end\tfacts\n", 0
-		case cmd.Argv[0] == "cat" && cmd.Argv[1] == hostsPath:
+		case cmd.Argv[0] == "cat" && cmd.Argv[1] == execute.HostsFile:
 			return "127.0.0.1 localhost\n", 0
 		case cmd.Argv[0] == "test", cmd.Argv[0] == "systemctl" && cmd.Argv[1] == "is-active",
 			cmd.Argv[0] == "sh" && (strings.HasPrefix(cmd.Argv[2], "test ") || strings.Contains(cmd.Argv[2], "sha256sum -c")):

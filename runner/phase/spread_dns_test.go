@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/health/healthtest"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/join"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -51,7 +51,7 @@ func TestSpreadDNS(t *testing.T) {
 					p.State.Hosts = append(p.State.Hosts, state.Host{Address: m.Host.Address, Name: m.Name, Role: string(m.Host.Role), Phase: state.Complete})
 				}
 			}
-			if err := (&ready{p.Cluster, command.Guests}).spreadDNS(t.Context()); err != nil {
+			if err := join.SpreadDNS(t.Context(), &p.Session, &p.Store, p.kubeadm); err != nil {
 				t.Fatal(err)
 			}
 			if got := strings.Contains(p.plan(t), "restart the cluster's DNS"); got != c.plan {

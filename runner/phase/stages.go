@@ -7,10 +7,13 @@ import (
 	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/deliver"
 	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/kubefile/kubefile/runner/join"
+	"github.com/kubefile/kubefile/runner/membership"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/reconfigure"
 	"github.com/kubefile/kubefile/runner/registry"
+	"github.com/kubefile/kubefile/runner/state"
 )
 
 // registryService is the stage that starts the registry.
@@ -20,11 +23,10 @@ func (c *Cluster) registryService() *registry.Service {
 
 // reconfigure applies other settings of Kubernetes.
 func (c *Cluster) reconfigure() *reconfigure.Stage {
-	stage := &reconfigure.Stage{Session: &c.Session, Store: &c.Store, Settings: &c.settings, Kubeadm: &c.kubeadm, Environment: c.environment, HealthWait: c.healthWait}
-	if c.Artifact != nil {
-		stage.Kubernetes = c.Artifact.Description.KubernetesVersion
+	return &reconfigure.Stage{
+		Session: &c.Session, Store: &c.Store, Settings: &c.settings, Kubeadm: &c.kubeadm, Kubernetes: c.imageKubernetes(),
+		Environment: c.environment, HealthWait: c.healthWait,
 	}
-	return stage
 }
 
 // installAgent copies the runner of the image to the hosts.
@@ -74,4 +76,60 @@ func (c *Cluster) reach() *reach.Cluster {
 		Session: &c.Session, Store: &c.Store, Inventory: &c.Inventory, Plugins: c.Site.Plugins, WholeCluster: c.Artifact == nil,
 		Unreached: &c.unreached, Unknown: &c.unknown,
 	}
+}
+
+// membership decides what the hosts of the run are. It keeps what it notes for the whole run.
+func (c *Cluster) membership() *membership.Examiner {
+	if c.inState == nil {
+		c.inState = map[*execute.Member]bool{}
+	}
+	return &membership.Examiner{Session: &c.Session, Store: &c.Store, InState: c.inState, LeaseWait: c.leaseWait, EtcdWait: c.etcdWait}
+}
+
+// runKubeadm is what the stages share that run kubeadm.
+func (c *Cluster) runKubeadm() *join.Kubeadm {
+	return &join.Kubeadm{
+		Session: &c.Session, Store: &c.Store, Examiner: c.membership(), Documents: &c.kubeadm, Plugins: &c.image.Plugins,
+		Kubernetes: c.imageKubernetes(), Environment: c.environment,
+	}
+}
+
+// imageKubernetes is the version of Kubernetes in the image.
+func (c *Cluster) imageKubernetes() string {
+	if c.Artifact == nil {
+		return ""
+	}
+	return c.Artifact.Description.KubernetesVersion
+}
+
+// hostsFile gives every host the names of the cluster.
+func (c *Cluster) hostsFile() *join.HostsFile {
+	return &join.HostsFile{Session: &c.Session, Store: &c.Store, Domain: c.Registry.WithDefaults().Domain, Site: c.Site}
+}
+
+// controlPlane makes the first control plane.
+func (c *Cluster) controlPlane() *join.ControlPlane {
+	return &join.ControlPlane{Kubeadm: c.runKubeadm(), Note: c.noteKubeadm, HealthWait: c.healthWait}
+}
+
+// joinMasters makes the other masters join.
+func (c *Cluster) joinMasters() *join.Masters { return &join.Masters{Kubeadm: c.runKubeadm()} }
+
+// apiProxy gives every node a load balancer over the API servers.
+func (c *Cluster) apiProxy() *join.APIProxy {
+	return &join.APIProxy{Session: &c.Session, Store: &c.Store}
+}
+
+// joinNodes makes the nodes join.
+func (c *Cluster) joinNodes() *join.Nodes { return &join.Nodes{Kubeadm: c.runKubeadm()} }
+
+// checkJoining makes sure that the cluster is the one that a run was made for that adds hosts.
+func (c *Cluster) checkJoining() *join.Check {
+	return &join.Check{Session: &c.Session, Store: &c.Store, Site: c.Site, Env: c.Env, Registry: c.Registry, Artifact: c.Artifact}
+}
+
+// CheckJoining refuses hosts that would not become what the others are, since the site differs from the one that the cluster was made with.
+func (c *Cluster) CheckJoining(s *state.State) error {
+	_, err := c.checkJoining().Unlike(s)
+	return err
 }

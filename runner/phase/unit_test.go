@@ -109,7 +109,7 @@ func TestNewAgentRestartsDaemons(t *testing.T) {
 func TestQuestionsToUnits(t *testing.T) {
 	p := newPark(t, 1, 1).joined(1)
 	p.Artifact = artifact(t)
-	for _, one := range []Phase{p.registryService(), &balance{p.Cluster}} {
+	for _, one := range []Phase{p.registryService(), p.apiProxy()} {
 		if err := one.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -56,7 +56,7 @@ func (p *updateRest) hostsFile(ctx context.Context, m *execute.Member) error {
 	if err != nil || survey == nil {
 		return err
 	}
-	have := survey.Lines(hostsPath, p.Name)
+	have := survey.Lines(execute.HostsFile, p.Name)
 	gone := map[string]bool{}
 	for _, l := range p.leavers {
 		gone[l.address.String()+" "+endpointName] = true
@@ -66,8 +66,8 @@ func (p *updateRest) hostsFile(ctx context.Context, m *execute.Member) error {
 	if len(left) == len(have) {
 		return nil
 	}
-	return p.Do(ctx, m, "take the hosts that leave out of "+hostsPath, func(ctx context.Context) error {
-		_, err := m.WriteBlock(ctx, hostsPath, p.Name, left)
+	return p.Do(ctx, m, "take the hosts that leave out of "+execute.HostsFile, func(ctx context.Context) error {
+		_, err := m.WriteBlock(ctx, execute.HostsFile, p.Name, left)
 		return err
 	})
 }
@@ -102,19 +102,19 @@ func (p *updateRest) leavingAt(text string) bool {
 
 // balancer takes the masters out of the load balancer of a node.
 func (p *updateRest) balancer(ctx context.Context, m *execute.Member) error {
-	old, err := m.Read(ctx, m.Path(balancerConfig))
+	old, err := m.Read(ctx, m.Path(balancer.ConfigFile))
 	if err != nil {
 		return err
 	}
 	var listen string
-	content := changeConfig(p, m, balancerConfig, old, balancer.ParseConfig, func(c *balancer.Config) {
+	content := changeConfig(p, m, balancer.ConfigFile, old, balancer.ParseConfig, func(c *balancer.Config) {
 		listen = c.Listen[0]
 		c.Backends = slices.DeleteFunc(c.Backends, p.leavingAt)
 	})
 	if content == nil {
 		return nil
 	}
-	files := []unit.File{{Path: m.Path(balancerConfig), Mode: 0o644, Content: content, Restart: true}}
+	files := []unit.File{{Path: m.Path(balancer.ConfigFile), Mode: 0o644, Content: content, Restart: true}}
 	return unit.Service{Name: balancer.Unit, Files: files, Answers: []agent.Question{{URL: "tcp://" + listen}}}.Install(ctx, &p.Session, m)
 }
 

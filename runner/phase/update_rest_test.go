@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/balancer"
 	"github.com/kubefile/kubefile/runner/registry"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
@@ -37,7 +38,7 @@ func TestRestOfOthers(t *testing.T) {
 		p.Dir() + "/" + registry.ConfigFile:            `{"version": 1, "listen": [{"address": "127.0.0.1:5000"}], "seeds": ["10.0.0.1:5000"], "new": true}`,
 		registry.ContainerdDir + "/harbor/hosts.toml":  "server = \"https://10.0.0.1:5000\"\n",
 		registry.ContainerdDir + "/quay.io/hosts.toml": "# changed by hand\n",
-		p.Dir() + "/" + balancerConfig + ".old":        `{"backends":["10.0.0.1:6443"]}`,
+		p.Dir() + "/" + balancer.ConfigFile + ".old":   `{"backends":["10.0.0.1:6443"]}`,
 	}
 	for name, content := range mine {
 		node.files[name] = content
@@ -54,7 +55,7 @@ func TestRestOfOthers(t *testing.T) {
 	if want := "10.0.0.3: warning: registry.json is not as this program writes it"; !strings.Contains(next.out.String(), want) {
 		t.Errorf("it said %s\nwant %s", next.out, want)
 	}
-	if got := node.get(p.Dir() + "/" + balancerConfig); strings.Contains(got, "10.0.0.1:") {
+	if got := node.get(p.Dir() + "/" + balancer.ConfigFile); strings.Contains(got, "10.0.0.1:") {
 		t.Errorf("the load balancer has %s", got)
 	}
 }
@@ -108,7 +109,7 @@ func TestMastersOfHost(t *testing.T) {
 		{"", `{"version":1,"cluster":"default","hosts":[{"address":"10.0.0.7","role":"master"},{"address":"10.0.0.8","role":"node"}]}`, "10.0.0.7"},
 		{`{"version":99,"listen":["127.0.0.1:6443"],"backends":["10.0.0.1:6443"]}`, "", ""},
 	} {
-		f.files[m.Path(balancerConfig)], f.files[m.Path(store.File)] = tt.balancer, tt.state
+		f.files[m.Path(balancer.ConfigFile)], f.files[m.Path(store.File)] = tt.balancer, tt.state
 		addresses, err := mastersOf(t.Context(), m)
 		var got []string
 		for _, address := range addresses {

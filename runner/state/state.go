@@ -159,6 +159,12 @@ func (s *State) Host(address netip.Addr) *Host {
 	return &s.Hosts[i]
 }
 
+// Complete reports whether a host was in the cluster when a run was complete last.
+func (s *State) Complete(address netip.Addr) bool {
+	h := s.Host(address)
+	return h != nil && h.Phase == Complete
+}
+
 // Put adds a host, or replaces the one with its address.
 func (s *State) Put(h Host) {
 	if old := s.Host(h.Address); old != nil {

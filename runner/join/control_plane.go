@@ -1,4 +1,4 @@
-package phase
+package join
 
 import (
 	"context"
@@ -12,52 +12,61 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/kubelet"
+	"github.com/kubefile/kubefile/runner/membership"
 	"github.com/kubefile/kubefile/runner/reconfigure"
 )
 
-// kubeadmInit makes the first control plane.
-type kubeadmInit struct{ *Cluster }
+// ControlPlane makes the first control plane.
+type ControlPlane struct {
+	*Kubeadm
+	// Note notes in the state what the control plane was made with.
+	Note func()
+	// HealthWait is how long a static pod with its earlier manifest may take to be healthy; default that of [reconfigure.RestoreManifests].
+	HealthWait time.Duration
+}
 
-func (*kubeadmInit) Title() string { return "Start the control plane" }
+// Title says what the phase does, for a person.
+func (*ControlPlane) Title() string { return "Start the control plane" }
 
 const (
 	// apiPatience is how long a control plane that exists may take to answer, as after a power cut.
 	apiPatience = 3 * time.Minute
 )
 
-func (p *kubeadmInit) Run(ctx context.Context) error {
+// Run makes it on the first master, or waits for the one that is there.
+func (p *ControlPlane) Run(ctx context.Context) error {
 	m := p.First()
 	if m.Joined {
 		// A control plane that was complete once is never created again, whatever its state: that is for a person to decide.
-		if err := reconfigure.RestoreManifests(ctx, &p.Session, &p.Store, m, p.healthWait); err != nil {
+		if err := reconfigure.RestoreManifests(ctx, p.Session, p.Store, m, p.HealthWait); err != nil {
 			return err
 		}
 		if err := p.await(ctx, m); err != nil {
 			return err
 		}
-		return p.remark(ctx, m, execute.InitMarker)
+		return p.Examiner.Remark(ctx, m, execute.InitMarker)
 	}
-	found, err := p.examineFirst(ctx, m)
+	found, err := p.Examiner.ExamineFirst(ctx, m, *p.Documents)
 	if err != nil {
 		return err
 	}
-	if found == inCluster {
-		return errors.Join(p.rejoined(ctx, m, execute.InitMarker), p.recordJoined(ctx))
+	if found == membership.InCluster {
+		return errors.Join(p.Examiner.Rejoined(ctx, m, execute.InitMarker), p.RecordJoined(ctx, p.Session))
 	}
 	err = p.Do(ctx, m, "kubeadm init", func(ctx context.Context) error { return p.init(ctx, m, found) })
 	if err != nil || p.DryRun {
 		return err
 	}
-	return p.recordJoined(ctx)
+	return p.RecordJoined(ctx, p.Session)
 }
 
 // init runs kubeadm init, after what an interrupted one left has been cleared away, or going on with it.
-func (p *kubeadmInit) init(ctx context.Context, m *execute.Member, found fate) error {
-	config, err := kubeadm.InitConfig(p.kubeadm, p.initSite(m))
+func (p *ControlPlane) init(ctx context.Context, m *execute.Member, found membership.Fate) error {
+	config, err := kubeadm.InitConfig(*p.Documents, p.KubeadmInit(m, *p.Documents, p.Kubernetes))
 	if err != nil {
 		return err
 	}
-	file := m.Path(initConfig)
+	file := m.Path(execute.InitConfig)
 	if _, err := m.WriteFile(ctx, file, 0o600, config); err != nil {
 		return err
 	}
@@ -66,45 +75,25 @@ func (p *kubeadmInit) init(ctx context.Context, m *execute.Member, found fate) e
 	}
 	argv := []string{m.Program("kubeadm"), "init", "--config", file, "--skip-token-print"}
 	switch found {
-	case half:
+	case membership.Half:
 		if err := p.reset(ctx, m); err != nil {
 			return err
 		}
-	case unfinished:
+	case membership.Unfinished:
 		p.Report.Line(m.String(), "resuming an interrupted kubeadm init")
-		skipped := append(p.kubeadm.SkipPhases(), "preflight") // which refuses what is there
+		skipped := append(p.Documents.SkipPhases(), "preflight") // which refuses what is there
 		argv = append(argv, "--skip-phases="+strings.Join(skipped, ","))
 	}
-	if err := kubelet.RunKubeadm(ctx, &p.Session, m, host.Command{Argv: argv, Env: p.environment(m).Variables(), Limit: execute.KubeadmLimit}); err != nil {
+	if err := kubelet.RunKubeadm(ctx, p.Session, m, host.Command{Argv: argv, Env: p.Environment(m).Variables(), Limit: execute.KubeadmLimit}); err != nil {
 		return err
 	}
 	m.Joined = true
-	p.noteKubeadm()
+	p.Note()
 	return m.Mark(ctx, execute.InitMarker, execute.Finished)
 }
 
-// reset clears away what an interrupted kubeadm left on a host, of which [Cluster.resettable] has said that it may. A node has no etcd: what
-// is in its place is left alone.
-func (c *Cluster) reset(ctx context.Context, m *execute.Member) error {
-	c.Report.Line(m.String(), "cleaning up after an interrupted kubeadm")
-	argv := []string{m.Program("kubeadm"), "reset", "--force", "--cri-socket", kubeadm.CRISocket}
-	if !m.IsMaster() {
-		argv = append(argv, "--skip-phases=remove-etcd-member")
-	}
-	return c.Exec(ctx, m, host.Command{Argv: argv, Env: c.environment(m).Variables(), Limit: execute.KubeadmLimit})
-}
-
-// remark writes the marker of a host that is in the cluster, if it is lost.
-func (c *Cluster) remark(ctx context.Context, m *execute.Member, marker string) error {
-	if m.Marker != "" || c.DryRun {
-		return nil
-	}
-	m.Marker = marker
-	return m.Mark(ctx, marker, execute.Finished)
-}
-
 // await waits until the API server of a master answers.
-func (p *kubeadmInit) await(ctx context.Context, m *execute.Member) error {
+func (p *ControlPlane) await(ctx context.Context, m *execute.Member) error {
 	answers, err := execute.Until(ctx, apiPatience, execute.PollInterval, func(ctx context.Context) (bool, error) {
 		return m.Holds(ctx, m.Program("kubectl"), "--kubeconfig", execute.AdminConfig, "--request-timeout=5s", "get", "--raw", "/readyz")
 	})

@@ -1,4 +1,4 @@
-package phase
+package join
 
 import (
 	"net/netip"
@@ -12,28 +12,29 @@ import (
 
 // Every host knows every host of the cluster, also those that were not named this time, and a master is its own endpoint.
 func TestNames(t *testing.T) {
-	c := site(t, 1, bare(t))
-	c.State.Hosts = []state.Host{
+	session, known := cluster([]host.Role{host.RoleMaster, host.RoleNode}, nil)
+	known.State.Hosts = []state.Host{
 		{Address: netip.MustParseAddr("10.0.0.2"), Name: "h2", Role: "node"},
 		{Address: netip.MustParseAddr("10.0.0.9"), Name: "h9", Role: "node"},
 	}
-	c.Site.Cluster.Aliases = []clusterfile.Alias{{Address: netip.MustParseAddr("10.0.0.50"), Names: []string{"nfs", "nfs.site"}}}
+	p := &HostsFile{Session: session, Store: known, Domain: "sea.hub", Site: &clusterfile.Clusterfile{Cluster: &clusterfile.Cluster{}}}
+	p.Site.Cluster.Aliases = []clusterfile.Alias{{Address: netip.MustParseAddr("10.0.0.50"), Names: []string{"nfs", "nfs.site"}}}
 	const others = " apiserver.cluster.local\n127.0.0.1 sea.hub\n10.0.0.50 nfs nfs.site\n10.0.0.1 h1\n10.0.0.2 h2\n10.0.0.9 h9"
 	for i, want := range []string{"10.0.0.1", "127.0.0.1"} {
-		if got := strings.Join(c.names(c.Members[i]), "\n"); got != want+others {
-			t.Errorf("%s: got\n%s\nwant\n%s", c.Members[i], got, want+others)
+		if got := strings.Join(p.Lines(p.Members[i]), "\n"); got != want+others {
+			t.Errorf("%s: got\n%s\nwant\n%s", p.Members[i], got, want+others)
 		}
 	}
 }
 
 // A master asks itself and then the others, which answer while it has not joined.
 func TestEndpointsOfAMaster(t *testing.T) {
-	c := site(t, 2, bare(t))
-	c.Members[1].Host.Role = host.RoleMaster
-	c.State.Hosts = []state.Host{{Address: netip.MustParseAddr("10.0.0.9"), Name: "h9", Role: "master"}}
+	session, known := cluster([]host.Role{host.RoleMaster, host.RoleMaster, host.RoleNode}, nil)
+	p := &HostsFile{Session: session, Store: known}
+	known.State.Hosts = []state.Host{{Address: netip.MustParseAddr("10.0.0.9"), Name: "h9", Role: "master"}}
 	for i, want := range []string{"10.0.0.1 10.0.0.2 10.0.0.9", "10.0.0.2 10.0.0.1 10.0.0.9", "127.0.0.1"} {
-		if got := strings.Join(c.endpoints(c.Members[i]), " "); got != want {
-			t.Errorf("%s: got %s, want %s", c.Members[i], got, want)
+		if got := strings.Join(p.endpoints(p.Members[i]), " "); got != want {
+			t.Errorf("%s: got %s, want %s", p.Members[i], got, want)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package phase
+package membership
 
 import (
 	"context"
@@ -9,13 +9,13 @@ import (
 	"github.com/kubefile/kubefile/runner/kube"
 )
 
-// checkReset refuses to remove the etcd of an interrupted join if the cluster needs it, or if it has been in use and is not of this cluster. The
+// CheckReset refuses to remove the etcd of an interrupted join if the cluster needs it, or if it has been in use and is not of this cluster. The
 // cluster's members decide, not the age of the data: a new member may get a snapshot of all of it at once.
-func (c *Cluster) checkReset(ctx context.Context, m *execute.Member) error {
+func (e *Examiner) CheckReset(ctx context.Context, m *execute.Member) error {
 	if !m.IsMaster() || !m.Facts.HasData(host.EtcdDir) {
 		return nil
 	}
-	members, err := c.etcdMembers(ctx)
+	members, err := e.EtcdMembers(ctx)
 	if err != nil {
 		return err
 	}
@@ -33,12 +33,12 @@ func (c *Cluster) checkReset(ctx context.Context, m *execute.Member) error {
 	return nil
 }
 
-// leaveEtcdAfterReset removes the member of a host after kubeadm reset, which goes on if it cannot.
-func (c *Cluster) leaveEtcdAfterReset(ctx context.Context, m *execute.Member) error {
-	if !m.IsMaster() || !m.Facts.HasCluster(etcdManifest) {
+// LeaveEtcdAfterReset removes the member of a host after kubeadm reset, which goes on if it cannot.
+func (e *Examiner) LeaveEtcdAfterReset(ctx context.Context, m *execute.Member) error {
+	if !m.IsMaster() || !m.Facts.HasCluster(execute.EtcdManifest) {
 		return nil
 	}
-	members, err := c.etcdMembers(ctx)
+	members, err := e.EtcdMembers(ctx)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (c *Cluster) leaveEtcdAfterReset(ctx context.Context, m *execute.Member) er
 	if _, err := kube.Without(members, *own); err != nil {
 		return err
 	}
-	c.Report.Line(m.String(), "removing its old member from etcd")
-	_, err = c.removeMember(ctx, *own)
+	e.Report.Line(m.String(), "removing its old member from etcd")
+	_, err = e.RemoveEtcdMember(ctx, *own)
 	return err
 }

@@ -1,4 +1,4 @@
-package phase
+package join
 
 import (
 	"context"
@@ -11,12 +11,14 @@ import (
 	"github.com/kubefile/kubefile/runner/plugin"
 )
 
-// labelNodes gives every node the labels and taints that the Clusterfile says it has, and a label for each of its roles.
-type labelNodes struct{ *Cluster }
+// LabelNodes gives every node the labels and taints that the Clusterfile says it has, and a label for each of its roles.
+type LabelNodes struct{ *execute.Session }
 
-func (*labelNodes) Title() string { return "Label the nodes" }
+// Title says what the phase does, for a person.
+func (*LabelNodes) Title() string { return "Label the nodes" }
 
-func (p *labelNodes) Run(ctx context.Context) error {
+// Run marks the nodes of all hosts that the run prepares.
+func (p *LabelNodes) Run(ctx context.Context) error {
 	nodes := map[string]kube.Node{}
 	if p.First().Joined {
 		var err error
@@ -38,7 +40,7 @@ func (p *labelNodes) Run(ctx context.Context) error {
 }
 
 // mark gives one node what it lacks. known is nil when the list does not have the node, which may have come since.
-func (p *labelNodes) mark(ctx context.Context, m *execute.Member, n kube.Node, known *kube.Node) error {
+func (p *LabelNodes) mark(ctx context.Context, m *execute.Member, n kube.Node, known *kube.Node) error {
 	labels := m.LabelChanges()
 	var words []string
 	for _, label := range labels {

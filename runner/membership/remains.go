@@ -1,4 +1,4 @@
-package phase
+package membership
 
 import (
 	"errors"
@@ -43,7 +43,7 @@ func remainsOf(m *execute.Member, is observed) (*remains, error) {
 	for _, name := range slices.Sorted(maps.Keys(is.nodes)) {
 		n := is.nodes[name]
 		switch {
-		case slices.Contains(n.Addresses(), m.Host.Address), name == m.Name && owns(m, &n):
+		case slices.Contains(n.Addresses(), m.Host.Address), name == m.Name && m.Owns(&n):
 			found.nodes = append(found.nodes, n)
 		case name == m.Name:
 			return nil, nameTaken(m, &n)
@@ -61,11 +61,11 @@ func remainsOf(m *execute.Member, is observed) (*remains, error) {
 // nameTaken is the error for a host whose name a node at another address has.
 func nameTaken(m *execute.Member, n *kube.Node) error {
 	return fmt.Errorf("%s is named %s, and the cluster has a node %s at %s; rename this host (hostnamectl hostname NAME, or a HOSTNAME plugin), "+
-		"or run kubectl delete node %s if that node is gone for good", m, m.Name, m.Name, address(n), m.Name)
+		"or run kubectl delete node %s if that node is gone for good", m, m.Name, m.Name, n.Address(), m.Name)
 }
 
 // checkEtcd refuses remains whose member of etcd answers or is not known to be ours, and those without which etcd would stop.
-func (c *Cluster) checkEtcd(all []remains, members []kube.Member) error {
+func (e *Examiner) checkEtcd(all []remains, members []kube.Member) error {
 	var failed []error
 	left := members
 	for _, r := range all {
@@ -77,9 +77,9 @@ func (c *Cluster) checkEtcd(all []remains, members []kube.Member) error {
 		case r.etcd.Healthy:
 			err = fmt.Errorf("%s: nothing of the cluster is on this host, but member %s of etcd at its address answers; "+
 				"find the machine that has the address as well, and switch one of them off", m, r.etcd)
-		case !c.inState[m]:
+		case !e.InState[m]:
 			err = fmt.Errorf("%s: etcd has a member %s, and the cluster's state does not have this host; if that member is gone for good, remove it first: %s",
-				m, r.etcd, c.deleteLost(m.Host.Address))
+				m, r.etcd, e.deleteLost(m.Host.Address))
 		default:
 			if left, err = kube.Without(left, *r.etcd); err != nil {
 				err = fmt.Errorf("%s comes back empty, but its old member cannot be removed: %w; "+
@@ -92,46 +92,47 @@ func (c *Cluster) checkEtcd(all []remains, members []kube.Member) error {
 }
 
 // deadMembers refuses to have masters join while a member of etcd does not answer that stays: kubeadm would fail minutes later.
-func (c *Cluster) deadMembers(all []remains, members []kube.Member) error {
+func (e *Examiner) deadMembers(all []remains, members []kube.Member) error {
 	var failed []error
 	for _, dead := range members {
 		addresses := dead.Addresses()
 		ofHost := func(m *execute.Member) bool { return slices.Contains(addresses, m.Host.Address) }
-		at := slices.IndexFunc(c.Masters(), ofHost)
+		at := slices.IndexFunc(e.Masters(), ofHost)
 		switch {
 		case dead.Healthy, slices.ContainsFunc(all, func(r remains) bool { return ofHost(r.member) }):
 		case at < 0 && len(addresses) == 0:
 			failed = append(failed, fmt.Errorf("member %s of etcd does not answer, so no master can join; remove it with etcdctl member remove %x", dead, dead.ID))
-		case slices.ContainsFunc(addresses, c.leavesOut):
+		case slices.ContainsFunc(addresses, e.leavesOut):
 			failed = append(failed, fmt.Errorf("member %s of etcd does not answer, so no master can join, and nothing of the cluster runs on its host; "+
 				"bring that host back first with apply, or remove it with delete -m %s", dead, addresses[0]))
 		case at < 0:
 			failed = append(failed, fmt.Errorf("member %s of etcd does not answer, so no master can join; start its host again, or, if that is gone for good, run first: %s",
-				dead, c.deleteLost(addresses[0])))
-		case c.Masters()[at].Joined:
+				dead, e.deleteLost(addresses[0])))
+		case e.Masters()[at].Joined:
 			failed = append(failed, fmt.Errorf("member %s of etcd does not answer, so no master can join; to find out why, run crictl ps -a and journalctl -u kubelet -n 50 on %s",
-				dead, c.Masters()[at]))
+				dead, e.Masters()[at]))
 		}
 	}
 	return errors.Join(failed...)
 }
 
 // deleteLost is the command that takes a master out of the cluster that is gone for good.
-func (c *Cluster) deleteLost(master netip.Addr) string {
-	command := fmt.Sprintf("sealer-run delete --lost -m %s --via %s", master, c.First())
-	if c.Name != DefaultName {
-		command += " --cluster-name " + c.Name
+func (e *Examiner) deleteLost(master netip.Addr) string {
+	command := fmt.Sprintf("sealer-run delete --lost -m %s --via %s", master, e.First())
+	if e.Name != execute.DefaultName {
+		command += " --cluster-name " + e.Name
 	}
-	if c.DataRoot != DefaultDataRoot {
-		command += " --data-root " + c.DataRoot
+	if e.DataRoot != execute.DefaultDataRoot {
+		command += " --data-root " + e.DataRoot
 	}
 	return command
 }
 
-// address is where a node is, by its own account.
-func address(n *kube.Node) string {
-	for _, a := range n.Addresses() {
-		return a.String()
+// leavesOut reports whether an address is that of a host of the cluster that is not in it now, and that a run that adds others leaves as it is.
+func (e *Examiner) leavesOut(address netip.Addr) bool {
+	if e.Joining == nil {
+		return false
 	}
-	return "an unknown address"
+	m := e.Member(address.String())
+	return slices.Contains(e.Joining.Empty, address) || m != nil && !m.Joined && !e.Joins(m)
 }
