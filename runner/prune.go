@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/kubefile/kubefile/runner/leave"
 	"github.com/kubefile/kubefile/runner/phase"
 )
 
 // pruned are the hosts of the cluster that the Clusterfile does not list and that leave. It refuses, before any change, what a removal of them
 // refuses: hosts are taken out last, when those that replace them have joined, and by then it would be too late.
-func pruned(ctx context.Context, site Site, opts Options) (phase.Leaving, error) {
-	var none phase.Leaving
+func pruned(ctx context.Context, site Site, opts Options) (leave.Hosts, error) {
+	var none leave.Hosts
 	if opts.Prune == nil {
 		return none, nil
 	}
@@ -24,7 +25,7 @@ func pruned(ctx context.Context, site Site, opts Options) (phase.Leaving, error)
 	if err != nil || found.State == nil { // without a cluster there is nothing to take out
 		return none, err
 	}
-	leaving := opts.Prune.Unlisted(found.State, c.Hosts)
+	leaving := opts.Prune.Unlisted(found.State, c.Logins())
 	if len(leaving.Addresses()) == 0 {
 		return none, nil
 	}
@@ -41,7 +42,7 @@ func pruned(ctx context.Context, site Site, opts Options) (phase.Leaving, error)
 }
 
 // prune takes hosts out of the cluster that the Clusterfile does not list.
-func prune(ctx context.Context, site Site, leaving phase.Leaving, opts Options, out io.Writer) (*phase.Cluster, error) {
+func prune(ctx context.Context, site Site, leaving leave.Hosts, opts Options, out io.Writer) (*phase.Cluster, error) {
 	c, err := site.cluster()
 	if err != nil {
 		return nil, err

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/phase"
+	"github.com/kubefile/kubefile/runner/leave"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -21,7 +21,7 @@ func TestPruneIsCheckedFirst(t *testing.T) {
 				}
 			})
 			var out bytes.Buffer
-			changes, err := Run(t.Context(), []string{clusterLayout(t, "kubernetes")}, fromForeign(), h.Site, Options{Prune: &phase.Leaving{}}, &out)
+			changes, err := Run(t.Context(), []string{clusterLayout(t, "kubernetes")}, fromForeign(), h.Site, Options{Prune: &leave.Hosts{}}, &out)
 			if began := strings.Contains(h.progress.String(), "Check the cluster image"); began == absent || changes > 0 {
 				t.Errorf("it began: %v\n%s", began, h.progress)
 			}

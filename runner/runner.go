@@ -14,6 +14,7 @@ import (
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/leave"
 	"github.com/kubefile/kubefile/runner/phase"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/status"
@@ -38,7 +39,7 @@ type Options struct {
 	// SkipPlugins removes a cluster without running its plugins.
 	SkipPlugins bool
 	// Prune specifies how hosts of the cluster leave that the Clusterfile does not list; nil when they stay.
-	Prune *phase.Leaving
+	Prune *leave.Hosts
 }
 
 // shown says that what was done, or would be, is written out.
@@ -62,7 +63,7 @@ func Delete(ctx context.Context, site Site, opts Options, out io.Writer) error {
 }
 
 // Leave takes single hosts out of the cluster. The site names them, if it names their logins, and the masters that stay, as far as they are known.
-func Leave(ctx context.Context, site Site, leaving phase.Leaving, opts Options, out io.Writer) error {
+func Leave(ctx context.Context, site Site, leaving leave.Hosts, opts Options, out io.Writer) error {
 	c, err := site.cluster()
 	if err != nil {
 		return err
@@ -77,7 +78,7 @@ func Leave(ctx context.Context, site Site, leaving phase.Leaving, opts Options, 
 	return sayLeft(out, c, leaving)
 }
 
-func sayLeft(out io.Writer, c *phase.Cluster, leaving phase.Leaving) error {
+func sayLeft(out io.Writer, c *phase.Cluster, leaving leave.Hosts) error {
 	_, err := fmt.Fprintf(out, "%s left cluster %s\n", plural(len(leaving.Addresses()), "host"), c.Name)
 	return err
 }

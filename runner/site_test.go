@@ -16,10 +16,10 @@ import (
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/ask"
+	"github.com/kubefile/kubefile/runner/clean"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/host/hosttest"
-	"github.com/kubefile/kubefile/runner/phase"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
 	"github.com/kubefile/kubefile/runner/status"
@@ -221,8 +221,8 @@ func TestDeleteOfNothing(t *testing.T) {
 	h := newTestHost(t)
 	var out bytes.Buffer
 	err := Delete(t.Context(), h.Site, Options{SkipPlugins: true}, &out)
-	if !errors.Is(err, phase.ErrNoCluster) {
-		t.Errorf("the error is %v, want %v", err, phase.ErrNoCluster)
+	if !errors.Is(err, clean.ErrNoCluster) {
+		t.Errorf("the error is %v, want %v", err, clean.ErrNoCluster)
 	}
 	wantError(t, err, "no cluster test below "+filepath.Dir(h.dir)+" on 127.0.0.1")
 	if out.Len() > 0 {
@@ -380,7 +380,7 @@ func TestLogsNeedAPlace(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 	h.logs = filepath.Join(home, ".local", "state", "sealer-run")
-	wantError(t, Delete(t.Context(), h.Site, Options{}, &bytes.Buffer{}), phase.ErrNoCluster.Error())
+	wantError(t, Delete(t.Context(), h.Site, Options{}, &bytes.Buffer{}), clean.ErrNoCluster.Error())
 	h.log(t)
 }
 

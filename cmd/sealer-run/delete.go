@@ -15,7 +15,7 @@ import (
 	"github.com/kubefile/kubefile/runner"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/host"
-	"github.com/kubefile/kubefile/runner/phase"
+	"github.com/kubefile/kubefile/runner/leave"
 )
 
 const deleteDescription = `With --all, the cluster is removed from all of its hosts: those that -m, -n or a Clusterfile
@@ -47,7 +47,7 @@ func deleteFlags() []cli.Flag {
 // drainFlags specify how the pods of hosts that leave move.
 func drainFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.DurationFlag{Name: "drain-timeout", Value: phase.DefaultDrainTimeout, Sources: cli.EnvVars("SEALER_DRAIN_TIMEOUT"),
+		&cli.DurationFlag{Name: "drain-timeout", Value: leave.DefaultDrainTimeout, Sources: cli.EnvVars("SEALER_DRAIN_TIMEOUT"),
 			Usage: "how long the pods of each host that leaves may take to move, such as 15m", Validator: positive},
 		&cli.BoolFlag{Name: "skip-drain", Usage: "do not wait for pods to move: they end with their host"},
 	}
@@ -66,7 +66,7 @@ func deleteHosts(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	if !cmd.Bool("all") {
-		return leave(ctx, cmd)
+		return leaveCluster(ctx, cmd)
 	}
 	s, err := site(ctx, cmd)
 	if err != nil {
@@ -112,8 +112,8 @@ func checkDrain(cmd *cli.Command) error {
 	return nil
 }
 
-// leave takes single hosts out of a cluster.
-func leave(ctx context.Context, cmd *cli.Command) error {
+// leaveCluster takes single hosts out of a cluster.
+func leaveCluster(ctx context.Context, cmd *cli.Command) error {
 	leaving, err := leavingHosts(cmd)
 	if err != nil {
 		return err
@@ -137,7 +137,7 @@ func leave(ctx context.Context, cmd *cli.Command) error {
 }
 
 // addressList is the hosts that leave, for a person.
-func addressList(leaving phase.Leaving) string {
+func addressList(leaving leave.Hosts) string {
 	var names []string
 	for _, address := range leaving.Addresses() {
 		names = append(names, address.String())
@@ -146,8 +146,8 @@ func addressList(leaving phase.Leaving) string {
 }
 
 // leavingHosts are those that the flags name.
-func leavingHosts(cmd *cli.Command) (phase.Leaving, error) {
-	leaving := phase.Leaving{Lost: cmd.Bool("lost"), SkipDrain: cmd.Bool("skip-drain"), DrainTimeout: cmd.Duration("drain-timeout")}
+func leavingHosts(cmd *cli.Command) (leave.Hosts, error) {
+	leaving := leave.Hosts{Lost: cmd.Bool("lost"), SkipDrain: cmd.Bool("skip-drain"), DrainTimeout: cmd.Duration("drain-timeout")}
 	var err error
 	if leaving.Masters, leaving.Nodes, err = namedHosts(cmd); err != nil {
 		return leaving, err

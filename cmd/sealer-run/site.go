@@ -19,6 +19,7 @@ import (
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/inputfile"
+	"github.com/kubefile/kubefile/runner/leave"
 	"github.com/kubefile/kubefile/runner/phase"
 	"github.com/kubefile/kubefile/runner/source"
 )
@@ -320,7 +321,7 @@ func perform(ctx context.Context, cmd *cli.Command, opts runner.Options) (change
 }
 
 // prune is how hosts leave that the Clusterfile does not list; nil when they stay.
-func prune(cmd *cli.Command) (*phase.Leaving, error) {
+func prune(cmd *cli.Command) (*leave.Hosts, error) {
 	if !cmd.Bool("prune") {
 		for _, name := range []string{"skip-drain", "drain-timeout"} {
 			if cmd.IsSet(name) {
@@ -335,7 +336,7 @@ func prune(cmd *cli.Command) (*phase.Leaving, error) {
 	if err := checkDrain(cmd); err != nil {
 		return nil, err
 	}
-	return &phase.Leaving{SkipDrain: cmd.Bool("skip-drain"), DrainTimeout: cmd.Duration("drain-timeout")}, nil
+	return &leave.Hosts{SkipDrain: cmd.Bool("skip-drain"), DrainTimeout: cmd.Duration("drain-timeout")}, nil
 }
 
 // imagesAndSite are the images that are named, with that of the Clusterfile first, and the site that they are for.

@@ -90,6 +90,14 @@ type Host struct {
 // String is the host's address.
 func (h Host) String() string { return h.Address.String() }
 
+// Flag is how the host is given on the command line.
+func (h Host) Flag() string {
+	if h.Role == RoleMaster {
+		return "-m " + h.String()
+	}
+	return "-n " + h.String()
+}
+
 // endpoint is the SSH address, host:port.
 func (h Host) endpoint() string {
 	return netip.AddrPortFrom(h.Address, h.Auth.port()).String()

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/runner/adapt"
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/clean"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/deliver"
 	"github.com/kubefile/kubefile/runner/environment"
@@ -46,12 +46,7 @@ type Cluster struct {
 	kubeadm   kubeadm.Documents
 	settings  reconfigure.Settings // that change on a running cluster
 	unreached []host.Report
-	unproven  error // of hosts that a removal left alone, because they are not of the cluster
-	uncleaned error // what a removal could not do
-	// surveys are what a removal found of the cluster on the hosts.
-	surveys map[*execute.Member]*agent.Survey
-	// dirty are the hosts that a removal could not clean.
-	dirty map[*execute.Member]bool
+	removal   clean.Removal
 	// inState are the hosts that the cluster's state had when the run began, which [membership.Examiner] notes.
 	inState map[*execute.Member]bool
 	unknown []error // nodes of which a removal knows no host

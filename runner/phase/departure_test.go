@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/clean"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/health/healthtest"
+	"github.com/kubefile/kubefile/runner/leave"
 	"github.com/kubefile/kubefile/runner/plugin"
 )
 
@@ -27,21 +29,21 @@ func TestLeave(t *testing.T) {
 	cases := []struct {
 		name           string
 		masters, nodes int
-		leaving        Leaving
+		leaving        leave.Hosts
 		via            []int
 		dead           []string
 		changes        string // of the cluster
 		left           string // in the state
 	}{
-		{"worker, found by its load balancer", 2, 2, Leaving{Nodes: numbered(4)}, nil, nil, "drain h4, delete node h4", "h1:complete h2:complete h3:complete"},
-		{"worker, through a master", 1, 1, Leaving{Nodes: numbered(2)}, []int{0}, nil, "drain h2, delete node h2", "h1:complete"},
-		{"two workers", 1, 3, Leaving{Nodes: numbered(2, 4)}, []int{0}, nil, "drain, delete node", "h1:complete h3:complete"},
-		{"worker without a drain", 1, 1, Leaving{Nodes: numbered(2), SkipDrain: true}, nil, nil, "delete node h2", "h1:complete"},
-		{"third master of three", 3, 1, Leaving{Masters: numbered(3)}, nil, nil, "drain h3, remove member 3, delete node h3", "h1:complete h2:complete h4:complete"},
-		{"first master of three", 3, 1, Leaving{Masters: numbered(1)}, nil, nil, "drain h1, remove member 1, delete node h1", "h2:complete h3:complete h4:complete"},
-		{"two masters of three", 3, 1, Leaving{Masters: numbered(1, 2)}, nil, nil, "drain h1, drain h2, remove member 1, remove member 2, delete node h1, delete node h2", "h3:complete h4:complete"},
-		{"lost worker", 1, 2, Leaving{Nodes: numbered(3), Lost: true}, []int{0}, []string{"h3"}, "delete node h3", "h1:complete h2:complete"},
-		{"lost first master", 3, 1, Leaving{Masters: numbered(1), Lost: true}, []int{2}, []string{"h1"}, "remove member 1, delete node h1", "h2:complete h3:complete h4:complete"},
+		{"worker, found by its load balancer", 2, 2, leave.Hosts{Nodes: numbered(4)}, nil, nil, "drain h4, delete node h4", "h1:complete h2:complete h3:complete"},
+		{"worker, through a master", 1, 1, leave.Hosts{Nodes: numbered(2)}, []int{0}, nil, "drain h2, delete node h2", "h1:complete"},
+		{"two workers", 1, 3, leave.Hosts{Nodes: numbered(2, 4)}, []int{0}, nil, "drain, delete node", "h1:complete h3:complete"},
+		{"worker without a drain", 1, 1, leave.Hosts{Nodes: numbered(2), SkipDrain: true}, nil, nil, "delete node h2", "h1:complete"},
+		{"third master of three", 3, 1, leave.Hosts{Masters: numbered(3)}, nil, nil, "drain h3, remove member 3, delete node h3", "h1:complete h2:complete h4:complete"},
+		{"first master of three", 3, 1, leave.Hosts{Masters: numbered(1)}, nil, nil, "drain h1, remove member 1, delete node h1", "h2:complete h3:complete h4:complete"},
+		{"two masters of three", 3, 1, leave.Hosts{Masters: numbered(1, 2)}, nil, nil, "drain h1, drain h2, remove member 1, remove member 2, delete node h1, delete node h2", "h3:complete h4:complete"},
+		{"lost worker", 1, 2, leave.Hosts{Nodes: numbered(3), Lost: true}, []int{0}, []string{"h3"}, "delete node h3", "h1:complete h2:complete"},
+		{"lost first master", 3, 1, leave.Hosts{Masters: numbered(1), Lost: true}, []int{2}, []string{"h1"}, "remove member 1, delete node h1", "h2:complete h3:complete h4:complete"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -60,7 +62,7 @@ func TestLeave(t *testing.T) {
 				t.Errorf("in the state are %s, want %s", got, c.left)
 			}
 			for _, f := range p.machines {
-				gone := c.leaving.has(f.host.Address)
+				gone := c.leaving.Has(f.host.Address)
 				if cleaned := !f.has(p.Dir() + "/" + agent.JournalFile); cleaned != (gone && !c.leaving.Lost) {
 					t.Errorf("%s: cleaned is %v", f.host, cleaned)
 				}
@@ -85,36 +87,36 @@ func TestLeaveIsRefused(t *testing.T) {
 	cases := []struct {
 		name    string
 		masters int
-		leaving Leaving
+		leaving leave.Hosts
 		via     []int
 		prepare func(p *park)
 		want    []string
 	}{
-		{"last master", 1, Leaving{Masters: numbered(1)}, nil, nil, []string{"no master that stays", "delete --all"}},
-		{"unknown host and master as a node", 2, Leaving{Nodes: numbered(2, 3, 9)}, []int{0}, func(p *park) {
+		{"last master", 1, leave.Hosts{Masters: numbered(1)}, nil, nil, []string{"no master that stays", "delete --all"}},
+		{"unknown host and master as a node", 2, leave.Hosts{Nodes: numbered(2, 3, 9)}, []int{0}, func(p *park) {
 			p.machines = append(p.machines, &machine{t: p.machines[0].t, host: p.machines[0].host, files: map[string]string{}, units: map[string]bool{}, world: p.world})
 			p.machines[3].host.Address = numbered(9)[0]
 		}, []string{"10.0.0.9 is not a host of cluster default", "10.0.0.2 is a master of cluster default; to remove it, write -m 10.0.0.2"}},
-		{"does not answer", 2, Leaving{Nodes: numbered(3)}, []int{0}, func(p *park) { p.world.leaving.dead["h3"] = true }, []string{"10.0.0.3 does not answer", "add --lost"}},
-		{"majority", 3, Leaving{Masters: numbered(1)}, []int{1}, func(p *park) { p.world.leaving.dead["h3"] = true },
+		{"does not answer", 2, leave.Hosts{Nodes: numbered(3)}, []int{0}, func(p *park) { p.world.leaving.dead["h3"] = true }, []string{"10.0.0.3 does not answer", "add --lost"}},
+		{"majority", 3, leave.Hosts{Masters: numbered(1)}, []int{1}, func(p *park) { p.world.leaving.dead["h3"] = true },
 			[]string{"10.0.0.1 (h1): etcd would lose its majority: without h1", "1 of 2 members would be healthy", "h3 (https://10.0.0.3:2380)", "delete --lost"}},
-		{"no master answers", 2, Leaving{Nodes: numbered(3)}, nil, func(p *park) { p.world.leaving.dead["h1"], p.world.leaving.dead["h2"] = true, true },
+		{"no master answers", 2, leave.Hosts{Nodes: numbered(3)}, nil, func(p *park) { p.world.leaving.dead["h1"], p.world.leaving.dead["h2"] = true, true },
 			[]string{"no master that stays in cluster default was reached", "no route to host"}},
-		{"no API answers", 1, Leaving{Nodes: numbered(2)}, nil, func(p *park) { p.world.down = true }, []string{"no master that stays has an API that answers"}},
-		{"lost and reachable", 1, Leaving{Nodes: numbered(2), Lost: true}, []int{0}, nil, []string{"10.0.0.2 answers and is a host of this cluster", "leave out --lost"}},
-		{"lost with a kubelet", 1, Leaving{Nodes: numbered(2), Lost: true}, []int{0}, func(p *park) { p.world.leaving.dead["h2"], p.world.leaving.ready["h2"] = true, true },
+		{"no API answers", 1, leave.Hosts{Nodes: numbered(2)}, nil, func(p *park) { p.world.down = true }, []string{"no master that stays has an API that answers"}},
+		{"lost and reachable", 1, leave.Hosts{Nodes: numbered(2), Lost: true}, []int{0}, nil, []string{"10.0.0.2 answers and is a host of this cluster", "leave out --lost"}},
+		{"lost with a kubelet", 1, leave.Hosts{Nodes: numbered(2), Lost: true}, []int{0}, func(p *park) { p.world.leaving.dead["h2"], p.world.leaving.ready["h2"] = true, true },
 			[]string{"its kubelet is alive", "renewed its lease"}},
-		{"lost with an etcd", 3, Leaving{Masters: numbered(3), Lost: true}, []int{0}, func(p *park) { p.machines[2].files[p.Dir()+"/"+agent.RecordFile] = "" }, []string{"10.0.0.3 (h3): its etcd answers"}},
-		{"another cluster's record", 1, Leaving{Nodes: numbered(2)}, []int{0}, func(p *park) {
+		{"lost with an etcd", 3, leave.Hosts{Masters: numbered(3), Lost: true}, []int{0}, func(p *park) { p.machines[2].files[p.Dir()+"/"+agent.RecordFile] = "" }, []string{"10.0.0.3 (h3): its etcd answers"}},
+		{"another cluster's record", 1, leave.Hosts{Nodes: numbered(2)}, []int{0}, func(p *park) {
 			p.machines[1].files[p.Dir()+"/"+agent.RecordFile] = record
 		}, []string{"10.0.0.2", "names a cluster with the ID \"" + testID}},
-		{"another cluster's kubelet", 1, Leaving{Nodes: numbered(2)}, []int{0}, func(p *park) { p.machines[1].files[execute.KubeletConfig] = authority(p.machines[0].t) },
+		{"another cluster's kubelet", 1, leave.Hosts{Nodes: numbered(2)}, []int{0}, func(p *park) { p.machines[1].files[execute.KubeletConfig] = authority(p.machines[0].t) },
 			[]string{"10.0.0.2 is a node of another cluster"}},
-		{"not prepared by us", 1, Leaving{Nodes: numbered(2)}, []int{0}, func(p *park) { delete(p.machines[1].files, p.Dir()+"/"+agent.JournalFile) },
+		{"not prepared by us", 1, leave.Hosts{Nodes: numbered(2)}, []int{0}, func(p *park) { delete(p.machines[1].files, p.Dir()+"/"+agent.JournalFile) },
 			[]string{"sealer-run did not prepare it", "kubeadm reset"}},
-		{"pods without a controller", 1, Leaving{Nodes: numbered(2)}, nil, func(p *park) { p.world.leaving.pods["h2"] = "a\tbare\tRunning\t\t\n" },
+		{"pods without a controller", 1, leave.Hosts{Nodes: numbered(2)}, nil, func(p *park) { p.world.leaving.pods["h2"] = "a\tbare\tRunning\t\t\n" },
 			[]string{"10.0.0.2 (h2): pods without a controller would be lost: a/bare", "--skip-drain"}},
-		{"a member of another host", 3, Leaving{Masters: numbered(3)}, nil, func(p *park) { p.world.leaving.etcd[2].PeerURLs = []string{"https://10.0.0.9:2380"} },
+		{"a member of another host", 3, leave.Hosts{Masters: numbered(3)}, nil, func(p *park) { p.world.leaving.etcd[2].PeerURLs = []string{"https://10.0.0.9:2380"} },
 			[]string{"found h3 (https://10.0.0.9:2380), expected h3 at 10.0.0.3"}},
 	}
 	for _, c := range cases {
@@ -142,7 +144,7 @@ func TestBlockedDrain(t *testing.T) {
 	p := established(t, 1, 1)
 	p.world.leaving.blocked = "global timeout reached"
 	p.world.leaving.pods["h2"] = "web\tfront-1\tRunning\tReplicaSet\t\nkube-system\tkube-proxy\tRunning\tDaemonSet\t\n"
-	_, _, err := p.leave(t.Context(), t, Leaving{Nodes: numbered(2)}, nil, 1<<40, forever)
+	_, _, err := p.leave(t.Context(), t, leave.Hosts{Nodes: numbered(2)}, nil, 1<<40, forever)
 	for _, want := range []string{"drain node h2", "global timeout reached", "pods that are left: web/front-1\n", "allow no eviction now: web/frontend", "--skip-drain", "kubectl uncordon h2"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error is %v, want %q", err, want)
@@ -159,13 +161,13 @@ func TestDrainWithoutDNS(t *testing.T) {
 	cases := []struct {
 		name    string
 		system  []string
-		leaving Leaving
+		leaving leave.Hosts
 		stays   bool
 	}{
-		{"no node takes it", []string{pending, pending}, Leaving{Nodes: numbered(2)}, true},
-		{"one of two", []string{pending, healthtest.PodRow("kube-system", "coredns-2", "h1", "10.244.0.2", "", "kube-dns", "True", " ")}, Leaving{Nodes: numbered(2)}, false},
-		{"none, and another pod that is not ready", []string{healthtest.PodRow("kube-system", "proxy", "h1", "", "kube-proxy", "", "False", " ")}, Leaving{Nodes: numbered(2)}, false},
-		{"without a drain", []string{pending}, Leaving{Nodes: numbered(2), SkipDrain: true}, false},
+		{"no node takes it", []string{pending, pending}, leave.Hosts{Nodes: numbered(2)}, true},
+		{"one of two", []string{pending, healthtest.PodRow("kube-system", "coredns-2", "h1", "10.244.0.2", "", "kube-dns", "True", " ")}, leave.Hosts{Nodes: numbered(2)}, false},
+		{"none, and another pod that is not ready", []string{healthtest.PodRow("kube-system", "proxy", "h1", "", "kube-proxy", "", "False", " ")}, leave.Hosts{Nodes: numbered(2)}, false},
+		{"without a drain", []string{pending}, leave.Hosts{Nodes: numbered(2), SkipDrain: true}, false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -195,7 +197,7 @@ func TestDrainWithoutDNS(t *testing.T) {
 func TestDrainWithoutAnswer(t *testing.T) {
 	p := established(t, 1, 1)
 	p.world.leaving.mute = true
-	_, _, err := p.leave(t.Context(), t, Leaving{Nodes: numbered(2), DrainTimeout: time.Millisecond}, nil, 1<<40, forever)
+	_, _, err := p.leave(t.Context(), t, leave.Hosts{Nodes: numbered(2), DrainTimeout: time.Millisecond}, nil, 1<<40, forever)
 	if err == nil || !strings.Contains(err.Error(), "looking where the cluster's DNS runs: ") || !strings.Contains(err.Error(), "request timed out") || strings.Contains(err.Error(), "taint") {
 		t.Errorf("the error is %v", err)
 	}
@@ -206,11 +208,11 @@ func TestLeaveWithPlugins(t *testing.T) {
 	for _, skip := range []bool{false, true} {
 		p := established(t, 1, 2)
 		p.SkipPlugins = skip
-		noted := encode(farewell{Plugins: []plugin.Plugin{newPlugin(t, "before", "SHELL", "PreClean", "", "before"), newPlugin(t, "after", "SHELL", "PostClean", "", "after")}})
+		noted := encode(clean.Instructions{Plugins: []plugin.Plugin{newPlugin(t, "before", "SHELL", "PreClean", "", "before"), newPlugin(t, "after", "SHELL", "PostClean", "", "after")}})
 		for i, f := range p.machines {
-			f.files[p.Members[i].Path(farewellFile)] = noted
+			f.files[p.Members[i].Path(clean.InstructionsFile)] = noted
 		}
-		if _, _, err := p.leave(t.Context(), t, Leaving{Nodes: numbered(2)}, nil, 1<<40, forever); err != nil {
+		if _, _, err := p.leave(t.Context(), t, leave.Hosts{Nodes: numbered(2)}, nil, 1<<40, forever); err != nil {
 			t.Fatal(err)
 		}
 		want := "10.0.0.2 before,10.0.0.2 after"
@@ -228,7 +230,7 @@ func TestLostAndInstalledAgain(t *testing.T) {
 	p := established(t, 1, 1)
 	p.machines[1].files = map[string]string{execute.HostsFile: "127.0.0.1 localhost\n", "/srv/data": "of others"}
 	p.world.elsewhere = map[string]string{"h2": "10.0.0.2"}
-	if _, _, err := p.leave(t.Context(), t, Leaving{Nodes: numbered(2), Lost: true}, []int{0}, 1<<40, forever); err != nil {
+	if _, _, err := p.leave(t.Context(), t, leave.Hosts{Nodes: numbered(2), Lost: true}, []int{0}, 1<<40, forever); err != nil {
 		t.Fatal(err)
 	}
 	if got := p.phases(t); got != "h1:complete" || len(p.machines[1].ran) > 0 || len(p.machines[1].files) != 2 {
@@ -240,16 +242,16 @@ func TestLostAndInstalledAgain(t *testing.T) {
 func TestTakenBack(t *testing.T) {
 	cases := []struct {
 		name    string
-		leaving Leaving
+		leaving leave.Hosts
 		meet    func(w *world) // what the removal did before it was interrupted
 		want    string         // in the error
 		phases  string
 	}{
-		{"a node that was drained", Leaving{Nodes: numbered(3)}, func(*world) {}, "", "h1:complete h2:complete h3:complete"},
-		{"a node that was removed", Leaving{Nodes: numbered(3)}, func(w *world) { w.gone = map[string]bool{"h3": true} },
+		{"a node that was drained", leave.Hosts{Nodes: numbered(3)}, func(*world) {}, "", "h1:complete h2:complete h3:complete"},
+		{"a node that was removed", leave.Hosts{Nodes: numbered(3)}, func(w *world) { w.gone = map[string]bool{"h3": true} },
 			"run delete -n 10.0.0.3 again", "h1:complete h2:complete h3:leaving"},
-		{"a master that was drained", Leaving{Masters: numbered(2)}, func(*world) {}, "", "h1:complete h2:complete h3:complete"},
-		{"a master without its member of etcd", Leaving{Masters: numbered(2)}, func(w *world) { w.leaving.etcd = w.leaving.etcd[:1] },
+		{"a master that was drained", leave.Hosts{Masters: numbered(2)}, func(*world) {}, "", "h1:complete h2:complete h3:complete"},
+		{"a master without its member of etcd", leave.Hosts{Masters: numbered(2)}, func(w *world) { w.leaving.etcd = w.leaving.etcd[:1] },
 			"run delete -m 10.0.0.2 again", "h1:complete h2:leaving h3:complete"},
 	}
 	for _, c := range cases {
@@ -275,14 +277,14 @@ func TestTakenBack(t *testing.T) {
 func TestEtcdTakesItsTime(t *testing.T) {
 	p := established(t, 3, 0)
 	p.world.leaving.busy = 1
-	if _, _, err := p.leave(t.Context(), t, Leaving{Masters: numbered(2)}, nil, 1<<40, forever); err != nil || len(p.world.leaving.etcd) != 2 {
+	if _, _, err := p.leave(t.Context(), t, leave.Hosts{Masters: numbered(2)}, nil, 1<<40, forever); err != nil || len(p.world.leaving.etcd) != 2 {
 		t.Errorf("members are %v, %v", p.world.leaving.etcd, err)
 	}
 }
 
 // TestLeaveAsPlanned: a dry run says what a run does, and does nothing.
 func TestLeaveAsPlanned(t *testing.T) {
-	for name, leaving := range map[string]Leaving{"worker": {Nodes: numbered(4)}, "masters": {Masters: numbered(1, 3)}} {
+	for name, leaving := range map[string]leave.Hosts{"worker": {Nodes: numbered(4)}, "masters": {Masters: numbered(1, 3)}} {
 		t.Run(name, func(t *testing.T) {
 			p := established(t, 3, 2)
 			var plans []string
@@ -306,7 +308,7 @@ func TestLeaveAsPlanned(t *testing.T) {
 
 // TestLeaveKilledBeforeEveryCommand: the same command again reaches the end of an undisturbed run.
 func TestLeaveKilledBeforeEveryCommand(t *testing.T) {
-	for name, leaving := range map[string]Leaving{"worker": {Nodes: numbered(4)}, "first master": {Masters: numbered(1)}} {
+	for name, leaving := range map[string]leave.Hosts{"worker": {Nodes: numbered(4)}, "first master": {Masters: numbered(1)}} {
 		t.Run(name, func(t *testing.T) {
 			undisturbed := established(t, 3, 2)
 			_, total, err := undisturbed.leave(t.Context(), t, leaving, []int{1}, 1<<40, forever)

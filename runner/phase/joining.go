@@ -9,6 +9,7 @@ import (
 	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/leave"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -26,7 +27,7 @@ func (in Recalled) Missing(j execute.Joining) (missing execute.Joining, err erro
 			case known == nil || !known.In() || known.Phase == state.Joined && known.Role == string(role):
 				chosen = append(chosen, address)
 			case known.Leaves():
-				refused = append(refused, interruptedLeave(*known))
+				refused = append(refused, leave.Interrupted(*known))
 			case known.Role != string(role):
 				refused = append(refused, fmt.Errorf("%s is already a %s in this cluster and cannot be added as a %s", address, known.Role, role))
 			}
@@ -36,16 +37,6 @@ func (in Recalled) Missing(j execute.Joining) (missing execute.Joining, err erro
 	missing.Masters = choose(host.RoleMaster, j.Masters)
 	missing.Nodes = choose(host.RoleNode, j.Nodes)
 	return missing, errors.Join(refused...)
-}
-
-// interruptedLeave is the error for a host whose removal has to be completed first.
-func interruptedLeave(known state.Host) error {
-	leaving := leaver{address: known.Address, role: host.Role(known.Role)}
-	lost := ""
-	if known.Phase == state.Lost {
-		lost = " --lost"
-	}
-	return fmt.Errorf("%s: its removal from the cluster was interrupted; run delete%s %s again. After that, the host can join again", known.Address, lost, leaving.flag())
 }
 
 // Addition is everything that adds hosts to a running cluster: a bring-up that prepares only these, and changes on the others what they have to

@@ -13,6 +13,7 @@ import (
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/join"
+	"github.com/kubefile/kubefile/runner/leave"
 	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
@@ -264,7 +265,7 @@ func TestPruneWithEmptyHosts(t *testing.T) {
 func TestPruneThatEtcdCannotTake(t *testing.T) {
 	p := established(t, 3, 0)
 	p.replaceDisk(1)
-	leaving := Leaving{Masters: []netip.Addr{numbered(3)[0]}, Pruned: true}
+	leaving := leave.Hosts{Masters: []netip.Addr{numbered(3)[0]}, Pruned: true}
 	_, _, err := p.leave(t.Context(), t, leaving, []int{0, 1}, 1<<40, forever)
 	if want := "apply without --prune first brings back hosts that come back empty"; err == nil || !strings.Contains(err.Error(), want) || p.changes() != "" {
 		t.Errorf("the error is %v, want %q; it changed %s", err, want, p.changes())

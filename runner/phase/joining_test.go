@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/balancer"
+	"github.com/kubefile/kubefile/runner/clean"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/deliver"
@@ -61,7 +62,7 @@ func TestAddition(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, joining := growing(t)
-	lost := []string{whole.Members[0].Path(command.ScriptsMarker), whole.Members[0].Path(deliver.FilesMarker), rootConfig, whole.Members[0].Path(farewellFile)}
+	lost := []string{whole.Members[0].Path(command.ScriptsMarker), whole.Members[0].Path(deliver.FilesMarker), rootConfig, whole.Members[0].Path(clean.InstructionsFile)}
 	before := map[int]map[string]string{}
 	for _, i := range []int{0, 2} {
 		for _, name := range lost {

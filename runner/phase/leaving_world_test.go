@@ -16,6 +16,7 @@ import (
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/leave"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
@@ -233,7 +234,7 @@ func (f *machine) undo() {
 
 // leave takes hosts, by their numbers, out of the cluster, through a run that knows nothing. via are the masters that are named. Nothing
 // reaches a host after so many commands.
-func (p *park) leave(ctx context.Context, t *testing.T, leaving Leaving, via []int, limit int64, kill func()) (*park, int64, error) {
+func (p *park) leave(ctx context.Context, t *testing.T, leaving leave.Hosts, via []int, limit int64, kill func()) (*park, int64, error) {
 	t.Helper()
 	next := &park{out: &bytes.Buffer{}, machines: p.machines, world: p.world}
 	c := &Cluster{

@@ -84,41 +84,6 @@ func Installation(c *Cluster) []Phase {
 	}
 }
 
-// Removal is everything that leaves the hosts as they were before.
-func Removal(c *Cluster) []Phase {
-	return []Phase{
-		c.reach(),
-		&proof{c},
-		&execute.Lock{Session: &c.Session},
-		&recallFarewell{c},
-		c.runPlugins(plugin.PreClean),
-		&clean{c},
-		c.runPlugins(plugin.PostClean),
-		&leftovers{c},
-	}
-}
-
-// Departure is everything that takes single hosts out of a cluster, and leaves them as they were before.
-func Departure(c *Cluster, leaving Leaving) []Phase {
-	d := &departure{Cluster: c, part: &Cluster{CommandLimit: c.CommandLimit}, leaving: leaving}
-	return []Phase{
-		&reachLeaving{departure: d},
-		&checkLeaving{d},
-		&execute.Lock{Session: &c.Session, Also: &d.part.Session},
-		&recordLeaving{d},
-		&recallFarewell{d.part},
-		&drain{d},
-		d.part.runPlugins(plugin.PreClean),
-		&leaveEtcd{d},
-		&deleteNodes{d},
-		&updateRest{d},
-		&clean{d.part},
-		d.part.runPlugins(plugin.PostClean),
-		&leftovers{d.part},
-		&forget{d},
-	}
-}
-
 // Perform runs the phases in order and stops at the first that fails.
 func Perform(ctx context.Context, c *Cluster, phases []Phase) error {
 	ctx, c.Abandon = context.WithCancelCause(ctx)

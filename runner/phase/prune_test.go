@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/leave"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -22,7 +23,7 @@ func (p *park) prune(ctx context.Context, t *testing.T, listed []int, dry bool, 
 	}
 	next, n := p.some(listed...).again(t, limit, kill)
 	next.DryRun = dry
-	leaving := Leaving{}.Unlisted(s, next.Hosts)
+	leaving := leave.Hosts{}.Unlisted(s, next.Logins())
 	next.Next = leaving.Addresses()
 	if err := next.perform(ctx); err != nil {
 		return "", n.Load(), err
@@ -142,7 +143,7 @@ func TestPruneIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaving := Leaving{}.Unlisted(s, p.Hosts[:1])
+	leaving := leave.Hosts{}.Unlisted(s, p.Logins()[:1])
 	if got := fmt.Sprint(leaving.Masters, leaving.Nodes); got != "[] [10.0.0.2]" {
 		t.Errorf("not listed are %s", got)
 	}
@@ -153,7 +154,7 @@ func TestPruneIsRefused(t *testing.T) {
 	p = established(t, 3, 0)
 	p.world.leaving.dead["h3"] = true
 	want = "10.0.0.3 does not answer: no route to host; if this host is gone for good, remove it first with delete --lost -f Clusterfile -m 10.0.0.3"
-	if _, _, err := p.leave(t.Context(), t, Leaving{Masters: numbered(3), Pruned: true}, []int{0, 1}, 1<<40, forever); err == nil || !strings.Contains(err.Error(), want) {
+	if _, _, err := p.leave(t.Context(), t, leave.Hosts{Masters: numbered(3), Pruned: true}, []int{0, 1}, 1<<40, forever); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the error is %v, want %q", err, want)
 	}
 	checks := DepartureChecks(p.Cluster, leaving)

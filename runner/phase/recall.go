@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/leave"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -37,7 +38,7 @@ func Recall(ctx context.Context, c *Cluster) (Recalled, error) {
 	if c.Lost {
 		found.State = nil
 		for _, m := range c.Members {
-			masters, err := mastersOf(ctx, m)
+			masters, err := leave.MastersOf(ctx, m)
 			if err != nil {
 				return Recalled{}, err
 			}

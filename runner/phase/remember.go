@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/kubefile/kubefile/runner/deliver"
+	"github.com/kubefile/kubefile/runner/leave"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -33,7 +34,7 @@ func (p *remember) Run(ctx context.Context) error {
 	if first := p.First(); first.Joined { // for the whole run, also when one that was named before it joins again
 		p.Lead = first
 	}
-	if err := p.takeBack(ctx); err != nil {
+	if err := leave.TakeBack(ctx, &p.Session, p.State); err != nil {
 		return err
 	}
 	if err := p.membership().CheckNodes(); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/balancer"
+	"github.com/kubefile/kubefile/runner/clean"
 	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
@@ -24,12 +25,12 @@ func removable(t *testing.T, farewells ...plugin.Plugin) *park {
 	t.Helper()
 	p := newPark(t, 2, 1).joined(3)
 	for i, m := range p.Members {
-		noted, err := json.Marshal(farewell{Env: environment.Set{"DISK": {"s3cret"}}, Roles: []string{"storage"}[:i/2], Plugins: farewells})
+		noted, err := json.Marshal(clean.Instructions{Env: environment.Set{"DISK": {"s3cret"}}, Roles: []string{"storage"}[:i/2], Plugins: farewells})
 		if err != nil {
 			t.Fatal(err)
 		}
 		f := p.machines[i]
-		f.files[m.Path(farewellFile)] = string(noted)
+		f.files[m.Path(clean.InstructionsFile)] = string(noted)
 		f.files[agent.Path] = "the agent"
 		f.files[m.Path(agent.JournalFile)] = journalOf(m.Dir)
 		if !m.IsMaster() {
@@ -89,7 +90,7 @@ func TestRemoval(t *testing.T) {
 				t.Errorf("%s: a plugin has the environment %v", f.host, f.env[i])
 			}
 		}
-		cleaned := slices.IndexFunc(f.ran, func(line string) bool { return strings.Contains(line, cleanScript) })
+		cleaned := slices.IndexFunc(f.ran, func(line string) bool { return strings.Contains(line, "scripts/clean.sh") })
 		removed := slices.IndexFunc(f.ran, func(line string) bool { return strings.Contains(line, "remove-created") })
 		if cleaned < 0 || removed < cleaned || slices.Index(f.stdin, "before") > cleaned {
 			t.Errorf("%s: in the order %q", f.host, f.ran)
@@ -107,7 +108,7 @@ func TestRemovalWithBrokenHosts(t *testing.T) {
 	p := removable(t, newPlugin(t, "after", "SHELL", "PostClean", "", "after"), newPlugin(t, "labelled", "SHELL", "PreClean", "zone=a", "x"))
 	works := p.machines[1].answer
 	p.machines[1].answer = func(cmd host.Command, stdin string) (string, int) {
-		if slices.Contains(cmd.Argv, cleanScript) {
+		if slices.Contains(cmd.Argv, "scripts/clean.sh") {
 			return "busy", 1
 		}
 		return works(cmd, stdin)

@@ -166,8 +166,8 @@ func TestHostsAreAskedSideBySide(t *testing.T) {
 			_, err := status.Recorded(t.Context(), &p.Session, registryproxy.ServedFile)
 			return err
 		},
-		"removal":   func(p *park) error { return (&recallFarewell{p.Cluster}).Run(t.Context()) },
-		"leftovers": func(p *park) error { return (&leftovers{p.Cluster}).Run(t.Context()) },
+		"removal":   func(p *park) error { return p.loadInstructions().Run(t.Context()) },
+		"leftovers": func(p *park) error { return p.verifyCleanup().Run(t.Context()) },
 		"balancer":  func(p *park) error { return p.apiProxy().Run(t.Context()) },
 	} {
 		t.Run(name, func(t *testing.T) {

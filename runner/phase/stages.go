@@ -41,7 +41,7 @@ func (c *Cluster) transfer() *deliver.Transfer {
 
 // writeFiles writes the site's files, and what a removal has to know.
 func (c *Cluster) writeFiles() *deliver.WriteFiles {
-	return &deliver.WriteFiles{Session: &c.Session, Artifact: c.Artifact, Image: &c.image, Instruct: c.farewell}
+	return &deliver.WriteFiles{Session: &c.Session, Artifact: c.Artifact, Image: &c.image, Instruct: c.instruct}
 }
 
 // removeLayers removes what no image needs any longer.
@@ -59,7 +59,7 @@ func (c *Cluster) runPlugins(action plugin.Action) *command.RunPlugins {
 	return &command.RunPlugins{
 		Session: &c.Session, Action: action, Plugins: &c.image.Plugins, Store: &c.Store, Environment: c.environment, Limit: c.CommandLimit,
 		Works: func(ctx context.Context, patience time.Duration) error { return c.works(ctx, patience, true) },
-		Dirty: func(m *execute.Member) bool { return c.dirty[m] },
+		Dirty: func(m *execute.Member) bool { return c.removal.Dirty[m] },
 	}
 }
 

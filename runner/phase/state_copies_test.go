@@ -164,7 +164,7 @@ func TestRemovalNamesUnknownNodes(t *testing.T) {
 	p.Members = p.Members[:2]
 	p.reach().UnknownNodes(t.Context())
 	p.DryRun = true
-	if err := (&leftovers{p.Cluster}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), `node "h3 10.0.0.3"`) || len(p.unknown) != 1 {
+	if err := p.verifyCleanup().Run(t.Context()); err == nil || !strings.Contains(err.Error(), `node "h3 10.0.0.3"`) || len(p.unknown) != 1 {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/balancer"
+	"github.com/kubefile/kubefile/runner/leave"
 	"github.com/kubefile/kubefile/runner/registry"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
@@ -14,7 +15,7 @@ import (
 // TestRestAsIfNeverThere: after masters left, another run of the cluster's image finds nothing to do on the hosts that stay.
 func TestRestAsIfNeverThere(t *testing.T) {
 	p := established(t, 2, 2)
-	if _, _, err := p.leave(t.Context(), t, Leaving{Masters: numbered(1), Nodes: numbered(4)}, nil, 1<<40, forever); err != nil {
+	if _, _, err := p.leave(t.Context(), t, leave.Hosts{Masters: numbered(1), Nodes: numbered(4)}, nil, 1<<40, forever); err != nil {
 		t.Fatal(err)
 	}
 	p.machines = p.machines[1:3]
@@ -43,7 +44,7 @@ func TestRestOfOthers(t *testing.T) {
 	for name, content := range mine {
 		node.files[name] = content
 	}
-	next, _, err := p.leave(t.Context(), t, Leaving{Masters: numbered(1)}, nil, 1<<40, forever)
+	next, _, err := p.leave(t.Context(), t, leave.Hosts{Masters: numbered(1)}, nil, 1<<40, forever)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func TestRestOfOthers(t *testing.T) {
 func TestRestWithoutAnAnswer(t *testing.T) {
 	p := established(t, 1, 2)
 	p.world.leaving.dead["h3"] = true
-	next, _, err := p.leave(t.Context(), t, Leaving{Nodes: numbered(2)}, []int{0}, 1<<40, forever)
+	next, _, err := p.leave(t.Context(), t, leave.Hosts{Nodes: numbered(2)}, []int{0}, 1<<40, forever)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,10 +93,10 @@ func TestCleanedHostNamesNoMaster(t *testing.T) {
 	}
 	p.world.gone = map[string]bool{"h3": true}
 	p.machines[2].undo()
-	if _, _, err := p.leave(t.Context(), t, Leaving{Nodes: numbered(3)}, nil, 1<<40, forever); err == nil || !strings.Contains(err.Error(), "name one with --via") {
+	if _, _, err := p.leave(t.Context(), t, leave.Hosts{Nodes: numbered(3)}, nil, 1<<40, forever); err == nil || !strings.Contains(err.Error(), "name one with --via") {
 		t.Errorf("without --via: %v", err)
 	}
-	if _, _, err := p.leave(t.Context(), t, Leaving{Nodes: numbered(3)}, []int{1}, 1<<40, forever); err != nil || p.phases(t) != "h1:complete h2:complete" {
+	if _, _, err := p.leave(t.Context(), t, leave.Hosts{Nodes: numbered(3)}, []int{1}, 1<<40, forever); err != nil || p.phases(t) != "h1:complete h2:complete" {
 		t.Errorf("with --via: %v, %s", err, p.phases(t))
 	}
 }
@@ -110,7 +111,7 @@ func TestMastersOfHost(t *testing.T) {
 		{`{"version":99,"listen":["127.0.0.1:6443"],"backends":["10.0.0.1:6443"]}`, "", ""},
 	} {
 		f.files[m.Path(balancer.ConfigFile)], f.files[m.Path(store.File)] = tt.balancer, tt.state
-		addresses, err := mastersOf(t.Context(), m)
+		addresses, err := leave.MastersOf(t.Context(), m)
 		var got []string
 		for _, address := range addresses {
 			got = append(got, address.String())

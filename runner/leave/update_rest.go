@@ -1,4 +1,4 @@
-package phase
+package leave
 
 import (
 	"bytes"
@@ -21,14 +21,16 @@ import (
 	"github.com/kubefile/kubefile/runner/unit"
 )
 
-// updateRest takes the hosts that leave out of the files of those that stay: /etc/hosts, the masters of the API's load balancer, and the registries
+// UpdateRest takes the hosts that leave out of the files of those that stay: /etc/hosts, the masters of the API's load balancer, and the registries
 // that the host's own and containerd ask. A removal has no image, so it changes the files that are there, and only those that we wrote.
-type updateRest struct{ *departure }
+type UpdateRest struct{ *Departure }
 
-func (*updateRest) Title() string { return "Update the hosts that stay" }
+// Title implements a stage of a run.
+func (*UpdateRest) Title() string { return "Update the hosts that stay" }
 
-func (p *updateRest) Run(ctx context.Context) error {
-	if p.DryRun && p.leaving.Pruned {
+// Run changes only what the hosts that leave are in.
+func (p *UpdateRest) Run(ctx context.Context) error {
+	if p.DryRun && p.Leaving.Pruned {
 		return nil // the run before does not write them any more, and its plan has that
 	}
 	return p.Each(ctx, p.Members, func(ctx context.Context, m *execute.Member) error {
@@ -38,7 +40,7 @@ func (p *updateRest) Run(ctx context.Context) error {
 		if err := p.hostsFile(ctx, m); err != nil {
 			return m.Failure("", err)
 		}
-		if len(p.leaving.Masters) == 0 {
+		if len(p.Leaving.Masters) == 0 {
 			return nil
 		}
 		for _, update := range []func(context.Context, *execute.Member) error{p.balancer, p.registry} {
@@ -51,7 +53,7 @@ func (p *updateRest) Run(ctx context.Context) error {
 }
 
 // hostsFile takes the names of the hosts out of the cluster's lines in /etc/hosts.
-func (p *updateRest) hostsFile(ctx context.Context, m *execute.Member) error {
+func (p *UpdateRest) hostsFile(ctx context.Context, m *execute.Member) error {
 	survey, err := m.Survey(ctx)
 	if err != nil || survey == nil {
 		return err
@@ -59,7 +61,7 @@ func (p *updateRest) hostsFile(ctx context.Context, m *execute.Member) error {
 	have := survey.Lines(execute.HostsFile, p.Name)
 	gone := map[string]bool{}
 	for _, l := range p.leavers {
-		gone[l.address.String()+" "+endpointName] = true
+		gone[l.address.String()+" "+execute.EndpointName] = true
 		gone[l.address.String()+" "+l.name] = true
 	}
 	left := slices.DeleteFunc(slices.Clone(have), func(line string) bool { return gone[line] })
@@ -74,7 +76,7 @@ func (p *updateRest) hostsFile(ctx context.Context, m *execute.Member) error {
 
 // changeConfig is what becomes of a configuration that we wrote, as JSON; nil when it stays. One that a newer program wrote may have what this one
 // does not know: it stays too, and the next apply writes it.
-func changeConfig[T any](p *updateRest, m *execute.Member, name string, content []byte, parse func([]byte) (T, error), change func(*T)) []byte {
+func changeConfig[T any](p *UpdateRest, m *execute.Member, name string, content []byte, parse func([]byte) (T, error), change func(*T)) []byte {
 	if len(content) == 0 {
 		return nil
 	}
@@ -95,13 +97,13 @@ func changeConfig[T any](p *updateRest, m *execute.Member, name string, content 
 }
 
 // leavingAt reports whether ADDRESS:PORT is on a host that leaves.
-func (p *updateRest) leavingAt(text string) bool {
+func (p *UpdateRest) leavingAt(text string) bool {
 	parsed, err := netip.ParseAddrPort(text)
-	return err == nil && p.leaving.has(parsed.Addr())
+	return err == nil && p.Leaving.Has(parsed.Addr())
 }
 
 // balancer takes the masters out of the load balancer of a node.
-func (p *updateRest) balancer(ctx context.Context, m *execute.Member) error {
+func (p *UpdateRest) balancer(ctx context.Context, m *execute.Member) error {
 	old, err := m.Read(ctx, m.Path(balancer.ConfigFile))
 	if err != nil {
 		return err
@@ -115,12 +117,12 @@ func (p *updateRest) balancer(ctx context.Context, m *execute.Member) error {
 		return nil
 	}
 	files := []unit.File{{Path: m.Path(balancer.ConfigFile), Mode: 0o644, Content: content, Restart: true}}
-	return unit.Service{Name: balancer.Unit, Files: files, Answers: []agent.Question{{URL: "tcp://" + listen}}}.Install(ctx, &p.Session, m)
+	return unit.Service{Name: balancer.Unit, Files: files, Answers: []agent.Question{{URL: "tcp://" + listen}}}.Install(ctx, p.Session, m)
 }
 
 // registry takes the masters out of what a host's registry and containerd ask. The order of those that are left is that of an installation without
 // them.
-func (p *updateRest) registry(ctx context.Context, m *execute.Member) error {
+func (p *UpdateRest) registry(ctx context.Context, m *execute.Member) error {
 	old, err := m.Read(ctx, m.Path(registry.ConfigFile))
 	if err != nil {
 		return err
@@ -138,11 +140,11 @@ func (p *updateRest) registry(ctx context.Context, m *execute.Member) error {
 	if err != nil {
 		return err
 	}
-	return unit.Service{Name: registryproxy.Unit, Files: append(files, mirrors...), Answers: []agent.Question{{URL: "http://" + local + "/v2/"}}}.Install(ctx, &p.Session, m)
+	return unit.Service{Name: registryproxy.Unit, Files: append(files, mirrors...), Answers: []agent.Question{{URL: "http://" + local + "/v2/"}}}.Install(ctx, p.Session, m)
 }
 
 // remaining are the registries, as ADDRESS:PORT, of masters that stay, in the order in which a host asks them.
-func (p *updateRest) remaining(m *execute.Member, seeds []string) []string {
+func (p *UpdateRest) remaining(m *execute.Member, seeds []string) []string {
 	left := slices.DeleteFunc(slices.Clone(seeds), p.leavingAt)
 	slices.SortFunc(left, func(a, b string) int {
 		one, _ := netip.ParseAddrPort(a)
@@ -153,7 +155,7 @@ func (p *updateRest) remaining(m *execute.Member, seeds []string) []string {
 }
 
 // mirrors are containerd's files for registries. A file that does not begin with the host's own registry is not ours.
-func (p *updateRest) mirrors(ctx context.Context, m *execute.Member, local string) ([]unit.File, error) {
+func (p *UpdateRest) mirrors(ctx context.Context, m *execute.Member, local string) ([]unit.File, error) {
 	out, err := m.Ask(ctx, "find", registry.ContainerdDir, "-mindepth", "2", "-maxdepth", "2", "-type", "f", "-name", "hosts.toml")
 	if err != nil {
 		return nil, err
@@ -182,7 +184,7 @@ func (p *updateRest) mirrors(ctx context.Context, m *execute.Member, local strin
 }
 
 // asked are the mirrors that stay, in order: the host's own registry, the masters', and the site's.
-func (p *updateRest) asked(m *execute.Member, local string, urls []string) []string {
+func (p *UpdateRest) asked(m *execute.Member, local string, urls []string) []string {
 	if urls[0] != "http://"+local {
 		return urls
 	}
@@ -212,6 +214,6 @@ func (p *updateRest) asked(m *execute.Member, local string, urls []string) []str
 }
 
 // isMaster reports whether an address is a master's, of those that stay or of those that leave.
-func (p *updateRest) isMaster(address netip.Addr) bool {
-	return slices.Contains(p.leaving.Masters, address) || slices.Contains(p.masterAddresses(), address)
+func (p *UpdateRest) isMaster(address netip.Addr) bool {
+	return slices.Contains(p.Leaving.Masters, address) || slices.Contains(p.Store.MasterAddresses(p.Session), address)
 }

@@ -1,4 +1,6 @@
-package phase
+// Package leave takes single hosts out of a cluster that runs: the stages of a departure, from reaching the hosts to the state without them. The
+// hosts are cleaned by package clean.
+package leave
 
 import (
 	"context"
@@ -8,16 +10,19 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/clean"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/report"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 // DefaultDrainTimeout is how long the pods of a node may take to move.
 const DefaultDrainTimeout = 5 * time.Minute
 
-// Leaving specifies the hosts that leave a cluster, and how.
-type Leaving struct {
+// Hosts specifies the hosts that leave a cluster, and how.
+type Hosts struct {
 	Masters, Nodes []netip.Addr
 	// Lost are hosts that are gone for good: nothing is done on them.
 	Lost bool
@@ -27,24 +32,31 @@ type Leaving struct {
 	SkipDrain bool
 	// DrainTimeout is how long the pods of each node may take to move; default [DefaultDrainTimeout].
 	DrainTimeout time.Duration
-	// LeaseWait is how long a lost host's kubelet is listened for; default leaseWait.
+	// LeaseWait is how long a lost host's kubelet is listened for; default that of [execute.Session.RenewedLease].
 	LeaseWait time.Duration
 }
 
 // Addresses are those of all hosts that leave.
-func (l Leaving) Addresses() []netip.Addr { return slices.Concat(l.Masters, l.Nodes) }
+func (l Hosts) Addresses() []netip.Addr { return slices.Concat(l.Masters, l.Nodes) }
 
-// has reports whether a host leaves.
-func (l Leaving) has(address netip.Addr) bool {
+// Has reports whether a host leaves.
+func (l Hosts) Has(address netip.Addr) bool {
 	return slices.Contains(l.Masters, address) || slices.Contains(l.Nodes, address)
 }
 
-// departure is what the phases share that take hosts out of a cluster. The members of its cluster are the hosts that stay.
-type departure struct {
-	*Cluster
-	// part is the cluster with the hosts that leave as its members, as far as they were reached.
-	part    *Cluster
-	leaving Leaving
+// Departure is a cluster, and the hosts that leave it: what the stages of this package share. [Reach] fills it.
+type Departure struct {
+	*execute.Session // whose members are the hosts that stay
+	Store            *store.Store
+	// Part has the hosts that leave as its members, as far as they were reached.
+	Part *execute.Session
+	// Leaving specifies which these are, and how they leave.
+	Leaving Hosts
+	// Removal is that of the hosts that leave: [Check] writes what was found of the cluster on them.
+	Removal *clean.Removal
+	// Plugins of the Clusterfile may name hosts.
+	Plugins []plugin.Plugin
+
 	leavers []*leaver
 }
 
@@ -71,19 +83,14 @@ func (l *leaver) String() string {
 func (l *leaver) isMaster() bool { return l.role == host.RoleMaster }
 
 // flag is how the host is written on the command line.
-func (l *leaver) flag() string {
-	if l.isMaster() {
-		return "-m " + l.address.String()
-	}
-	return "-n " + l.address.String()
-}
+func (l *leaver) flag() string { return host.Host{Address: l.address, Role: l.role}.Flag() }
 
 // begin lists the hosts that leave.
-func (d *departure) begin() {
+func (d *Departure) begin() {
 	for _, list := range []struct {
 		role      host.Role
 		addresses []netip.Addr
-	}{{host.RoleNode, d.leaving.Nodes}, {host.RoleMaster, d.leaving.Masters}} {
+	}{{host.RoleNode, d.Leaving.Nodes}, {host.RoleMaster, d.Leaving.Masters}} {
 		for _, address := range list.addresses {
 			d.leavers = append(d.leavers, &leaver{address: address, role: list.role})
 		}
@@ -91,22 +98,22 @@ func (d *departure) begin() {
 }
 
 // leavingMasters are the masters that leave.
-func (d *departure) leavingMasters() []*leaver {
+func (d *Departure) leavingMasters() []*leaver {
 	return slices.DeleteFunc(slices.Clone(d.leavers), func(l *leaver) bool { return !l.isMaster() })
 }
 
 // leavingNames are the hosts that leave, for a person.
-func (d *departure) leavingNames() string {
+func (d *Departure) leavingNames() string {
 	var names []string
 	for _, l := range d.leavers {
 		names = append(names, l.String())
 	}
-	return report.Names(names, maxNamed)
+	return report.Names(names, report.ManyHosts)
 }
 
 // still makes sure, right before a change that cannot be undone, that a host which leaves is what it was when the run began: locked by this run
 // and not in another cluster by now. A lost host must still be silent.
-func (d *departure) still(ctx context.Context, l *leaver) error {
+func (d *Departure) still(ctx context.Context, l *leaver) error {
 	if d.DryRun {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package phase
+package leave
 
 import (
 	"cmp"
@@ -15,16 +15,18 @@ import (
 	"github.com/kubefile/kubefile/runner/report"
 )
 
-// drain moves the pods of the nodes that leave: of several nodes at a time, and of one master after the other.
-type drain struct{ *departure }
+// Drain moves the pods of the nodes that leave: of several nodes at a time, and of one master after the other.
+type Drain struct{ *Departure }
 
-func (*drain) Title() string { return "Drain the nodes" }
+// Title implements a stage of a run.
+func (*Drain) Title() string { return "Drain the nodes" }
 
 // maxDrains is how many nodes are drained at a time: their pods have to find room on the others.
 const maxDrains = 5
 
-func (p *drain) Run(ctx context.Context) error {
-	if p.leaving.SkipDrain || p.leaving.Lost {
+// Run also waits until the cluster's DNS runs on a node that stays.
+func (p *Drain) Run(ctx context.Context) error {
+	if p.Leaving.SkipDrain || p.Leaving.Lost {
 		return nil
 	}
 	nodes := slices.DeleteFunc(slices.Clone(p.leavers), (*leaver).isMaster)
@@ -40,14 +42,14 @@ func (p *drain) Run(ctx context.Context) error {
 }
 
 // dnsRuns waits until a pod of the cluster's DNS runs, if the cluster has any: perhaps no other node takes those that were moved.
-func (p *drain) dnsRuns(ctx context.Context) error {
+func (p *Drain) dnsRuns(ctx context.Context) error {
 	if p.DryRun {
 		return nil
 	}
 	begin := time.Now()
 	told := begin
 	for interval := health.FirstInterval; ; interval = health.Longer(interval) {
-		problems, err := health.UnreadyDNS(ctx, &p.Session)
+		problems, err := health.UnreadyDNS(ctx, p.Session)
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -71,7 +73,7 @@ func (p *drain) dnsRuns(ctx context.Context) error {
 }
 
 // withoutDNS is the error for a cluster that would be left without one.
-func (p *drain) withoutDNS(problems []health.Problem) error {
+func (p *Drain) withoutDNS(problems []health.Problem) error {
 	var pods, nodes []string
 	for _, found := range problems {
 		pods = append(pods, found.Text)
@@ -89,10 +91,10 @@ func keepInstead(nodes ...string) string {
 }
 
 // timeout is how long the pods of a node may take to move.
-func (p *drain) timeout() time.Duration { return cmp.Or(p.leaving.DrainTimeout, DefaultDrainTimeout) }
+func (p *Drain) timeout() time.Duration { return cmp.Or(p.Leaving.DrainTimeout, DefaultDrainTimeout) }
 
 // one drains the node of a host, if there is one.
-func (p *drain) one(ctx context.Context, l *leaver) error {
+func (p *Drain) one(ctx context.Context, l *leaver) error {
 	there, err := p.Kube().Node(ctx, l.name)
 	if err != nil || there == nil {
 		return err
@@ -113,7 +115,7 @@ func (p *drain) one(ctx context.Context, l *leaver) error {
 }
 
 // blocking names what kept a drain from its end.
-func (p *drain) blocking(ctx context.Context, l *leaver) string {
+func (p *Drain) blocking(ctx context.Context, l *leaver) string {
 	pods, err := p.Kube().PodsOn(ctx, l.name)
 	if err != nil {
 		return ""
@@ -127,9 +129,9 @@ func (p *drain) blocking(ctx context.Context, l *leaver) string {
 	if len(left) == 0 {
 		return ""
 	}
-	text := "\n  pods that are left: " + report.Names(left, maxNamed)
+	text := "\n  pods that are left: " + report.Names(left, report.ManyHosts)
 	if budgets, err := p.Kube().Budgets(ctx); err == nil && len(budgets) > 0 {
-		text += "\n  PodDisruptionBudgets that allow no eviction now: " + report.Names(budgets, maxNamed)
+		text += "\n  PodDisruptionBudgets that allow no eviction now: " + report.Names(budgets, report.ManyHosts)
 	}
 	return text
 }

@@ -1,4 +1,4 @@
-package phase
+package leave
 
 import (
 	"context"
@@ -7,47 +7,48 @@ import (
 	"github.com/kubefile/kubefile/runner/state"
 )
 
-// recordLeaving notes in the cluster's state which hosts leave, before the first change: whoever reads it knows that they may be half gone.
-type recordLeaving struct{ *departure }
+// Record notes in the cluster's state which hosts leave, before the first change: whoever reads it knows that they may be half gone.
+type Record struct{ *Departure }
 
-func (*recordLeaving) Title() string { return "Record which hosts leave" }
+// Title implements a stage of a run.
+func (*Record) Title() string { return "Record which hosts leave" }
 
-func (p *recordLeaving) Run(ctx context.Context) error {
+// Run checks again, now that the hosts are locked, and writes the state.
+func (p *Record) Run(ctx context.Context) error {
 	if !p.DryRun {
 		if err := p.checkAgain(ctx); err != nil {
 			return err
 		}
 	}
 	phase := state.Leaving
-	if p.leaving.Lost {
+	if p.Leaving.Lost {
 		phase = state.Lost
 	}
 	changed := false
 	for _, l := range p.leavers {
 		h := state.Host{Address: l.address, Name: l.name, Role: string(l.role)}
-		if known := p.State.Host(l.address); known != nil {
+		if known := p.Store.State.Host(l.address); known != nil {
 			h = *known
 		}
 		if h.Phase != phase {
 			h.Phase, changed = phase, true
-			p.State.Put(h)
+			p.Store.State.Put(h)
 		}
 	}
 	if !changed {
 		return nil
 	}
 	return p.Do(ctx, p.First(), fmt.Sprintf("record in the cluster's state which hosts leave: %s", p.leavingNames()), func(ctx context.Context) error {
-		return p.Save(ctx, &p.Session)
+		return p.Store.Save(ctx, p.Session)
 	})
 }
 
 // checkAgain is the check of before, now that no other run works on the hosts. The state may have been changed since it was read, too.
-func (p *recordLeaving) checkAgain(ctx context.Context) error {
-	if err := p.recall(ctx); err != nil {
+func (p *Record) checkAgain(ctx context.Context) error {
+	if err := p.Store.Recall(ctx, p.Session, p.Plugins); err != nil {
 		return err
 	}
-	p.part.State = p.State
-	if err := p.part.Each(ctx, p.part.Members, p.Refresh); err != nil {
+	if err := p.Part.Each(ctx, p.Part.Members, p.Refresh); err != nil {
 		return err
 	}
 	if err := p.checkAll(ctx); err != nil {

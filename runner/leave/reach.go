@@ -1,4 +1,4 @@
-package phase
+package leave
 
 import (
 	"context"
@@ -10,69 +10,88 @@ import (
 	"github.com/kubefile/kubefile/runner/balancer"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
 )
 
-// reachLeaving connects to the hosts that leave a cluster and to those that stay. It finds the masters that stay by those that were named, or
+// Reach connects to the hosts that leave a cluster and to those that stay. It finds the masters that stay by those that were named, or
 // else by the files of the hosts that leave.
-type reachLeaving struct {
-	*departure
+type Reach struct {
+	*Departure
+	// Inventory has the hosts that were named.
+	Inventory *reach.Inventory
+	// Unreached are the hosts that stay and were not reached. This stage writes them.
+	Unreached *[]host.Report
+
 	opened []*execute.Member // that leave
 }
 
-func (*reachLeaving) Title() string { return "Reach the hosts" }
+// Title implements a stage of a run.
+func (*Reach) Title() string { return "Reach the hosts" }
 
-func (p *reachLeaving) Run(ctx context.Context) error {
+// Run fails when a host that leaves does not answer and is not said to be lost, or when no master that stays answers.
+func (p *Reach) Run(ctx context.Context) error {
 	p.begin()
+	*p.Part = *p.Session
+	p.Part.Members = nil
 	if err := p.reachLeavers(ctx); err != nil {
 		return err
 	}
 	var stay []host.Host
-	for _, login := range p.Logins() {
-		if !p.leaving.has(login.Address) {
+	for _, login := range p.Inventory.Logins() {
+		if !p.Leaving.Has(login.Address) {
 			stay = append(stay, login)
 		}
 	}
-	p.unreached = p.Connect(ctx, &p.Session, stay)
+	*p.Unreached = p.Inventory.Connect(ctx, p.Session, stay)
 	if err := p.findMasters(ctx); err != nil {
 		return err
 	}
 	if err := p.lookUp(ctx); err != nil {
 		return err
 	}
-	p.unreached = append(p.unreached, p.Connect(ctx, &p.Session, p.unnamed())...)
+	p.connectMore(ctx, p.unnamed())
 	p.keepKnown()
 	for _, m := range p.Members { // flags may name a host that stays without its role
-		if known := p.State.Host(m.Host.Address); known != nil {
+		if known := p.Store.State.Host(m.Host.Address); known != nil {
 			m.Host.Role = host.Role(known.Role)
 		}
 	}
-	p.settleNames()
 	p.divide()
+	p.Store.SettleNames(p.Session, p.Plugins)
+	p.Store.SettleNames(p.Part, p.Plugins)
 	p.sayUnreached()
 	return context.Cause(ctx)
 }
 
+// connectMore connects to more of the hosts that stay.
+func (p *Reach) connectMore(ctx context.Context, hosts []host.Host) {
+	*p.Unreached = append(*p.Unreached, p.Inventory.Connect(ctx, p.Session, hosts)...)
+}
+
+// tried reports whether it was tried to reach a host that stays, in vain.
+func (p *Reach) tried(address netip.Addr) bool {
+	return slices.ContainsFunc(*p.Unreached, func(r host.Report) bool { return r.Host.Address == address })
+}
+
 // reachLeavers connects to the hosts that leave. Of those that are lost, none should answer.
-func (p *reachLeaving) reachLeavers(ctx context.Context) error {
+func (p *Reach) reachLeavers(ctx context.Context) error {
 	var logins []host.Host
 	for _, l := range p.leavers {
-		login := host.Host{Address: l.address, Role: l.role, Auth: p.Unlisted}
-		for _, h := range p.Hosts {
-			if h.Login.Address == l.address {
-				login.Auth, login.Local = h.Login.Auth, h.Login.Local
+		login := host.Host{Address: l.address, Role: l.role, Auth: p.Inventory.Unlisted}
+		for _, given := range p.Inventory.Logins() {
+			if given.Address == l.address {
+				login.Auth, login.Local = given.Auth, given.Local
 			}
 		}
 		logins = append(logins, login)
 	}
-	*p.part = *p.Cluster
-	p.part.Members = nil
-	unreached := p.part.Connect(ctx, &p.part.Session, logins)
-	p.opened = p.part.Members
+	unreached := p.Inventory.Connect(ctx, p.Part, logins)
+	p.opened = p.Part.Members
 	for _, l := range p.leavers {
-		m := p.part.Member(l.address.String())
-		if p.leaving.Lost {
+		m := p.Part.Member(l.address.String())
+		if p.Leaving.Lost {
 			l.alive = m
 		} else {
 			l.member = m
@@ -80,7 +99,7 @@ func (p *reachLeaving) reachLeavers(ctx context.Context) error {
 	}
 	var failed []error
 	for _, r := range unreached {
-		if !p.leaving.Lost {
+		if !p.Leaving.Lost {
 			failed = append(failed, fmt.Errorf("%s does not answer: %w; if this host is gone for good, %s", r.Host, r.Err, p.asLost(r.Host)))
 		}
 	}
@@ -88,9 +107,9 @@ func (p *reachLeaving) reachLeavers(ctx context.Context) error {
 }
 
 // asLost is how a host is removed that is gone for good.
-func (p *reachLeaving) asLost(h host.Host) string {
+func (p *Reach) asLost(h host.Host) string {
 	for _, l := range p.leavers {
-		if p.leaving.Pruned && l.address == h.Address {
+		if p.Leaving.Pruned && l.address == h.Address {
 			return fmt.Sprintf("remove it first with delete --lost -f Clusterfile %s", l.flag())
 		}
 	}
@@ -98,30 +117,29 @@ func (p *reachLeaving) asLost(h host.Host) string {
 }
 
 // findMasters reaches masters that stay, if none was named that is one.
-func (p *reachLeaving) findMasters(ctx context.Context) error {
+func (p *Reach) findMasters(ctx context.Context) error {
 	if slices.ContainsFunc(p.Masters(), func(m *execute.Member) bool { return m.Joined }) {
 		return nil
 	}
-	for _, m := range p.part.Members {
-		addresses, err := mastersOf(ctx, m)
+	for _, m := range p.Part.Members {
+		addresses, err := MastersOf(ctx, m)
 		if err != nil {
 			return err
 		}
 		var hosts []host.Host
 		for _, address := range addresses {
-			tried := func(r host.Report) bool { return r.Host.Address == address }
-			if !p.leaving.has(address) && !slices.ContainsFunc(p.unreached, tried) && p.Member(address.String()) == nil {
+			if !p.Leaving.Has(address) && !p.tried(address) && p.Member(address.String()) == nil {
 				hosts = append(hosts, host.Host{Address: address, Role: host.RoleMaster, Auth: m.Host.Auth})
 			}
 		}
-		p.unreached = append(p.unreached, p.Connect(ctx, &p.Session, hosts)...)
+		p.connectMore(ctx, hosts)
 	}
 	if slices.ContainsFunc(p.Masters(), func(m *execute.Member) bool { return m.Joined }) {
 		return nil
 	}
 	failed := []error{fmt.Errorf("no master that stays in cluster %s was reached; name one with --via, or all hosts with a Clusterfile (-f). "+
 		"To remove the whole cluster, use delete --all", p.Name)}
-	for _, r := range p.unreached {
+	for _, r := range *p.Unreached {
 		failed = append(failed, fmt.Errorf("%s: %w", r.Host, r.Err))
 	}
 	return errors.Join(failed...)
@@ -130,8 +148,8 @@ func (p *reachLeaving) findMasters(ctx context.Context) error {
 // maxMasters bounds how many masters are believed of a host's file.
 const maxMasters = 100
 
-// mastersOf are the masters by a host's own files: the load balancer's of a node, the state of a master.
-func mastersOf(ctx context.Context, m *execute.Member) (addresses []netip.Addr, err error) {
+// MastersOf are the masters by a host's own files: the load balancer's of a node, the state of a master.
+func MastersOf(ctx context.Context, m *execute.Member) (addresses []netip.Addr, err error) {
 	config, err := m.Read(ctx, m.Path(balancer.ConfigFile))
 	if err != nil {
 		return nil, err
@@ -158,7 +176,7 @@ func mastersOf(ctx context.Context, m *execute.Member) (addresses []netip.Addr, 
 }
 
 // lookUp reads the state by a master that stays and whose API answers.
-func (p *reachLeaving) lookUp(ctx context.Context) error {
+func (p *Reach) lookUp(ctx context.Context) error {
 	var failed []error
 	for _, m := range p.Masters() {
 		if !m.Joined {
@@ -170,10 +188,10 @@ func (p *reachLeaving) lookUp(ctx context.Context) error {
 			continue
 		}
 		p.Lead = m
-		if err := p.recall(ctx); err != nil {
+		if err := p.Store.Recall(ctx, p.Session, p.Plugins); err != nil {
 			return err
 		}
-		if known := p.State.Host(m.Host.Address); known == nil || !known.Leaves() {
+		if known := p.Store.State.Host(m.Host.Address); known == nil || !known.Leaves() {
 			return nil
 		}
 		p.Lead = nil
@@ -182,19 +200,18 @@ func (p *reachLeaving) lookUp(ctx context.Context) error {
 	return fmt.Errorf("no master that stays has an API that answers; bring one back, or name another with --via:\n%w", errors.Join(failed...))
 }
 
-// unnamed are the hosts of the state that stay and were not tried.
-func (p *reachLeaving) unnamed() []host.Host {
-	return slices.DeleteFunc(p.Unnamed(&p.Session, &p.Store), func(h host.Host) bool {
-		tried := func(r host.Report) bool { return r.Host.Address == h.Address }
-		return p.leaving.has(h.Address) || p.Member(h.String()) != nil || slices.ContainsFunc(p.unreached, tried)
+// unnamed are the hosts of the state that stay, were not named and were not tried.
+func (p *Reach) unnamed() []host.Host {
+	return slices.DeleteFunc(p.Inventory.Unnamed(p.Session, p.Store), func(h host.Host) bool {
+		return p.Leaving.Has(h.Address) || p.Member(h.String()) != nil || p.tried(h.Address)
 	})
 }
 
 // keepKnown leaves out hosts that the cluster does not know, as those that a Clusterfile is about to add.
-func (p *reachLeaving) keepKnown() {
+func (p *Reach) keepKnown() {
 	known := p.Members[:0:0]
 	for _, m := range p.Members {
-		if p.State.Host(m.Host.Address) == nil && m != p.Lead {
+		if p.Store.State.Host(m.Host.Address) == nil && m != p.Lead {
 			m.Conn.Close()
 			continue
 		}
@@ -202,11 +219,11 @@ func (p *reachLeaving) keepKnown() {
 		known = append(known, m)
 	}
 	p.Members = known
-	p.unreached = slices.DeleteFunc(p.unreached, func(r host.Report) bool { return p.State.Host(r.Host.Address) == nil })
+	*p.Unreached = slices.DeleteFunc(*p.Unreached, func(r host.Report) bool { return p.Store.State.Host(r.Host.Address) == nil })
 }
 
 // Close ends the connections to the hosts that leave.
-func (p *reachLeaving) Close() error {
+func (p *Reach) Close() error {
 	var failed []error
 	for _, m := range p.opened {
 		failed = append(failed, m.Conn.Close())
@@ -214,20 +231,17 @@ func (p *reachLeaving) Close() error {
 	return errors.Join(failed...)
 }
 
-// divide makes the part of the cluster that leaves know what the rest knows. Hosts that are said to be lost are not in it.
-func (p *reachLeaving) divide() {
-	members := p.part.Members
-	*p.part = *p.Cluster
-	p.part.Members, p.part.unreached = members, nil
-	if p.leaving.Lost {
-		p.part.Members = nil
+// divide makes the part of the cluster that leaves know the master that stays. Hosts that are said to be lost are not in it.
+func (p *Reach) divide() {
+	p.Part.Lead = p.Lead
+	if p.Leaving.Lost {
+		p.Part.Members = nil
 	}
-	p.part.settleNames()
 }
 
 // sayUnreached warns of hosts that stay and are not told.
-func (p *reachLeaving) sayUnreached() {
-	for _, r := range p.unreached {
+func (p *Reach) sayUnreached() {
+	for _, r := range *p.Unreached {
 		p.Report.Line(r.Host.String(), fmt.Sprintf("warning: not reached, and still knows the hosts that leave; the next apply changes that (%v)", r.Err))
 	}
 }

@@ -1,4 +1,4 @@
-package phase
+package leave
 
 import (
 	"context"
@@ -13,25 +13,27 @@ import (
 	"github.com/kubefile/kubefile/runner/report"
 )
 
-// checkLeaving refuses, before any change and for all hosts at once, what would take a host of others or break the cluster.
-type checkLeaving struct{ *departure }
+// Check refuses, before any change and for all hosts at once, what would take a host of others or break the cluster.
+type Check struct{ *Departure }
 
-func (*checkLeaving) Title() string { return "Check what leaves the cluster" }
+// Title implements a stage of a run.
+func (*Check) Title() string { return "Check what leaves the cluster" }
 
-func (p *checkLeaving) Run(ctx context.Context) error {
+// Run leaves out hosts that nothing of the cluster is on.
+func (p *Check) Run(ctx context.Context) error {
 	if err := p.checkAll(ctx); err != nil {
 		return fmt.Errorf("nothing was changed:\n%w", err)
 	}
 	// What carries nothing of the cluster needs no lock and no cleaning: an interrupted run has been there.
-	p.part.Members = slices.DeleteFunc(p.part.Members, func(m *execute.Member) bool { return p.part.surveys[m] == nil })
-	for i, m := range p.part.Members {
+	p.Part.Members = slices.DeleteFunc(p.Part.Members, func(m *execute.Member) bool { return p.Removal.Surveys[m] == nil })
+	for i, m := range p.Part.Members {
 		m.Index = i
 	}
 	return nil
 }
 
 // checkAll is asked again once all hosts are locked.
-func (d *departure) checkAll(ctx context.Context) error {
+func (d *Departure) checkAll(ctx context.Context) error {
 	failed := execute.Together(maxChecks, d.leavers, func(l *leaver) error {
 		if err := d.checkOne(ctx, l); err != nil {
 			return err
@@ -41,10 +43,10 @@ func (d *departure) checkAll(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	d.part.surveys = map[*execute.Member]*agent.Survey{}
+	d.Removal.Surveys = map[*execute.Member]*agent.Survey{}
 	for _, l := range d.leavers {
 		if l.survey != nil {
-			d.part.surveys[l.member] = l.survey
+			d.Removal.Surveys[l.member] = l.survey
 		}
 	}
 	return errors.Join(failed, d.checkMasters(ctx))
@@ -54,8 +56,8 @@ func (d *departure) checkAll(ctx context.Context) error {
 const maxChecks = 10
 
 // checkOne finds the host in the state and in the API, and refuses one that is another's.
-func (d *departure) checkOne(ctx context.Context, l *leaver) error {
-	known := d.State.Host(l.address)
+func (d *Departure) checkOne(ctx context.Context, l *leaver) error {
+	known := d.Store.State.Host(l.address)
 	var err error
 	if known != nil {
 		l.name = known.Name
@@ -72,7 +74,7 @@ func (d *departure) checkOne(ctx context.Context, l *leaver) error {
 	if err := d.checkRole(l, n); err != nil {
 		return err
 	}
-	if n != nil && !slices.Contains(n.Addresses(), l.address) && (l.member == nil || !owns(l.member, n)) && len(n.Addresses()) > 0 {
+	if n != nil && !slices.Contains(n.Addresses(), l.address) && (l.member == nil || !l.member.Owns(n)) && len(n.Addresses()) > 0 {
 		return fmt.Errorf("%s is %s according to the cluster's state, but the node %s is at %s; check which of the two is meant", l.address, l.name, l.name, n.Address())
 	}
 	if l.member == nil {
@@ -86,9 +88,9 @@ func (d *departure) checkOne(ctx context.Context, l *leaver) error {
 }
 
 // checkRole refuses a master that was named as a node, and the other way round.
-func (d *departure) checkRole(l *leaver, n *kube.Node) error {
+func (d *Departure) checkRole(l *leaver, n *kube.Node) error {
 	role := l.role
-	if known := d.State.Host(l.address); known != nil {
+	if known := d.Store.State.Host(l.address); known != nil {
 		role = host.Role(known.Role)
 	} else if n != nil {
 		role = host.RoleNode
@@ -104,10 +106,10 @@ func (d *departure) checkRole(l *leaver, n *kube.Node) error {
 }
 
 // checkCluster refuses a host that is another cluster's, by its journal and record or by its kubelet.
-func (d *departure) checkCluster(l *leaver) error {
+func (d *Departure) checkCluster(l *leaver) error {
 	m := l.member
 	if l.survey != nil {
-		if err := l.survey.Prove(d.Name, d.State.ID); err != nil {
+		if err := l.survey.Prove(d.Name, d.Store.State.ID); err != nil {
 			return fmt.Errorf("%s: %w", m, err)
 		}
 	}
@@ -116,7 +118,7 @@ func (d *departure) checkCluster(l *leaver) error {
 	}
 	switch lead := d.First().Authority(); {
 	case lead == "" || m.Authority() != lead:
-		return d.foreignNode(m)
+		return m.ErrForeignNode()
 	case l.survey == nil:
 		return fmt.Errorf("%s is a node of the cluster, but sealer-run did not prepare it (no %s), so it cannot clean it; "+
 			"run kubeadm reset on it, then the same command with --lost", m, m.Path(agent.JournalFile))
@@ -125,10 +127,10 @@ func (d *departure) checkCluster(l *leaver) error {
 }
 
 // checkLost refuses to call a host lost that works. What it says itself decides, or else what its node and its member of etcd say of it.
-func (d *departure) checkLost(ctx context.Context, l *leaver) error {
+func (d *Departure) checkLost(ctx context.Context, l *leaver) error {
 	if m := l.alive; m != nil {
 		record, err := m.Record(ctx)
-		if err == nil && record.Of(d.Name, d.State.ID) {
+		if err == nil && record.Of(d.Name, d.Store.State.ID) {
 			return fmt.Errorf("%s answers and is a host of this cluster, so it is not lost; leave out --lost to have it cleaned", l.address)
 		}
 	}
@@ -136,7 +138,7 @@ func (d *departure) checkLost(ctx context.Context, l *leaver) error {
 	if err != nil || n == nil || !n.Ready() {
 		return err
 	}
-	renewed, err := d.renewedLease(ctx, l.name, d.leaving.LeaseWait)
+	renewed, err := d.RenewedLease(ctx, l.name, d.Leaving.LeaseWait)
 	if err == nil && renewed != "" {
 		return fmt.Errorf("%s does not answer over SSH, but its kubelet is alive: it renewed its lease at %s; switch the host off, or leave out --lost", l, renewed)
 	}
@@ -144,7 +146,7 @@ func (d *departure) checkLost(ctx context.Context, l *leaver) error {
 }
 
 // checkMasters refuses to take the last master, or so many that etcd would stop.
-func (d *departure) checkMasters(ctx context.Context) error {
+func (d *Departure) checkMasters(ctx context.Context) error {
 	leaving := d.leavingMasters()
 	if len(leaving) == 0 {
 		return nil
@@ -167,7 +169,7 @@ func (d *departure) checkMasters(ctx context.Context) error {
 		}
 		if errors.Is(err, kube.ErrNoMajority) {
 			back := "bring the members back that do not answer"
-			if d.leaving.Pruned {
+			if d.Leaving.Pruned {
 				back += " (apply without --prune first brings back hosts that come back empty)"
 			}
 			err = fmt.Errorf("%w; %s, or remove them first with delete --lost", err, back)
@@ -180,8 +182,8 @@ func (d *departure) checkMasters(ctx context.Context) error {
 }
 
 // checkPods refuses to drain a node with pods that nothing would start elsewhere.
-func (d *departure) checkPods(ctx context.Context, l *leaver) error {
-	if d.leaving.SkipDrain || d.leaving.Lost {
+func (d *Departure) checkPods(ctx context.Context, l *leaver) error {
+	if d.Leaving.SkipDrain || d.Leaving.Lost {
 		return nil
 	}
 	pods, err := d.Kube().PodsOn(ctx, l.name)
@@ -197,5 +199,5 @@ func (d *departure) checkPods(ctx context.Context, l *leaver) error {
 	if len(alone) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s: pods without a controller would be lost: %s; delete them, or add --skip-drain", l, report.Names(alone, maxNamed))
+	return fmt.Errorf("%s: pods without a controller would be lost: %s; delete them, or add --skip-drain", l, report.Names(alone, report.ManyHosts))
 }

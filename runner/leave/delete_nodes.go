@@ -1,16 +1,18 @@
-package phase
+package leave
 
 import (
 	"context"
 	"fmt"
 )
 
-// deleteNodes removes the nodes of the hosts that leave from the API.
-type deleteNodes struct{ *departure }
+// DeleteNodes removes the nodes of the hosts that leave from the API.
+type DeleteNodes struct{ *Departure }
 
-func (*deleteNodes) Title() string { return "Remove the nodes from the cluster" }
+// Title implements a stage of a run.
+func (*DeleteNodes) Title() string { return "Remove the nodes from the cluster" }
 
-func (p *deleteNodes) Run(ctx context.Context) error {
+// Run deletes the nodes.
+func (p *DeleteNodes) Run(ctx context.Context) error {
 	for _, l := range p.leavers {
 		if err := p.deleteNode(ctx, l); err != nil {
 			return err
@@ -20,7 +22,7 @@ func (p *deleteNodes) Run(ctx context.Context) error {
 }
 
 // deleteNode removes the node of a host, if there is one and it is the host's.
-func (d *departure) deleteNode(ctx context.Context, l *leaver) error {
+func (d *Departure) deleteNode(ctx context.Context, l *leaver) error {
 	n, err := d.Kube().Node(ctx, l.name)
 	if err != nil || n == nil {
 		return err

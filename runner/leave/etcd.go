@@ -1,4 +1,4 @@
-package phase
+package leave
 
 import (
 	"context"
@@ -7,12 +7,14 @@ import (
 	"github.com/kubefile/kubefile/runner/kube"
 )
 
-// leaveEtcd removes the masters that leave from etcd, one after the other, as long as its other members are a majority.
-type leaveEtcd struct{ *departure }
+// LeaveEtcd removes the masters that leave from etcd, one after the other, as long as its other members are a majority.
+type LeaveEtcd struct{ *Departure }
 
-func (*leaveEtcd) Title() string { return "Remove the masters from etcd" }
+// Title implements a stage of a run.
+func (*LeaveEtcd) Title() string { return "Remove the masters from etcd" }
 
-func (p *leaveEtcd) Run(ctx context.Context) error {
+// Run removes the members.
+func (p *LeaveEtcd) Run(ctx context.Context) error {
 	leaving := p.leavingMasters()
 	if len(leaving) == 0 {
 		return nil
@@ -30,7 +32,7 @@ func (p *leaveEtcd) Run(ctx context.Context) error {
 }
 
 // one removes the member of a host, and returns those that are left.
-func (p *leaveEtcd) one(ctx context.Context, l *leaver, members []kube.Member) ([]kube.Member, error) {
+func (p *LeaveEtcd) one(ctx context.Context, l *leaver, members []kube.Member) ([]kube.Member, error) {
 	m, err := kube.MemberOf(members, l.name, l.address)
 	if err != nil || m == nil {
 		return members, err
@@ -43,7 +45,7 @@ func (p *leaveEtcd) one(ctx context.Context, l *leaver, members []kube.Member) (
 		if err := p.still(ctx, l); err != nil {
 			return err
 		}
-		left, err = p.removeMember(ctx, *m)
+		left, err = p.RemoveEtcdMember(ctx, *m)
 		return err
 	})
 	return left, err

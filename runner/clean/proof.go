@@ -1,4 +1,4 @@
-package phase
+package clean
 
 import (
 	"context"
@@ -10,18 +10,26 @@ import (
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/report"
+	"github.com/kubefile/kubefile/runner/store"
 )
 
 // ErrNoCluster is returned by a removal when none of the hosts has the cluster.
 var ErrNoCluster = errors.New("nothing was removed")
 
-// proof leaves out of a removal every host whose journal and record do not say that it is of this cluster. Nothing of the cluster's
+// Prove leaves out of a removal every host whose journal and record do not say that it is of this cluster. Nothing of the cluster's
 // directory is read or run before.
-type proof struct{ *Cluster }
+type Prove struct {
+	*execute.Session
+	Store *store.Store
+	// Removal gets what was found on the hosts.
+	Removal *Removal
+}
 
-func (*proof) Title() string { return "Look for the cluster on the hosts" }
+// Title implements a stage of a run.
+func (*Prove) Title() string { return "Look for the cluster on the hosts" }
 
-func (p *proof) Run(ctx context.Context) error {
+// Run fails with [ErrNoCluster] when none of the hosts has the cluster.
+func (p *Prove) Run(ctx context.Context) error {
 	surveys := make([]*agent.Survey, len(p.Members))
 	failed := make([]error, len(p.Members))
 	err := p.Each(ctx, p.Members, func(ctx context.Context, m *execute.Member) error {
@@ -32,7 +40,7 @@ func (p *proof) Run(ctx context.Context) error {
 		return err
 	}
 	id := p.identity(surveys)
-	p.surveys = map[*execute.Member]*agent.Survey{}
+	p.Removal.Surveys = map[*execute.Member]*agent.Survey{}
 	var without []string
 	for i, m := range p.Members {
 		s := surveys[i]
@@ -46,15 +54,15 @@ func (p *proof) Run(ctx context.Context) error {
 				failed[i] = fmt.Errorf("%s: %w; nothing was removed there", m, err)
 				continue
 			}
-			p.surveys[m], m.IsNew = s, false
+			p.Removal.Surveys[m], m.IsNew = s, false
 		}
 	}
 	return p.keepProven(errors.Join(failed...), without)
 }
 
 // otherCluster refuses a host whose kubelet is in another cluster by now.
-func (p *proof) otherCluster(m *execute.Member) error {
-	if !p.inOtherCluster(m) {
+func (p *Prove) otherCluster(m *execute.Member) error {
+	if !p.Store.InOtherCluster(p.Session, m) {
 		return nil
 	}
 	return fmt.Errorf("its kubelet is now in another cluster (API %s); if you do not need that, run kubeadm reset on the host, then the same command again",
@@ -62,9 +70,9 @@ func (p *proof) otherCluster(m *execute.Member) error {
 }
 
 // identity is the ID of the state or, where that was lost, of the first host that knows one, masters first.
-func (p *proof) identity(surveys []*agent.Survey) string {
-	if !p.Lost {
-		return p.State.ID
+func (p *Prove) identity(surveys []*agent.Survey) string {
+	if !p.Store.Lost {
+		return p.Store.State.ID
 	}
 	for _, m := range slices.Concat(p.Masters(), p.Nodes()) {
 		if s := surveys[m.Index]; s != nil && s.Record != nil {
@@ -75,13 +83,13 @@ func (p *proof) identity(surveys []*agent.Survey) string {
 }
 
 // keepProven goes on with the hosts that are the cluster's. The error of others is the removal's at its end.
-func (p *proof) keepProven(failed error, without []string) error {
+func (p *Prove) keepProven(failed error, without []string) error {
 	var others []*execute.Member
 	p.Members = slices.DeleteFunc(p.Members, func(m *execute.Member) bool {
-		if p.surveys[m] == nil {
+		if p.Removal.Surveys[m] == nil {
 			others = append(others, m)
 		}
-		return p.surveys[m] == nil
+		return p.Removal.Surveys[m] == nil
 	})
 	for i, m := range p.Members {
 		m.Index = i
@@ -89,7 +97,7 @@ func (p *proof) keepProven(failed error, without []string) error {
 	for _, m := range others {
 		m.Conn.Close()
 	}
-	p.unproven = failed
+	p.Removal.unproven = failed
 	switch {
 	case len(p.Members) > 0:
 		return nil
