@@ -57,7 +57,7 @@ func Join(ctx context.Context, images []string, from source.Options, site Site, 
 	if err := checkApps(site.Clusterfile, artifacts); err != nil {
 		return 0, err
 	}
-	done, err := join(ctx, artifacts, site, missing, found.State, opts)
+	done, err := addHosts(ctx, artifacts, site, missing, found.State, opts)
 	for _, c := range done {
 		changes += len(c.Report.Changes())
 	}
@@ -71,8 +71,8 @@ func Join(ctx context.Context, images []string, from source.Options, site Site, 
 	return changes, err
 }
 
-// join brings up the hosts with each image of the cluster, its own first.
-func join(ctx context.Context, artifacts []*source.Artifact, site Site, joining execute.Joining, s *state.State, opts Options) (done []*phase.Cluster, err error) {
+// addHosts brings up the hosts with each image of the cluster, its own first.
+func addHosts(ctx context.Context, artifacts []*source.Artifact, site Site, joining execute.Joining, s *state.State, opts Options) (done []*phase.Cluster, err error) {
 	for i, artifact := range artifacts {
 		if i > 0 {
 			site.Clusterfile = forOthers(site.Clusterfile)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
@@ -123,7 +124,7 @@ func (p *Kubeadm) joinOnce(ctx context.Context, m *execute.Member, join kubeadm.
 		return err
 	}
 	// The token is on the standard input: in no argument, in no file.
-	command := host.Command{
+	cmd := host.Command{
 		Argv: []string{m.Program("kubeadm"), "join", "--config", "/dev/stdin"}, Stdin: bytes.NewReader(config),
 		Env: p.Environment(m).Variables(), Limit: execute.KubeadmLimit,
 	}
@@ -131,7 +132,7 @@ func (p *Kubeadm) joinOnce(ctx context.Context, m *execute.Member, join kubeadm.
 	if join.ControlPlane != nil {
 		secrets = append(secrets, join.ControlPlane.CertificateKey)
 	}
-	if err := kubelet.RunKubeadm(ctx, p.Session, m, command, secrets...); err != nil {
+	if err := kubelet.RunKubeadm(ctx, p.Session, m, cmd, secrets...); err != nil {
 		return err
 	}
 	m.Joined = true

@@ -32,9 +32,11 @@ type conn struct {
 	run  func() error
 }
 
-func (c conn) Host() host.Host                                 { return c.host }
-func (c conn) Close() error                                    { return nil }
-func (c conn) Run(ctx context.Context, cmd host.Command) error { return errors.Join(c.run(), context.Cause(ctx)) }
+func (c conn) Host() host.Host { return c.host }
+func (c conn) Close() error    { return nil }
+func (c conn) Run(ctx context.Context, cmd host.Command) error {
+	return errors.Join(c.run(), context.Cause(ctx))
+}
 
 // A kubelet that does not register its node does not keep a run that is interrupted.
 func TestKubeletThatDoesNotRegister(t *testing.T) {

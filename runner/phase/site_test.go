@@ -251,11 +251,11 @@ func TestMembersOtherThanTheState(t *testing.T) {
 func TestNodesOfAnotherMaster(t *testing.T) {
 	c := site(t, 1, bare(t))
 	c.Nodes()[0].Joined = true
-	if err := (&remember{c}).foreign(); err == nil || !strings.Contains(err.Error(), "10.0.0.2 has joined a cluster") {
+	if err := c.membership().CheckNodes(); err == nil || !strings.Contains(err.Error(), "10.0.0.2 has joined a cluster") {
 		t.Errorf("error is %v", err)
 	}
 	c.First().Joined = true
-	if err := (&remember{c}).foreign(); err != nil {
+	if err := c.membership().CheckNodes(); err != nil {
 		t.Error(err)
 	}
 }
