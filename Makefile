@@ -119,7 +119,7 @@ lint: tools ## gofmt, go vet, staticcheck, go mod tidy, actionlint, shellcheck
 NEED := @bash -c '. integration/hosts/packages.sh; need "$$@"' need
 
 # Concurrent packages.
-RACE := registryproxy runner/agent runner/balancer runner/execute runner/host/hosttest runner/phase runner/report
+RACE := registryproxy runner/agent runner/balancer runner/execute runner/host/hosttest runner/phase runner/registry runner/report
 
 # They repeat one run a hundred times. The race detector sees the same in TestKilledBeforeEveryCommand.
 RACE_SKIP := ^Test.+KilledBeforeEveryCommand$$

@@ -16,6 +16,7 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/leave"
 	"github.com/kubefile/kubefile/runner/phase"
+	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/status"
 )
@@ -163,7 +164,7 @@ func (s Site) cluster() (*phase.Cluster, error) {
 		return nil, err
 	}
 	c := &phase.Cluster{
-		Session: execute.Session{Name: site.Name, DataRoot: cmp.Or(site.DataRoot, phase.DefaultDataRoot), Report: report.New(s.Progress)},
+		Session: execute.Session{Name: site.Name, DataRoot: cmp.Or(site.DataRoot, execute.DefaultDataRoot), Report: report.New(s.Progress)},
 		Site:    file, Env: env, Registry: registry, CommandLimit: s.CommandLimit,
 	}
 	for _, h := range site.Hosts {
@@ -171,7 +172,7 @@ func (s Site) cluster() (*phase.Cluster, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.Hosts = append(c.Hosts, phase.Host{Login: login, Site: h})
+		c.Hosts = append(c.Hosts, reach.Host{Login: login, Site: h})
 	}
 	if len(c.Hosts) > 0 {
 		c.Unlisted = site.Unlisted(s.Secrets, c.Hosts[0].Login.Auth)

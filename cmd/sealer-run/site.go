@@ -16,11 +16,12 @@ import (
 	format "github.com/kubefile/kubefile/imagespec/clusterfile"
 	"github.com/kubefile/kubefile/runner"
 	"github.com/kubefile/kubefile/runner/clusterfile"
+	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/environment"
+	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/inputfile"
 	"github.com/kubefile/kubefile/runner/leave"
-	"github.com/kubefile/kubefile/runner/phase"
 	"github.com/kubefile/kubefile/runner/source"
 )
 
@@ -32,8 +33,8 @@ func siteFlags() []cli.Flag {
 		&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Value: "root", Usage: "login on the hosts; another than root needs sudo there"},
 		&cli.StringFlag{Name: "pk", Usage: "file of the private key", DefaultText: "the keys of ~/.ssh and the SSH agent"},
 		&cli.StringFlag{Name: "port", Value: "22", Usage: "SSH port", Validator: func(value string) error { _, err := format.Port(value).Number(); return err }},
-		&cli.StringFlag{Name: "cluster-name", Value: phase.DefaultName, Usage: "name of the cluster"},
-		&cli.StringFlag{Name: "data-root", Value: phase.DefaultDataRoot, Usage: "directory for the cluster's files on the hosts"},
+		&cli.StringFlag{Name: "cluster-name", Value: execute.DefaultName, Usage: "name of the cluster"},
+		&cli.StringFlag{Name: "data-root", Value: execute.DefaultDataRoot, Usage: "directory for the cluster's files on the hosts"},
 		fileFlag(),
 	}, secretFlags()...)
 }
@@ -76,7 +77,7 @@ func applyFlags() []cli.Flag {
 }
 
 func timeoutFlag() cli.Flag {
-	return &cli.DurationFlag{Name: "cmd-timeout", Value: phase.DefaultCommandLimit, Sources: cli.EnvVars("SEALER_CMD_TIMEOUT"),
+	return &cli.DurationFlag{Name: "cmd-timeout", Value: command.DefaultLimit, Sources: cli.EnvVars("SEALER_CMD_TIMEOUT"),
 		Usage: "how long one command of an image, or one script of a plugin, may run on a host, such as 90m",
 		Validator: func(limit time.Duration) error {
 			if limit <= 0 {
@@ -212,7 +213,7 @@ func documentOf(cmd *cli.Command, masters, nodes string) *format.ClusterDocument
 	if port := cmd.String("port"); port != "22" {
 		d.Spec.SSH.Port = format.Port(port)
 	}
-	if root := cmd.String("data-root"); root != phase.DefaultDataRoot {
+	if root := cmd.String("data-root"); root != execute.DefaultDataRoot {
 		d.Spec.DataRoot = root
 	}
 	d.Spec.SSH.PK = cmd.String("pk")

@@ -105,7 +105,7 @@ func baseLayersCases(s settings) iter.Seq[Case] {
 func repeatsCases(settings) iter.Seq[Case] {
 	return func(yield func(Case) bool) {
 		for round := 1; ; round++ {
-			for _, pattern := range []string{"./registryproxy/...", "./runner/agent/...", "./runner/balancer/...", "./runner/execute/...", "./runner/phase/...", "./runner/report/..."} {
+			for _, pattern := range []string{"./registryproxy/...", "./runner/agent/...", "./runner/balancer/...", "./runner/execute/...", "./runner/phase/...", "./runner/registry/...", "./runner/report/..."} {
 				c := Case{
 					Name:    fmt.Sprintf("%s, round %d", pattern, round),
 					Command: []string{"go", "test", "-race", "-count=1", "-cpu=1,2", "-timeout=30m", pattern},

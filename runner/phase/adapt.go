@@ -41,7 +41,7 @@ func (p *adaptImage) unchanged(ctx context.Context) error {
 	if p.Artifact.Description.Kind != imagespec.KindCluster || !p.Running() {
 		return nil
 	}
-	was, err := p.configured(ctx)
+	was, err := p.Configured(ctx)
 	if err != nil || was == nil {
 		return err
 	}
@@ -76,9 +76,9 @@ func (c *Cluster) adapter(ctx context.Context) (*adapt.Adapter, error) {
 func (c *Cluster) pluginHosts() []plugin.Host {
 	var hosts []plugin.Host
 	for _, m := range c.Members {
-		hosts = append(hosts, c.pluginHost(m))
+		hosts = append(hosts, c.PluginHost(m))
 	}
-	for _, other := range c.others() {
+	for _, other := range c.Others(&c.Session) {
 		h := plugin.Host{Address: other.Address, Roles: []string{other.Role}}
 		for _, named := range c.Hosts {
 			if named.Login.Address == other.Address {

@@ -94,7 +94,7 @@ func TestClusterThatCannotBeAsked(t *testing.T) {
 		{name: "a bare host", bare: true, found: nothing, why: ask.NoCluster,
 			want: []string{"10.0.0.1: has no cluster default", "/var/lib/sealer/data/default", "--cluster-name and --data-root", "sealer-run IMAGE -m 10.0.0.1"}},
 		{name: "a cluster of another name", bare: true, found: nothing,
-			Change: func(p *park) { p.First().Facts.ClusterDir = DefaultDataRoot + "/other" }, why: ask.AnotherCluster,
+			Change: func(p *park) { p.First().Facts.ClusterDir = execute.DefaultDataRoot + "/other" }, why: ask.AnotherCluster,
 			want: []string{"10.0.0.1: belongs to the cluster in /var/lib/sealer/data/other", "--cluster-name other; otherwise"}},
 		{name: "another data root", bare: true, found: nothing,
 			Change: func(p *park) { p.First().Facts.ClusterDir = "/data/default" }, why: ask.AnotherCluster,

@@ -20,7 +20,7 @@ import (
 	"github.com/kubefile/kubefile/runner/store"
 )
 
-// Cluster is what the phases work on.
+// Cluster is what a run is given, and what its stages hand on. The stages themselves are given only what they need of it.
 type Cluster struct {
 	execute.Session
 	store.Store
@@ -39,23 +39,38 @@ type Cluster struct {
 	LackedApps []deliver.LackedApp
 	// SkipPlugins leaves out the plugins of a removal.
 	SkipPlugins bool
-	// CommandLimit is how long each command of the image, or script of a plugin, may run; default [DefaultCommandLimit].
+	// CommandLimit is how long each command of the image, or script of a plugin, may run; default [command.DefaultLimit].
 	CommandLimit time.Duration
 
+	found
+	waits
+}
+
+// found is what stages find out for those that come after them.
+type found struct {
 	image     adapt.Image // what the site makes of the image
 	kubeadm   kubeadm.Documents
 	settings  reconfigure.Settings // that change on a running cluster
 	unreached []host.Report
+	unknown   []error // nodes of which a removal knows no host
 	removal   clean.Removal
 	// inState are the hosts that the cluster's state had when the run began, which [membership.Examiner] notes.
 	inState map[*execute.Member]bool
-	unknown []error // nodes of which a removal knows no host
 	// layersRemoved says that all hosts have only the layers that they keep.
 	layersRemoved bool
-	// leaseWait is how long the kubelet of a host that comes back empty is listened for; default leaseWait.
-	leaseWait time.Duration
-	// etcdWait is how long etcd's members on hosts that have joined may take to answer; default that of [membership.Examiner].
-	etcdWait time.Duration
-	// healthWait is how long what was started again with other settings may take to be healthy; default podPatience, nodePatience, servedPatience.
-	healthWait time.Duration
 }
+
+// waits are how long a run waits at most, where a test has no time for that. 0: as long as the stage does by itself.
+type waits struct {
+	leaseWait  time.Duration // for the kubelet of a host that comes back empty
+	etcdWait   time.Duration // for etcd's members on hosts that have joined
+	healthWait time.Duration // for what was started again with other settings
+}
+
+// recall reads the state, and names the nodes by it.
+func (c *Cluster) recall(ctx context.Context) error {
+	return c.Recall(ctx, &c.Session, c.Site.Plugins)
+}
+
+// settleNames names the nodes by the state.
+func (c *Cluster) settleNames() { c.SettleNames(&c.Session, c.Site.Plugins) }

@@ -71,7 +71,7 @@ func TestJoin(t *testing.T) {
 	for _, name := range []string{authorityFile, execute.KubeletConfig, execute.AdminConfig} {
 		p.machines[0].files[name] = certificate
 	}
-	p.machines[0].files[p.Members[0].Path(initConfig)] = "kind: ClusterConfiguration\n"
+	p.machines[0].files[p.Members[0].Path(execute.InitConfig)] = "kind: ClusterConfiguration\n"
 	p.watchJoins(t)
 	for range 2 { // the second time, nothing is left to do
 		for _, one := range []Phase{p.joinMasters(), p.apiProxy(), p.joinNodes()} {
@@ -100,7 +100,7 @@ func TestJoin(t *testing.T) {
 		}
 	}
 	for i, m := range p.Members[1:3] {
-		if p.machines[i+1].files[m.Path(initConfig)] == "" {
+		if p.machines[i+1].files[m.Path(execute.InitConfig)] == "" {
 			t.Errorf("%s does not know how kubeadm was configured", m)
 		}
 	}
@@ -183,14 +183,14 @@ func TestFirstMasterIsGone(t *testing.T) {
 	// The second master was away when the state was written last.
 	p.machines[1].files[p.Members[1].Path(store.File)] = string(stale)
 	p.machines[2].files[p.Members[2].Path(store.File)] = string(newest)
-	p.machines[2].files[p.Members[2].Path(initConfig)] = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: {serviceSubnet: 10.99.0.0/16}\n"
+	p.machines[2].files[p.Members[2].Path(execute.InitConfig)] = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: {serviceSubnet: 10.99.0.0/16}\n"
 	gone := p.Hosts[0].Login
 	p.without(0)
 	p.unreached = []host.Report{{Host: gone, Err: errors.New("no route")}}
 	if err := (&rejoin{p.Cluster}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if p.First().String() != "10.0.0.2" || p.State.Revision != 5 || len(p.others()) != 1 {
+	if p.First().String() != "10.0.0.2" || p.State.Revision != 5 || len(p.Others(&p.Session)) != 1 {
 		t.Errorf("the first master is %s, the state is %+v", p.First(), p.State)
 	}
 	if got := p.kubeadm.DNSAddress(); got != "10.99.0.10" {
@@ -326,7 +326,7 @@ func TestNetworksStay(t *testing.T) {
 	p := newPark(t, 1, 0).joined(1)
 	p.Artifact = artifact(t)
 	file := "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: {podSubnet: 10.244.0.0/16}\n"
-	p.machines[0].files[p.Members[0].Path(initConfig)] = file
+	p.machines[0].files[p.Members[0].Path(execute.InitConfig)] = file
 	p.image.Files = map[string]source.File{adapt.KubeadmFile: {Content: []byte(file)}}
 	a := &adaptImage{p.Cluster}
 	if err := errors.Join(p.takeDocuments(t), a.unchanged(t.Context())); err != nil {

@@ -17,7 +17,7 @@ import (
 func comparedFiles(m *execute.Member) agent.Files {
 	in := func(dir, name string) string { return path.Join(literal(dir), name) }
 	files := agent.Files{
-		Contents: []string{execute.HostsFile, in(m.Dir, store.File), in(m.Dir, initConfig), in(m.Dir, "*.started"), in(m.Dir, path.Join(appsDir, "*", deliver.UnpackedMarker)), in(m.Dir, "pki/*.crt"), in(m.Dir, "pki/registry.htpasswd")},
+		Contents: []string{execute.HostsFile, in(m.Dir, store.File), in(m.Dir, execute.InitConfig), in(m.Dir, "*.started"), in(m.Dir, path.Join(execute.AppsDir, "*", deliver.UnpackedMarker)), in(m.Dir, "pki/*.crt"), in(m.Dir, "pki/registry.htpasswd")},
 		Digests: []string{agent.Path, rootConfig, in(m.Dir, "*.json"), in(m.Dir, "pki/*"), in(m.Dir, network.ResolvFile), in(m.Dir, network.RouteScript),
 			unit.Dir + "kubefile-*.service", path.Join(registry.ContainerdDir, "*", "hosts.toml")},
 	}

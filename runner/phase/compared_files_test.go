@@ -97,7 +97,7 @@ func TestWhatWasReadEnds(t *testing.T) {
 			return p.Members[0].OfImage().Mark(t.Context(), "x.done", execute.Finished)
 		}, true},
 		"a script": {func(t *testing.T, p *park) error {
-			return p.Exec(t.Context(), p.Members[0], host.Command{Argv: []string{"x"}, Limit: scriptLimit})
+			return p.Exec(t.Context(), p.Members[0], host.Command{Argv: []string{"x"}, Limit: execute.ScriptLimit})
 		}, true},
 		"any command": {func(t *testing.T, p *park) error { _, err := p.Members[0].Ask(t.Context(), "x"); return err }, true},
 	} {

@@ -63,7 +63,7 @@ func TestRemovalLeavesNodeOfAnotherCluster(t *testing.T) {
 	}{
 		"of another cluster":                      {func(string) string { return authority(t) }, "https://api.other.example:6443", true},
 		"at a load balancer of the site":          {func(own string) string { return own }, "https://192.0.2.1:6443", false},
-		"of an earlier cluster on the same hosts": {func(string) string { return authority(t) }, "https://" + endpoint, false},
+		"of an earlier cluster on the same hosts": {func(string) string { return authority(t) }, "https://" + execute.Endpoint, false},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

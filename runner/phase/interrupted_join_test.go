@@ -43,7 +43,7 @@ func TestEtcdOfAnInterruptedJoin(t *testing.T) {
 			err := (&remember{next.Cluster}).Run(t.Context())
 			if err == nil && !p.world.down {
 				p.world.leaving.unlabelled = map[string]bool{"h3": !f.has(execute.AdminConfig)}
-				err = errors.Join(next.enroll(t.Context()), next.joinMasters().Run(t.Context()))
+				err = errors.Join(next.Enroll(t.Context(), &next.Session), next.joinMasters().Run(t.Context()))
 			}
 			if p.world.down {
 				next.Members[2].Joined = false

@@ -65,7 +65,7 @@ func TestRecallFindsEmptyHosts(t *testing.T) {
 	}
 	p.machines[3].undo()
 	next := &park{out: &bytes.Buffer{}, machines: p.machines, world: p.world}
-	next.Cluster = &Cluster{Session: execute.Session{Name: p.Name, DataRoot: p.DataRoot, Report: report.New(next.out)}, Site: bareSite(), Inventory: reach.Inventory{Hosts: []Host{{Login: p.machines[0].host}}}}
+	next.Cluster = &Cluster{Session: execute.Session{Name: p.Name, DataRoot: p.DataRoot, Report: report.New(next.out)}, Site: bareSite(), Inventory: reach.Inventory{Hosts: []reach.Host{{Login: p.machines[0].host}}}}
 	next.dialed()
 	found, err := Recall(t.Context(), next.Cluster)
 	if err != nil || !slices.Equal(found.Empty, numbered(2, 5)) || len(found.Unreached) != 1 {

@@ -81,7 +81,7 @@ func TestAddition(t *testing.T) {
 	for _, i := range []int{1, 3} {
 		compare(p.machines[i], whole.machines[i], different)
 	}
-	delete(different, fmt.Sprintf("10.0.0.2: %s differs", whole.Members[0].Path(initConfig))) // the names of the first certificate are in it
+	delete(different, fmt.Sprintf("10.0.0.2: %s differs", whole.Members[0].Path(execute.InitConfig))) // the names of the first certificate are in it
 	for what := range different {
 		t.Error(what)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubefile/kubefile/runner/deliver"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
@@ -34,7 +35,7 @@ func withApp(t *testing.T, image string, has ...string) *park {
 		}
 		p.arrives(version)
 		m := next.Members[i]
-		p.machines[i].files[path.Join(p.ImageDir(), unpackedMarker)] = layersKey(p.Artifact, m) + "\n"
+		p.machines[i].files[path.Join(p.ImageDir(), deliver.UnpackedMarker)] = layersKey(p.Artifact, m) + "\n"
 	}
 	p.App, p.Artifact = "", brought(t, 1, 0).Artifact
 	p.forget()
@@ -83,7 +84,7 @@ func TestMastersThatLackApplications(t *testing.T) {
 			}
 			for _, f := range next.machines {
 				// All files of a host are read by one command, and are known until another command runs there, as when a host comes back.
-				if asked := slices.IndexFunc(f.argvs, func(line string) bool { return strings.Contains(line, "/redis/"+unpackedMarker) }); asked >= 0 && c.prepare == nil {
+				if asked := slices.IndexFunc(f.argvs, func(line string) bool { return strings.Contains(line, "/redis/"+deliver.UnpackedMarker) }); asked >= 0 && c.prepare == nil {
 					t.Errorf("%s was asked for one file: %s", f.host, f.argvs[asked])
 				}
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/leave"
+	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
@@ -149,7 +150,7 @@ func (l *leavingWorld) kubeadm(f *machine, argv []string) {
 	case argv[1] != "reset" && at < 0:
 		l.lastMember++
 		l.etcd = append(l.etcd, etcdMember{l.lastMember, f.node(), []string{"https://" + f.host.String() + ":2380"}, []string{"https://" + f.host.String() + ":2379"}})
-	case argv[1] == "reset" && at >= 0 && f.has(etcdManifest) && !l.deadMembers[l.etcd[at].ID]:
+	case argv[1] == "reset" && at >= 0 && f.has(execute.EtcdManifest) && !l.deadMembers[l.etcd[at].ID]:
 		l.etcd = slices.Delete(l.etcd, at, at+1)
 	}
 }
@@ -243,10 +244,10 @@ func (p *park) leave(ctx context.Context, t *testing.T, leaving leave.Hosts, via
 	}
 	next.Cluster = c
 	for _, i := range via {
-		c.Hosts = append(c.Hosts, Host{Login: host.Host{Address: p.machines[i].host.Address, Role: host.RoleMaster}})
+		c.Hosts = append(c.Hosts, reach.Host{Login: host.Host{Address: p.machines[i].host.Address, Role: host.RoleMaster}})
 	}
 	for _, address := range append(leaving.Masters, leaving.Nodes...) { // as flags name them: who is a master is found out
-		c.Hosts = append(c.Hosts, Host{Login: host.Host{Address: address, Role: host.RoleMaster}})
+		c.Hosts = append(c.Hosts, reach.Host{Login: host.Host{Address: address, Role: host.RoleMaster}})
 	}
 	var n atomic.Int64
 	c.Dial = func(ctx context.Context, hosts []host.Host) (reports []host.Report) {
@@ -312,7 +313,7 @@ func (f *machine) mentions(address string) (names []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for name, content := range f.files {
-		past := strings.HasSuffix(name, store.File) || strings.HasSuffix(name, initConfig) || strings.HasSuffix(name, agent.JournalFile)
+		past := strings.HasSuffix(name, store.File) || strings.HasSuffix(name, execute.InitConfig) || strings.HasSuffix(name, agent.JournalFile)
 		if !past && strings.Contains(content+"\n", address+":") || !past && strings.Contains(content, address+" ") {
 			names = append(names, name)
 		}

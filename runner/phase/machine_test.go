@@ -20,6 +20,7 @@ import (
 	"github.com/kubefile/kubefile/runner/health/healthtest"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/registry"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
@@ -238,14 +239,14 @@ type park struct {
 func newPark(t *testing.T, masters, nodes int) *park {
 	t.Helper()
 	p := &park{out: &bytes.Buffer{}, world: &world{}}
-	p.Cluster = &Cluster{Session: execute.Session{Name: "default", DataRoot: DefaultDataRoot, Report: report.New(p.out)}, Site: bareSite(), Store: store.Store{State: state.New("default")}}
+	p.Cluster = &Cluster{Session: execute.Session{Name: "default", DataRoot: execute.DefaultDataRoot, Report: report.New(p.out)}, Site: bareSite(), Store: store.Store{State: state.New("default")}}
 	for i := range masters + nodes {
 		role := host.RoleMaster
 		if i >= masters {
 			role = host.RoleNode
 		}
 		h := host.Host{Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), Role: role}
-		p.Hosts = append(p.Hosts, Host{Login: h, Site: clusterfile.Host{Address: h.Address, Role: role}})
+		p.Hosts = append(p.Hosts, reach.Host{Login: h, Site: clusterfile.Host{Address: h.Address, Role: role}})
 		f := &machine{t: t, host: h, files: map[string]string{execute.HostsFile: "127.0.0.1 localhost\n"}, units: map[string]bool{}, world: p.world}
 		p.machines = append(p.machines, f)
 		p.world.machines = append(p.world.machines, f)

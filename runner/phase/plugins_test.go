@@ -138,8 +138,8 @@ func TestOrderOfPlugins(t *testing.T) {
 	if !slices.Equal(lines, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
 	}
-	if p.machines[1].files[hostnamePath] != "renamed\n" || len(p.machines[1].calls("hostname renamed")) != 1 {
-		t.Errorf("the host is called %q", p.machines[1].files[hostnamePath])
+	if p.machines[1].files[command.HostnameFile] != "renamed\n" || len(p.machines[1].calls("hostname renamed")) != 1 {
+		t.Errorf("the host is called %q", p.machines[1].files[command.HostnameFile])
 	}
 }
 

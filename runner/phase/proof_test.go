@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/execute"
 )
 
 const (
@@ -28,8 +29,8 @@ func TestRemovalNeedsProof(t *testing.T) {
 		"a journal of nothing":    {map[string]string{agent.JournalFile: `null`}, "damaged journal"},
 		"a journal of the future": {map[string]string{agent.JournalFile: `{"version":9}`}, "unknown journal version 9"},
 		"a copied journal":        {map[string]string{agent.JournalFile: journalOf("/srv/default")}, `begun for "/srv/default"`},
-		"another cluster's":       {map[string]string{agent.JournalFile: journalOf(DefaultDataRoot + "/default"), agent.RecordFile: strings.Replace(record, "default", "prod", 1)}, `names the cluster "prod"`},
-		"a damaged record":        {map[string]string{agent.JournalFile: journalOf(DefaultDataRoot + "/default"), agent.RecordFile: "{"}, "damaged record"},
+		"another cluster's":       {map[string]string{agent.JournalFile: journalOf(execute.DefaultDataRoot + "/default"), agent.RecordFile: strings.Replace(record, "default", "prod", 1)}, `names the cluster "prod"`},
+		"a damaged record":        {map[string]string{agent.JournalFile: journalOf(execute.DefaultDataRoot + "/default"), agent.RecordFile: "{"}, "damaged record"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -63,7 +64,7 @@ func TestDryRemovalSaysWhatGoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := p.plan(t)
-	for _, want := range []string{"remove " + DefaultDataRoot + "/default", "take the cluster's lines out of /etc/hosts", "remove " + agent.Path} {
+	for _, want := range []string{"remove " + execute.DefaultDataRoot + "/default", "take the cluster's lines out of /etc/hosts", "remove " + agent.Path} {
 		if strings.Count(plan, want+"\n") != 2 {
 			t.Errorf("the plan does not say twice %q:\n%s", want, plan)
 		}

@@ -47,7 +47,7 @@ func Recall(ctx context.Context, c *Cluster) (Recalled, error) {
 	} else {
 		c.unreached = append(c.unreached, c.Connect(ctx, &c.Session, c.Unnamed(&c.Session, &c.Store))...)
 		for _, m := range c.Members {
-			if known := c.State.Host(m.Host.Address); known != nil && known.In() && !known.Leaves() && isEmpty(m) {
+			if known := c.State.Host(m.Host.Address); known != nil && known.In() && !known.Leaves() && m.IsEmpty() {
 				found.Empty = append(found.Empty, m.Host.Address)
 			}
 		}

@@ -45,7 +45,7 @@ func TestChangedSettings(t *testing.T) {
 			continue
 		}
 		names := namesIn(f.get(certificateFile))
-		if !slices.Contains(names, "new.example") || !slices.Contains(names, "old.example") || slices.Contains(names, "10.9.9.9") || !slices.Contains(names, endpointName) {
+		if !slices.Contains(names, "new.example") || !slices.Contains(names, "old.example") || slices.Contains(names, "10.9.9.9") || !slices.Contains(names, execute.EndpointName) {
 			t.Errorf("%s: the certificate has %q", f.host, names)
 		}
 		for part, want := range map[kubeadm.Part]string{kubeadm.PartAPIServer: `"kube-apiserver","--own=x","--v=2","--client-secret=s3cret2"`,
@@ -54,8 +54,8 @@ func TestChangedSettings(t *testing.T) {
 				t.Errorf("%s: the manifest of %s is %s, want %s", f.host, part, text, want)
 			}
 		}
-		if text := f.get(next.Members[i].Path(initConfig)); !strings.Contains(text, "new.example") || !strings.Contains(text, "maxPods: 200") {
-			t.Errorf("%s: %s is\n%s", f.host, initConfig, text)
+		if text := f.get(next.Members[i].Path(execute.InitConfig)); !strings.Contains(text, "new.example") || !strings.Contains(text, "maxPods: 200") {
+			t.Errorf("%s: %s is\n%s", f.host, execute.InitConfig, text)
 		}
 	}
 	for name, want := range map[string]string{"kubeadm-config": "new.example", "kubelet-config": "maxPods: 200", "kube-proxy": "0.0.0.0:10249"} {
@@ -265,11 +265,11 @@ func TestSettingsOfAnEarlierVersion(t *testing.T) {
 	if next, _, err := p.changed(t, settingsAfter, noLimit, nil); err != nil {
 		t.Fatalf("%v\n%s", err, next.out)
 	}
-	if text := p.machines[0].get(apiDir + "kubeadm-config"); !strings.Contains(text, endpointName) || !strings.Contains(text, "new.example") {
+	if text := p.machines[0].get(apiDir + "kubeadm-config"); !strings.Contains(text, execute.EndpointName) || !strings.Contains(text, "new.example") {
 		t.Errorf("the ConfigMap is %s, want the names of the site in it", text)
 	}
 	names := namesIn(p.machines[0].get(certificateFile))
-	if !slices.Contains(names, "new.example") || !slices.Contains(names, endpointName) || !strings.Contains(p.machines[1].get(reconfigure.KubeletSettings), "maxPods: 200") {
+	if !slices.Contains(names, "new.example") || !slices.Contains(names, execute.EndpointName) || !strings.Contains(p.machines[1].get(reconfigure.KubeletSettings), "maxPods: 200") {
 		t.Errorf("the certificate has %q, the kubelet\n%s", names, p.machines[1].get(reconfigure.KubeletSettings))
 	}
 	if again, _, err := p.changed(t, settingsAfter, noLimit, nil); err != nil || again.plan(t) != "nothing to do\n" {

@@ -225,7 +225,7 @@ func configurable(t *testing.T, documents string, masters, nodes int) *park {
 	if err := first.perform(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	docs, err := kubeadm.Parse([]byte(p.machines[0].files[first.Members[0].Path(initConfig)]))
+	docs, err := kubeadm.Parse([]byte(p.machines[0].files[first.Members[0].Path(execute.InitConfig)]))
 	if err != nil {
 		t.Fatal(err)
 	}

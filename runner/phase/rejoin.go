@@ -45,7 +45,7 @@ func (p *rejoin) Run(ctx context.Context) error {
 		}
 	}
 	var err error
-	p.kubeadm, err = p.configured(ctx)
+	p.kubeadm, err = p.Configured(ctx)
 	return err
 }
 

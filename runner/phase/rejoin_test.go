@@ -99,8 +99,8 @@ func TestConfigurationIsOnEveryMaster(t *testing.T) {
 	for lost := range 3 {
 		p := brought(t, 3, 0)
 		p.forget()
-		want := p.machines[lost].files[p.Members[0].Path(initConfig)]
-		p.machines[lost].remove(initConfig)
+		want := p.machines[lost].files[p.Members[0].Path(execute.InitConfig)]
+		p.machines[lost].remove(execute.InitConfig)
 		plan, err := p.replan(t)
 		if err != nil {
 			t.Fatal(err)
@@ -108,7 +108,7 @@ func TestConfigurationIsOnEveryMaster(t *testing.T) {
 		if p, err = p.rerun(t); err != nil {
 			t.Fatal(err)
 		}
-		if got := p.machines[lost].files[p.Members[0].Path(initConfig)]; got == "" || got != want || !strings.Contains(plan, "write "+p.Members[0].Path(initConfig)) {
+		if got := p.machines[lost].files[p.Members[0].Path(execute.InitConfig)]; got == "" || got != want || !strings.Contains(plan, "write "+p.Members[0].Path(execute.InitConfig)) {
 			t.Errorf("master %d has %q; the plan was\n%s", lost+1, got, plan)
 		}
 	}

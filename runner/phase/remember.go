@@ -66,8 +66,8 @@ func (p *remember) mismatches() (wrong []error) {
 			switch same := m.Host.Address == known.Address; {
 			case same && string(m.Host.Role) != known.Role && (known.In() || m.Joined):
 				wrong = append(wrong, fmt.Errorf("%s is already a %s in this cluster and cannot be added as a %s", m, known.Role, m.Host.Role))
-			case same && p.given(m) != "" && p.given(m) != known.Name && !isEmpty(m):
-				wrong = append(wrong, fmt.Errorf("%s is %s in the cluster, and a plugin names it %s: a node cannot be renamed", m, known.Name, p.given(m)))
+			case same && p.GivenName(m, p.Site.Plugins) != "" && p.GivenName(m, p.Site.Plugins) != known.Name && !m.IsEmpty():
+				wrong = append(wrong, fmt.Errorf("%s is %s in the cluster, and a plugin names it %s: a node cannot be renamed", m, known.Name, p.GivenName(m, p.Site.Plugins)))
 			case !same && m.Name == known.Name:
 				wrong = append(wrong, fmt.Errorf("%s is named %s, as is %s of the cluster: rename it (hostnamectl hostname NAME, or a HOSTNAME plugin)",
 					m, m.Name, known.Address))
@@ -84,8 +84,8 @@ func (p *remember) sayAbsent() {
 		title string
 		hosts []state.Host
 	}{
-		{"not named, and left in the cluster as they are", p.staying()},
-		{"not in the Clusterfile, and removed from the cluster after this", slices.DeleteFunc(p.others(), func(h state.Host) bool { return !slices.Contains(p.Next, h.Address) })},
+		{"not named, and left in the cluster as they are", p.Staying(&p.Session)},
+		{"not in the Clusterfile, and removed from the cluster after this", slices.DeleteFunc(p.Others(&p.Session), func(h state.Host) bool { return !slices.Contains(p.Next, h.Address) })},
 	} {
 		p.sayHosts(list.title, list.hosts)
 	}
@@ -103,14 +103,14 @@ func (p *remember) sayHosts(title string, hosts []state.Host) {
 	if len(names) == 0 {
 		return
 	}
-	p.Report.Printf("%s: %s\n", title, report.Names(names, maxNamed))
+	p.Report.Printf("%s: %s\n", title, report.Names(names, report.ManyHosts))
 }
 
 // nameEmpty gives hosts that come back empty the names that they have now: they become new nodes.
 func (p *remember) nameEmpty() {
 	for _, m := range p.Members {
-		if isEmpty(m) {
-			m.Name = p.ownName(m)
+		if m.IsEmpty() {
+			m.Name = p.OwnName(m, p.Site.Plugins)
 		}
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
-	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/unit"
 )

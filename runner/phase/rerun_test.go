@@ -20,6 +20,7 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/join"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
@@ -53,7 +54,7 @@ func (p *park) again(t *testing.T, limit int64, kill func()) (*park, *atomic.Int
 	next.Artifact, next.Abandon, next.leaseWait, next.etcdWait, next.DryRun = p.Artifact, func(error) {}, time.Millisecond, time.Millisecond, p.DryRun
 	var n atomic.Int64
 	for _, f := range p.machines {
-		next.Hosts = append(next.Hosts, Host{Login: f.host})
+		next.Hosts = append(next.Hosts, reach.Host{Login: f.host})
 		next.visit(t, counting{f, &n, limit, kill})
 	}
 	next.settleNames()
@@ -86,7 +87,7 @@ func (*installed) Title() string { return "Install the agent" }
 
 func (p *installed) Run(ctx context.Context) error {
 	if p.DryRun {
-		return p.enroll(ctx)
+		return p.Enroll(ctx, &p.Session)
 	}
 	install := func(ctx context.Context, m *execute.Member) error {
 		journal, err := m.Fetch(ctx, m.Path(agent.JournalFile))
@@ -105,7 +106,7 @@ func (p *installed) Run(ctx context.Context) error {
 		}
 		return p.ClaimHost(ctx, m, p.State.ID)
 	}
-	return errors.Join(p.Each(ctx, p.Targeted(p.Masters()), install), p.enroll(ctx), p.Each(ctx, p.Targeted(p.Nodes()), install))
+	return errors.Join(p.Each(ctx, p.Targeted(p.Masters()), install), p.Enroll(ctx, &p.Session), p.Each(ctx, p.Targeted(p.Nodes()), install))
 }
 
 // hostJournal is the journal of a host that has the cluster's directory, and lines in its /etc/hosts.

@@ -23,6 +23,7 @@ import (
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
+	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
@@ -80,7 +81,7 @@ func (a *answers) Run(ctx context.Context, cmd host.Command) error {
 // site is a cluster of one master, 10.0.0.1, and nodes.
 func site(t *testing.T, nodes int, answer func(cmd host.Command) (string, int)) *Cluster {
 	t.Helper()
-	c := &Cluster{Session: execute.Session{Name: "default", DataRoot: DefaultDataRoot, Report: report.New(io.Discard)}, Site: bareSite(), Store: store.Store{State: state.New("default")}}
+	c := &Cluster{Session: execute.Session{Name: "default", DataRoot: execute.DefaultDataRoot, Report: report.New(io.Discard)}, Site: bareSite(), Store: store.Store{State: state.New("default")}}
 	for i := range nodes + 1 {
 		h := host.Host{Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), Role: host.RoleNode}
 		if i == 0 {
@@ -88,7 +89,7 @@ func site(t *testing.T, nodes int, answer func(cmd host.Command) (string, int)) 
 		}
 		m := c.Add(&c.Session, host.Report{Host: h, Conn: &answers{host: h, answer: answer}, Facts: &host.Facts{Hostname: "H" + string(rune('1'+i))}})
 		m.IsNew, m.Absent = true, true
-		c.Hosts = append(c.Hosts, Host{Login: h, Site: clusterfile.Host{Address: h.Address, Role: h.Role}})
+		c.Hosts = append(c.Hosts, reach.Host{Login: h, Site: clusterfile.Host{Address: h.Address, Role: h.Role}})
 	}
 	c.settleNames()
 	return c

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/execute"
+	"github.com/kubefile/kubefile/runner/fingerprint"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/reconfigure"
 	"github.com/kubefile/kubefile/runner/state"
@@ -77,7 +78,7 @@ func (p *adaptImage) changedHost(m *execute.Member) {
 			p.Report.Line(m.String(), fmt.Sprintf("warning: the taint %s is no longer specified, but the node keeps it; to remove it, run kubectl taint node %s %s-", taint, m.Name, taint))
 		}
 	}
-	if name := strings.ToLower(m.Facts.Hostname); name != m.Name && p.given(m) == "" {
+	if name := strings.ToLower(m.Facts.Hostname); name != m.Name && p.GivenName(m, p.Site.Plugins) == "" {
 		p.Report.Line(m.String(), fmt.Sprintf("warning: the host is now named %s, but its node keeps the name %s", name, m.Name))
 	}
 }
@@ -97,10 +98,10 @@ func (c *Cluster) noteWanted() {
 	if c.State.Wanted == nil {
 		c.State.Wanted = &state.Wanted{} // an earlier version made the cluster: what kubeadm was given is not known
 	}
-	c.State.Wanted.Apps, c.State.Wanted.Site = c.Site.Cluster.AppNames, c.siteFingerprints(c.State.ID)
+	c.State.Wanted.Apps, c.State.Wanted.Site = c.Site.Cluster.AppNames, fingerprint.Of(c.State.ID, c.Site, c.Env, c.Registry)
 }
 
 // noteKubeadm notes what the control plane is being made with.
 func (c *Cluster) noteKubeadm() {
-	c.State.Wanted = &state.Wanted{Kubeadm: c.kubeadm.Public(), Apps: c.Site.Cluster.AppNames, Site: c.siteFingerprints(c.State.ID)}
+	c.State.Wanted = &state.Wanted{Kubeadm: c.kubeadm.Public(), Apps: c.Site.Cluster.AppNames, Site: fingerprint.Of(c.State.ID, c.Site, c.Env, c.Registry)}
 }

@@ -50,11 +50,11 @@ func configuredBy(t *testing.T, ofSite string) *park {
 	if err := p.takeDocuments(t); err != nil {
 		t.Fatal(err)
 	}
-	given, err := kubeadm.InitConfig(p.kubeadm, p.initSite(p.First()))
+	given, err := kubeadm.InitConfig(p.kubeadm, p.KubeadmInit(p.First(), p.kubeadm, p.Artifact.Description.KubernetesVersion))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.machines[0].files[p.First().Path(initConfig)] = string(given)
+	p.machines[0].files[p.First().Path(execute.InitConfig)] = string(given)
 	return p
 }
 

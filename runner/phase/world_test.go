@@ -214,10 +214,10 @@ func (f *machine) effect(argv []string) {
 	case "init", "join":
 		f.files[execute.KubeletConfig] = authority
 		if master {
-			f.files[execute.AdminConfig], f.files[etcdManifest], f.files[etcdFile] = "x", "x", "x"
+			f.files[execute.AdminConfig], f.files[execute.EtcdManifest], f.files[etcdFile] = "x", "x", "x"
 		}
 	case "reset":
-		for _, name := range []string{execute.KubeletConfig, execute.AdminConfig, etcdManifest} {
+		for _, name := range []string{execute.KubeletConfig, execute.AdminConfig, execute.EtcdManifest} {
 			delete(f.files, name)
 		}
 		if !slices.Contains(argv, "--skip-phases=remove-etcd-member") {
