@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +15,6 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/report"
-	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
 )
 
@@ -112,15 +110,9 @@ func (p *RunPlugins) due(ctx context.Context, one plugin.Plugin, m *execute.Memb
 	case plugin.PostJoin:
 		// The master that was made by kubeadm init does not join; but its node is new, and a plugin for nodes says itself which it means.
 		joins := m != p.First() || m.Marker == execute.JoinMarker
-		return (!p.complete(m.Host.Address) || says == joinsAgain) && (joins || one.Type != plugin.Shell), nil
+		return (!p.Store.State.Complete(m.Host.Address) || says == joinsAgain) && (joins || one.Type != plugin.Shell), nil
 	}
 	return true, nil
-}
-
-// complete reports whether a host was in the cluster when a run was complete last.
-func (p *RunPlugins) complete(address netip.Addr) bool {
-	h := p.Store.State.Host(address)
-	return h != nil && h.Phase == state.Complete
 }
 
 // joinsAgain is what the marker of a plugin says whose host is about to become a new node: labels, taints and the like are gone with the old

@@ -34,7 +34,7 @@ const (
 type Examiner struct {
 	*execute.Session
 	*store.Store
-	// InState are the hosts that the cluster's state had when the run began, which [Examiner.CheckNewcomers] notes.
+	// InState are the hosts that the cluster's state had when the run began. [Examiner.CheckNewcomers] notes them in it, so it is not nil.
 	InState map[*execute.Member]bool
 	// LeaseWait is how long the kubelet of a host that comes back empty is listened for; default: longer than it lets its lease be.
 	LeaseWait time.Duration
