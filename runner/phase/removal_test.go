@@ -15,6 +15,7 @@ import (
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/unit"
 )
