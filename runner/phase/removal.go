@@ -46,7 +46,7 @@ func Departure(c *Cluster, leaving leave.Hosts) []Phase {
 		part.loadInstructions(),
 		&leave.Drain{Departure: d},
 		runPlugins(plugin.PreClean),
-		&leave.LeaveEtcd{Departure: d},
+		&leave.RemoveMembers{Departure: d},
 		&leave.DeleteNodes{Departure: d},
 		&leave.UpdateRest{Departure: d},
 		part.cleanHosts(),

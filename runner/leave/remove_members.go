@@ -7,14 +7,14 @@ import (
 	"github.com/kubefile/kubefile/runner/kube"
 )
 
-// LeaveEtcd removes the masters that leave from etcd, one after the other, as long as its other members are a majority.
-type LeaveEtcd struct{ *Departure }
+// RemoveMembers removes the masters that leave from etcd, one after the other, as long as its other members are a majority.
+type RemoveMembers struct{ *Departure }
 
 // Title implements a stage of a run.
-func (*LeaveEtcd) Title() string { return "Remove the masters from etcd" }
+func (*RemoveMembers) Title() string { return "Remove the masters from etcd" }
 
 // Run removes the members.
-func (p *LeaveEtcd) Run(ctx context.Context) error {
+func (p *RemoveMembers) Run(ctx context.Context) error {
 	leaving := p.leavingMasters()
 	if len(leaving) == 0 {
 		return nil
@@ -32,7 +32,7 @@ func (p *LeaveEtcd) Run(ctx context.Context) error {
 }
 
 // one removes the member of a host, and returns those that are left.
-func (p *LeaveEtcd) one(ctx context.Context, l *leaver, members []kube.Member) ([]kube.Member, error) {
+func (p *RemoveMembers) one(ctx context.Context, l *leaver, members []kube.Member) ([]kube.Member, error) {
 	m, err := kube.MemberOf(members, l.name, l.address)
 	if err != nil || m == nil {
 		return members, err
