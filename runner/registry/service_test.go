@@ -418,8 +418,11 @@ func TestUnitSeesTheDataRoot(t *testing.T) {
 			t.Fatal(err)
 		}
 		at := slices.IndexFunc(files, func(f unit.File) bool { return strings.HasPrefix(f.Path, unit.Dir) })
-		if at < 0 || !strings.Contains(string(files[at].Content), want+"\n") {
-			t.Errorf("%s: no unit with %s: %+v", root, want, files)
+		if at < 0 {
+			t.Fatalf("%s: no unit", root)
+		}
+		if !strings.Contains(string(files[at].Content), want+"\n") {
+			t.Errorf("%s: %s has no %s:\n%s", root, files[at].Path, want, files[at].Content)
 		}
 	}
 }
