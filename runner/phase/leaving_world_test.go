@@ -239,7 +239,7 @@ func (p *park) leave(ctx context.Context, t *testing.T, leaving leave.Hosts, via
 	t.Helper()
 	next := &park{out: &bytes.Buffer{}, machines: p.machines, world: p.world}
 	c := &Cluster{
-		Session: execute.Session{Name: p.Name, DataRoot: p.DataRoot, Report: report.New(next.out), DryRun: p.DryRun, Abandon: func(error) {}},
+		Session: execute.Session{Name: p.Name, DataRoot: p.DataRoot, Report: report.New(next.out), Abandon: func(error) {}},
 		Site:    bareSite(), Store: store.Store{State: state.New(p.Name)}, SkipPlugins: p.SkipPlugins,
 	}
 	next.Cluster = c
@@ -263,7 +263,9 @@ func (p *park) leave(ctx context.Context, t *testing.T, leaving leave.Hosts, via
 		return reports
 	}
 	leaving.LeaseWait = time.Millisecond
-	for _, one := range Departure(c, leaving) {
+	phases := Departure(c, leaving)
+	c.DryRun = p.DryRun // as what makes the phases does
+	for _, one := range phases {
 		if _, locks := one.(*execute.Lock); locks {
 			continue // needs hosts
 		}
