@@ -148,7 +148,7 @@ sshd: ## Logins through OpenSSH, PAM and sudo (Debian, root)
 
 .PHONY: kubeadm
 kubeadm: tools ## Configurations that the real kubeadm has to accept
-	$(TEST) -count=1 -tags kubeadm ./runner/kubeadm
+	$(TEST) -count=1 -tags kubeadm ./runner/kubeadm/...
 
 .PHONY: integration
 integration: up ## Builds on real BuildKits and registries

@@ -13,7 +13,7 @@ import (
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/join"
-	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/kubeadm/difference"
 	"github.com/kubefile/kubefile/runner/phase"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/source"
@@ -168,7 +168,7 @@ func joinedSite(file *clusterfile.Clusterfile, found phase.Recalled, joining exe
 	joined, cluster := *file, *file.Cluster
 	joined.Cluster = &cluster
 	if wanted := found.State.Wanted; wanted != nil {
-		joined.Kubeadm = file.Kubeadm.Over(kubeadm.Noted(wanted.Kubeadm))
+		joined.Kubeadm = file.Kubeadm.Over(difference.Noted(wanted.Kubeadm))
 	}
 	entry := func(address netip.Addr, role host.Role) clusterfile.Host {
 		for _, h := range file.Cluster.Hosts {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/kubefile/kubefile/imagespec"
 	format "github.com/kubefile/kubefile/imagespec/clusterfile"
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
@@ -38,7 +38,7 @@ func (h *testHost) knows(t *testing.T, change func(*state.State)) {
 	if err := os.MkdirAll(h.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string][]byte{"state.json": data, agent.JournalFile: []byte("{}")} {
+	for name, content := range map[string][]byte{"state.json": data, hostrecord.JournalFile: []byte("{}")} {
 		if err := os.WriteFile(filepath.Join(h.dir, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/kubefile/kubefile/cmd/commandline"
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/version"
 )
 
@@ -48,7 +48,7 @@ func application() *cli.Command {
 			{Name: "inspect", Usage: "show what a cluster image is", ArgsUsage: "IMAGE", Flags: inspectFlags(), Action: inspect},
 			verify(),
 			{Name: "images", Usage: "list the images in a cluster image", ArgsUsage: "IMAGE", Flags: imagesFlags(), Action: images},
-			commandline.VersionCommand(agent.Protocol),
+			commandline.VersionCommand(wire.Protocol),
 			registry(),
 			agentVerb(),
 			apiserverProxy(),

@@ -12,7 +12,7 @@ import (
 	"github.com/kubefile/kubefile/cmd/commandline"
 	"github.com/kubefile/kubefile/imagespec"
 	format "github.com/kubefile/kubefile/imagespec/clusterfile"
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
 	"github.com/kubefile/kubefile/version"
@@ -129,7 +129,7 @@ func TestInspect(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	stdout, stderr, code := call(t, "", "version")
-	if want := fmt.Sprintf("%sagent:    protocol %d\n", version.Get(), agent.Protocol); code != 0 || stderr != "" || stdout != want {
+	if want := fmt.Sprintf("%sagent:    protocol %d\n", version.Get(), wire.Protocol); code != 0 || stderr != "" || stdout != want {
 		t.Errorf("got status %d, stderr %q and\n%s\nwant\n%s", code, stderr, stdout, want)
 	}
 	stdout, _, code = call(t, "", "version", "-o", "json")
@@ -140,8 +140,8 @@ func TestVersion(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != 0 {
 		t.Fatalf("got status %d, %v:\n%s", code, err, stdout)
 	}
-	if got.Info != version.Get() || got.AgentProtocol != agent.Protocol {
-		t.Errorf("got %+v, want %+v and protocol %d", got, version.Get(), agent.Protocol)
+	if got.Info != version.Get() || got.AgentProtocol != wire.Protocol {
+		t.Errorf("got %+v, want %+v and protocol %d", got, version.Get(), wire.Protocol)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/kubefile/kubefile/cmd/commandline"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/source/audit"
 )
 
 func verify() *cli.Command {
@@ -33,7 +34,7 @@ func verifyImage(ctx context.Context, cmd *cli.Command) error {
 		fmt.Fprintf(root.ErrWriter, "%s: layer %d of %d, %s\n", commandline.Printable(platform), layer, layers, report.Bytes(bytes))
 	}
 	image := cmd.Args().First()
-	audited, err := source.Audit(ctx, image, source.Options{PlainHTTP: cmd.Bool("plain-http")}, progress)
+	audited, err := audit.Run(ctx, image, source.Options{PlainHTTP: cmd.Bool("plain-http")}, progress)
 	if audited == nil || ctx.Err() != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func verifyImage(ctx context.Context, cmd *cli.Command) error {
 	return nil
 }
 
-func printAudit(out io.Writer, audited *source.Audited) error {
+func printAudit(out io.Writer, audited *audit.Result) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, p := range audited.Platforms {
 		fmt.Fprintf(table, "%s\t%s\t%d layers, %s\t%d images\n", commandline.Printable(p.Platform), p.Digest, p.Layers, report.Bytes(p.Bytes), p.Images)
@@ -65,7 +66,7 @@ func printAudit(out io.Writer, audited *source.Audited) error {
 	}
 	for _, class := range []struct {
 		name     string
-		findings []source.Finding
+		findings []audit.Finding
 	}{{"problem", audited.Problems}, {"warning", audited.Warnings}} {
 		for _, f := range class.findings {
 			platform := f.Platform

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubefile/kubefile/cmd/commandline"
 	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/source/audit"
 )
 
 func TestVerify(t *testing.T) {
@@ -30,7 +31,7 @@ func TestVerify(t *testing.T) {
 	if stdout, _, code := call(t, "", "verify", image); code != 0 || !strings.Contains(stdout, "warning: blobs/sha256/000") {
 		t.Errorf("a warning: got status %d and\n%s", code, stdout)
 	}
-	audited, err := source.Audit(t.Context(), image, source.Options{}, nil)
+	audited, err := audit.Run(t.Context(), image, source.Options{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func TestVerify(t *testing.T) {
 		t.Errorf("there is a problem:\n%s", stdout)
 	}
 	stdout, _, code = call(t, "", "verify", image, "-o", "json")
-	var got source.Audited
+	var got audit.Result
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != commandline.Failed {
 		t.Fatalf("got status %d, %v:\n%s", code, err, stdout)
 	}

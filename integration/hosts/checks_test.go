@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/kubefile/kubefile/runner/check"
+	"github.com/kubefile/kubefile/runner/check/checklist"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
@@ -73,7 +74,7 @@ func checks(t *testing.T, lab *Lab, want map[int][]string) {
 		}
 	}
 	got := map[string][]string{}
-	for _, f := range check.Run(site) {
+	for _, f := range checklist.Run(site) {
 		got[f.Check] = append(got[f.Check], f.Host)
 		t.Log(f.Severity, f.Text())
 	}

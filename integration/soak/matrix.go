@@ -45,7 +45,7 @@ func matrices() []Matrix {
 	return []Matrix{
 		{Name: "copy", Endless: true, Tests: "./integration/build", Tags: "lab", Cases: copyCases},
 		{Name: "base-layers", Tests: "./integration/build", Tags: "lab", Cases: baseLayersCases},
-		{Name: "undo", Endless: true, Tests: "./runner/agent", Cases: undoCases},
+		{Name: "undo", Endless: true, Tests: "./runner/agent/journal", Cases: undoCases},
 		{Name: "repeats", Loaded: true, Endless: true, Cases: repeatsCases},
 		{Name: "fuzz", Cases: fuzzCases},
 		{Name: "kill", Tests: "./integration/e2e", Tags: "e2e", Cases: killCases, After: []string{"integration/hosts/hosts.sh", "down"}},
@@ -66,7 +66,7 @@ const undoSeeds = 60
 // undoCases undo what an installation did to files that an administrator edits at random.
 func undoCases(s settings) iter.Seq[Case] {
 	return seeded(s.Seed, undoSeeds, func(seed uint64) Case {
-		return test(s, "runner/agent", "^TestEditsOfAnAdministratorStay$", fmt.Sprintf("-seed=%d", seed))
+		return test(s, "runner/agent/journal", "^TestEditsOfAnAdministratorStay$", fmt.Sprintf("-seed=%d", seed))
 	})
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/source/layerfs"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/unit"
 )
@@ -45,9 +46,9 @@ type Image struct {
 	// Rootfs identifies the layers of the image's rootfs.
 	Rootfs string
 	// Files are those of the image's rootfs that may concern a site, by their path below it.
-	Files map[string]source.File
+	Files map[string]layerfs.File
 	// Overlays are for each host the files of the rootfs that are the site's, by their path below it.
-	Overlays map[*execute.Member]map[string]source.File
+	Overlays map[*execute.Member]map[string]layerfs.File
 	// Plugins are those of the image, as the first master has them, and then those of the site.
 	Plugins []plugin.Plugin
 }
@@ -65,7 +66,7 @@ type Adapter struct {
 	Artifact *source.Artifact
 	Site     *clusterfile.Clusterfile
 	// Files are those of the image that [Adapter.Read] returned.
-	Files map[string]source.File
+	Files map[string]layerfs.File
 	// Variables are those of the cluster. For an application image they have the documents that the cluster was made with.
 	Variables Variables
 	// Hosts are those of the cluster as plugins select them, with those that were not named or do not answer.
@@ -73,13 +74,13 @@ type Adapter struct {
 }
 
 // Read reads the files of the rootfs that may concern the site.
-func (p *Adapter) Read(ctx context.Context) (map[string]source.File, error) {
+func (p *Adapter) Read(ctx context.Context) (map[string]layerfs.File, error) {
 	return p.Artifact.Files(ctx, p.wants)
 }
 
 // Image returns what the site makes of the image, on a cluster with these documents of kubeadm.
 func (p *Adapter) Image(documents kubeadm.Documents) (Image, error) {
-	image := Image{Rootfs: state.LayersKey(state.Digests(p.Artifact.RootfsLayers)), Files: p.Files, Overlays: map[*execute.Member]map[string]source.File{}}
+	image := Image{Rootfs: state.LayersKey(state.Digests(p.Artifact.RootfsLayers)), Files: p.Files, Overlays: map[*execute.Member]map[string]layerfs.File{}}
 	var failed []error
 	contents := map[digest.Digest][]byte{}
 	for _, m := range p.Members {
@@ -99,7 +100,7 @@ func (p *Adapter) Image(documents kubeadm.Documents) (Image, error) {
 }
 
 // shareContents makes files of several hosts with the same content have it in memory once.
-func shareContents(files map[string]source.File, contents map[digest.Digest][]byte) {
+func shareContents(files map[string]layerfs.File, contents map[digest.Digest][]byte) {
 	for name, file := range files {
 		sum := digest.FromBytes(file.Content)
 		shared, there := contents[sum]
@@ -107,7 +108,7 @@ func shareContents(files map[string]source.File, contents map[digest.Digest][]by
 			contents[sum] = file.Content
 			continue
 		}
-		files[name] = source.File{Mode: file.Mode, Content: shared}
+		files[name] = layerfs.File{Mode: file.Mode, Content: shared}
 	}
 }
 
@@ -162,7 +163,7 @@ func (p *Adapter) Documents() (kubeadm.Documents, error) {
 
 // overlay are the files that one host gets in place of the image's, or beside them: Configs for templates first, then what the
 // templates render to, then the other Configs, and the image's scripts with variables that only their authors could say.
-func (p *Adapter) overlay(m *execute.Member, documents kubeadm.Documents) (map[string]source.File, error) {
+func (p *Adapter) overlay(m *execute.Member, documents kubeadm.Documents) (map[string]layerfs.File, error) {
 	variables := p.Variables
 	variables.Kubeadm = documents
 	env := variables.On(m)
@@ -185,15 +186,15 @@ func (p *Adapter) overlay(m *execute.Member, documents kubeadm.Documents) (map[s
 	rendered, err := env.Render(templates)
 	failed = append(failed, err)
 	for name := range templates {
-		all[environment.Rendered(name)] = source.File{Mode: all[name].Mode, Content: rendered[environment.Rendered(name)]}
+		all[environment.Rendered(name)] = layerfs.File{Mode: all[name].Mode, Content: rendered[environment.Rendered(name)]}
 	}
 	configure(false)
 	for name, file := range all {
 		if isScript(name) {
-			all[name] = source.File{Mode: file.Mode, Content: env.Substitute(file.Content)}
+			all[name] = layerfs.File{Mode: file.Mode, Content: env.Substitute(file.Content)}
 		}
 	}
-	maps.DeleteFunc(all, func(name string, file source.File) bool {
+	maps.DeleteFunc(all, func(name string, file layerfs.File) bool {
 		old, there := p.Files[name]
 		return there && old.Mode == file.Mode && string(old.Content) == string(file.Content)
 	})
@@ -201,7 +202,7 @@ func (p *Adapter) overlay(m *execute.Member, documents kubeadm.Documents) (map[s
 }
 
 // applyConfig lets a Config change the file that it is about.
-func applyConfig(files map[string]source.File, name string, c config.Config) error {
+func applyConfig(files map[string]layerfs.File, name string, c config.Config) error {
 	file, there := files[name]
 	var old []byte
 	if there {
@@ -215,12 +216,12 @@ func applyConfig(files map[string]source.File, name string, c config.Config) err
 	if c.Secret() {
 		mode = unit.SecretMode
 	}
-	files[name] = source.File{Mode: mode, Content: content}
+	files[name] = layerfs.File{Mode: mode, Content: content}
 	return nil
 }
 
 // plugins collects those of image and Clusterfile, the image's as the first master has them by its overlay.
-func (p *Adapter) plugins(overlay map[string]source.File) (plugins []plugin.Plugin, err error) {
+func (p *Adapter) plugins(overlay map[string]layerfs.File) (plugins []plugin.Plugin, err error) {
 	all := maps.Clone(p.Files)
 	maps.Copy(all, overlay)
 	for _, name := range slices.Sorted(maps.Keys(all)) {

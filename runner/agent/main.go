@@ -6,56 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"strings"
 	"syscall"
 
-	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/agent/journal"
+	"github.com/kubefile/kubefile/runner/agent/layers"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 )
 
-// Path is where the agent is installed on a host.
-const Path = "/usr/local/bin/sealer-run"
-
-// Protocol is the version of requests and answers. Both ends must have the same.
-const Protocol = 4
-
-var (
-	// ErrDamaged says that bytes are not those of their digest.
-	ErrDamaged = source.ErrDamaged
-	// ErrNoSpace says that something would fill the host's disk.
-	ErrNoSpace = errors.New("not enough space")
-	// ErrInvalid says that a layer or request holds what it must not.
-	ErrInvalid = errors.New("not acceptable")
-	// ErrForeign says that a directory is not the cluster's.
-	ErrForeign = errors.New("not made for this cluster")
-)
-
-// Verbs of the agent.
 const (
-	verbInstall  = "install"
-	verbHave     = "have"
-	verbBlob     = "put-blob"
-	verbLayer    = "put-layer"
-	verbCommit   = "commit-images"
-	verbUnpack   = "unpack-rootfs"
-	verbWrite    = "write-file"
-	verbBlock    = "write-block"
-	verbProtocol = "protocol"
-	verbBegin    = "begin"
-	verbProbe    = "probe"
-	verbUnit     = "watch-unit"
-	verbRemove   = "remove-created"
-	verbObserve  = "observe"
-
-	verbRemoveLayers = "remove-layers"
-
 	maxRequest   = 1 << 20
 	requestUsage = "usage: sealer-run agent VERB REQUEST"
 )
 
 // Main serves one request on the host: args are VERB and REQUEST. It is not for
-// people; see [Client]. When ctx ends it returns at once, and the process is
+// people; see package client. When ctx ends it returns at once, and the process is
 // expected to end: what is half-done is found by the next request.
 func Main(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	if len(args) != 2 || len(args[1]) > maxRequest {
@@ -74,35 +38,35 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer)
 
 func do(ctx context.Context, verb string, request []byte, stdin io.Reader, stdout io.Writer) error {
 	switch verb {
-	case verbInstall:
-		return serve(stdout, request, install)
-	case verbHave:
-		return serve(stdout, request, have)
-	case verbBlob:
-		return serve(stdout, request, func(r blobRequest) (struct{}, error) { return putBlob(r, stdin) })
-	case verbLayer:
-		return serve(stdout, request, func(r layerRequest) (struct{}, error) { return putLayer(r, stdin) })
-	case verbCommit:
-		return serve(stdout, request, commitImages)
-	case verbUnpack:
-		return serve(stdout, request, func(r unpackRequest) (changed, error) { return unpackRootfs(ctx, r) })
-	case verbWrite:
-		return serve(stdout, request, func(r fileRequest) (changed, error) { return writeFile(r, stdin) })
-	case verbBlock:
-		return serve(stdout, request, writeBlock)
-	case verbProtocol:
-		return serve(stdout, request, func(struct{}) (installAnswer, error) { return installAnswer{Protocol: Protocol}, nil })
-	case verbBegin:
-		return serve(stdout, request, begin)
-	case verbProbe:
-		return serve(stdout, request, func(p Probe) (Probed, error) { return probe(ctx, p, "/") })
-	case verbUnit:
-		return serve(stdout, request, func(u Unit) (UnitState, error) { return watchUnit(ctx, hostSystemd{}, u) })
-	case verbRemove:
-		return serve(stdout, request, removeCreated)
-	case verbRemoveLayers:
-		return serve(stdout, request, func(r removeLayersRequest) (removeLayersAnswer, error) { return removeLayers(ctx, r) })
-	case verbObserve:
+	case wire.VerbInstall:
+		return serve(stdout, request, journal.Install)
+	case wire.VerbHave:
+		return serve(stdout, request, layers.Have)
+	case wire.VerbBlob:
+		return serve(stdout, request, func(r wire.BlobRequest) (struct{}, error) { return layers.PutBlob(r, stdin) })
+	case wire.VerbLayer:
+		return serve(stdout, request, func(r wire.LayerRequest) (struct{}, error) { return layers.PutLayer(r, stdin) })
+	case wire.VerbCommit:
+		return serve(stdout, request, layers.CommitImages)
+	case wire.VerbUnpack:
+		return serve(stdout, request, func(r wire.UnpackRequest) (wire.Changed, error) { return layers.UnpackRootfs(ctx, r) })
+	case wire.VerbWrite:
+		return serve(stdout, request, func(r wire.FileRequest) (wire.Changed, error) { return journal.WriteFile(r, stdin) })
+	case wire.VerbBlock:
+		return serve(stdout, request, journal.WriteBlock)
+	case wire.VerbProtocol:
+		return serve(stdout, request, func(struct{}) (wire.InstallAnswer, error) { return wire.InstallAnswer{Protocol: wire.Protocol}, nil })
+	case wire.VerbBegin:
+		return serve(stdout, request, journal.Begin)
+	case wire.VerbProbe:
+		return serve(stdout, request, func(p wire.Probe) (wire.Probed, error) { return probe(ctx, p, "/") })
+	case wire.VerbUnit:
+		return serve(stdout, request, func(u wire.Unit) (wire.UnitState, error) { return watchUnit(ctx, hostSystemd{}, u) })
+	case wire.VerbRemove:
+		return serve(stdout, request, journal.RemoveCreated)
+	case wire.VerbRemoveLayers:
+		return serve(stdout, request, func(r wire.RemoveLayersRequest) (wire.RemoveLayersAnswer, error) { return layers.RemoveLayers(ctx, r) })
+	case wire.VerbObserve:
 		return serve(stdout, request, observe)
 	}
 	return fmt.Errorf("unknown agent verb %q; %s", verb, requestUsage)
@@ -119,51 +83,4 @@ func serve[Request, Answer any](stdout io.Writer, raw []byte, do func(Request) (
 		return err
 	}
 	return json.NewEncoder(stdout).Encode(answer)
-}
-
-// changed is the answer of verbs that may find nothing to do.
-type changed struct {
-	Changed bool `json:"changed"`
-}
-
-// checkDir refuses a cluster directory that a mistake could make harmful: it is
-// removed as a whole one day.
-func checkDir(dir string) error {
-	if !filepath.IsAbs(dir) || filepath.Clean(dir) != dir || strings.Count(dir, "/") < 2 {
-		return fmt.Errorf("cluster directory %q: %w: it has to be absolute, clean, and not at the top", dir, ErrInvalid)
-	}
-	return nil
-}
-
-// openDir opens the cluster's directory on this host.
-func openDir(dir string) (*os.Root, error) {
-	if err := checkDir(dir); err != nil {
-		return nil, err
-	}
-	return os.OpenRoot(dir)
-}
-
-// reserve is how much of a file system is left free for everything else on the host.
-const reserve = 256 << 20
-
-// space returns how many bytes may be written below dir.
-func space(dir string) (int64, error) {
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(dir, &fs); err != nil {
-		return 0, fmt.Errorf("free space at %s: %w", dir, err)
-	}
-	return max(0, int64(fs.Bavail)*int64(fs.Bsize)-reserve), nil
-}
-
-// needSpace fails when size bytes would not fit.
-func needSpace(dir string, size int64) error {
-	free, err := space(dir)
-	if err != nil {
-		return err
-	}
-	if size > free {
-		return fmt.Errorf("%w at %s: %d MiB are to be written, %d MiB may be used (%d MiB stay reserved); free some, or choose another data root",
-			ErrNoSpace, dir, size>>20, free>>20, int64(reserve)>>20)
-	}
-	return nil
 }

@@ -18,32 +18,9 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/kubefile/kubefile/runner/agent/wire"
 )
-
-// Probe is what a host is asked to reach.
-type Probe struct {
-	Service string `json:"service"`       // address and port of the API's service
-	DNS     string `json:"dns,omitempty"` // address of the cluster's DNS, with a port other than 53; empty: nothing is looked up
-	Name    string `json:"name,omitempty"`
-}
-
-// Probed is what a host could reach, and what on it may be the reason if it could not.
-type Probed struct {
-	Service string `json:"service,omitempty"` // why it was not reached
-	Lookup  string `json:"lookup,omitempty"`  // why the name was not found
-	NoRoute bool   `json:"noRoute,omitempty"` // the host has no route to the service
-
-	NoDefaultRoute bool      `json:"noDefaultRoute,omitempty"` // of the service's address family
-	ResolvConf     string    `json:"resolvConf"`               // the file from which pods have their nameservers
-	Nameservers    []string  `json:"nameservers,omitempty"`
-	Networks       []Network `json:"networks,omitempty"` // in the order in which the runtime prefers them
-}
-
-// Network is a file that configures the network of pods.
-type Network struct {
-	File     string   `json:"file"`
-	Prefixes []string `json:"prefixes,omitempty"` // that are written in it
-}
 
 const (
 	// probeLookups is how often the name is looked up. The service spreads questions over the pods of the
@@ -53,20 +30,13 @@ const (
 	maxProbeFile = 1 << 20
 )
 
-// Probe asks a host what it reaches of the cluster. It changes nothing.
-func (c Client) Probe(ctx context.Context, p Probe) (Probed, error) {
-	var answer Probed
-	err := c.call(ctx, c.agent(), verbProbe, p, nil, &answer)
-	return answer, err
-}
-
 // probe looks at the host whose files are below root.
-func probe(ctx context.Context, p Probe, root string) (Probed, error) {
+func probe(ctx context.Context, p wire.Probe, root string) (wire.Probed, error) {
 	service, err := netip.ParseAddrPort(p.Service)
 	if err != nil {
-		return Probed{}, fmt.Errorf("service to probe: %w", ErrInvalid)
+		return wire.Probed{}, fmt.Errorf("service to probe: %w", wire.ErrInvalid)
 	}
-	answer := Probed{NoDefaultRoute: !hasDefaultRoute(root, service.Addr().Is6())}
+	answer := wire.Probed{NoDefaultRoute: !hasDefaultRoute(root, service.Addr().Is6())}
 	answer.ResolvConf, answer.Nameservers = nameservers(root)
 	answer.Networks = networks(root)
 	dialer := net.Dialer{Timeout: probeLimit}
@@ -190,7 +160,7 @@ const networkDir = "/etc/cni/net.d"
 var prefixPattern = regexp.MustCompile(`"([0-9a-fA-F.:]+/[0-9]{1,3})"`)
 
 // networks are the configurations of the network of pods, sorted as the runtime does.
-func networks(root string) (found []Network) {
+func networks(root string) (found []wire.Network) {
 	entries, err := os.ReadDir(path.Join(root, networkDir))
 	if err != nil {
 		return nil
@@ -199,7 +169,7 @@ func networks(root string) (found []Network) {
 		if !slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(entry.Name())) {
 			continue
 		}
-		network := Network{File: path.Join(networkDir, entry.Name())}
+		network := wire.Network{File: path.Join(networkDir, entry.Name())}
 		for _, match := range prefixPattern.FindAllSubmatch(bytes.TrimSpace(readProbed(root, network.File)), -1) {
 			if prefix, err := netip.ParsePrefix(string(match[1])); err == nil && prefix.Bits() > 0 {
 				network.Prefixes = append(network.Prefixes, prefix.Masked().String())

@@ -21,39 +21,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kubefile/kubefile/runner/agent/wire"
 )
-
-// Unit asks for the condition of a systemd unit.
-type Unit struct {
-	Name string `json:"name"`
-	// Program is the file that the unit runs; empty for one that is not ours.
-	Program string `json:"program,omitempty"`
-	// Answers are what the unit has to answer.
-	Answers []Question `json:"answers,omitempty"`
-	// Patience is how long the unit may take to get into its condition.
-	Patience time.Duration `json:"patience,omitempty"`
-}
-
-// Question is what a unit has to answer. It is asked on the unit's own host.
-type Question struct {
-	URL       string            `json:"url"`                 // http://, https://, or tcp:// for a connection that is accepted
-	Authority string            `json:"authority,omitempty"` // for https: the file that the server is verified against, next to what the host trusts
-	Header    map[string]string `json:"header,omitempty"`
-	Status    []int             `json:"status,omitempty"` // which are good; default 200
-}
-
-// UnitState is the condition of a unit. Its texts are the host's: they are not trusted.
-type UnitState struct {
-	Works    bool     `json:"works"`
-	Why      string   `json:"why,omitempty"` // it does not
-	Active   string   `json:"active,omitempty"`
-	Sub      string   `json:"sub,omitempty"`
-	Result   string   `json:"result,omitempty"`   // as systemd names it
-	Status   string   `json:"status,omitempty"`   // exit status of the process that ran last
-	Restarts int      `json:"restarts,omitempty"` // by systemd itself, since it was started
-	Stale    bool     `json:"stale,omitempty"`    // it runs another program than the one that is installed
-	Journal  []string `json:"journal,omitempty"`  // the last lines
-}
 
 const (
 	// steadyTime is how long a unit has to run before it counts as running: one that ends at once is active between two starts, too.
@@ -72,13 +42,6 @@ const (
 	maxUnitOutput = 64 << 10
 )
 
-// WatchUnit waits until a unit runs and answers, or does not get there. It changes nothing.
-func (c Client) WatchUnit(ctx context.Context, u Unit) (UnitState, error) {
-	var answer UnitState
-	err := c.call(ctx, c.agent(), verbUnit, u, nil, &answer)
-	return answer, err
-}
-
 // systemd is the service manager of the host.
 type systemd interface {
 	// show returns properties of a unit.
@@ -92,13 +55,13 @@ type systemd interface {
 }
 
 // watchUnit asks until the unit is in its condition, has failed for good, or the patience is over.
-func watchUnit(ctx context.Context, manager systemd, u Unit) (UnitState, error) {
+func watchUnit(ctx context.Context, manager systemd, u wire.Unit) (wire.UnitState, error) {
 	end := time.Now().Add(u.Patience)
 	begin := -1
 	for {
 		properties, err := manager.show(ctx, u.Name)
 		if err != nil {
-			return UnitState{}, err
+			return wire.UnitState{}, err
 		}
 		state, more := examineUnit(ctx, manager, u, properties)
 		if begin < 0 {
@@ -113,7 +76,7 @@ func watchUnit(ctx context.Context, manager systemd, u Unit) (UnitState, error) 
 			state.Why = fmt.Sprintf("it ends right after each start, %d times by now", state.Restarts)
 		default:
 			if err := sleep(ctx, unitEvery); err != nil {
-				return UnitState{}, err
+				return wire.UnitState{}, err
 			}
 			continue
 		}
@@ -135,8 +98,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // examineUnit finds out whether a unit is in its condition now. more is how much longer than the patience lasts it is worth to wait for one that
 // runs: not long enough yet, or without an answer.
-func examineUnit(ctx context.Context, manager systemd, u Unit, properties map[string]string) (state UnitState, more time.Duration) {
-	state = UnitState{
+func examineUnit(ctx context.Context, manager systemd, u wire.Unit, properties map[string]string) (state wire.UnitState, more time.Duration) {
+	state = wire.UnitState{
 		Active: properties["ActiveState"], Sub: properties["SubState"], Result: properties["Result"], Status: properties["ExecMainStatus"],
 	}
 	state.Restarts, _ = strconv.Atoi(properties["NRestarts"])
@@ -166,7 +129,7 @@ func examineUnit(ctx context.Context, manager systemd, u Unit, properties map[st
 		return state, steadyTime
 	}
 	for _, q := range u.Answers {
-		if err := q.ask(ctx); err != nil {
+		if err := ask(ctx, q); err != nil {
 			state.Why = fmt.Sprintf("%s: %v", q.URL, err)
 			return state, answerTime
 		}
@@ -211,7 +174,7 @@ func fileSum(name string) ([]byte, error) {
 }
 
 // ask puts the question.
-func (q Question) ask(ctx context.Context) error {
+func ask(ctx context.Context, q wire.Question) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	u, err := url.Parse(q.URL)
@@ -225,10 +188,10 @@ func (q Question) ask(ctx context.Context) error {
 		}
 		return conn.Close()
 	}
-	return q.fetch(ctx)
+	return fetch(ctx, q)
 }
 
-func (q Question) fetch(ctx context.Context) error {
+func fetch(ctx context.Context, q wire.Question) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodHead, q.URL, nil)
 	if err != nil {
 		return err

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kubefile/kubefile/runner/agent/wire"
 )
 
 // fakeSystemd has a unit that goes through conditions, one each time that it is asked for it; the last one stays.
@@ -76,7 +78,7 @@ func TestWatchUnit(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			f := &fakeSystemd{conditions: c.conditions, log: "one\n\x1b[31mbind: address already in use\x1b[0m\n\n"}
-			state, err := watchUnit(t.Context(), f, Unit{Name: "x.service", Patience: c.patience})
+			state, err := watchUnit(t.Context(), f, wire.Unit{Name: "x.service", Patience: c.patience})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,7 +98,7 @@ func TestWatchUnit(t *testing.T) {
 func TestWatchUnitEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := watchUnit(ctx, &fakeSystemd{conditions: []map[string]string{between(0)}}, Unit{Patience: time.Hour})
+	_, err := watchUnit(ctx, &fakeSystemd{conditions: []map[string]string{between(0)}}, wire.Unit{Patience: time.Hour})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
 	}
@@ -125,7 +127,7 @@ func TestWatchUnitKnowsItsProgram(t *testing.T) {
 		{"no process", filepath.Join(dir, "gone"), true},
 	} {
 		f := &fakeSystemd{conditions: []map[string]string{running(time.Minute, 0)}, runs: c.runs}
-		state, err := watchUnit(t.Context(), f, Unit{Program: installed})
+		state, err := watchUnit(t.Context(), f, wire.Unit{Program: installed})
 		if err != nil || state.Stale != c.stale || state.Works == c.stale {
 			t.Errorf("%s: %+v, %v", c.name, state, err)
 		}
@@ -165,24 +167,24 @@ func TestQuestions(t *testing.T) {
 	closed.Close()
 	cases := []struct {
 		name string
-		q    Question
+		q    wire.Question
 		want string
 	}{
-		{"HTTP", Question{URL: plain.URL}, ""},
-		{"HTTPS", Question{URL: secure.URL, Authority: authority}, ""},
-		{"a certificate that is not trusted", Question{URL: secure.URL}, "certificate"},
-		{"an authority that is missing", Question{URL: secure.URL, Authority: "/nowhere"}, "/nowhere"},
-		{"a password", Question{URL: plain.URL + "/closed", Status: []int{200, 401}}, ""},
-		{"a password that was not expected", Question{URL: plain.URL + "/closed"}, "401 Unauthorized"},
-		{"a header", Question{URL: plain.URL + "/own", Header: map[string]string{"Own": "1"}}, ""},
-		{"a store that cannot be read", Question{URL: plain.URL + "/broken"}, "500 Internal Server Error"},
-		{"a connection", Question{URL: "tcp://" + plain.Listener.Addr().String()}, ""},
-		{"nobody listens", Question{URL: "tcp://" + closed.Addr().String()}, "connection refused"},
-		{"nobody listens to HTTP", Question{URL: "http://" + closed.Addr().String()}, "connection refused"},
+		{"HTTP", wire.Question{URL: plain.URL}, ""},
+		{"HTTPS", wire.Question{URL: secure.URL, Authority: authority}, ""},
+		{"a certificate that is not trusted", wire.Question{URL: secure.URL}, "certificate"},
+		{"an authority that is missing", wire.Question{URL: secure.URL, Authority: "/nowhere"}, "/nowhere"},
+		{"a password", wire.Question{URL: plain.URL + "/closed", Status: []int{200, 401}}, ""},
+		{"a password that was not expected", wire.Question{URL: plain.URL + "/closed"}, "401 Unauthorized"},
+		{"a header", wire.Question{URL: plain.URL + "/own", Header: map[string]string{"Own": "1"}}, ""},
+		{"a store that cannot be read", wire.Question{URL: plain.URL + "/broken"}, "500 Internal Server Error"},
+		{"a connection", wire.Question{URL: "tcp://" + plain.Listener.Addr().String()}, ""},
+		{"nobody listens", wire.Question{URL: "tcp://" + closed.Addr().String()}, "connection refused"},
+		{"nobody listens to HTTP", wire.Question{URL: "http://" + closed.Addr().String()}, "connection refused"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			err := c.q.ask(t.Context())
+			err := ask(t.Context(), c.q)
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v; want %q", err, c.want)
 			}
@@ -200,7 +202,7 @@ func TestWatchUnitWaitsForAnswers(t *testing.T) {
 	}))
 	defer slow.Close()
 	f := &fakeSystemd{conditions: []map[string]string{running(time.Minute, 0)}}
-	state, err := watchUnit(t.Context(), f, Unit{Answers: []Question{{URL: slow.URL}}})
+	state, err := watchUnit(t.Context(), f, wire.Unit{Answers: []wire.Question{{URL: slow.URL}}})
 	if err != nil || !state.Works || asked != 4 {
 		t.Errorf("%+v, %v after %d questions", state, err, asked)
 	}
@@ -211,7 +213,7 @@ func TestWatchUnitWithoutAnswer(t *testing.T) {
 	broken := httptest.NewServer(http.NotFoundHandler())
 	defer broken.Close()
 	f := &fakeSystemd{conditions: []map[string]string{running(time.Minute, 0)}}
-	state, err := watchUnit(t.Context(), f, Unit{Answers: []Question{{URL: broken.URL}}})
+	state, err := watchUnit(t.Context(), f, wire.Unit{Answers: []wire.Question{{URL: broken.URL}}})
 	if err != nil || state.Works || !strings.Contains(state.Why, "404 Not Found") {
 		t.Errorf("%+v, %v", state, err)
 	}

@@ -9,7 +9,8 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/client"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
@@ -20,7 +21,7 @@ import (
 // Removal is what is known of a removal, and what became of it: its stages hand it on.
 type Removal struct {
 	// Surveys are what was found of the cluster on the hosts.
-	Surveys map[*execute.Member]*agent.Survey
+	Surveys map[*execute.Member]*hostrecord.Survey
 	// Dirty are the hosts that could not be cleaned.
 	Dirty map[*execute.Member]bool
 
@@ -95,11 +96,11 @@ func (p *Clean) created(ctx context.Context, m *execute.Member) error {
 }
 
 // own is this program, for hosts that it can run on.
-func (p *Clean) own(m *execute.Member) func() (agent.Binary, error) {
+func (p *Clean) own(m *execute.Member) func() (client.Binary, error) {
 	if runtime.GOOS != "linux" || m.Facts.Architecture != runtime.GOARCH {
 		return nil
 	}
-	return agent.Own
+	return client.Own
 }
 
 // renameHost makes the host be called what its file says, if that was another name before the file was restored.

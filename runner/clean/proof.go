@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/store"
@@ -30,7 +30,7 @@ func (*Prove) Title() string { return "Look for the cluster on the hosts" }
 
 // Run fails with [ErrNoCluster] when none of the hosts has the cluster.
 func (p *Prove) Run(ctx context.Context) error {
-	surveys := make([]*agent.Survey, len(p.Members))
+	surveys := make([]*hostrecord.Survey, len(p.Members))
 	failed := make([]error, len(p.Members))
 	err := p.Each(ctx, p.Members, func(ctx context.Context, m *execute.Member) error {
 		surveys[m.Index], failed[m.Index] = m.Survey(ctx)
@@ -40,7 +40,7 @@ func (p *Prove) Run(ctx context.Context) error {
 		return err
 	}
 	id := p.identity(surveys)
-	p.Removal.Surveys = map[*execute.Member]*agent.Survey{}
+	p.Removal.Surveys = map[*execute.Member]*hostrecord.Survey{}
 	var without []string
 	for i, m := range p.Members {
 		s := surveys[i]
@@ -48,7 +48,7 @@ func (p *Prove) Run(ctx context.Context) error {
 		case failed[i] != nil:
 		case s == nil:
 			without = append(without, m.String())
-			p.Report.Line(m.String(), fmt.Sprintf("no cluster %s here (no %s), skipped", p.Name, m.Path(agent.JournalFile)))
+			p.Report.Line(m.String(), fmt.Sprintf("no cluster %s here (no %s), skipped", p.Name, m.Path(hostrecord.JournalFile)))
 		default:
 			if err := errors.Join(s.Prove(p.Name, id), p.otherCluster(m)); err != nil {
 				failed[i] = fmt.Errorf("%s: %w; nothing was removed there", m, err)
@@ -70,7 +70,7 @@ func (p *Prove) otherCluster(m *execute.Member) error {
 }
 
 // identity is the ID of the state or, where that was lost, of the first host that knows one, masters first.
-func (p *Prove) identity(surveys []*agent.Survey) string {
+func (p *Prove) identity(surveys []*hostrecord.Survey) string {
 	if !p.Store.Lost {
 		return p.Store.State.ID
 	}

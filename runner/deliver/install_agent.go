@@ -7,7 +7,8 @@ import (
 	"errors"
 	"os"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/client"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/store"
@@ -35,13 +36,13 @@ func (p *InstallAgent) Run(ctx context.Context) error {
 		return err
 	}
 	install := func(ctx context.Context, m *execute.Member) error {
-		there, err := m.Has(ctx, agent.Path, sum)
+		there, err := m.Has(ctx, wire.Path, sum)
 		if err != nil || (there && !m.IsNew) {
 			return errors.Join(err, p.ClaimHost(ctx, m, p.Store.State.ID))
 		}
 		m.NewAgent = true
-		return p.Do(ctx, m, "copy the runner to "+agent.Path, func(ctx context.Context) error {
-			if _, err := m.Ensure(ctx, agent.Binary{File: file, Digest: sum, Size: size}); err != nil {
+		return p.Do(ctx, m, "copy the runner to "+wire.Path, func(ctx context.Context) error {
+			if _, err := m.Ensure(ctx, client.Binary{File: file, Digest: sum, Size: size}); err != nil {
 				return err
 			}
 			return p.ClaimHost(ctx, m, p.Store.State.ID)

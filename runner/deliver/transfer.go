@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/kubefile/kubefile/imagespec"
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/client"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/source"
@@ -27,7 +27,7 @@ const UnpackedMarker = "unpacked.done"
 
 // Run implements phase.Phase.
 func (p *Transfer) Run(ctx context.Context) error {
-	var targets []agent.Target
+	var targets []client.Target
 	var sending []execute.Change
 	if err := p.Each(ctx, p.Targets(), p.makeDir); err != nil {
 		return err
@@ -37,13 +37,13 @@ func (p *Transfer) Run(ctx context.Context) error {
 			sending = append(sending, execute.Change{Member: m, What: "send " + report.Bytes(p.all(m))})
 			continue
 		}
-		targets = append(targets, agent.Target{Client: m.Image, Images: m.IsMaster()})
+		targets = append(targets, client.Target{Client: m.Image, Images: m.IsMaster()})
 	}
-	plans, err := agent.Plan(ctx, p.Artifact, targets)
+	plans, err := client.Plan(ctx, p.Artifact, targets)
 	if err != nil {
 		return err
 	}
-	var send []agent.Target
+	var send []client.Target
 	for i, plan := range plans {
 		if len(plan.Rootfs)+len(plan.Images) == 0 {
 			continue
@@ -72,10 +72,10 @@ func (p *Transfer) makeDir(ctx context.Context, m *execute.Member) error {
 	})
 }
 
-func (p *Transfer) send(ctx context.Context, targets []agent.Target) error {
+func (p *Transfer) send(ctx context.Context, targets []client.Target) error {
 	progress := report.NewProgress(p.Report)
 	defer progress.Stop()
-	sent, err := agent.Send(ctx, p.Artifact, targets, agent.SendOptions{Progress: progress})
+	sent, err := client.Send(ctx, p.Artifact, targets, client.SendOptions{Progress: progress})
 	if err != nil {
 		return err
 	}

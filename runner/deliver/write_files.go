@@ -14,6 +14,7 @@ import (
 	"github.com/kubefile/kubefile/runner/adapt"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/source/layerfs"
 )
 
 // WriteFiles writes the files that are the site's into the rootfs of every host, and takes back what an earlier run wrote and this one does not.
@@ -76,7 +77,7 @@ func (p *WriteFiles) before(ctx context.Context, m *execute.Member) (written, er
 }
 
 // originals are the image's files that earlier runs replaced and this one does not.
-func (p *WriteFiles) originals(ctx context.Context, before []written) (map[string]source.File, error) {
+func (p *WriteFiles) originals(ctx context.Context, before []written) (map[string]layerfs.File, error) {
 	wanted := map[string]bool{}
 	for i, b := range before {
 		for name := range b.Files {
@@ -91,7 +92,7 @@ func (p *WriteFiles) originals(ctx context.Context, before []written) (map[strin
 	return p.Artifact.Files(ctx, func(name string) bool { return wanted[name] })
 }
 
-func (p *WriteFiles) host(ctx context.Context, m *execute.Member, before written, originals map[string]source.File) error {
+func (p *WriteFiles) host(ctx context.Context, m *execute.Member, before written, originals map[string]layerfs.File) error {
 	now := written{Rootfs: p.Image.Rootfs, Files: map[string]digest.Digest{}}
 	for name, file := range p.Image.Overlays[m] {
 		now.Files[name] = digest.FromBytes(fmt.Appendf(nil, "%o %s", file.Mode, file.Content))
@@ -149,7 +150,7 @@ func (p *WriteFiles) note(ctx context.Context, m *execute.Member, files written)
 }
 
 // takeBack puts the image's file in the place of the site's, or nothing if the image has none.
-func (p *WriteFiles) takeBack(ctx context.Context, m *execute.Member, name string, originals map[string]source.File) error {
+func (p *WriteFiles) takeBack(ctx context.Context, m *execute.Member, name string, originals map[string]layerfs.File) error {
 	if file, there := originals[name]; there {
 		return p.write(ctx, m, "restore rootfs/"+name, name, file)
 	}
@@ -159,7 +160,7 @@ func (p *WriteFiles) takeBack(ctx context.Context, m *execute.Member, name strin
 	})
 }
 
-func (p *WriteFiles) write(ctx context.Context, m *execute.Member, what, name string, file source.File) error {
+func (p *WriteFiles) write(ctx context.Context, m *execute.Member, what, name string, file layerfs.File) error {
 	return p.Do(ctx, m, what, func(ctx context.Context) error {
 		_, err := m.Image.WriteFile(ctx, m.Rootfs(name), file.Mode.Perm(), file.Content)
 		return err

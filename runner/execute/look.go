@@ -9,7 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 )
@@ -48,14 +49,14 @@ var ErrCutOff = errors.New("what it has of the cluster is not known, because its
 
 // LookQuestion asks a host what of us is on it: the agent, and what the cluster's directory and the image's have.
 func LookQuestion(program, dir, imageDir string) host.Question {
-	return host.Question{Script: LookScript, Args: []string{program, dir, imageDir, agent.JournalFile, agent.TemporaryName, agent.RecordFile,
+	return host.Question{Script: LookScript, Args: []string{program, dir, imageDir, hostrecord.JournalFile, hostrecord.TemporaryName, hostrecord.RecordFile,
 		path.Join(dir, InitMarker), path.Join(dir, JoinMarker)}}
 }
 
 // Look finds out whether the host is of the cluster already, by its answer to [LookQuestion]. Without one, it asks.
 func (m *Member) Look(ctx context.Context, answer []byte) (err error) {
 	if answer == nil {
-		question := LookQuestion(agent.Path, m.Dir, m.Image.Dir)
+		question := LookQuestion(wire.Path, m.Dir, m.Image.Dir)
 		if answer, err = m.Ask(ctx, append([]string{"sh", "-c", question.Script, "sh"}, question.Args...)...); err != nil {
 			return err
 		}
@@ -92,7 +93,7 @@ func (m *Member) Kubernetes() bool {
 
 // Begun reports whether we began kubeadm on the host.
 func (m *Member) Begun() bool {
-	return m.Owner.HasBegun(agent.BegunKubeadmInit) || m.Owner.HasBegun(agent.BegunKubeadmJoin)
+	return m.Owner.HasBegun(hostrecord.BegunKubeadmInit) || m.Owner.HasBegun(hostrecord.BegunKubeadmJoin)
 }
 
 // Authority is the hash of the certificate authority that the host's kubelet trusts; empty when there is none.
@@ -142,12 +143,12 @@ func (s *Session) Claim(ctx context.Context, m *Member, id, what string) error {
 
 // ClaimHost records that a host is prepared for the cluster.
 func (s *Session) ClaimHost(ctx context.Context, m *Member, id string) error {
-	if err := s.Claim(ctx, m, id, agent.BegunInstall); err != nil || !m.Joined {
+	if err := s.Claim(ctx, m, id, hostrecord.BegunInstall); err != nil || !m.Joined {
 		return err
 	}
-	begun := agent.BegunKubeadmJoin
+	begun := hostrecord.BegunKubeadmJoin
 	if m.Marker == InitMarker {
-		begun = agent.BegunKubeadmInit
+		begun = hostrecord.BegunKubeadmInit
 	}
 	return s.Claim(ctx, m, id, begun)
 }

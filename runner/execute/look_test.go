@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 )
 
 // A cluster's directory is full when others have something in it, and not when a first run was killed before it had a journal.
@@ -21,7 +21,7 @@ func TestLookAtDirectories(t *testing.T) {
 		"a run that was killed": {[]string{"created.lock", ".ABCDEFGHIJKLMNOPQRSTUVWXY2"}, false},
 		"a hidden file":         {[]string{".abcdefghijklmnopqrstuvwxy2"}, true},
 		"a file":                {[]string{"created.lock", "notes"}, true},
-		"our own":               {[]string{agent.JournalFile}, true},
+		"our own":               {[]string{hostrecord.JournalFile}, true},
 	} {
 		dir := t.TempDir()
 		for _, file := range c.files {

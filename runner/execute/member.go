@@ -9,20 +9,21 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/client"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
 // Member is a host of a run, which was reached, with what was seen of it.
 type Member struct {
-	agent.Client              // of the cluster's directory
-	Image        agent.Client // of the image's own directory: the same, but for an application image
-	Facts        *host.Facts
-	Host         host.Host
-	Site         clusterfile.Host // what the site says of it
-	Index        int              // place in the list of members
-	Name         string           // of the node
+	client.Client               // of the cluster's directory
+	Image         client.Client // of the image's own directory: the same, but for an application image
+	Facts         *host.Facts
+	Host          host.Host
+	Site          clusterfile.Host // what the site says of it
+	Index         int              // place in the list of members
+	Name          string           // of the node
 	// IsNew says that the host has no agent and none of the cluster's files yet, so that there is nothing to ask it.
 	IsNew bool
 	// NewAgent says that this run copies, or would copy, another agent to the host than it had.
@@ -38,7 +39,7 @@ type Member struct {
 	// ResolvConf is the kubelet's, where it is not the host's.
 	ResolvConf string
 	// Owner is what was begun on the host, and for which cluster; nil when there is none.
-	Owner *agent.Record
+	Owner *hostrecord.Record
 	// Strange says that the cluster's directory is there and was not made by us.
 	Strange bool
 	// seen is what was read of the host; nil when nothing was.

@@ -6,13 +6,13 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
 // seen is what was read of a host at once. It ends when a command runs there that may change the host.
 type seen struct {
-	files atomic.Pointer[agent.Observed]
+	files atomic.Pointer[wire.Observed]
 }
 
 // seenConn is the connection to a host of which something was read.
@@ -47,7 +47,7 @@ func (s *seen) digest(name string) (sum digest.Digest, known bool) {
 
 // ReadFiles reads files of every host at once, so that a host on which there is nothing to do is not asked for each of them. On a host that gives
 // no answer, as by an agent of an earlier version, each file is asked for.
-func (s *Session) ReadFiles(ctx context.Context, which func(*Member) agent.Files) error {
+func (s *Session) ReadFiles(ctx context.Context, which func(*Member) wire.Files) error {
 	return s.Each(ctx, s.Members, func(ctx context.Context, m *Member) error {
 		if m.IsNew {
 			return nil

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/report"
 )
@@ -114,7 +114,7 @@ func (s *Session) ExecTo(ctx context.Context, m *Member, cmd host.Command, out *
 	defer out.Close()
 	cmd.Name, cmd.Shown, cmd.Said = path.Base(cmd.Argv[0]), out.Shown, out.Last
 	cmd.Argv = append([]string{
-		"flock", "--close", "--wait", strconv.Itoa(orphanPatience), "--conflict-exit-code", strconv.Itoa(busy), m.Path(agent.WorkLock),
+		"flock", "--close", "--wait", strconv.Itoa(orphanPatience), "--conflict-exit-code", strconv.Itoa(busy), m.Path(hostrecord.WorkLock),
 	}, cmd.Argv...)
 	cmd.Root, cmd.Stdout, cmd.Stderr = true, out, out
 	if cmd.Dir == "" {

@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/client"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/report"
 )
@@ -29,7 +29,7 @@ func reached(nodes int) *Session {
 		if i == 0 {
 			h.Role = host.RoleMaster
 		}
-		s.Members = append(s.Members, &Member{Client: agent.Client{Conn: &idle{h}, Dir: s.Dir()}, Host: h, Facts: &host.Facts{}, Index: i})
+		s.Members = append(s.Members, &Member{Client: client.Client{Conn: &idle{h}, Dir: s.Dir()}, Host: h, Facts: &host.Facts{}, Index: i})
 	}
 	return s
 }

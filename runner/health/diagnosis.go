@@ -12,7 +12,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/kubeadm"
@@ -25,8 +25,8 @@ type diagnosis struct {
 	whole   bool // all nodes and all pods of kube-system are asked about
 	nodes   map[string]kube.Node
 	system  system
-	probe   agent.Probe
-	probed  map[*execute.Member]agent.Probed
+	probe   wire.Probe
+	probed  map[*execute.Member]wire.Probed
 }
 
 // problems returns what does not work: nodes that are not ready, the pods that make services, the network of pods and the DNS, and hosts that
@@ -54,12 +54,12 @@ func problems(ctx context.Context, s *execute.Session, docs kubeadm.Documents, w
 }
 
 // toProbe is what each host has to reach. A cluster without the DNS of kubeadm and without another behind its service has none to ask.
-func (d *diagnosis) toProbe(ctx context.Context) (agent.Probe, error) {
+func (d *diagnosis) toProbe(ctx context.Context) (wire.Probe, error) {
 	service := d.kubeadm.ServiceAddress()
 	if service == "" {
-		return agent.Probe{}, fmt.Errorf("service network %q has no address for the API", d.kubeadm.ServiceSubnet())
+		return wire.Probe{}, fmt.Errorf("service network %q has no address for the API", d.kubeadm.ServiceSubnet())
 	}
-	p := agent.Probe{Service: net.JoinHostPort(service, "443"), DNS: d.kubeadm.ClusterDNS(), Name: "kubernetes.default.svc." + d.kubeadm.DNSDomain()}
+	p := wire.Probe{Service: net.JoinHostPort(service, "443"), DNS: d.kubeadm.ClusterDNS(), Name: "kubernetes.default.svc." + d.kubeadm.DNSDomain()}
 	if !d.kubeadm.SkipsDNS() {
 		return p, nil
 	}
@@ -72,7 +72,7 @@ func (d *diagnosis) toProbe(ctx context.Context) (agent.Probe, error) {
 
 // ask has all hosts probe the cluster.
 func (d *diagnosis) ask(ctx context.Context) error {
-	d.probed = map[*execute.Member]agent.Probed{}
+	d.probed = map[*execute.Member]wire.Probed{}
 	var mu sync.Mutex
 	return d.Each(ctx, d.Members, func(ctx context.Context, m *execute.Member) error {
 		answer, err := m.Probe(ctx, d.probe)
@@ -139,7 +139,7 @@ func (d *diagnosis) unreached() (problems []Problem) {
 }
 
 // noService is a host that does not reach the service of the API.
-func (d *diagnosis) noService(m *execute.Member, f agent.Probed) Problem {
+func (d *diagnosis) noService(m *execute.Member, f wire.Probed) Problem {
 	p := Problem{Text: fmt.Sprintf("%s does not reach the API at its service address %s: %s", m, d.probe.Service, f.Service)}
 	proxied := slices.ContainsFunc(d.system.pods, func(pod pod) bool { return pod.set == proxySet && pod.node == m.Name && pod.ready })
 	switch {

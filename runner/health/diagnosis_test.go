@@ -11,7 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/client"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/health/healthtest"
 	"github.com/kubefile/kubefile/runner/host"
@@ -87,12 +88,12 @@ func TestProblemsOfNodesAndPods(t *testing.T) {
 		{name: "no network plugin", sick: healthtest.Healthy(func(s *healthtest.Cluster) {
 			s.Nodes["h2"] = false
 			s.Sets = s.Sets[:1]
-			s.Host("10.0.0.2", func(f *agent.Probed) { f.Networks = nil })
+			s.Host("10.0.0.2", func(f *wire.Probed) { f.Networks = nil })
 		}), want: []string{"node h2 is not ready", "no network plugin"}},
 		{name: "kube-proxy crashes", sick: healthtest.Healthy(func(s *healthtest.Cluster) {
 			s.Pod("kube-proxy-2", "10.0.0.2", "False", "CrashLoopBackOff")
 			s.Detail = "open /proc/sys/net/netfilter/nf_conntrack_max: permission denied"
-			s.Host("10.0.0.2", func(f *agent.Probed) { f.Service = "no answer" })
+			s.Host("10.0.0.2", func(f *wire.Probed) { f.Service = "no answer" })
 		}), want: []string{"pod kube-proxy-2 (Running) on h2: CrashLoopBackOff: open /proc/sys/net/netfilter/nf_conntrack_max: permission denied", "10.0.0.2 does not reach the API at its service address 10.96.0.1:443: no answer"}},
 		{name: "an image that is missing", sick: healthtest.Healthy(func(s *healthtest.Cluster) {
 			s.Pod("flannel-2", "10.0.0.2", "False", "ImagePullBackOff")
@@ -112,15 +113,15 @@ func TestProblemsOfNameservers(t *testing.T) {
 	testProblems(t, []problemCase{
 		{name: "no nameserver", certain: true, sick: healthtest.Healthy(crashing, func(s *healthtest.Cluster) {
 			s.Detail = "plugin/forward: no nameservers found\n"
-			s.Host("10.0.0.1", func(f *agent.Probed) { f.Nameservers = nil })
-			s.Host("10.0.0.2", func(f *agent.Probed) { f.Lookup = "no answer" })
+			s.Host("10.0.0.1", func(f *wire.Probed) { f.Nameservers = nil })
+			s.Host("10.0.0.2", func(f *wire.Probed) { f.Lookup = "no answer" })
 		}), want: []string{
 			"pod coredns-1 (Running) on h1: CrashLoopBackOff: plugin/forward: no nameservers found. /etc/resolv.conf of 10.0.0.1 has no nameserver", "coredns-2",
 			"DNS: 10.96.0.10 does not resolve kubernetes.default.svc.cluster.local on 10.0.0.2: no answer",
 		}},
 		{name: "a nameserver on loopback", certain: true, sick: healthtest.Healthy(crashing, func(s *healthtest.Cluster) {
 			s.Detail = "[FATAL] plugin/loop"
-			s.Host("10.0.0.1", func(f *agent.Probed) { f.Nameservers = []string{"127.0.0.53"} })
+			s.Host("10.0.0.1", func(f *wire.Probed) { f.Nameservers = []string{"127.0.0.53"} })
 		}), want: []string{"in /etc/resolv.conf of 10.0.0.1 is a loopback address", "coredns-2"}},
 		{name: "no resolv.conf", certain: true, sick: healthtest.Healthy(func(s *healthtest.Cluster) {
 			s.Pod("kube-proxy-2", "", "False", "ContainerCreating")
@@ -132,25 +133,25 @@ func TestProblemsOfNameservers(t *testing.T) {
 func TestProblemsOfNetworks(t *testing.T) {
 	testProblems(t, []problemCase{
 		{name: "no default route", certain: true, sick: healthtest.Healthy(func(s *healthtest.Cluster) {
-			s.Host("10.0.0.2", func(f *agent.Probed) {
+			s.Host("10.0.0.2", func(f *wire.Probed) {
 				f.Service, f.NoRoute, f.NoDefaultRoute, f.Lookup = "network is unreachable", true, true, "network is unreachable"
 			})
 		}), want: []string{"10.0.0.2 does not reach the API at its service address 10.96.0.1:443: network is unreachable. It has no default route: add one", "on 10.0.0.2: network is unreachable"}},
 		{name: "a network plugin without a default route", certain: true, sick: healthtest.Healthy(func(s *healthtest.Cluster) {
 			s.Pod("flannel-2", "10.0.0.2", "False", "CrashLoopBackOff")
-			s.Host("10.0.0.2", func(f *agent.Probed) { f.NoDefaultRoute = true })
+			s.Host("10.0.0.2", func(f *wire.Probed) { f.NoDefaultRoute = true })
 		}), want: []string{"pod flannel-2 (Running) on h2: CrashLoopBackOff. 10.0.0.2 has no default route: add one"}},
 		{name: "a foreign network", certain: true, sick: healthtest.Healthy(func(s *healthtest.Cluster) {
 			s.Pod("coredns-1", "10.88.0.2", "True", "")
-			s.Host("10.0.0.1", func(f *agent.Probed) {
-				f.Networks = append(f.Networks, agent.Network{File: "/etc/cni/net.d/87-podman.conflist", Prefixes: []string{"10.88.0.0/16"}})
+			s.Host("10.0.0.1", func(f *wire.Probed) {
+				f.Networks = append(f.Networks, wire.Network{File: "/etc/cni/net.d/87-podman.conflist", Prefixes: []string{"10.88.0.0/16"}})
 			})
 		}), want: []string{"pod coredns-1 on 10.0.0.1 has the address 10.88.0.2, which is not of the pod network 10.244.0.0/16 but of /etc/cni/net.d/87-podman.conflist"}},
 		{name: "a closed port of the network plugin", sick: healthtest.Healthy(func(s *healthtest.Cluster) {
-			s.Host("10.0.0.2", func(f *agent.Probed) { f.Lookup = "no answer" })
+			s.Host("10.0.0.2", func(f *wire.Probed) { f.Lookup = "no answer" })
 		}), want: []string{"does not resolve kubernetes.default.svc.cluster.local on 10.0.0.2: no answer. It runs on h1 and other hosts reach it: check that no firewall"}},
 		{name: "a closed port of the API", sick: healthtest.Healthy(func(s *healthtest.Cluster) {
-			s.Host("10.0.0.2", func(f *agent.Probed) { f.Service = "no answer" })
+			s.Host("10.0.0.2", func(f *wire.Probed) { f.Service = "no answer" })
 		}), want: []string{"no answer. Check that no firewall closes port 6443 of the masters"}},
 	})
 }
@@ -205,7 +206,7 @@ func masterAndNode(answer func(host.Command, host.Host) (string, int)) *execute.
 	for i, role := range []host.Role{host.RoleMaster, host.RoleNode} {
 		h := host.Host{Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), Role: role}
 		s.Members = append(s.Members, &execute.Member{
-			Client: agent.Client{Conn: &talking{h, answer}, Dir: s.Dir()}, Host: h, Name: fmt.Sprintf("h%d", i+1), Index: i, Joined: true, Facts: &host.Facts{},
+			Client: client.Client{Conn: &talking{h, answer}, Dir: s.Dir()}, Host: h, Name: fmt.Sprintf("h%d", i+1), Index: i, Joined: true, Facts: &host.Facts{},
 		})
 	}
 	return s

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 )
@@ -138,7 +138,7 @@ func (p pod) crashes() bool {
 }
 
 // cause is why a pod is likely not ready, by what its host is like and what the pod said, and whether that ends by itself.
-func (p pod) cause(f agent.Probed, m *execute.Member, said string) (text string, certain bool) {
+func (p pod) cause(f wire.Probed, m *execute.Member, said string) (text string, certain bool) {
 	loopback := slices.ContainsFunc(f.Nameservers, isLoopback)
 	stuck := p.crashes() || strings.Contains(said, "resolv.conf")
 	switch {

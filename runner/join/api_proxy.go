@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/balancer"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
@@ -42,9 +42,9 @@ func (p *APIProxy) Run(ctx context.Context) error {
 	return p.Each(ctx, p.Nodes(), func(ctx context.Context, m *execute.Member) error {
 		files := []unit.File{
 			{Path: m.Path(balancer.ConfigFile), Mode: 0o644, Content: encoded, Restart: true},
-			{Path: unit.Dir + balancer.Unit, Mode: 0o644, Content: fmt.Appendf(nil, proxyUnit, agent.Path, m.Path(balancer.ConfigFile), unit.ProtectHome(m.Dir)), Restart: true},
+			{Path: unit.Dir + balancer.Unit, Mode: 0o644, Content: fmt.Appendf(nil, proxyUnit, wire.Path, m.Path(balancer.ConfigFile), unit.ProtectHome(m.Dir)), Restart: true},
 		}
-		return unit.Service{Name: balancer.Unit, Files: files, Answers: []agent.Question{{URL: "tcp://" + config.Listen[0]}}}.Install(ctx, p.Session, m)
+		return unit.Service{Name: balancer.Unit, Files: files, Answers: []wire.Question{{URL: "tcp://" + config.Listen[0]}}}.Install(ctx, p.Session, m)
 	})
 }
 

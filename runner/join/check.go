@@ -10,6 +10,7 @@ import (
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/fingerprint"
 	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/kubeadm/difference"
 	"github.com/kubefile/kubefile/runner/registry"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/state"
@@ -74,7 +75,7 @@ func (p *Check) leaveOutStrangers() {
 func (p *Check) Unlike(s *state.State) (warning string, err error) {
 	const give = "give the Clusterfile that the cluster was made with (-f)"
 	const giveEnv = ", or the same --env where it was made without a Clusterfile"
-	hidden := p.Site.Kubeadm.Hidden(kubeadm.JoinKind)
+	hidden := difference.Hidden(p.Site.Kubeadm, kubeadm.JoinKind)
 	now := fingerprint.Of(s.ID, p.Site, p.Env, p.Registry)
 	switch {
 	case len(hidden) > 0:

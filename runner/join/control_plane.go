@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
@@ -70,7 +70,7 @@ func (p *ControlPlane) init(ctx context.Context, m *execute.Member, found member
 	if _, err := m.WriteFile(ctx, file, 0o600, config); err != nil {
 		return err
 	}
-	if err := p.Claim(ctx, m, p.State.ID, agent.BegunKubeadmInit); err != nil {
+	if err := p.Claim(ctx, m, p.State.ID, hostrecord.BegunKubeadmInit); err != nil {
 		return err
 	}
 	argv := []string{m.Program("kubeadm"), "init", "--config", file, "--skip-token-print"}

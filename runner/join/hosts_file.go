@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/store"
@@ -32,7 +32,7 @@ func (p *HostsFile) Run(ctx context.Context) error {
 			return err
 		}
 		// Marks that are not complete the agent puts right, or refuses: it knows which lines it wrote.
-		if text, err := agent.WithBlock(string(old), p.Name, p.Lines(m)); err == nil && text == string(old) {
+		if text, err := hostrecord.WithBlock(string(old), p.Name, p.Lines(m)); err == nil && text == string(old) {
 			return nil
 		}
 		return p.Do(ctx, m, "write the cluster's names to "+execute.HostsFile, func(ctx context.Context) error {

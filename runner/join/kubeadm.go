@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
@@ -117,7 +117,7 @@ func (p *Kubeadm) joinOnce(ctx context.Context, m *execute.Member, join kubeadm.
 	if err := p.Kube().DeleteNode(ctx, m.Name); err != nil {
 		return err
 	}
-	if err := p.Claim(ctx, m, p.State.ID, agent.BegunKubeadmJoin); err != nil {
+	if err := p.Claim(ctx, m, p.State.ID, hostrecord.BegunKubeadmJoin); err != nil {
 		return err
 	}
 	if err := command.NoteAgain(ctx, m, *p.Plugins); err != nil {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/client"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/report"
@@ -21,7 +21,7 @@ func cluster(roles []host.Role, run func() error) (*execute.Session, *store.Stor
 	s := &execute.Session{Name: "default", DataRoot: execute.DefaultDataRoot, Report: report.New(io.Discard)}
 	for i, role := range roles {
 		h := host.Host{Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), Role: role}
-		m := &execute.Member{Client: agent.Client{Conn: conn{h, run}, Dir: s.Dir()}, Host: h, Index: i, Name: "h" + string('1'+rune(i)), Facts: &host.Facts{}}
+		m := &execute.Member{Client: client.Client{Conn: conn{h, run}, Dir: s.Dir()}, Host: h, Index: i, Name: "h" + string('1'+rune(i)), Facts: &host.Facts{}}
 		s.Members = append(s.Members, m)
 	}
 	return s, &store.Store{State: state.New("default")}

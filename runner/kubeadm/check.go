@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -28,7 +29,7 @@ func (d Documents) check(hosts []netip.Addr, serviceSubnet string, whole bool) e
 		{ProxyKind, "mode", []string{"iptables", "ipvs", "nftables"}},
 	} {
 		if v := d[choice.kind][choice.field]; v != nil && v != "" && !slices.ContainsFunc(choice.values, func(known string) bool { return v == known }) {
-			problems = append(problems, fmt.Errorf("%s.%s: unknown %v: there are %s", choice.kind, choice.field, v, list(choice.values)))
+			problems = append(problems, fmt.Errorf("%s.%s: unknown %v: there are %s", choice.kind, choice.field, v, strings.Join(choice.values, ", ")))
 		}
 	}
 	for _, kind := range []string{InitKind, JoinKind} {
@@ -126,7 +127,7 @@ func (d Documents) checkNodeNetworks(pods netip.Prefix, nodes int) error {
 func (d Documents) controllerArgument(name string) (value string) {
 	arguments, _ := d.at(ClusterKind, "controllerManager", "extraArgs").([]any)
 	for _, a := range arguments {
-		if nameOf(a) == name {
+		if NameOf(a) == name {
 			value, _ = a.(map[string]any)["value"].(string)
 		}
 	}
@@ -157,7 +158,7 @@ func (d Documents) checkTaints() (problems []error) {
 			key, _ := taint["key"].(string)
 			effect, _ := taint["effect"].(string)
 			if len(validation.IsQualifiedName(key)) > 0 || !slices.Contains(effects, effect) {
-				problems = append(problems, fmt.Errorf("%s.nodeRegistration.taints[%d]: a taint has a key and an effect of %s", kind, i, list(effects)))
+				problems = append(problems, fmt.Errorf("%s.nodeRegistration.taints[%d]: a taint has a key and an effect of %s", kind, i, strings.Join(effects, ", ")))
 			}
 		}
 	}

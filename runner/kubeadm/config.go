@@ -36,7 +36,7 @@ func InitConfig(d Documents, site Init) ([]byte, error) {
 	})
 	apiServer := child(d[ClusterKind], "apiServer")
 	below, _ := apiServer["certSANs"].([]any)
-	apiServer["certSANs"] = unite(below, site.CertSANs)
+	apiServer["certSANs"] = Unite(below, site.CertSANs)
 
 	initial := d.get(InitKind)
 	register(d, initial, site.NodeName, site.Kubelet)
@@ -147,7 +147,7 @@ func register(d Documents, document map[string]any, nodeName string, kubelet Kub
 	for _, own := range []struct{ name, value string }{
 		{"hostname-override", nodeName}, {"node-ip", kubelet.NodeIP}, {"resolv-conf", kubelet.ResolvConf},
 	} {
-		set := slices.ContainsFunc(arguments, func(a any) bool { return nameOf(a) == own.name })
+		set := slices.ContainsFunc(arguments, func(a any) bool { return NameOf(a) == own.name })
 		if own.value != "" && !set {
 			arguments = append(arguments, map[string]any{"name": own.name, "value": own.value})
 		}

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/Masterminds/semver/v3"
+
+	"github.com/kubefile/kubefile/runner/kubeadm/schema"
 )
 
 // versionFor returns the N of v1betaN that the kubeadm of a Kubernetes version takes and was made for.
@@ -28,38 +30,14 @@ func versionFor(kubernetes string) (int, error) {
 // healthCheck is the timeout which is the API server's timeoutForControlPlane before v1beta4.
 const healthCheck = "controlPlaneComponentHealthCheck"
 
-// visit calls f with every known field that is there, a field before those in it; f may change or take out the field. Its errors
-// are joined.
-func visit(path string, m map[string]any, known fields, f func(path string, m map[string]any, key string, of field) error) error {
-	var problems []error
-	for _, key := range slices.Sorted(maps.Keys(m)) {
-		of, ok := known[key]
-		if !ok {
-			continue
-		}
-		problems = append(problems, f(path+"."+key, m, key, of))
-		switch v := m[key].(type) {
-		case map[string]any:
-			problems = append(problems, visit(path+"."+key, v, of.fields, f))
-		case []any:
-			for i, element := range v {
-				if e, ok := element.(map[string]any); ok && of.shape == mappings {
-					problems = append(problems, visit(fmt.Sprintf("%s.%s[%d]", path, key, i), e, of.fields, f))
-				}
-			}
-		}
-	}
-	return errors.Join(problems...)
-}
-
 // upgrade brings a document of kubeadm's, as its version has it, to v1beta4.
 func (d Documents) upgrade(kind string) error {
-	known, document := kubeadmFields()[kind], d[kind]
+	known, document := kubeadmFields(kind), d[kind]
 	if known == nil || document == nil {
 		return nil
 	}
-	err := visit(kind, document, known, func(path string, m map[string]any, key string, of field) (err error) {
-		if of.shape == arguments {
+	err := schema.Visit(kind, document, known, func(path string, m map[string]any, key string, of schema.Field) (err error) {
+		if of.Shape == schema.Arguments {
 			m[key], err = argumentList(path, m[key])
 		}
 		return err
@@ -115,10 +93,10 @@ func argumentList(path string, v any) (any, error) {
 	}
 	l, ok := v.([]any)
 	if !ok {
-		return nil, fmt.Errorf("%s: %s is wanted here", path, arguments)
+		return nil, fmt.Errorf("%s: %s is wanted here", path, schema.Arguments)
 	}
 	for _, element := range l {
-		if nameOf(element) == "" {
+		if NameOf(element) == "" {
 			return nil, fmt.Errorf("%s: an argument without name", path)
 		}
 		argument := element.(map[string]any)
@@ -127,12 +105,21 @@ func argumentList(path string, v any) (any, error) {
 			argument["value"] = ""
 		case string:
 		case map[string]any, []any:
-			return nil, fmt.Errorf("%s: %s is not a string", path, nameOf(element))
+			return nil, fmt.Errorf("%s: %s is not a string", path, NameOf(element))
 		default: // by a merge key or an anchor from where it is no string
 			argument["value"] = fmt.Sprint(v)
 		}
 	}
 	return l, nil
+}
+
+// For returns the documents in the form that the kubeadm of a Kubernetes version takes.
+func (d Documents) For(kubernetes string) (Documents, error) {
+	n, err := versionFor(kubernetes)
+	if err != nil {
+		return nil, err
+	}
+	return d.downgraded(n)
 }
 
 // downgraded returns the documents in the form of v1betaN. What that has no place for is an error, unless it is what kubeadm does anyway.
@@ -156,11 +143,11 @@ func (d Documents) downgraded(n int) (Documents, error) {
 		if d[kind] == nil {
 			continue
 		}
-		problems = append(problems, visit(kind, d[kind], kubeadmFields()[kind], func(path string, m map[string]any, key string, of field) error {
-			if of.shape == arguments {
+		problems = append(problems, schema.Visit(kind, d[kind], kubeadmFields(kind), func(path string, m map[string]any, key string, of schema.Field) error {
+			if of.Shape == schema.Arguments {
 				return argumentMap(path, m, key)
 			}
-			if n >= of.since {
+			if n >= of.Since {
 				return nil
 			}
 			v := m[key]
@@ -168,19 +155,19 @@ func (d Documents) downgraded(n int) (Documents, error) {
 			if droppable(v, of) {
 				return nil
 			}
-			return fmt.Errorf("%s: the packed kubeadm takes %s, which has no such field: take it out", path, kubeadmVersion(n))
+			return fmt.Errorf("%s: the packed kubeadm takes %s, which has no such field: take it out", path, schema.APIVersion(n))
 		}))
-		d[kind]["apiVersion"] = kubeadmVersion(n)
+		d[kind]["apiVersion"] = schema.APIVersion(n)
 	}
 	return d, errors.Join(problems...)
 }
 
 // droppable reports whether kubeadm does the same without a value.
-func droppable(v any, of field) bool {
+func droppable(v any, of schema.Field) bool {
 	switch v := v.(type) {
 	case map[string]any:
 		for key, value := range v {
-			if !droppable(value, of.fields[key]) {
+			if !droppable(value, of.Fields[key]) {
 				return false
 			}
 		}
@@ -188,10 +175,10 @@ func droppable(v any, of field) bool {
 	case []any:
 		return len(v) == 0
 	}
-	if of.standard != nil && v == of.standard {
+	if of.Standard != nil && v == of.Standard {
 		return true
 	}
-	return v == nil || reflect.ValueOf(v).IsZero() && of.standard != true
+	return v == nil || reflect.ValueOf(v).IsZero() && of.Standard != true
 }
 
 // argumentMap turns a list of arguments into a mapping.
@@ -199,7 +186,7 @@ func argumentMap(path string, m map[string]any, key string) error {
 	l, _ := m[key].([]any)
 	values := make(map[string]any, len(l))
 	for _, element := range l {
-		name := nameOf(element)
+		name := NameOf(element)
 		if _, twice := values[name]; twice {
 			return fmt.Errorf("%s: %s is there twice, which the packed kubeadm cannot take", path, name)
 		}

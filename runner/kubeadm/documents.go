@@ -8,10 +8,12 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/kubefile/kubefile/imagespec/clusterfile"
+	"github.com/kubefile/kubefile/runner/kubeadm/schema"
 )
 
 // Documents are kubeadm, kubelet and kube-proxy documents by kind, kubeadm's in the form of v1beta4, each with its kind and apiVersion.
@@ -27,8 +29,18 @@ const (
 	ProxyKind   = "KubeProxyConfiguration"
 )
 
-// kubeadmVersion is the apiVersion of kubeadm's v1betaN.
-func kubeadmVersion(n int) string { return fmt.Sprintf("kubeadm.k8s.io/v1beta%d", n) }
+// kubeadmFields are the fields of one of kubeadm's own documents; nil for those of others.
+func kubeadmFields(kind string) schema.Fields {
+	switch kind {
+	case ClusterKind:
+		return schema.ClusterFields()
+	case InitKind:
+		return schema.InitFields()
+	case JoinKind:
+		return schema.JoinFields()
+	}
+	return nil
+}
 
 // newest is the v1betaN in the form of which documents are kept.
 const newest = 4
@@ -37,7 +49,7 @@ const newest = 4
 func versions(kind string) map[string]int {
 	switch kind {
 	case ClusterKind, InitKind, JoinKind, "ResetConfiguration", "UpgradeConfiguration":
-		return map[string]int{kubeadmVersion(2): 2, kubeadmVersion(3): 3, kubeadmVersion(4): 4}
+		return map[string]int{schema.APIVersion(2): 2, schema.APIVersion(3): 3, schema.APIVersion(4): 4}
 	case KubeletKind:
 		return map[string]int{"kubelet.config.k8s.io/v1beta1": newest}
 	case ProxyKind:
@@ -49,12 +61,6 @@ func versions(kind string) map[string]int {
 // Kinds are the kinds that [Parse] keeps, in the order in which they are written.
 func Kinds() []string { return []string{ClusterKind, InitKind, JoinKind, ProxyKind, KubeletKind} }
 
-// Limits of what is read: far above every configuration that is meant.
-const (
-	maxBytes = 4 << 20 // as written, and with its aliases written out
-	maxDepth = 100
-)
-
 // HasKind reports whether a document of this kind is for kubeadm, the kubelet or kube-proxy.
 func HasKind(kind string) bool { return versions(kind) != nil }
 
@@ -64,8 +70,8 @@ func HasKind(kind string) bool { return versions(kind) != nil }
 // documents that their version does not have are errors, because kubeadm itself only warns of them. A null is as if it were not
 // written. Errors name the line.
 func Parse(data []byte) (Documents, error) {
-	if len(data) > maxBytes {
-		return nil, fmt.Errorf("kubeadm configuration of more than %d bytes", maxBytes)
+	if len(data) > schema.MaxBytes {
+		return nil, fmt.Errorf("kubeadm configuration of more than %d bytes", schema.MaxBytes)
 	}
 	documents, lines := Documents{}, map[string]int{}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -76,7 +82,7 @@ func Parse(data []byte) (Documents, error) {
 		} else if err != nil {
 			return nil, clusterfile.Explain(err)
 		}
-		if len(node.Content) == 0 || isNull(node.Content[0]) {
+		if len(node.Content) == 0 || schema.IsNull(node.Content[0]) {
 			continue
 		}
 		root := node.Content[0]
@@ -102,7 +108,7 @@ func Parse(data []byte) (Documents, error) {
 
 // read reads one document, in the form of its own version.
 func read(root *yaml.Node) (kind string, document map[string]any, err error) {
-	if err := (bounds{}).check(root); err != nil {
+	if err := schema.CheckBounds(root); err != nil {
 		return "", nil, err
 	}
 	var head struct {
@@ -120,13 +126,13 @@ func read(root *yaml.Node) (kind string, document map[string]any, err error) {
 	}
 	known := versions(head.Kind)
 	if known == nil {
-		return "", nil, fmt.Errorf("line %d: unknown kind %q: there are %s", root.Line, head.Kind, list(Kinds()))
+		return "", nil, fmt.Errorf("line %d: unknown kind %q: there are %s", root.Line, head.Kind, strings.Join(Kinds(), ", "))
 	}
 	n, ok := known[head.APIVersion]
 	if !ok && head.APIVersion != "" {
-		return "", nil, fmt.Errorf("line %d: %s has the apiVersion %q: write %s", root.Line, head.Kind, head.APIVersion, list(slices.Sorted(maps.Keys(known))))
+		return "", nil, fmt.Errorf("line %d: %s has the apiVersion %q: write %s", root.Line, head.Kind, head.APIVersion, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 	}
-	if err := (reader{version: n}).document(root, kubeadmFields()[head.Kind]); err != nil {
+	if err := schema.Prepare(root, n, kubeadmFields(head.Kind)); err != nil {
 		return "", nil, err
 	}
 	if err := root.Decode(&document); err != nil {
@@ -165,7 +171,7 @@ func Old(podCIDR, svcCIDR string, certSANs []string) Documents {
 		}
 	}
 	if len(certSANs) > 0 {
-		cluster["apiServer"] = map[string]any{"certSANs": unite(nil, certSANs)}
+		cluster["apiServer"] = map[string]any{"certSANs": Unite(nil, certSANs)}
 	}
 	if len(cluster) == 0 {
 		return nil
@@ -185,7 +191,7 @@ func (d Documents) get(kind string) map[string]any {
 
 // set puts a document of kubeadm's own in its place.
 func (d Documents) set(kind string, document map[string]any) {
-	document["apiVersion"], document["kind"] = kubeadmVersion(newest), kind
+	document["apiVersion"], document["kind"] = schema.APIVersion(newest), kind
 	d[kind] = document
 }
 

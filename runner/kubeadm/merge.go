@@ -8,14 +8,14 @@ import "slices"
 func (d Documents) Over(base Documents) Documents {
 	merged := Documents{}
 	for kind, document := range base {
-		merged[kind] = clone(document).(map[string]any)
+		merged[kind] = Clone(document).(map[string]any)
 	}
 	for kind, document := range d {
 		below := merged[kind]
 		if below == nil {
 			below = map[string]any{}
 		}
-		merge(below, clone(document).(map[string]any))
+		merge(below, Clone(document).(map[string]any))
 		merged[kind] = below
 	}
 	return merged
@@ -34,7 +34,7 @@ func merge(base, over map[string]any) {
 			below, _ := base[key].([]any)
 			switch key {
 			case "certSANs":
-				value = unite(below, above)
+				value = Unite(below, above)
 			case "extraArgs", "kubeletExtraArgs", "extraVolumes":
 				value = replaceNamed(below, above)
 			}
@@ -43,8 +43,8 @@ func merge(base, over map[string]any) {
 	}
 }
 
-// unite returns the values of both lists, each of the second only if it is new.
-func unite[T any](below []any, above []T) []any {
+// Unite returns the values of both lists, each of the second only if it is new.
+func Unite[T any](below []any, above []T) []any {
 	united := slices.Clone(below)
 	for _, value := range above {
 		if !slices.Contains(united, any(value)) {
@@ -58,32 +58,32 @@ func unite[T any](below []any, above []T) []any {
 func replaceNamed(below, above []any) []any {
 	named := map[any]bool{}
 	for _, element := range above {
-		named[nameOf(element)] = true
+		named[NameOf(element)] = true
 	}
-	kept := slices.DeleteFunc(slices.Clone(below), func(element any) bool { return named[nameOf(element)] })
+	kept := slices.DeleteFunc(slices.Clone(below), func(element any) bool { return named[NameOf(element)] })
 	return append(kept, above...)
 }
 
-// nameOf returns the name of an argument or a volume.
-func nameOf(element any) string {
+// NameOf returns the name of an argument or a volume.
+func NameOf(element any) string {
 	m, _ := element.(map[string]any)
 	name, _ := m["name"].(string)
 	return name
 }
 
-// clone copies what YAML can hold.
-func clone(v any) any {
+// Clone copies what YAML can hold.
+func Clone(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		m := make(map[string]any, len(v))
 		for key, value := range v {
-			m[key] = clone(value)
+			m[key] = Clone(value)
 		}
 		return m
 	case []any:
 		l := make([]any, len(v))
 		for i, value := range v {
-			l[i] = clone(value)
+			l[i] = Clone(value)
 		}
 		return l
 	}

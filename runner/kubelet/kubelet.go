@@ -9,7 +9,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/unit"
 )
@@ -26,12 +26,12 @@ func Restart(ctx context.Context, m *execute.Member) error {
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", settingsFile, err)
 	}
-	return unit.Restart(ctx, m, agent.Unit{Name: "kubelet", Answers: questions, Patience: unit.Patience})
+	return unit.Restart(ctx, m, wire.Unit{Name: "kubelet", Answers: questions, Patience: unit.Patience})
 }
 
 // health asks where a kubelet with these settings says that it is healthy: by default at 127.0.0.1:10248, and nowhere with port 0
 // (KubeletConfiguration, healthzBindAddress and healthzPort).
-func health(settings []byte) ([]agent.Question, error) {
+func health(settings []byte) ([]wire.Question, error) {
 	config := struct {
 		HealthzBindAddress string `json:"healthzBindAddress"`
 		HealthzPort        *int   `json:"healthzPort"`
@@ -49,5 +49,5 @@ func health(settings []byte) ([]agent.Question, error) {
 	if port <= 0 {
 		return nil, nil
 	}
-	return []agent.Question{{URL: "http://" + net.JoinHostPort(address.String(), strconv.Itoa(port)) + "/healthz"}}, nil
+	return []wire.Question{{URL: "http://" + net.JoinHostPort(address.String(), strconv.Itoa(port)) + "/healthz"}}, nil
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
@@ -43,7 +43,7 @@ func (d *Departure) checkAll(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	d.Removal.Surveys = map[*execute.Member]*agent.Survey{}
+	d.Removal.Surveys = map[*execute.Member]*hostrecord.Survey{}
 	for _, l := range d.leavers {
 		if l.survey != nil {
 			d.Removal.Surveys[l.member] = l.survey
@@ -121,7 +121,7 @@ func (d *Departure) checkCluster(l *leaver) error {
 		return m.ErrForeignNode()
 	case l.survey == nil:
 		return fmt.Errorf("%s is a node of the cluster, but sealer-run did not prepare it (no %s), so it cannot clean it; "+
-			"run kubeadm reset on it, then the same command with --lost", m, m.Path(agent.JournalFile))
+			"run kubeadm reset on it, then the same command with --lost", m, m.Path(hostrecord.JournalFile))
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/clean"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
@@ -68,7 +68,7 @@ type leaver struct {
 	// member is the host; nil when it is lost.
 	member *execute.Member
 	// survey is what was found of the cluster on the host.
-	survey *agent.Survey
+	survey *hostrecord.Survey
 	// alive is a host that was said to be lost and answers; nil when it does not.
 	alive *execute.Member
 }

@@ -14,7 +14,7 @@ import (
 	"strings"
 
 	"github.com/kubefile/kubefile/registryproxy"
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/balancer"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/registry"
@@ -117,7 +117,7 @@ func (p *UpdateRest) balancer(ctx context.Context, m *execute.Member) error {
 		return nil
 	}
 	files := []unit.File{{Path: m.Path(balancer.ConfigFile), Mode: 0o644, Content: content, Restart: true}}
-	return unit.Service{Name: balancer.Unit, Files: files, Answers: []agent.Question{{URL: "tcp://" + listen}}}.Install(ctx, p.Session, m)
+	return unit.Service{Name: balancer.Unit, Files: files, Answers: []wire.Question{{URL: "tcp://" + listen}}}.Install(ctx, p.Session, m)
 }
 
 // registry takes the masters out of what a host's registry and containerd ask. The order of those that are left is that of an installation without
@@ -140,7 +140,7 @@ func (p *UpdateRest) registry(ctx context.Context, m *execute.Member) error {
 	if err != nil {
 		return err
 	}
-	return unit.Service{Name: registryproxy.Unit, Files: append(files, mirrors...), Answers: []agent.Question{{URL: "http://" + local + "/v2/"}}}.Install(ctx, p.Session, m)
+	return unit.Service{Name: registryproxy.Unit, Files: append(files, mirrors...), Answers: []wire.Question{{URL: "http://" + local + "/v2/"}}}.Install(ctx, p.Session, m)
 }
 
 // remaining are the registries, as ADDRESS:PORT, of masters that stay, in the order in which a host asks them.

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/kubefile/kubefile/imagespec"
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/ask"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
@@ -231,7 +231,7 @@ func TestUnavailableErrorHasItsCause(t *testing.T) {
 	p := asked(t, false, 1, 0, func(*park) {})
 	p.First().Owner.ID = "another"
 	_, err := status.Look(t.Context(), &p.Session, &p.Store)
-	var other *agent.OtherClusterError
+	var other *hostrecord.OtherClusterError
 	if !errors.As(err, &other) || other.Have.ID != "another" {
 		t.Errorf("got %v", err)
 	}

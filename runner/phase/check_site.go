@@ -7,6 +7,7 @@ import (
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/check"
+	"github.com/kubefile/kubefile/runner/check/checklist"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/source"
 )
@@ -22,7 +23,7 @@ func CheckSite(ctx context.Context, c *Cluster, apps ...*source.Artifact) ([]che
 	}
 	site.Images = images
 	if len(images) == 0 {
-		site.Configuration = c.refusedConfiguration(ctx, check.Count(check.Run(site), check.Error) == 0)
+		site.Configuration = c.refusedConfiguration(ctx, check.Count(checklist.Run(site), check.Error) == 0)
 	}
 	for _, app := range apps {
 		if err := imagespec.CheckKubernetes(app.Description.SupportedKubernetes, c.Artifact.Description.KubernetesVersion); err != nil {
@@ -32,7 +33,7 @@ func CheckSite(ctx context.Context, c *Cluster, apps ...*source.Artifact) ([]che
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return check.Run(site), nil
+	return checklist.Run(site), nil
 }
 
 // refusedConfiguration is what the phases between the look at the hosts and the first change refuse. Where a run would stop at a host already,

@@ -13,13 +13,13 @@ import (
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/adapt"
 	"github.com/kubefile/kubefile/runner/balancer"
-	"github.com/kubefile/kubefile/runner/check"
+	"github.com/kubefile/kubefile/runner/check/checklist"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/join"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/registry"
-	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/source/layerfs"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
 )
@@ -327,12 +327,12 @@ func TestNetworksStay(t *testing.T) {
 	p.Artifact = artifact(t)
 	file := "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: {podSubnet: 10.244.0.0/16}\n"
 	p.machines[0].files[p.Members[0].Path(execute.InitConfig)] = file
-	p.image.Files = map[string]source.File{adapt.KubeadmFile: {Content: []byte(file)}}
+	p.image.Files = map[string]layerfs.File{adapt.KubeadmFile: {Content: []byte(file)}}
 	a := &adaptImage{p.Cluster}
 	if err := errors.Join(p.takeDocuments(t), a.unchanged(t.Context())); err != nil {
 		t.Error(err)
 	}
-	p.image.Files[adapt.KubeadmFile] = source.File{Content: []byte(strings.Replace(file, "244", "245", 1))}
+	p.image.Files[adapt.KubeadmFile] = layerfs.File{Content: []byte(strings.Replace(file, "244", "245", 1))}
 	if err := errors.Join(p.takeDocuments(t), a.unchanged(t.Context())); err == nil || !strings.Contains(err.Error(), `networking.podSubnet cannot change on a running cluster (have "10.244.0.0/16"`) {
 		t.Errorf("another podSubnet gives %v", err)
 	}
@@ -348,7 +348,7 @@ func TestChecksKnowNamesOfPlugins(t *testing.T) {
 		m.Facts.Hostname = "debian"
 		reports = append(reports, host.Report{Host: m.Host, Facts: m.Facts})
 	}
-	for _, f := range check.Run(p.checkHosts().Observed(t.Context(), reports, make([]error, 2))) {
+	for _, f := range checklist.Run(p.checkHosts().Observed(t.Context(), reports, make([]error, 2))) {
 		if strings.HasPrefix(f.Check, "hostname-") {
 			t.Error(f.Text())
 		}

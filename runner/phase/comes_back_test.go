@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
@@ -140,7 +140,7 @@ func TestComesBackIsRefused(t *testing.T) {
 			[]string{"10.0.0.2 is named h9, and the cluster has a node h9 at 10.0.0.9"}},
 		{"another cluster", 3, []int{2}, func(p *park) { p.machines[2].files[execute.KubeletConfig] = authority(p.machines[0].t) }, []string{"10.0.0.3 is a node of another cluster"}},
 		{"another cluster's record", 3, []int{2}, func(p *park) {
-			p.machines[2].files[p.Dir()+"/"+agent.JournalFile], p.machines[2].files[p.Dir()+"/"+agent.RecordFile] = "x", record
+			p.machines[2].files[p.Dir()+"/"+hostrecord.JournalFile], p.machines[2].files[p.Dir()+"/"+hostrecord.RecordFile] = "x", record
 		}, []string{`belongs to another cluster (name "default", ID "` + testID}},
 		{"another master is dead", 5, []int{1}, func(p *park) {
 			p.world.leaving.dead["h5"] = true

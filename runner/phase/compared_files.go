@@ -4,7 +4,7 @@ import (
 	"path"
 	"strings"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/deliver"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/network"
@@ -14,11 +14,11 @@ import (
 )
 
 // comparedFiles are those that the phases compare with what a host is to have. Of what may be long, or is a secret, the digest is enough.
-func comparedFiles(m *execute.Member) agent.Files {
+func comparedFiles(m *execute.Member) wire.Files {
 	in := func(dir, name string) string { return path.Join(literal(dir), name) }
-	files := agent.Files{
+	files := wire.Files{
 		Contents: []string{execute.HostsFile, in(m.Dir, store.File), in(m.Dir, execute.InitConfig), in(m.Dir, "*.started"), in(m.Dir, path.Join(execute.AppsDir, "*", deliver.UnpackedMarker)), in(m.Dir, "pki/*.crt"), in(m.Dir, "pki/registry.htpasswd")},
-		Digests: []string{agent.Path, rootConfig, in(m.Dir, "*.json"), in(m.Dir, "pki/*"), in(m.Dir, network.ResolvFile), in(m.Dir, network.RouteScript),
+		Digests: []string{wire.Path, rootConfig, in(m.Dir, "*.json"), in(m.Dir, "pki/*"), in(m.Dir, network.ResolvFile), in(m.Dir, network.RouteScript),
 			unit.Dir + "kubefile-*.service", path.Join(registry.ContainerdDir, "*", "hosts.toml")},
 	}
 	for _, dir := range []string{m.Dir, m.Image.Dir} {

@@ -10,7 +10,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/registry"
@@ -19,7 +20,7 @@ import (
 
 // observe is what the agent of a machine observes.
 func (f *machine) observe(raw string) string {
-	var asked agent.Files
+	var asked wire.Files
 	if err := json.Unmarshal([]byte(raw), &asked); err != nil {
 		f.t.Error(err)
 	}
@@ -32,9 +33,9 @@ func (f *machine) observe(raw string) string {
 			return matched
 		})
 	}
-	answer := agent.Observed{Files: map[string]agent.File{}}
+	answer := wire.Observed{Files: map[string]wire.File{}}
 	for name, content := range f.files {
-		switch file := (agent.File{Digest: digest.FromString(content)}); {
+		switch file := (wire.File{Digest: digest.FromString(content)}); {
 		case matches(asked.Contents, name):
 			file.Content, file.Whole = []byte(content), true
 			answer.Files[name] = file
@@ -64,7 +65,7 @@ func TestCommandsOfARunThatChangesNothing(t *testing.T) {
 		for i, f := range site.machines {
 			// The phase that stands for the installation of the agent asks for the journal, too.
 			asked := slices.DeleteFunc(slices.Clone(f.argvs), func(line string) bool {
-				return strings.Contains(line, agent.JournalFile) || strings.Contains(line, " patch node ")
+				return strings.Contains(line, hostrecord.JournalFile) || strings.Contains(line, " patch node ")
 			})
 			want := 3
 			if i == 0 {
@@ -85,7 +86,7 @@ func TestWhatWasReadEnds(t *testing.T) {
 	}{
 		"a question": {func(t *testing.T, p *park) error { _, err := p.Members[0].Fetch(t.Context(), "/etc/motd"); return err }, false},
 		"a look at a unit": {func(t *testing.T, p *park) error {
-			_, err := p.Members[0].WatchUnit(t.Context(), agent.Unit{Name: "x"})
+			_, err := p.Members[0].WatchUnit(t.Context(), wire.Unit{Name: "x"})
 			return err
 		}, false},
 		"what it is like": {func(t *testing.T, p *park) error {
@@ -121,7 +122,7 @@ func TestWhatWasReadEnds(t *testing.T) {
 func TestWhatWasReadIsWhatIsThere(t *testing.T) {
 	p := newPark(t, 1, 0).joined(1)
 	m, f := p.Members[0], p.machines[0]
-	names := []string{m.Path("a.done"), m.Path("none.done"), m.Path(registry.ConfigFile), m.Path("pki", "authority.key"), agent.Path, rootConfig, execute.HostsFile,
+	names := []string{m.Path("a.done"), m.Path("none.done"), m.Path(registry.ConfigFile), m.Path("pki", "authority.key"), wire.Path, rootConfig, execute.HostsFile,
 		unit.Dir + "kubefile-registry.service", unit.Dir + "other.service", "/etc/motd", path.Join(registry.ContainerdDir, "quay.io", "hosts.toml")}
 	for i, name := range names {
 		if i != 1 {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/clean"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/health/healthtest"
@@ -63,7 +63,7 @@ func TestLeave(t *testing.T) {
 			}
 			for _, f := range p.machines {
 				gone := c.leaving.Has(f.host.Address)
-				if cleaned := !f.has(p.Dir() + "/" + agent.JournalFile); cleaned != (gone && !c.leaving.Lost) {
+				if cleaned := !f.has(p.Dir() + "/" + hostrecord.JournalFile); cleaned != (gone && !c.leaving.Lost) {
 					t.Errorf("%s: cleaned is %v", f.host, cleaned)
 				}
 				if gone {
@@ -106,13 +106,13 @@ func TestLeaveIsRefused(t *testing.T) {
 		{"lost and reachable", 1, leave.Hosts{Nodes: numbered(2), Lost: true}, []int{0}, nil, []string{"10.0.0.2 answers and is a host of this cluster", "leave out --lost"}},
 		{"lost with a kubelet", 1, leave.Hosts{Nodes: numbered(2), Lost: true}, []int{0}, func(p *park) { p.world.leaving.dead["h2"], p.world.leaving.ready["h2"] = true, true },
 			[]string{"its kubelet is alive", "renewed its lease"}},
-		{"lost with an etcd", 3, leave.Hosts{Masters: numbered(3), Lost: true}, []int{0}, func(p *park) { p.machines[2].files[p.Dir()+"/"+agent.RecordFile] = "" }, []string{"10.0.0.3 (h3): its etcd answers"}},
+		{"lost with an etcd", 3, leave.Hosts{Masters: numbered(3), Lost: true}, []int{0}, func(p *park) { p.machines[2].files[p.Dir()+"/"+hostrecord.RecordFile] = "" }, []string{"10.0.0.3 (h3): its etcd answers"}},
 		{"another cluster's record", 1, leave.Hosts{Nodes: numbered(2)}, []int{0}, func(p *park) {
-			p.machines[1].files[p.Dir()+"/"+agent.RecordFile] = record
+			p.machines[1].files[p.Dir()+"/"+hostrecord.RecordFile] = record
 		}, []string{"10.0.0.2", "names a cluster with the ID \"" + testID}},
 		{"another cluster's kubelet", 1, leave.Hosts{Nodes: numbered(2)}, []int{0}, func(p *park) { p.machines[1].files[execute.KubeletConfig] = authority(p.machines[0].t) },
 			[]string{"10.0.0.2 is a node of another cluster"}},
-		{"not prepared by us", 1, leave.Hosts{Nodes: numbered(2)}, []int{0}, func(p *park) { delete(p.machines[1].files, p.Dir()+"/"+agent.JournalFile) },
+		{"not prepared by us", 1, leave.Hosts{Nodes: numbered(2)}, []int{0}, func(p *park) { delete(p.machines[1].files, p.Dir()+"/"+hostrecord.JournalFile) },
 			[]string{"sealer-run did not prepare it", "kubeadm reset"}},
 		{"pods without a controller", 1, leave.Hosts{Nodes: numbered(2)}, nil, func(p *park) { p.world.leaving.pods["h2"] = "a\tbare\tRunning\t\t\n" },
 			[]string{"10.0.0.2 (h2): pods without a controller would be lost: a/bare", "--skip-drain"}},

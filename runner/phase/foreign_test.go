@@ -7,8 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/check"
+	"github.com/kubefile/kubefile/runner/check/checklist"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/preflight"
@@ -79,7 +81,7 @@ func TestRemovalLeavesNodeOfAnotherCluster(t *testing.T) {
 			if (err != nil) != c.left || c.left && (!strings.Contains(err.Error(), "10.0.0.3") || !strings.Contains(err.Error(), c.server)) {
 				t.Errorf("error is %v", err)
 			}
-			if removed := len(p.machines[2].calls(agent.Path+" agent remove-created")) == 1; removed == c.left {
+			if removed := len(p.machines[2].calls(wire.Path+" agent remove-created")) == 1; removed == c.left {
 				t.Errorf("removed is %v; ran %q", removed, p.machines[2].ran)
 			}
 		})
@@ -102,10 +104,10 @@ func TestChecksLookForOthers(t *testing.T) {
 	p := newPark(t, 1, 3)
 	p.Artifact = artifact(t)
 	p.machines[1].files[p.Members[1].Path("notes")] = "precious"
-	for i, begun := range []string{agent.BegunInstall, agent.BegunKubeadmJoin} {
+	for i, begun := range []string{hostrecord.BegunInstall, hostrecord.BegunKubeadmJoin} {
 		m := p.Members[2+i]
-		p.machines[2+i].files[m.Path(agent.JournalFile)] = "x"
-		p.machines[2+i].files[m.Path(agent.RecordFile)] = strings.Replace(record, agent.BegunInstall, begun, 1)
+		p.machines[2+i].files[m.Path(hostrecord.JournalFile)] = "x"
+		p.machines[2+i].files[m.Path(hostrecord.RecordFile)] = strings.Replace(record, hostrecord.BegunInstall, begun, 1)
 	}
 	var reports []host.Report
 	failed := make([]error, 4)
@@ -115,7 +117,7 @@ func TestChecksLookForOthers(t *testing.T) {
 		reports = append(reports, host.Report{Host: m.Host, Conn: m.Conn, Facts: m.Facts})
 	}
 	var got []string
-	for _, f := range check.Run(p.checkHosts().Observed(t.Context(), reports, failed)) {
+	for _, f := range checklist.Run(p.checkHosts().Observed(t.Context(), reports, failed)) {
 		if slices.Contains([]string{"foreign-directory", "foreign-etcd", "foreign-containerd"}, f.Check) {
 			got = append(got, f.Host+" "+f.Check)
 		}
@@ -132,7 +134,7 @@ func TestChecksOfAHostThatFails(t *testing.T) {
 	p.Artifact = artifact(t)
 	p.Members[0].Facts.SwapBytes = 1 << 30
 	reports := []host.Report{{Host: p.Members[0].Host, Facts: p.Members[0].Facts}, {Host: p.Members[1].Host, Facts: p.Members[1].Facts}}
-	findings := check.Run(p.checkHosts().Observed(t.Context(), reports, []error{nil, errors.New("took too long")}))
+	findings := checklist.Run(p.checkHosts().Observed(t.Context(), reports, []error{nil, errors.New("took too long")}))
 	for _, want := range []string{"10.0.0.1 swap", "10.0.0.2 host-reachable"} {
 		if !slices.ContainsFunc(findings, func(f check.Finding) bool { return f.Host+" "+f.Check == want }) {
 			t.Errorf("%q is not in %+v", want, findings)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
@@ -99,7 +99,7 @@ func TestLostMarkers(t *testing.T) {
 		}},
 		{"markers and records, as of an earlier version", func(p *park) {
 			for _, f := range p.machines {
-				f.remove(execute.InitMarker, execute.JoinMarker, agent.RecordFile)
+				f.remove(execute.InitMarker, execute.JoinMarker, hostrecord.RecordFile)
 			}
 		}},
 	}
@@ -165,9 +165,9 @@ func TestControlPlaneWithoutMarker(t *testing.T) {
 			p.machines[0].remove("etcd.yaml", "snap/db", "kubelet.conf", "admin.conf")
 			p.machines[0].files[p.Members[0].Path(store.File)] = p.machines[0].files["kept"]
 		}, "nothing of it is left", ""},
-		{"not begun by us", func(p *park) { p.world.down = true; p.machines[0].remove(store.File, agent.RecordFile) }, "no record of this cluster", ""},
+		{"not begun by us", func(p *park) { p.world.down = true; p.machines[0].remove(store.File, hostrecord.RecordFile) }, "no record of this cluster", ""},
 		{"an etcd that was there before kubeadm", func(p *park) {
-			p.machines[0].remove("etcd.yaml", "kubelet.conf", "admin.conf", store.File, agent.RecordFile)
+			p.machines[0].remove("etcd.yaml", "kubelet.conf", "admin.conf", store.File, hostrecord.RecordFile)
 		}, "an etcd", ""},
 	}
 	for _, c := range cases {
@@ -236,12 +236,12 @@ func TestHostThatIsToJoin(t *testing.T) {
 			f.files["/var/lib/sealer/data/default/record.json"] = `{"version":1,"cluster":"default","id":"other","begun":["install","kubeadm-join"]}`
 		}, `belongs to another cluster (name "default", ID "other")`, ""},
 		{"kubeadm that was not ours", func(_ *park, f *machine) {
-			f.remove("kubelet.conf", agent.RecordFile)
+			f.remove("kubelet.conf", hostrecord.RecordFile)
 			f.files["/var/lib/kubelet/config.yaml"] = "x"
 			f.files["/etc/kubernetes/bootstrap-kubelet.conf"] = "x"
 		}, "no record of this cluster", ""},
 		{"an etcd that is somebody's", func(_ *park, f *machine) {
-			f.remove("kubelet.conf", agent.RecordFile)
+			f.remove("kubelet.conf", hostrecord.RecordFile)
 			f.files["/var/lib/etcd/member/wal/0.wal"] = "precious"
 		}, "an etcd", ""},
 		{"an etcd that came after an interrupted join", func(_ *park, f *machine) {
@@ -293,7 +293,7 @@ func TestNodesAreNotStolen(t *testing.T) {
 	}
 	// The same without records, as with nodes of an earlier version.
 	for _, f := range p.machines {
-		f.remove(agent.RecordFile)
+		f.remove(hostrecord.RecordFile)
 	}
 	if _, err := thief.rerun(t); err == nil || !strings.Contains(err.Error(), "10.0.0.2") {
 		t.Errorf("without records, the error is %v", err)

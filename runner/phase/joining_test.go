@@ -9,7 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/balancer"
 	"github.com/kubefile/kubefile/runner/clean"
 	"github.com/kubefile/kubefile/runner/clusterfile"
@@ -87,7 +88,7 @@ func TestAddition(t *testing.T) {
 	}
 	for i, files := range before {
 		f, m := p.machines[i], whole.Members[i]
-		named := []string{execute.HostsFile, m.Path(registry.ConfigFile), m.Path(balancer.ConfigFile), m.Path(store.File), m.Path(agent.JournalFile)}
+		named := []string{execute.HostsFile, m.Path(registry.ConfigFile), m.Path(balancer.ConfigFile), m.Path(store.File), m.Path(hostrecord.JournalFile)}
 		for name, content := range f.files {
 			if content != files[name] && !slices.Contains(named, name) && !strings.HasPrefix(name, registry.ContainerdDir) {
 				t.Errorf("%s: %s was changed", f.host, name)
@@ -306,7 +307,7 @@ func TestCheckJoining(t *testing.T) {
 	if err != nil || !strings.Contains(next.out.String(), "10.0.0.3: warning: not a node of the cluster now") {
 		t.Errorf("%v\n%s", err, next.out)
 	}
-	if p.machines[2].has(execute.KubeletConfig) || p.machines[2].has(agent.Path) || p.phases(t) != "h1:complete h2:complete h4:complete" {
+	if p.machines[2].has(execute.KubeletConfig) || p.machines[2].has(wire.Path) || p.phases(t) != "h1:complete h2:complete h4:complete" {
 		t.Errorf("a host that left meanwhile has %v; in the state are %s", p.machines[2].files, p.phases(t))
 	}
 	other(func(s *state.State) { s.Remove(numbered(4)[0]); s.Image, s.Digest = "other:v2", "sha256:0" })

@@ -13,7 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/leave"
@@ -193,7 +194,7 @@ func (p *park) cleanable(members []*execute.Member) {
 		f := p.world.machine(m.Host)
 		works := f.answer
 		f.answer = func(cmd host.Command, stdin string) (string, int) {
-			if cmd.Argv[0] == agent.Path && cmd.Argv[2] == "remove-created" {
+			if cmd.Argv[0] == wire.Path && cmd.Argv[2] == "remove-created" {
 				f.undo()
 				return `{"left":[]}`, 0
 			}
@@ -315,7 +316,7 @@ func (f *machine) mentions(address string) (names []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for name, content := range f.files {
-		past := strings.HasSuffix(name, store.File) || strings.HasSuffix(name, execute.InitConfig) || strings.HasSuffix(name, agent.JournalFile)
+		past := strings.HasSuffix(name, store.File) || strings.HasSuffix(name, execute.InitConfig) || strings.HasSuffix(name, hostrecord.JournalFile)
 		if !past && strings.Contains(content+"\n", address+":") || !past && strings.Contains(content, address+" ") {
 			names = append(names, name)
 		}

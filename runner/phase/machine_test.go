@@ -13,7 +13,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/execute"
@@ -69,7 +70,7 @@ func (f *machine) Run(ctx context.Context, cmd host.Command) error {
 	}
 	f.mu.Lock()
 	if !known {
-		if at := slices.IndexFunc(cmd.Argv, func(arg string) bool { return strings.HasSuffix(arg, "/"+agent.WorkLock) }); at >= 0 {
+		if at := slices.IndexFunc(cmd.Argv, func(arg string) bool { return strings.HasSuffix(arg, "/"+hostrecord.WorkLock) }); at >= 0 {
 			cmd.Argv = cmd.Argv[at+1:]
 		}
 		f.ran, f.stdin, f.env = append(f.ran, strings.Join(cmd.Argv, " ")), append(f.stdin, stdin), append(f.env, cmd.Env)
@@ -131,7 +132,7 @@ func (f *machine) file(argv []string, stdin string) (stdout string, code int, kn
 			there = there || name == argv[2] || strings.HasPrefix(name, argv[2]+"/")
 		}
 		return "", says[there], true
-	case argv[0] == agent.Path && argv[1] == "agent":
+	case argv[0] == wire.Path && argv[1] == "agent":
 		return f.askAgent(argv[2:], stdin)
 	case argv[0] == "systemctl" && argv[1] == "restart":
 		f.units[argv[2]], f.oldDaemons = true, false
@@ -149,7 +150,7 @@ func (f *machine) askAgent(argv []string, stdin string) (stdout string, code int
 		if f.noAgent {
 			return "not found", 127, true
 		}
-		return fmt.Sprintf(`{"protocol":%d}`, agent.Protocol), 0, true
+		return fmt.Sprintf(`{"protocol":%d}`, wire.Protocol), 0, true
 	case "write-block":
 		var request struct {
 			Path, Cluster string
@@ -158,13 +159,13 @@ func (f *machine) askAgent(argv []string, stdin string) (stdout string, code int
 		if err := json.Unmarshal([]byte(argv[1]), &request); err != nil {
 			f.t.Error(err)
 		}
-		text, err := agent.WithBlock(f.files[request.Path], request.Cluster, request.Lines)
+		text, err := hostrecord.WithBlock(f.files[request.Path], request.Cluster, request.Lines)
 		if err != nil {
 			return err.Error(), 1, true
 		}
 		f.files[request.Path] = text
 		for name := range f.files {
-			if dir, ok := strings.CutSuffix(name, "/"+agent.JournalFile); ok {
+			if dir, ok := strings.CutSuffix(name, "/"+hostrecord.JournalFile); ok {
 				f.files[name] = hostJournal(dir, request.Cluster, request.Lines)
 			}
 		}
@@ -202,16 +203,16 @@ func (f *machine) under(dir string) string {
 
 // watchUnit is what the agent says of a unit.
 func (f *machine) watchUnit(raw string) string {
-	var request agent.Unit
+	var request wire.Unit
 	if err := json.Unmarshal([]byte(raw), &request); err != nil {
 		f.t.Error(err)
 	}
-	state := agent.UnitState{Works: f.units[request.Name], Active: "active", Sub: "running"}
+	state := wire.UnitState{Works: f.units[request.Name], Active: "active", Sub: "running"}
 	if f.oldDaemons && state.Works {
 		state.Works, state.Stale, state.Why = false, true, "it runs another program"
 	}
 	if !state.Works && !state.Stale {
-		state = agent.UnitState{Why: "it does not run", Active: "activating", Sub: "auto-restart", Result: "exit-code", Status: "1",
+		state = wire.UnitState{Why: "it does not run", Active: "activating", Sub: "auto-restart", Result: "exit-code", Status: "1",
 			Journal: []string{"listen tcp 127.0.0.1:5000: bind: \x1b[31maddress already in use"}}
 	}
 	text, err := json.Marshal(state)

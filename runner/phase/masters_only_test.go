@@ -3,7 +3,7 @@ package phase
 import (
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/check"
+	"github.com/kubefile/kubefile/runner/check/checklist"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
@@ -52,7 +52,7 @@ func TestChecksKnowMastersThatTakePods(t *testing.T) {
 			}
 			tt.Change(p.Cluster)
 			got := 0
-			for _, f := range check.Run(p.checkHosts().Observed(t.Context(), reports, make([]error, 2))) {
+			for _, f := range checklist.Run(p.checkHosts().Observed(t.Context(), reports, make([]error, 2))) {
 				if f.Check == "masters-only" {
 					got++
 				}

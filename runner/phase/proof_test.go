@@ -7,7 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/execute"
 )
 
@@ -24,19 +25,19 @@ func TestRemovalNeedsProof(t *testing.T) {
 	}{
 		"nothing there":           {nil, "no cluster default below /var/lib/sealer/data on 10.0.0.1: nothing was removed"},
 		"somebody's files":        {map[string]string{"rootfs/scripts/clean.sh": "x", "state.json": "x", "farewell.json": "{"}, "no cluster default"},
-		"an empty journal":        {map[string]string{agent.JournalFile: ""}, "damaged journal"},
-		"half a journal":          {map[string]string{agent.JournalFile: `{"version":2,"entr`}, "damaged journal"},
-		"a journal of nothing":    {map[string]string{agent.JournalFile: `null`}, "damaged journal"},
-		"a journal of the future": {map[string]string{agent.JournalFile: `{"version":9}`}, "unknown journal version 9"},
-		"a copied journal":        {map[string]string{agent.JournalFile: journalOf("/srv/default")}, `begun for "/srv/default"`},
-		"another cluster's":       {map[string]string{agent.JournalFile: journalOf(execute.DefaultDataRoot + "/default"), agent.RecordFile: strings.Replace(record, "default", "prod", 1)}, `names the cluster "prod"`},
-		"a damaged record":        {map[string]string{agent.JournalFile: journalOf(execute.DefaultDataRoot + "/default"), agent.RecordFile: "{"}, "damaged record"},
+		"an empty journal":        {map[string]string{hostrecord.JournalFile: ""}, "damaged journal"},
+		"half a journal":          {map[string]string{hostrecord.JournalFile: `{"version":2,"entr`}, "damaged journal"},
+		"a journal of nothing":    {map[string]string{hostrecord.JournalFile: `null`}, "damaged journal"},
+		"a journal of the future": {map[string]string{hostrecord.JournalFile: `{"version":9}`}, "unknown journal version 9"},
+		"a copied journal":        {map[string]string{hostrecord.JournalFile: journalOf("/srv/default")}, `begun for "/srv/default"`},
+		"another cluster's":       {map[string]string{hostrecord.JournalFile: journalOf(execute.DefaultDataRoot + "/default"), hostrecord.RecordFile: strings.Replace(record, "default", "prod", 1)}, `names the cluster "prod"`},
+		"a damaged record":        {map[string]string{hostrecord.JournalFile: journalOf(execute.DefaultDataRoot + "/default"), hostrecord.RecordFile: "{"}, "damaged record"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			p := newPark(t, 1, 0)
 			f := p.machines[0]
-			f.files[agent.Path] = "the agent"
+			f.files[wire.Path] = "the agent"
 			for file, content := range c.files {
 				f.files[p.Members[0].Path(file)] = content
 			}
@@ -64,7 +65,7 @@ func TestDryRemovalSaysWhatGoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := p.plan(t)
-	for _, want := range []string{"remove " + execute.DefaultDataRoot + "/default", "take the cluster's lines out of /etc/hosts", "remove " + agent.Path} {
+	for _, want := range []string{"remove " + execute.DefaultDataRoot + "/default", "take the cluster's lines out of /etc/hosts", "remove " + wire.Path} {
 		if strings.Count(plan, want+"\n") != 2 {
 			t.Errorf("the plan does not say twice %q:\n%s", want, plan)
 		}
@@ -82,15 +83,15 @@ func TestRemovalLeavesHostOfAnotherCluster(t *testing.T) {
 	p := removable(t)
 	p.State.ID = testID
 	for i, m := range p.Members {
-		p.machines[i].files[m.Path(agent.RecordFile)] = record
+		p.machines[i].files[m.Path(hostrecord.RecordFile)] = record
 	}
-	p.machines[2].files[p.Members[2].Path(agent.RecordFile)] = strings.Replace(record, testID, "another", 1)
+	p.machines[2].files[p.Members[2].Path(hostrecord.RecordFile)] = strings.Replace(record, testID, "another", 1)
 	err := p.remove(t)
-	if !errors.Is(err, agent.ErrForeign) || !strings.Contains(err.Error(), "10.0.0.3") || !strings.Contains(err.Error(), testID) {
+	if !errors.Is(err, wire.ErrForeign) || !strings.Contains(err.Error(), "10.0.0.3") || !strings.Contains(err.Error(), testID) {
 		t.Errorf("got %v", err)
 	}
 	for i, f := range p.machines {
-		if removed := len(f.calls(agent.Path+" agent remove-created")) == 1; removed != (i < 2) {
+		if removed := len(f.calls(wire.Path+" agent remove-created")) == 1; removed != (i < 2) {
 			t.Errorf("%s: removed is %v", f.host, removed)
 		}
 	}

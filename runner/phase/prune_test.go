@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/leave"
 	"github.com/kubefile/kubefile/runner/state"
@@ -64,7 +64,7 @@ func TestPrune(t *testing.T) {
 			}
 			for i, f := range p.machines {
 				listed := slices.Contains(c.listed, i)
-				if f.has(p.Dir()+"/"+agent.JournalFile) != listed {
+				if f.has(p.Dir()+"/"+hostrecord.JournalFile) != listed {
 					t.Errorf("%s: cleaned, and listed is %v", f.host, listed)
 				}
 				for j, other := range p.machines {

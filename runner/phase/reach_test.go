@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/host/hosttest"
@@ -35,8 +35,8 @@ func TestAHostIsReachedWithOneQuestion(t *testing.T) {
 	hosttest.Sudo(t)
 	login := host.Host{Address: netip.MustParseAddr("127.0.0.1"), Role: host.RoleNode, Local: true}
 	for name, files := range map[string]map[string]string{
-		"a host of the cluster": {agent.JournalFile: "{}", agent.RecordFile: `{"version":1,"cluster":"default","id":"7","begun":["install"]}`, execute.JoinMarker: execute.Finished},
-		"no record":             {agent.JournalFile: "{}", execute.InitMarker: execute.Finished},
+		"a host of the cluster": {hostrecord.JournalFile: "{}", hostrecord.RecordFile: `{"version":1,"cluster":"default","id":"7","begun":["install"]}`, execute.JoinMarker: execute.Finished},
+		"no record":             {hostrecord.JournalFile: "{}", execute.InitMarker: execute.Finished},
 		"an empty host":         {},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -57,7 +57,7 @@ func TestAHostIsReachedWithOneQuestion(t *testing.T) {
 				t.Fatal(unreached[0].Err)
 			}
 			m := c.Members[0]
-			if m.IsNew != (len(files) == 0) || (m.Owner != nil) != (files[agent.RecordFile] != "") || m.Owner != nil && !m.Owner.Of("default", "7") ||
+			if m.IsNew != (len(files) == 0) || (m.Owner != nil) != (files[hostrecord.RecordFile] != "") || m.Owner != nil && !m.Owner.Of("default", "7") ||
 				files[m.Marker] == "" && m.Marker != "" || m.Marker == "" && len(files) > 0 {
 				t.Errorf("found IsNew=%v, record %+v and marker %q, want %q", m.IsNew, m.Owner, m.Marker, files)
 			}

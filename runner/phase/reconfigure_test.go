@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/runner/execute"
-	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/kubeadm/difference"
 	"github.com/kubefile/kubefile/runner/reconfigure"
 )
 
@@ -48,8 +48,8 @@ func TestChangedSettings(t *testing.T) {
 		if !slices.Contains(names, "new.example") || !slices.Contains(names, "old.example") || slices.Contains(names, "10.9.9.9") || !slices.Contains(names, execute.EndpointName) {
 			t.Errorf("%s: the certificate has %q", f.host, names)
 		}
-		for part, want := range map[kubeadm.Part]string{kubeadm.PartAPIServer: `"kube-apiserver","--own=x","--v=2","--client-secret=s3cret2"`,
-			kubeadm.PartScheduler: `"kube-scheduler","--own=x","--v=3"`, kubeadm.PartControllerManager: `"kube-controller-manager","--own=x"]`} {
+		for part, want := range map[difference.Part]string{difference.PartAPIServer: `"kube-apiserver","--own=x","--v=2","--client-secret=s3cret2"`,
+			difference.PartScheduler: `"kube-scheduler","--own=x","--v=3"`, difference.PartControllerManager: `"kube-controller-manager","--own=x"]`} {
 			if text := f.get(execute.ManifestsDir + string(part) + ".yaml"); !strings.Contains(text, want) {
 				t.Errorf("%s: the manifest of %s is %s, want %s", f.host, part, text, want)
 			}
@@ -214,14 +214,14 @@ func TestKilledWhileUnhealthy(t *testing.T) {
 		if _, _, err := p.changed(t, bad, limit, func(c *Cluster) { c.healthWait = time.Second }); err == nil {
 			t.Fatal("it was never unhealthy")
 		}
-		if !p.machines[0].runs(kubeadm.PartAPIServer) {
+		if !p.machines[0].runs(difference.PartAPIServer) {
 			break
 		}
 	}
 	if next, _, err := p.changed(t, settingsAfter, noLimit, nil); err != nil {
 		t.Fatalf("%v\n%s", err, next.out)
 	}
-	if !p.machines[0].runs(kubeadm.PartAPIServer) || p.machines[0].has("/var/lib/sealer/data/default/"+reconfigure.EarlierManifest+"kube-apiserver.yaml") {
+	if !p.machines[0].runs(difference.PartAPIServer) || p.machines[0].has("/var/lib/sealer/data/default/"+reconfigure.EarlierManifest+"kube-apiserver.yaml") {
 		t.Error("the API server is not healthy, or its earlier manifest is still kept")
 	}
 }

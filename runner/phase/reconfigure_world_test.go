@@ -23,6 +23,7 @@ import (
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/kubeadm/difference"
 	"github.com/kubefile/kubefile/runner/reconfigure"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -53,7 +54,7 @@ func (s *settingsWorld) knows(line string) bool {
 }
 
 // runs reports whether a static pod of a machine is healthy.
-func (f *machine) runs(part kubeadm.Part) bool {
+func (f *machine) runs(part difference.Part) bool {
 	manifest := f.get(execute.ManifestsDir + string(part) + ".yaml")
 	return manifest != "" && !strings.Contains(manifest, unhealthy)
 }
@@ -61,7 +62,7 @@ func (f *machine) runs(part kubeadm.Part) bool {
 // api answers what only a change of settings asks. The world is locked.
 func (s *settingsWorld) api(w *world, f *machine, line, stdin string) (string, int, bool) {
 	words, first := strings.Fields(line), w.machines[0]
-	if !f.runs(kubeadm.PartAPIServer) {
+	if !f.runs(difference.PartAPIServer) {
 		return "connection refused", 1, true
 	}
 	switch {
@@ -128,7 +129,7 @@ func (s *settingsWorld) pod(f *machine, component string) string {
 	if err := yaml.Unmarshal([]byte(f.get(execute.ManifestsDir+component+".yaml")), &pod); err != nil || pod == nil {
 		return ""
 	}
-	ready := map[bool]string{true: "True", false: "False"}[f.runs(kubeadm.Part(component))]
+	ready := map[bool]string{true: "True", false: "False"}[f.runs(difference.Part(component))]
 	pod["status"] = map[string]any{"conditions": []any{map[string]string{"type": "Ready", "status": ready}}}
 	return encode(pod)
 }
@@ -152,15 +153,15 @@ func (s *settingsWorld) change(f *machine, argv []string, stdin string) {
 			f.t.Error(err)
 			return
 		}
-		f.put(execute.ManifestsDir+"kube-"+argv[4]+".yaml", manifestOf(docs, kubeadm.Part("kube-"+argv[4])))
+		f.put(execute.ManifestsDir+"kube-"+argv[4]+".yaml", manifestOf(docs, difference.Part("kube-"+argv[4])))
 	case strings.Join(argv, " ") == "systemctl restart kubelet":
 		s.beats++
 	}
 }
 
 // manifestOf is what kubeadm writes for a static pod.
-func manifestOf(docs kubeadm.Documents, part kubeadm.Part) string {
-	section := map[kubeadm.Part]string{kubeadm.PartAPIServer: "apiServer", kubeadm.PartControllerManager: "controllerManager", kubeadm.PartScheduler: "scheduler"}[part]
+func manifestOf(docs kubeadm.Documents, part difference.Part) string {
+	section := map[difference.Part]string{difference.PartAPIServer: "apiServer", difference.PartControllerManager: "controllerManager", difference.PartScheduler: "scheduler"}[part]
 	component, _ := docs[kubeadm.ClusterKind][section].(map[string]any)
 	arguments, _ := component["extraArgs"].([]any)
 	command := []string{string(part), "--own=x"}
@@ -238,7 +239,7 @@ func configurable(t *testing.T, documents string, masters, nodes int) *park {
 		f.units["kubelet"] = true
 		f.files[reconfigure.KubeletSettings] = textOf(t, docs, kubeadm.KubeletKind) + "resolvConf: /of/" + f.node() + "\n"
 		if f.host.Role == host.RoleMaster {
-			for _, part := range []kubeadm.Part{kubeadm.PartAPIServer, kubeadm.PartControllerManager, kubeadm.PartScheduler} {
+			for _, part := range []difference.Part{difference.PartAPIServer, difference.PartControllerManager, difference.PartScheduler} {
 				f.files[execute.ManifestsDir+string(part)+".yaml"] = manifestOf(docs, part)
 			}
 			f.files[certificateFile] = served(t, f, docs)

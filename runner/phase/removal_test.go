@@ -8,7 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/balancer"
 	"github.com/kubefile/kubefile/runner/clean"
 	"github.com/kubefile/kubefile/runner/command"
@@ -31,13 +32,13 @@ func removable(t *testing.T, farewells ...plugin.Plugin) *park {
 		}
 		f := p.machines[i]
 		f.files[m.Path(clean.InstructionsFile)] = string(noted)
-		f.files[agent.Path] = "the agent"
-		f.files[m.Path(agent.JournalFile)] = journalOf(m.Dir)
+		f.files[wire.Path] = "the agent"
+		f.files[m.Path(hostrecord.JournalFile)] = journalOf(m.Dir)
 		if !m.IsMaster() {
 			f.files[unit.Dir+balancer.Unit] = "unit"
 		}
 		f.answer = func(cmd host.Command, _ string) (string, int) {
-			if cmd.Argv[0] == agent.Path && cmd.Argv[2] == "remove-created" {
+			if cmd.Argv[0] == wire.Path && cmd.Argv[2] == "remove-created" {
 				for name := range f.files {
 					if name != execute.HostsFile {
 						delete(f.files, name)
@@ -53,7 +54,7 @@ func removable(t *testing.T, farewells ...plugin.Plugin) *park {
 // journalOf is the journal of a cluster's directory.
 func journalOf(dir string) string {
 	return fmt.Sprintf(`{"version":2,"dir":%q,"entries":[{"path":%[1]q,"dir":true},{"path":%q,"digest":"sha256:x"},{"path":"/etc/hosts","block":{"mark":"default","lines":[]}}]}`,
-		dir, agent.Path)
+		dir, wire.Path)
 }
 
 func (p *park) remove(t *testing.T) error {
@@ -179,7 +180,7 @@ func TestRemovalWithoutPlugins(t *testing.T) {
 		}
 		return works(cmd, stdin)
 	}
-	if err := p.remove(t); err == nil || !strings.Contains(err.Error(), "--skip-plugins") || len(p.machines[0].calls(agent.Path)) > 0 {
+	if err := p.remove(t); err == nil || !strings.Contains(err.Error(), "--skip-plugins") || len(p.machines[0].calls(wire.Path)) > 0 {
 		t.Errorf("a plugin that fails gives %v", err)
 	}
 	p.image.Plugins, p.SkipPlugins = nil, true

@@ -14,7 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/kubefile/kubefile/imagespec"
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/state"
 )
@@ -32,11 +32,11 @@ func (f *machine) unneeded(raw string) string {
 		f.t.Error(err)
 	}
 	var answer struct {
-		Unneeded []agent.Unneeded `json:"unneeded"`
+		Unneeded []wire.Unneeded `json:"unneeded"`
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.files)) {
 		if dir, d := path.Split(name); dir == path.Join(request.Dir, layersDir)+"/" && !slices.Contains(request.Keep, digest.Digest(d)) {
-			answer.Unneeded = append(answer.Unneeded, agent.Unneeded{Digest: digest.Digest(d), References: []string{f.files[name]}})
+			answer.Unneeded = append(answer.Unneeded, wire.Unneeded{Digest: digest.Digest(d), References: []string{f.files[name]}})
 		}
 	}
 	return encode(answer)

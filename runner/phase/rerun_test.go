@@ -14,7 +14,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
@@ -90,16 +91,16 @@ func (p *installed) Run(ctx context.Context) error {
 		return p.Enroll(ctx, &p.Session)
 	}
 	install := func(ctx context.Context, m *execute.Member) error {
-		journal, err := m.Fetch(ctx, m.Path(agent.JournalFile))
+		journal, err := m.Fetch(ctx, m.Path(hostrecord.JournalFile))
 		if err == nil && len(journal) == 0 {
-			_, err = m.WriteFile(ctx, m.Path(agent.JournalFile), 0o600, []byte(hostJournal(m.Dir, p.Name, nil)))
+			_, err = m.WriteFile(ctx, m.Path(hostrecord.JournalFile), 0o600, []byte(hostJournal(m.Dir, p.Name, nil)))
 		}
 		same := false
 		if err == nil {
-			same, err = m.Has(ctx, agent.Path, digest.FromString("x"))
+			same, err = m.Has(ctx, wire.Path, digest.FromString("x"))
 		}
 		if err == nil && !same {
-			_, err = m.WriteFile(ctx, agent.Path, 0o600, []byte("x"))
+			_, err = m.WriteFile(ctx, wire.Path, 0o600, []byte("x"))
 		}
 		if err != nil {
 			return err
@@ -208,7 +209,7 @@ func compare(f, want *machine, different map[string]int) {
 	for name := range want.files {
 		// Keys and passwords are made, and the state has an ID and counts its revisions.
 		made := strings.Contains(name, "/pki/") || strings.HasSuffix(name, "registry.htpasswd") || strings.HasSuffix(name, store.File) ||
-			strings.HasSuffix(name, agent.RecordFile) || name == execute.KubeletConfig
+			strings.HasSuffix(name, hostrecord.RecordFile) || name == execute.KubeletConfig
 		switch content, there := f.files[name]; {
 		case !there:
 			different[fmt.Sprintf("%s: %s is missing", f.host, name)]++

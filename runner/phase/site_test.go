@@ -16,7 +16,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/kubefile/kubefile/imagespec"
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/command"
 	"github.com/kubefile/kubefile/runner/environment"
@@ -188,10 +189,10 @@ func TestCommandsRunOnce(t *testing.T) {
 	var ran []string
 	c := site(t, 0, func(cmd host.Command) (string, int) {
 		line := strings.Join(cmd.Argv, " ")
-		if cmd.Argv[0] == agent.Path {
+		if cmd.Argv[0] == wire.Path {
 			return `{"changed":true}`, 0
 		}
-		ran = append(ran, line[strings.Index(line, agent.WorkLock)+len(agent.WorkLock)+1:])
+		ran = append(ran, line[strings.Index(line, hostrecord.WorkLock)+len(hostrecord.WorkLock)+1:])
 		if cmd.Env["KUBECONFIG"] != execute.AdminConfig || cmd.Dir != "/var/lib/sealer/data/default/rootfs" {
 			t.Errorf("%s runs in %s with KUBECONFIG=%s", line, cmd.Dir, cmd.Env["KUBECONFIG"])
 		}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/reach"
@@ -115,7 +115,7 @@ func TestClusterOfAnEarlierVersion(t *testing.T) {
 		"hosts":[{"address":"10.0.0.1","name":"h1","role":"master"},{"address":"10.0.0.2","name":"h2","role":"node"}]}`,
 		p.Artifact.Digest, p.Artifact.Description.KubernetesVersion)
 	for _, f := range p.machines {
-		f.remove(agent.RecordFile)
+		f.remove(hostrecord.RecordFile)
 	}
 	p.machines[0].files[p.Members[0].Path(store.File)] = old
 	p.world.secret, p.world.version = []byte(old), 3
@@ -129,8 +129,8 @@ func TestClusterOfAnEarlierVersion(t *testing.T) {
 		t.Fatalf("the state is %+v, %v", s, err)
 	}
 	for i, f := range p.machines {
-		var record agent.Record
-		if err := json.Unmarshal([]byte(f.files[p.Members[i].Path(agent.RecordFile)]), &record); err != nil || !record.Of("default", s.ID) || len(record.Begun) != 2 {
+		var record hostrecord.Record
+		if err := json.Unmarshal([]byte(f.files[p.Members[i].Path(hostrecord.RecordFile)]), &record); err != nil || !record.Of("default", s.ID) || len(record.Begun) != 2 {
 			t.Errorf("%s: record %+v, %v", f.host, record, err)
 		}
 		if got := f.destroyed(); len(got) > 0 {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/kubefile/kubefile/registryproxy"
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/balancer"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
@@ -117,8 +117,8 @@ func TestQuestionsToUnits(t *testing.T) {
 	asked := map[string]string{}
 	for _, f := range p.machines {
 		for _, line := range f.argvs {
-			raw, is := strings.CutPrefix(line, agent.Path+" agent watch-unit ")
-			var u agent.Unit
+			raw, is := strings.CutPrefix(line, wire.Path+" agent watch-unit ")
+			var u wire.Unit
 			if !is || json.Unmarshal([]byte(raw), &u) != nil {
 				continue
 			}
@@ -126,7 +126,7 @@ func TestQuestionsToUnits(t *testing.T) {
 			for _, q := range u.Answers {
 				urls = append(urls, q.URL)
 			}
-			if u.Program != agent.Path {
+			if u.Program != wire.Path {
 				t.Errorf("%s: %s may run %q", f.host, u.Name, u.Program)
 			}
 			asked[f.host.String()+" "+u.Name] = strings.Join(urls, " ")

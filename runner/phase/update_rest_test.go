@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/balancer"
 	"github.com/kubefile/kubefile/runner/leave"
 	"github.com/kubefile/kubefile/runner/registry"
@@ -20,7 +20,7 @@ func TestRestAsIfNeverThere(t *testing.T) {
 	}
 	p.machines = p.machines[1:3]
 	for _, f := range p.machines {
-		f.files[p.Dir()+"/"+agent.JournalFile] = "x" // as the fake of an apply writes it
+		f.files[p.Dir()+"/"+hostrecord.JournalFile] = "x" // as the fake of an apply writes it
 	}
 	again, err := p.rerun(t)
 	if err != nil {

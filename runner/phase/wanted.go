@@ -10,6 +10,7 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/fingerprint"
+	"github.com/kubefile/kubefile/runner/kubeadm/difference"
 	"github.com/kubefile/kubefile/runner/plugin"
 	"github.com/kubefile/kubefile/runner/reconfigure"
 	"github.com/kubefile/kubefile/runner/state"
@@ -103,5 +104,5 @@ func (c *Cluster) noteWanted() {
 
 // noteKubeadm notes what the control plane is being made with.
 func (c *Cluster) noteKubeadm() {
-	c.State.Wanted = &state.Wanted{Kubeadm: c.kubeadm.Public(), Apps: c.Site.Cluster.AppNames, Site: fingerprint.Of(c.State.ID, c.Site, c.Env, c.Registry)}
+	c.State.Wanted = &state.Wanted{Kubeadm: difference.Public(c.kubeadm), Apps: c.Site.Cluster.AppNames, Site: fingerprint.Of(c.State.ID, c.Site, c.Env, c.Registry)}
 }

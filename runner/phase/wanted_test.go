@@ -13,7 +13,7 @@ import (
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/kubeadm"
 	"github.com/kubefile/kubefile/runner/plugin"
-	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/source/layerfs"
 	"github.com/kubefile/kubefile/runner/state"
 )
 
@@ -27,7 +27,7 @@ func (p *park) configure(t *testing.T, ofSite, image string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Site.Kubeadm, p.image.Files = parsed, map[string]source.File{adapt.KubeadmFile: {Content: []byte(image)}}
+	p.Site.Kubeadm, p.image.Files = parsed, map[string]layerfs.File{adapt.KubeadmFile: {Content: []byte(image)}}
 }
 
 // takeDocuments works out the documents of kubeadm.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
@@ -180,7 +180,7 @@ func (w *world) write(verb, manifest string) (string, int, bool) {
 
 // effect is what kubeadm does to the files of a host.
 func (f *machine) effect(argv []string) {
-	if at := slices.IndexFunc(argv, func(arg string) bool { return strings.HasSuffix(arg, "/"+agent.WorkLock) }); at >= 0 {
+	if at := slices.IndexFunc(argv, func(arg string) bool { return strings.HasSuffix(arg, "/"+hostrecord.WorkLock) }); at >= 0 {
 		argv = argv[at+1:]
 	}
 	if f.world != nil && strings.Join(argv, " ") == "systemctl restart kubelet" {
@@ -289,8 +289,8 @@ func (f *machine) begin(raw string) string {
 	if err := json.Unmarshal([]byte(raw), &request); err != nil {
 		f.t.Error(err)
 	}
-	record := agent.Record{Version: 1, Cluster: request.Cluster, ID: request.ID}
-	name := request.Dir + "/" + agent.RecordFile
+	record := hostrecord.Record{Version: 1, Cluster: request.Cluster, ID: request.ID}
+	name := request.Dir + "/" + hostrecord.RecordFile
 	if old := f.files[name]; old != "" {
 		if err := json.Unmarshal([]byte(old), &record); err != nil {
 			f.t.Error(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/check"
+	"github.com/kubefile/kubefile/runner/check/checklist"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
@@ -41,7 +42,7 @@ func (p *CheckHosts) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	findings := check.Run(site)
+	findings := checklist.Run(site)
 	var failed []error
 	for _, f := range findings {
 		if f.Severity == check.Error {

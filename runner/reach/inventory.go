@@ -6,7 +6,8 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/client"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
@@ -40,8 +41,8 @@ func (i *Inventory) Logins() []host.Host {
 // Add takes a host that was reached among the members of a session.
 func (i *Inventory) Add(s *execute.Session, r host.Report) *execute.Member {
 	m := &execute.Member{Facts: r.Facts, Host: r.Host, Index: len(s.Members)}
-	m.Client = agent.Client{Conn: r.Conn, Dir: s.Dir()}
-	m.Image = agent.Client{Conn: r.Conn, Dir: s.ImageDir()}
+	m.Client = client.Client{Conn: r.Conn, Dir: s.Dir()}
+	m.Image = client.Client{Conn: r.Conn, Dir: s.ImageDir()}
 	for _, h := range i.Hosts {
 		if h.Login.Address == r.Host.Address {
 			m.Site = h.Site
@@ -53,7 +54,7 @@ func (i *Inventory) Add(s *execute.Session, r host.Report) *execute.Member {
 
 // Question asks a host what of us is on it, in the session in which it is asked what it is like.
 func Question(s *execute.Session) host.Question {
-	return execute.LookQuestion(agent.Path, s.Dir(), s.ImageDir())
+	return execute.LookQuestion(wire.Path, s.Dir(), s.ImageDir())
 }
 
 // Connect reaches hosts, makes them members of a session, and returns those that it could not reach.

@@ -10,6 +10,7 @@ import (
 	"github.com/kubefile/kubefile/runner/clusterfile"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/kubeadm/difference"
 	"github.com/kubefile/kubefile/runner/store"
 )
 
@@ -40,18 +41,18 @@ func (p *Comparison) knownDocuments(ctx context.Context) (had []kubeadm.Document
 		if given == nil {
 			return nil, true, errUnknownSettings
 		}
-		now := p.Kubeadm.Public()
-		known := given.Public().WithoutNames(p.KubeadmInit(p.First(), p.Kubeadm, p.Kubernetes).CertSANs).Common(now)
+		now := difference.Public(p.Kubeadm)
+		known := difference.Common(difference.WithoutNames(difference.Public(given), p.KubeadmInit(p.First(), p.Kubeadm, p.Kubernetes).CertSANs), now)
 		if now[kubeadm.JoinKind] != nil {
 			known[kubeadm.JoinKind] = now[kubeadm.JoinKind]
 		}
 		had, earlier = append(had, known), true
 	} else {
-		had = append(had, kubeadm.Noted(wanted.Kubeadm))
+		had = append(had, difference.Noted(wanted.Kubeadm))
 	}
 	if wanted != nil {
 		for _, one := range wanted.Mixed {
-			had = append(had, kubeadm.Noted(one))
+			had = append(had, difference.Noted(one))
 		}
 	}
 	return had, earlier, nil
@@ -74,27 +75,27 @@ func (p *Comparison) Find(ctx context.Context) (Settings, error) {
 	if err != nil {
 		return Settings{}, err
 	}
-	if earlier && len(p.Kubeadm.Public()[kubeadm.JoinKind]) > 0 {
+	if earlier && len(difference.Public(p.Kubeadm)[kubeadm.JoinKind]) > 0 {
 		p.Report.Printf("warning: changes to the %s cannot be detected, because an earlier version created this cluster\n", kubeadm.JoinKind)
 	}
 	wanted := p.Kubeadm
 	if p.keepsSettings() {
-		for _, change := range had[0].Changes(wanted.Public()) {
+		for _, change := range difference.Between(had[0], difference.Public(wanted)) {
 			p.Report.Printf("warning: %s: the running cluster keeps what it has, because no document of kubeadm is given\n", change)
 		}
 		wanted = had[0]
 	}
 	s, cannot, changes := newSettings(had, wanted)
-	asked := p.Site.Kubeadm.Public()
+	asked := difference.Public(p.Site.Kubeadm)
 	var refused []error
 	for _, change := range changes {
 		why := cannot[change.Field]
 		switch {
 		case change.Kind() == kubeadm.JoinKind:
 			p.Report.Printf("warning: %s: applies only to hosts that join from now on\n", change)
-		case why == "" && p.Joining != nil && asked.Has(change.Field):
+		case why == "" && p.Joining != nil && difference.Has(asked, change.Field):
 			refused = append(refused, fmt.Errorf("%s: does not change when hosts join (have %s, want %s); apply the Clusterfile first", change.Field, orNothing(change.Have), orNothing(change.Want)))
-		case why != "" && asked.Has(change.Field):
+		case why != "" && difference.Has(asked, change.Field):
 			refused = append(refused, fmt.Errorf("%s: cannot change on a running cluster (have %s, want %s): %s", change.Field, orNothing(change.Have), orNothing(change.Want), why))
 		case why != "" || p.Joining != nil:
 			p.Report.Printf("warning: %s: the running cluster keeps what it has\n", change)

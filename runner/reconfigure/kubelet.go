@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/kubeadm/difference"
 	"github.com/kubefile/kubefile/runner/kubelet"
 )
 
@@ -36,7 +37,7 @@ func (p *Stage) kubeletChange(ctx context.Context, m *execute.Member) (*kubeletC
 	if len(before) == 0 {
 		return nil, fmt.Errorf("%s: there is no %s", m, KubeletSettings)
 	}
-	after, err := kubeadm.PatchText(before, p.Settings.of(kubeadm.PartKubelet), p.Settings.wanted, p.Kubernetes, kubeadm.KubeletKind)
+	after, err := difference.PatchText(before, p.Settings.of(difference.PartKubelet), p.Settings.wanted, p.Kubernetes, kubeadm.KubeletKind)
 	if err != nil {
 		return nil, fmt.Errorf("%s: reading %s: %w", m, KubeletSettings, err)
 	}
@@ -49,7 +50,7 @@ func (p *Stage) kubeletChange(ctx context.Context, m *execute.Member) (*kubeletC
 
 // changeKubelet writes the settings of a kubelet and starts it again, or puts back those that were there if the node does not get ready.
 func (p *Stage) changeKubelet(ctx context.Context, m *execute.Member, change *kubeletChange) error {
-	what := fmt.Sprintf("write %s and restart the kubelet: %s", KubeletSettings, named(p.Settings.of(kubeadm.PartKubelet)))
+	what := fmt.Sprintf("write %s and restart the kubelet: %s", KubeletSettings, named(p.Settings.of(difference.PartKubelet)))
 	return p.Do(ctx, m, what, func(ctx context.Context) error {
 		if err := m.Mark(ctx, KubeletMarker, stale); err != nil {
 			return err

@@ -18,6 +18,7 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/kubeadm/difference"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/unit"
 )
@@ -136,7 +137,7 @@ func (p *Stage) phaseConfig(m *execute.Member, cluster, certificatesDir string) 
 
 // certificate renews the certificate of kube-apiserver if it has other names than it has to have.
 func (p *Stage) certificate(ctx context.Context, m *execute.Member, cluster string) error {
-	changes := p.Settings.of(kubeadm.PartCertificate)
+	changes := p.Settings.of(difference.PartCertificate)
 	if len(changes) == 0 {
 		return nil
 	}
@@ -238,7 +239,7 @@ func (p *Stage) initFile(ctx context.Context, m *execute.Member) error {
 	if err != nil || len(old) == 0 {
 		return err // a later phase writes it
 	}
-	content, err := kubeadm.PatchText(old, p.Settings.Applied, p.Settings.wanted, p.Kubernetes, kubeadm.ClusterKind, kubeadm.InitKind, kubeadm.KubeletKind, kubeadm.ProxyKind)
+	content, err := difference.PatchText(old, p.Settings.Applied, p.Settings.wanted, p.Kubernetes, kubeadm.ClusterKind, kubeadm.InitKind, kubeadm.KubeletKind, kubeadm.ProxyKind)
 	if err != nil {
 		return fmt.Errorf("%s: reading %s: %w", m, execute.InitConfig, err)
 	}

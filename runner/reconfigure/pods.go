@@ -11,7 +11,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
-	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/kubeadm/difference"
 	"github.com/kubefile/kubefile/runner/kubelet"
 	"github.com/kubefile/kubefile/runner/store"
 	"github.com/kubefile/kubefile/runner/unit"
@@ -30,7 +30,7 @@ const (
 
 // staticPod has kubeadm write the manifest of a static pod, and waits until the pod runs with it. If it does not, the manifest with which it was
 // healthy comes back.
-func (p *Stage) staticPod(ctx context.Context, m *execute.Member, part kubeadm.Part, cluster string) error {
+func (p *Stage) staticPod(ctx context.Context, m *execute.Member, part difference.Part, cluster string) error {
 	if err := p.keepManifest(ctx, m, part); err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ type restorer struct {
 func (p *Stage) restorer() restorer { return restorer{p.Session, p.HealthWait} }
 
 // keepManifest keeps the manifest of a static pod. One that an interrupted run kept is that with which the pod was healthy.
-func (p *Stage) keepManifest(ctx context.Context, m *execute.Member, part kubeadm.Part) error {
+func (p *Stage) keepManifest(ctx context.Context, m *execute.Member, part difference.Part) error {
 	kept := m.Path(EarlierManifest + string(part) + ".yaml")
 	there, err := m.Holds(ctx, "test", "-e", kept)
 	if err != nil || there {
@@ -80,7 +80,7 @@ func (p *Stage) keepManifest(ctx context.Context, m *execute.Member, part kubead
 }
 
 // runsManifest waits until a static pod runs as its manifest says, and the API of the master answers.
-func (r restorer) runsManifest(ctx context.Context, m *execute.Member, part kubeadm.Part) error {
+func (r restorer) runsManifest(ctx context.Context, m *execute.Member, part difference.Part) error {
 	manifest, err := m.Ask(ctx, "cat", execute.ManifestsDir+string(part)+".yaml")
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func (r restorer) runsManifest(ctx context.Context, m *execute.Member, part kube
 }
 
 // restoreManifest puts the manifest of a static pod back with which it was healthy.
-func (r restorer) restoreManifest(ctx context.Context, m *execute.Member, part kubeadm.Part) error {
+func (r restorer) restoreManifest(ctx context.Context, m *execute.Member, part difference.Part) error {
 	kept := m.Path(EarlierManifest + string(part) + ".yaml")
 	manifest, err := m.Fetch(ctx, kept)
 	if err != nil || len(manifest) == 0 {
@@ -133,7 +133,7 @@ func RestoreManifests(ctx context.Context, s *execute.Session, t *store.Store, m
 	if t.State.Wanted == nil || len(t.State.Wanted.Mixed) == 0 {
 		return nil
 	}
-	var kept []kubeadm.Part
+	var kept []difference.Part
 	for _, part := range staticPods() {
 		there, err := m.Holds(ctx, "test", "-e", m.Path(EarlierManifest+string(part)+".yaml"))
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kube"
 	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/kubeadm/difference"
 	"github.com/kubefile/kubefile/runner/state"
 	"github.com/kubefile/kubefile/runner/store"
 )
@@ -115,7 +116,7 @@ func (p *Stage) noteSettings() {
 // absent names the hosts that keep other settings because they are not part of the run, and reports whether there are any.
 func (p *Stage) absent() (any bool) {
 	for _, other := range p.Store.Staying(p.Session) {
-		changes := p.Settings.of(kubeadm.PartKubelet)
+		changes := p.Settings.of(difference.PartKubelet)
 		if other.Role == string(host.RoleMaster) {
 			changes = append(changes, p.Settings.ofMasters()...)
 		}
@@ -143,12 +144,12 @@ func (p *Stage) configMaps(ctx context.Context) (config clusterConfig, err error
 	}
 	for _, one := range []struct {
 		kind, name, key string
-		changes         []kubeadm.Change
+		changes         []difference.Change
 		into            *string
 	}{
 		{kubeadm.ClusterKind, "kubeadm-config", "ClusterConfiguration", p.Settings.ofMasters(), &config.cluster},
-		{kubeadm.KubeletKind, kubelets, "kubelet", p.Settings.of(kubeadm.PartKubelet), new(string)},
-		{kubeadm.ProxyKind, "kube-proxy", "config.conf", p.Settings.of(kubeadm.PartProxy), &config.proxy},
+		{kubeadm.KubeletKind, kubelets, "kubelet", p.Settings.of(difference.PartKubelet), new(string)},
+		{kubeadm.ProxyKind, "kube-proxy", "config.conf", p.Settings.of(difference.PartProxy), &config.proxy},
 	} {
 		if len(one.changes) == 0 {
 			continue
@@ -171,9 +172,9 @@ func (p *Stage) configMaps(ctx context.Context) (config clusterConfig, err error
 }
 
 // configMap changes one text of a ConfigMap, and returns it.
-func (p *Stage) configMap(ctx context.Context, kept *kube.ConfigMap, kind, key string, changes []kubeadm.Change) (string, error) {
+func (p *Stage) configMap(ctx context.Context, kept *kube.ConfigMap, kind, key string, changes []difference.Change) (string, error) {
 	text := kept.Data[key]
-	patched, err := kubeadm.PatchText([]byte(text), changes, p.Settings.wanted, p.Kubernetes, kind)
+	patched, err := difference.PatchText([]byte(text), changes, p.Settings.wanted, p.Kubernetes, kind)
 	if err != nil {
 		return "", fmt.Errorf("ConfigMap %s/%s: %w", kept.Namespace, kept.Name, err)
 	}
@@ -197,7 +198,7 @@ func (p *Stage) proxy(ctx context.Context, config string) error {
 	if err != nil || len(rows) == 0 || rows[0][0] == want {
 		return err
 	}
-	what := "restart kube-proxy on all nodes with " + named(p.Settings.of(kubeadm.PartProxy))
+	what := "restart kube-proxy on all nodes with " + named(p.Settings.of(difference.PartProxy))
 	return p.Do(ctx, p.First(), what, func(ctx context.Context) error {
 		limit := proxyPatience + time.Duration(len(p.Store.State.Hosts))*proxyPerNode
 		api := p.First().Kube(limit + time.Minute)
@@ -215,7 +216,7 @@ func batch(nodes int) int { return min(max(1, nodes/10), execute.MaxHosts) }
 
 // kubelets starts the kubelets of hosts again whose settings differ, some at a time. A batch that fails is the last.
 func (p *Stage) kubelets(ctx context.Context, members []*execute.Member) error {
-	if len(p.Settings.of(kubeadm.PartKubelet)) == 0 {
+	if len(p.Settings.of(difference.PartKubelet)) == 0 {
 		return nil
 	}
 	pending := make([]*kubeletChange, len(p.Members))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/kubeadm"
+	"github.com/kubefile/kubefile/runner/kubeadm/difference"
 	"github.com/kubefile/kubefile/runner/report"
 )
 
@@ -21,20 +22,20 @@ type Settings struct {
 	// wanted are those of the site, target those that the cluster has afterwards: without what cannot be changed.
 	wanted, target kubeadm.Documents
 	// Applied are the changes to hosts and to the API, from any of had; a field may occur several times.
-	Applied []kubeadm.Change
+	Applied []difference.Change
 }
 
 // Known reports whether it is known what the cluster has.
 func (s *Settings) Known() bool { return len(s.had) > 0 }
 
 // newSettings compares what a cluster has with what is wanted. Changes that cannot be applied are returned, with the reason.
-func newSettings(had []kubeadm.Documents, wanted kubeadm.Documents) (s *Settings, refused map[string]string, changes []kubeadm.Change) {
+func newSettings(had []kubeadm.Documents, wanted kubeadm.Documents) (s *Settings, refused map[string]string, changes []difference.Change) {
 	s = &Settings{had: had, wanted: wanted}
-	public, noted := wanted.Public(), []kubeadm.Change{}
+	public, noted := difference.Public(wanted), []difference.Change{}
 	refused = map[string]string{}
 	for i, documents := range had {
-		for _, change := range documents.Changes(public) {
-			part, why := kubeadm.Applies(change.Field)
+		for _, change := range difference.Between(documents, public) {
+			part, why := difference.Applies(change.Field)
 			if why != "" {
 				refused[change.Field] = why
 			}
@@ -44,19 +45,19 @@ func newSettings(had []kubeadm.Documents, wanted kubeadm.Documents) (s *Settings
 			if i == 0 && part != "" {
 				noted = append(noted, change)
 			}
-			if part != "" && part != kubeadm.PartJoining {
+			if part != "" && part != difference.PartJoining {
 				s.Applied = append(s.Applied, change)
 			}
 		}
 	}
-	s.target = had[0].Patch(noted, public)
+	s.target = difference.Patch(had[0], noted, public)
 	return s, refused, changes
 }
 
 // of are the changes that are applied to some parts.
-func (s *Settings) of(parts ...kubeadm.Part) (changes []kubeadm.Change) {
+func (s *Settings) of(parts ...difference.Part) (changes []difference.Change) {
 	for _, change := range s.Applied {
-		if part, _ := kubeadm.Applies(change.Field); slices.Contains(parts, part) {
+		if part, _ := difference.Applies(change.Field); slices.Contains(parts, part) {
 			changes = append(changes, change)
 		}
 	}
@@ -64,13 +65,13 @@ func (s *Settings) of(parts ...kubeadm.Part) (changes []kubeadm.Change) {
 }
 
 // staticPods are the parts that run on masters, in the order in which they are started again.
-func staticPods() []kubeadm.Part {
-	return []kubeadm.Part{kubeadm.PartAPIServer, kubeadm.PartControllerManager, kubeadm.PartScheduler}
+func staticPods() []difference.Part {
+	return []difference.Part{difference.PartAPIServer, difference.PartControllerManager, difference.PartScheduler}
 }
 
 // ofMasters are the changes that only masters get.
-func (s *Settings) ofMasters() []kubeadm.Change {
-	return s.of(append(staticPods(), kubeadm.PartCertificate)...)
+func (s *Settings) ofMasters() []difference.Change {
+	return s.of(append(staticPods(), difference.PartCertificate)...)
 }
 
 // key tells the ClusterConfiguration that masters get from others.
@@ -101,7 +102,7 @@ func withoutDocuments(list []kubeadm.Documents, some kubeadm.Documents) []kubead
 const maxSetting = 200
 
 // named lists changes for a person, each field once.
-func named(changes []kubeadm.Change) string {
+func named(changes []difference.Change) string {
 	var names, fields []string
 	for _, change := range changes {
 		if !slices.Contains(fields, change.Field) {
@@ -113,7 +114,7 @@ func named(changes []kubeadm.Change) string {
 }
 
 // names are those that the serving certificate has to have after changes, and those that it must not have. kept are not removed.
-func certificateNames(changes []kubeadm.Change, kept []string) (wanted, removed []string) {
+func certificateNames(changes []difference.Change, kept []string) (wanted, removed []string) {
 	for _, change := range changes {
 		wanted = append(wanted, change.Wanted()...)
 		removed = append(removed, change.Removed()...)

@@ -14,7 +14,7 @@ import (
 	"slices"
 
 	"github.com/kubefile/kubefile/registryproxy"
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/store"
@@ -66,13 +66,13 @@ func (p *Service) host(ctx context.Context, m *execute.Member, authority *regist
 }
 
 // questions are what the registry of a host has to answer. A master's has to serve others, and to have an image in its own store.
-func (p *Service) questions(m *execute.Member) []agent.Question {
+func (p *Service) questions(m *execute.Member) []wire.Question {
 	local := "http://" + p.Settings.loopback() + "/v2/"
-	questions := []agent.Question{{URL: local}}
+	questions := []wire.Question{{URL: local}}
 	if !m.IsMaster() {
 		return questions
 	}
-	served := agent.Question{URL: "https://" + p.Settings.at(m.Host.Address) + "/v2/", Authority: p.trusted(m)}
+	served := wire.Question{URL: "https://" + p.Settings.at(m.Host.Address) + "/v2/", Authority: p.trusted(m)}
 	if p.Settings.NoTLS {
 		served.URL, served.Authority = "http://"+p.Settings.at(m.Host.Address)+"/v2/", ""
 	}
@@ -81,7 +81,7 @@ func (p *Service) questions(m *execute.Member) []agent.Question {
 	}
 	questions = append(questions, served)
 	if images := p.Artifact.Description.Lock.Images; len(images) > 0 {
-		questions = append(questions, agent.Question{
+		questions = append(questions, wire.Question{
 			URL:    local + "store/blobs/" + images[0].Digest.String(), // every blob of a store is in every repository
 			Header: map[string]string{registryproxy.ForwardedHeader: "1"},
 		})
@@ -218,7 +218,7 @@ func (p *Service) files(m *execute.Member) ([]unit.File, error) {
 	configFile := m.Path(ConfigFile)
 	files := []unit.File{
 		{Path: configFile, Mode: 0o644, Content: append(encoded, '\n'), Restart: true},
-		{Path: unit.Dir + registryproxy.Unit, Mode: 0o644, Content: fmt.Appendf(nil, unitText, agent.Path, configFile, unit.ProtectHome(m.Dir)), Restart: true},
+		{Path: unit.Dir + registryproxy.Unit, Mode: 0o644, Content: fmt.Appendf(nil, unitText, wire.Path, configFile, unit.ProtectHome(m.Dir)), Restart: true},
 	}
 	mirrors, err := registryproxy.HostsFiles(p.Artifact.Description.Lock, p.Settings.name(), p.mirrors(m))
 	if err != nil {

@@ -27,7 +27,8 @@ import (
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/registryproxy"
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/client"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/report"
@@ -70,7 +71,7 @@ func (d *disk) answer(t *testing.T, cmd host.Command) (string, int) {
 		return "", code[strings.TrimSpace(string(d.files[argv[4]])) == argv[5]]
 	case argv[0] == "sh" && strings.Contains(argv[2], "sha256sum -c"):
 		return "", code[fmt.Sprintf("%x", sha256.Sum256(d.files[argv[4]])) == argv[5]]
-	case argv[0] == agent.Path && argv[2] == "write-file":
+	case argv[0] == wire.Path && argv[2] == "write-file":
 		var request struct {
 			Path string
 			Mode fs.FileMode
@@ -92,7 +93,7 @@ func (d *disk) answer(t *testing.T, cmd host.Command) (string, int) {
 			}
 		}
 		return `{"changed":true}`, 0
-	case argv[0] == agent.Path && argv[2] == "watch-unit":
+	case argv[0] == wire.Path && argv[2] == "watch-unit":
 		return fmt.Sprintf(`{"works":%t}`, d.restarts > 0), 0
 	case argv[0] == "systemctl":
 		if argv[1] != "restart" {
@@ -151,7 +152,7 @@ func withRegistry(t *testing.T, masters ...string) (*Service, []*disk) {
 		if i == 0 {
 			d.real = p.DataRoot
 		}
-		client := agent.Client{Conn: &on{disk: d, t: t, host: h}, Dir: p.Dir()}
+		client := client.Client{Conn: &on{disk: d, t: t, host: h}, Dir: p.Dir()}
 		p.Members = append(p.Members, &execute.Member{Client: client, Image: client, Host: h, Name: fmt.Sprintf("h%d", i), Facts: &host.Facts{}, Index: i})
 		disks = append(disks, d)
 	}

@@ -14,7 +14,7 @@ import (
 
 // TestTruncatedAnywhere cuts every kind of archive at many places.
 func TestTruncatedAnywhere(t *testing.T) {
-	for form, image := range forms(t) {
+	for form, image := range sourcetest.Forms(t) {
 		whole, err := os.ReadFile(image)
 		if err != nil || !strings.HasSuffix(image, ".tar") {
 			continue
@@ -37,7 +37,7 @@ func TestTruncatedAnywhere(t *testing.T) {
 // covers (names in headers that nobody asks for, padding) may pass; then what is
 // read must be what was written.
 func TestFlippedBits(t *testing.T) {
-	for form, image := range forms(t) {
+	for form, image := range sourcetest.Forms(t) {
 		whole, err := os.ReadFile(image)
 		if err != nil || !strings.HasSuffix(image, ".tar") {
 			continue
@@ -93,7 +93,7 @@ func openAndVerify(t *testing.T, image string) error {
 // TestLayoutWithChangedBlob changes each blob of a layout directory in turn.
 func TestLayoutWithChangedBlob(t *testing.T) {
 	dir := t.TempDir()
-	sourcetest.Layout(t, dir, []string{"amd64"}, layers(t)...)
+	sourcetest.Layout(t, dir, []string{"amd64"}, sourcetest.Layers(t)...)
 	blobs, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", "*"))
 	if err != nil || len(blobs) == 0 {
 		t.Fatal(blobs, err)

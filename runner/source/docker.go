@@ -17,6 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/source/layerfs"
 )
 
 // dockerManifest lists the images of a docker archive.
@@ -124,13 +125,13 @@ func dockerLayer(tree *tarFiles, path string, diffID digest.Digest) (ocispec.Des
 	defer r.Close()
 	layer.Size = size
 	head := bufio.NewReader(r)
-	layer.MediaType = layerType(head)
+	layer.MediaType = layerfs.LayerType(head)
 	if layer.MediaType == ocispec.MediaTypeImageLayer {
 		return layer, nil
 	}
 	sum := digest.Canonical.Digester()
 	raw := io.TeeReader(head, sum.Hash())
-	stream, err := Decompress(raw)
+	stream, err := layerfs.Decompress(raw)
 	if err != nil {
 		return layer, fmt.Errorf("%s: %w: %w", path, ErrDamaged, err)
 	}

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	mediaTypeDockerIndex    = "application/vnd.docker.distribution.manifest.list.v2+json"
-	mediaTypeDockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	MediaTypeDockerIndex    = "application/vnd.docker.distribution.manifest.list.v2+json"
+	MediaTypeDockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
 	mediaTypeDockerConfig   = "application/vnd.docker.container.image.v1+json"
 
 	// maxImages bounds the images of one artifact that are looked at.
@@ -47,13 +47,13 @@ func choose(ctx context.Context, from content.Fetcher, roots []ocispec.Descripto
 			return ocispec.Descriptor{}, fmt.Errorf("%w: more than %d images", ErrDamaged, maxImages)
 		}
 	}
-	fit := slices.DeleteFunc(slices.Clone(all), func(c candidate) bool { return !matches(want, c.platform) })
+	fit := slices.DeleteFunc(slices.Clone(all), func(c candidate) bool { return !Matches(want, c.platform) })
 	switch len(fit) {
 	case 1:
 		return fit[0].descriptor, nil
 	case 0:
-		return ocispec.Descriptor{}, fmt.Errorf("%w: %s; it has: %s", ErrPlatform, platformName(want),
-			list(all, func(c candidate) string { return platformName(c.platform) }))
+		return ocispec.Descriptor{}, fmt.Errorf("%w: %s; it has: %s", ErrPlatform, PlatformName(want),
+			list(all, func(c candidate) string { return PlatformName(c.platform) }))
 	}
 	return ocispec.Descriptor{}, fmt.Errorf("%w in it: %s; choose one by PATH:TAG or PATH@DIGEST", ErrAmbiguous,
 		list(fit, func(c candidate) string { return c.name }))
@@ -63,8 +63,8 @@ func choose(ctx context.Context, from content.Fetcher, roots []ocispec.Descripto
 // and other artifacts.
 func candidates(ctx context.Context, from content.Fetcher, d ocispec.Descriptor, depth int) ([]candidate, error) {
 	switch d.MediaType {
-	case ocispec.MediaTypeImageIndex, mediaTypeDockerIndex:
-	case ocispec.MediaTypeImageManifest, mediaTypeDockerManifest:
+	case ocispec.MediaTypeImageIndex, MediaTypeDockerIndex:
+	case ocispec.MediaTypeImageManifest, MediaTypeDockerManifest:
 		return image(ctx, from, d)
 	default:
 		return nil, nil
@@ -92,7 +92,7 @@ func candidates(ctx context.Context, from content.Fetcher, d ocispec.Descriptor,
 // image is a manifest as a candidate. The platform of one that stands alone is
 // in its config.
 func image(ctx context.Context, from content.Fetcher, d ocispec.Descriptor) ([]candidate, error) {
-	if d.ArtifactType != "" && !isImageConfig(d.ArtifactType) || d.Annotations["vnd.docker.reference.type"] != "" {
+	if d.ArtifactType != "" && !IsImageConfig(d.ArtifactType) || d.Annotations["vnd.docker.reference.type"] != "" {
 		return nil, nil
 	}
 	if d.Platform != nil {
@@ -102,7 +102,7 @@ func image(ctx context.Context, from content.Fetcher, d ocispec.Descriptor) ([]c
 	if err := fetchJSON(ctx, from, d, &manifest); err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
-	if !isImageConfig(manifest.Config.MediaType) {
+	if !IsImageConfig(manifest.Config.MediaType) {
 		return nil, nil // a chart, a signature
 	}
 	var config ocispec.Image
@@ -112,18 +112,20 @@ func image(ctx context.Context, from content.Fetcher, d ocispec.Descriptor) ([]c
 	return []candidate{{descriptor: d, platform: config.Platform}}, nil
 }
 
-func isImageConfig(mediaType string) bool {
+// IsImageConfig reports whether a media type is that of the config of an image.
+func IsImageConfig(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageConfig || mediaType == mediaTypeDockerConfig
 }
 
-// matches says whether an image for one platform runs on another. A variant
+// Matches says whether an image for one platform runs on another. A variant
 // counts only when it was asked for.
-func matches(want, have ocispec.Platform) bool {
+func Matches(want, have ocispec.Platform) bool {
 	return want.OS == have.OS && want.Architecture == have.Architecture &&
 		(want.Variant == "" || want.Variant == have.Variant || have.Variant == "")
 }
 
-func platformName(p ocispec.Platform) string {
+// PlatformName is a platform as people write it: linux/arm64/v8.
+func PlatformName(p ocispec.Platform) string {
 	name := p.OS + "/" + p.Architecture
 	if p.Variant != "" {
 		name += "/" + p.Variant

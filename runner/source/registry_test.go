@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -14,30 +13,10 @@ import (
 
 	"cuelabs.dev/go/oci/ociregistry/ocimem"
 	"cuelabs.dev/go/oci/ociregistry/ociserver"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	oras "oras.land/oras-go/v2"
-	"oras.land/oras-go/v2/content/oci"
-	"oras.land/oras-go/v2/registry/remote"
 
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
 )
-
-func push(t *testing.T, dir, name string, root ocispec.Descriptor, tag string) {
-	t.Helper()
-	from, err := oci.NewFromFS(t.Context(), os.DirFS(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	to, err := remote.NewRepository(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	to.PlainHTTP = true
-	if _, err := oras.Copy(t.Context(), from, root.Digest.String(), to, tag, oras.DefaultCopyOptions); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // TestRegistryThatBreaksOff has a registry end every answer early: the download
 // goes on where it broke.
@@ -57,7 +36,7 @@ func TestRegistryThatBreaksOff(t *testing.T) {
 	}))
 	defer server.Close()
 	name := strings.TrimPrefix(server.URL, "http://") + "/app"
-	push(t, dir, name, root, "v1")
+	sourcetest.Push(t, dir, name, root, "v1")
 	artifact := open(t, name+":v1")
 	r, err := artifact.OpenBlob(t.Context(), artifact.RootfsLayers[0].Descriptor)
 	if err != nil {
@@ -115,7 +94,7 @@ func TestRegistryThatSaysLittle(t *testing.T) {
 	for _, head := range []int{http.StatusOK, http.StatusMethodNotAllowed, http.StatusForbidden} {
 		t.Run(http.StatusText(head), func(t *testing.T) {
 			dir := t.TempDir()
-			root := sourcetest.Layout(t, dir, []string{"amd64", "arm64"}, layers(t)...)
+			root := sourcetest.Layout(t, dir, []string{"amd64", "arm64"}, sourcetest.Layers(t)...)
 			registry := ociserver.New(ocimem.New(), nil)
 			pushed := false
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -130,7 +109,7 @@ func TestRegistryThatSaysLittle(t *testing.T) {
 			}))
 			defer server.Close()
 			name := strings.TrimPrefix(server.URL, "http://") + "/app"
-			push(t, dir, name, root, "v1")
+			sourcetest.Push(t, dir, name, root, "v1")
 			pushed = true
 			for _, image := range []string{name + ":v1", name + "@" + root.Digest.String()} {
 				if artifact := open(t, image); len(artifact.RootfsLayers) == 0 {
@@ -143,7 +122,7 @@ func TestRegistryThatSaysLittle(t *testing.T) {
 
 func TestRegistryThatLies(t *testing.T) {
 	dir := t.TempDir()
-	root := sourcetest.Layout(t, dir, []string{"amd64"}, layers(t)...)
+	root := sourcetest.Layout(t, dir, []string{"amd64"}, sourcetest.Layers(t)...)
 	registry := ociserver.New(ocimem.New(), nil)
 	lie := ""
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -155,7 +134,7 @@ func TestRegistryThatLies(t *testing.T) {
 	}))
 	defer server.Close()
 	name := strings.TrimPrefix(server.URL, "http://") + "/app"
-	push(t, dir, name, root, "v1")
+	sourcetest.Push(t, dir, name, root, "v1")
 	artifact := open(t, name+":v1")
 	layer := artifact.RootfsLayers[0].Descriptor
 	lie = layer.Digest.String()

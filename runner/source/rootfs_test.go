@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/source/layerfs"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
 )
 
@@ -41,7 +42,7 @@ func rootfs(t *testing.T, layers ...[]e) *source.Artifact {
 func all(string) bool { return true }
 
 // list writes files as "name content, name content".
-func list(files map[string]source.File) string {
+func list(files map[string]layerfs.File) string {
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		lines = append(lines, name+" "+string(files[name].Content))
@@ -98,7 +99,7 @@ func TestFiles(t *testing.T) {
 }
 
 func TestFilesThatAreWanted(t *testing.T) {
-	for form, image := range forms(t) {
+	for form, image := range sourcetest.Forms(t) {
 		found, err := open(t, image).Files(t.Context(), func(name string) bool { return strings.HasPrefix(name, ".kubefile/") })
 		if err != nil || len(found) != 1 {
 			t.Fatal(form, found, err)
@@ -107,7 +108,7 @@ func TestFilesThatAreWanted(t *testing.T) {
 			t.Errorf("%s: %v %q", form, f.Mode, f.Content)
 		}
 	}
-	setuid := rootfs(t, []e{{Name: "run", Content: "x", Mode: 0o4755}, {Name: "other", Content: strings.Repeat("x", source.MaxFileSize+1)}})
+	setuid := rootfs(t, []e{{Name: "run", Content: "x", Mode: 0o4755}, {Name: "other", Content: strings.Repeat("x", layerfs.MaxFileSize+1)}})
 	found, err := setuid.Files(t.Context(), func(name string) bool { return name == "run" })
 	if err != nil || len(found) != 1 || found["run"].Mode != 0o755|fs.ModeSetuid {
 		t.Errorf("%v, %v", found, err)
@@ -135,7 +136,7 @@ func TestFilesRefusals(t *testing.T) {
 		{"long name", [][]e{{file(long+"x", "")}}, "more than 4096 bytes"},
 		{"long link", [][]e{{link("l", long)}}, "of more than 4095 bytes"},
 		{"link to nothing", [][]e{{link("l", "")}}, "a symbolic link to nothing"},
-		{"large file", [][]e{{file("big", strings.Repeat("x", source.MaxFileSize+1))}}, "big: file is too large: 16777217 bytes (at most 16 MiB)"},
+		{"large file", [][]e{{file("big", strings.Repeat("x", layerfs.MaxFileSize+1))}}, "big: file is too large: 16777217 bytes (at most 16 MiB)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			artifact := rootfs(t, test.layers...)
@@ -154,7 +155,7 @@ func TestFilesRefusals(t *testing.T) {
 func TestFilesLimit(t *testing.T) {
 	var entries []e
 	for i := range 9 {
-		entries = append(entries, file(fmt.Sprint(i), strings.Repeat("x", source.MaxFileSize-1000)))
+		entries = append(entries, file(fmt.Sprint(i), strings.Repeat("x", layerfs.MaxFileSize-1000)))
 	}
 	artifact := rootfs(t, entries, entries)
 	if found, err := artifact.Files(t.Context(), func(name string) bool { return name < "7" }); err != nil || len(found) != 7 {
@@ -167,7 +168,7 @@ func TestFilesLimit(t *testing.T) {
 
 func TestFilesOfDamagedLayers(t *testing.T) {
 	image := t.TempDir()
-	sourcetest.Layout(t, image, []string{"amd64"}, layers(t)...)
+	sourcetest.Layout(t, image, []string{"amd64"}, sourcetest.Layers(t)...)
 	artifact := open(t, image)
 	for i, layer := range artifact.RootfsLayers {
 		name := filepath.Join(image, "blobs", "sha256", layer.Descriptor.Digest.Encoded())

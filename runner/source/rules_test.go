@@ -97,7 +97,7 @@ func TestVerifyComparesStoreAndLock(t *testing.T) {
 		registry := httptest.NewServer(ociserver.New(ocimem.New(), nil))
 		defer registry.Close()
 		remote := strings.TrimPrefix(registry.URL, "http://") + "/app"
-		push(t, dir, remote, root, "v1")
+		sourcetest.Push(t, dir, remote, root, "v1")
 		for form, image := range map[string]string{"layout": dir, "registry": remote + ":v1"} {
 			t.Run(name+", "+form, func(t *testing.T) {
 				a := open(t, image)
@@ -153,7 +153,7 @@ func TestALargeBlobOfARegistryIsNotReadTwice(t *testing.T) {
 	registry := httptest.NewServer(ociserver.New(ocimem.New(), nil))
 	t.Cleanup(registry.Close)
 	remote := strings.TrimPrefix(registry.URL, "http://") + "/app"
-	push(t, dir, remote, root, "v1")
+	sourcetest.Push(t, dir, remote, root, "v1")
 	for image, limit := range map[string]int64{dir: 2 * size, remote + ":v1": size / 8} {
 		a := open(t, image)
 		var read atomic.Int64

@@ -22,14 +22,16 @@ import (
 	"oras.land/oras-go/v2/content"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/source/layerfs"
+	"github.com/kubefile/kubefile/runner/source/remote"
 )
 
 var (
 	// ErrDamaged says that an artifact is not what its digests say: truncated, or
 	// changed on the way.
-	ErrDamaged = errors.New("damaged")
+	ErrDamaged = layerfs.ErrDamaged
 	// ErrNotFound says that there is no such file or image.
-	ErrNotFound = errors.New("not found")
+	ErrNotFound = remote.ErrNotFound
 	// ErrPlatform says that the artifact has no image for the platform asked for.
 	ErrPlatform = errors.New("platform not in the artifact")
 	// ErrAmbiguous says that an archive or layout holds several images.
@@ -127,11 +129,12 @@ func (a *Artifact) locate(ctx context.Context, image string, opts Options) ([]oc
 	}
 	if path == "" {
 		a.Kind = KindRegistry
-		repository, roots, err := openRegistry(ctx, image, opts)
-		if err == nil {
-			a.blobs = repository
+		repository, root, err := remote.Open(ctx, image, opts.PlainHTTP)
+		if err != nil {
+			return nil, err
 		}
-		return roots, err
+		a.blobs = repository
+		return []ocispec.Descriptor{root}, nil
 	}
 	var tree files
 	if isDir {
@@ -201,11 +204,11 @@ func (a *Artifact) read(ctx context.Context, descriptor ocispec.Descriptor, chos
 // specifies any, and the one that was chosen: what is sent to a host runs there.
 func (a *Artifact) isFor(described *ocispec.Platform, chosen ocispec.Platform) error {
 	config := a.Config.Platform
-	if described != nil && !matches(*described, config) {
+	if described != nil && !Matches(*described, config) {
 		return fmt.Errorf("%w: its config is for %s, its descriptor for %q", imagespec.ErrInvalid,
 			imagespec.FormatPlatform(config), imagespec.FormatPlatform(*described))
 	}
-	if !matches(chosen, config) {
+	if !Matches(chosen, config) {
 		return fmt.Errorf("%w: %s; its config is for %s", ErrPlatform, imagespec.FormatPlatform(chosen), imagespec.FormatPlatform(config))
 	}
 	return nil
@@ -227,7 +230,7 @@ func (a *Artifact) OpenBlob(ctx context.Context, descriptor ocispec.Descriptor) 
 	if err != nil {
 		return nil, a.explain(fmt.Errorf("blob %s: %w", descriptor.Digest, err))
 	}
-	return &verified{Reader: VerifyBlob(r, descriptor), Closer: r, artifact: a, digest: descriptor.Digest}, nil
+	return &verified{Reader: layerfs.VerifyBlob(r, descriptor), Closer: r, artifact: a, digest: descriptor.Digest}, nil
 }
 
 // verified is a blob that says whose it is when it fails.
@@ -264,23 +267,12 @@ func fetchJSON(ctx context.Context, from content.Fetcher, descriptor ocispec.Des
 	}
 	data, err := content.FetchAll(ctx, from, descriptor)
 	if err != nil {
-		return fmt.Errorf("%s: %w", descriptor.Digest, damage(err))
+		return fmt.Errorf("%s: %w", descriptor.Digest, layerfs.MarkDamaged(err))
 	}
 	if err := json.Unmarshal(data, into); err != nil {
 		return fmt.Errorf("%s: %w: %w", descriptor.Digest, ErrDamaged, err)
 	}
 	return nil
-}
-
-// damage marks the errors that mean that the bytes are not those of the digest.
-func damage(err error) error {
-	for _, sign := range []error{content.ErrMismatchedDigest, content.ErrTrailingData, content.ErrInvalidDescriptorSize,
-		digest.ErrDigestInvalidFormat, digest.ErrDigestInvalidLength, digest.ErrDigestUnsupported, io.ErrUnexpectedEOF} {
-		if errors.Is(err, sign) {
-			return fmt.Errorf("%w: %w", ErrDamaged, err)
-		}
-	}
-	return err
 }
 
 // explain names the artifact in an error and says what to do.

@@ -1,7 +1,6 @@
 package source_test
 
 import (
-	"archive/tar"
 	"errors"
 	"fmt"
 	"net/http/httptest"
@@ -20,51 +19,11 @@ import (
 
 	"github.com/kubefile/kubefile/imagespec"
 	"github.com/kubefile/kubefile/runner/source"
+	"github.com/kubefile/kubefile/runner/source/layerfs"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
 )
 
 var platform = ocispec.Platform{OS: "linux", Architecture: "amd64"}
-
-func layers(t testing.TB) []sourcetest.Layer {
-	return []sourcetest.Layer{
-		{Compression: "gzip", Tar: sourcetest.Tar(t,
-			sourcetest.Entry{Name: "scripts/", Type: tar.TypeDir},
-			sourcetest.Entry{Name: "scripts/init.sh", Content: strings.Repeat("echo init\n", 100)})},
-		{Compression: "zstd", Tar: sourcetest.Tar(t, sourcetest.Entry{Name: ".kubefile/sealer-run", Content: "the runner", Mode: 0o755})},
-		{Images: true, Tar: sourcetest.Tar(t, sourcetest.Embedded(t, map[string]string{"docker.io/library/nginx:1": "nginx"})...)},
-	}
-}
-
-// forms ships one image in every form and returns what to pass to Open.
-func forms(t *testing.T) map[string]string {
-	dir := t.TempDir()
-	single, multi := filepath.Join(dir, "single"), filepath.Join(dir, "multi")
-	root := sourcetest.Layout(t, single, []string{"amd64"}, layers(t)...)
-	index := sourcetest.Layout(t, multi, []string{"arm64", "amd64"}, layers(t)...)
-	sourcetest.Archive(t, single, single+".tar")
-	sourcetest.Archive(t, multi, multi+".tar")
-	sourcetest.DockerArchive(t, single, single+".docker.tar", false)
-	sourcetest.DockerArchive(t, single, single+".crane.tar", true)
-	registry := httptest.NewServer(ociserver.New(ocimem.New(), nil))
-	t.Cleanup(registry.Close)
-	host := strings.TrimPrefix(registry.URL, "http://")
-	push(t, single, host+"/app", root, "single")
-	push(t, multi, host+"/app", index, "multi")
-	return map[string]string{
-		"layout":               single,
-		"layout by tag":        single + ":v1",
-		"layout by digest":     single + "@" + root.Digest.String(),
-		"layout with index":    multi,
-		"archive":              single + ".tar",
-		"archive by tag":       single + ".tar:v1",
-		"archive with index":   multi + ".tar",
-		"docker archive":       single + ".docker.tar",
-		"docker archive, gzip": single + ".crane.tar",
-		"registry":             host + "/app:single",
-		"registry, index":      host + "/app:multi",
-		"registry, digest":     host + "/app:other@" + index.Digest.String(),
-	}
-}
 
 func open(t *testing.T, image string) *source.Artifact {
 	t.Helper()
@@ -77,7 +36,7 @@ func open(t *testing.T, image string) *source.Artifact {
 }
 
 func TestOpenReadsEveryForm(t *testing.T) {
-	for form, image := range forms(t) {
+	for form, image := range sourcetest.Forms(t) {
 		t.Run(form, func(t *testing.T) {
 			artifact := open(t, image)
 			if got := artifact.Description.KubernetesVersion; got != "v1.34.4" {
@@ -97,7 +56,7 @@ func TestOpenReadsEveryForm(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				plain, err := source.Decompress(r)
+				plain, err := layerfs.Decompress(r)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -113,7 +72,7 @@ func TestOpenReadsEveryForm(t *testing.T) {
 }
 
 func TestRunnerIsExtracted(t *testing.T) {
-	for form, image := range forms(t) {
+	for form, image := range sourcetest.Forms(t) {
 		t.Run(form, func(t *testing.T) {
 			file, sum, size, err := open(t, image).Runner(t.Context(), t.TempDir())
 			if err != nil {
@@ -132,7 +91,7 @@ func TestRunnerIsExtracted(t *testing.T) {
 
 func TestImageWithoutRunner(t *testing.T) {
 	dir := t.TempDir()
-	sourcetest.Layout(t, dir, []string{"amd64"}, layers(t)[0])
+	sourcetest.Layout(t, dir, []string{"amd64"}, sourcetest.Layers(t)[0])
 	if _, _, _, err := open(t, dir).Runner(t.Context(), t.TempDir()); !errors.Is(err, source.ErrNoRunner) {
 		t.Fatal(err)
 	}
@@ -140,7 +99,7 @@ func TestImageWithoutRunner(t *testing.T) {
 
 func TestProgressReachesTheTotal(t *testing.T) {
 	dir := t.TempDir()
-	sourcetest.Layout(t, dir, []string{"amd64"}, layers(t)...)
+	sourcetest.Layout(t, dir, []string{"amd64"}, sourcetest.Layers(t)...)
 	var most, all int64
 	progress := make(chan [2]int64, 1000)
 	if err := open(t, dir).Verify(t.Context(), func(done, total int64) { progress <- [2]int64{done, total} }); err != nil {
@@ -158,8 +117,8 @@ func TestProgressReachesTheTotal(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
-	sourcetest.Layout(t, in("image"), []string{"amd64"}, layers(t)...)
-	sourcetest.Layout(t, in("arm"), []string{"arm64", "s390x"}, layers(t)...)
+	sourcetest.Layout(t, in("image"), []string{"amd64"}, sourcetest.Layers(t)...)
+	sourcetest.Layout(t, in("arm"), []string{"arm64", "s390x"}, sourcetest.Layers(t)...)
 	sourcetest.Archive(t, in("image"), in("image.tar"))
 	files := map[string][]byte{
 		"empty.tar":   {},

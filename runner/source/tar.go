@@ -10,6 +10,8 @@ import (
 	"os"
 	"path"
 	"slices"
+
+	"github.com/kubefile/kubefile/runner/source/layerfs"
 )
 
 // maxEntries bounds the table of contents of an archive.
@@ -91,8 +93,8 @@ func (t *tarFiles) refuseCompressed() error {
 	magic := make([]byte, 4)
 	n, _ := t.file.ReadAt(magic, 0)
 	for _, kind := range []struct{ magic, mend string }{
-		{gzipMagic, "gzip -d"},
-		{zstdMagic, "zstd -d"},
+		{layerfs.GzipMagic, "gzip -d"},
+		{layerfs.ZstdMagic, "zstd -d"},
 		{"\xfd7zX", "xz -d"},
 		{"BZh", "bzip2 -d"},
 	} {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kubefile/kubefile/imagespec"
+	"github.com/kubefile/kubefile/runner/source/layerfs"
 )
 
 // announced is the size in bytes from which an image layer of a registry is not read before it is sent,
@@ -48,10 +49,10 @@ type verification struct {
 
 // rootfs reads the rootfs layers as a host unpacks them.
 func (v *verification) rootfs(ctx context.Context) error {
-	r := &rootfs{want: func(string) bool { return false }, left: MaxFilesSize}
+	r := layerfs.NewRootfs(func(string) bool { return false })
 	for _, layer := range v.RootfsLayers {
-		r.layer++
-		if err := v.read(ctx, layer, r.entry); err != nil {
+		r.Next()
+		if err := v.read(ctx, layer, r.Apply); err != nil {
 			return err
 		}
 	}
@@ -63,7 +64,7 @@ func (v *verification) images(ctx context.Context) error {
 	inventory := imagespec.NewInventory()
 	for _, layer := range v.ImageLayers {
 		err := v.read(ctx, layer, func(header *tar.Header, name string, content io.Reader) error {
-			mode, err := EntryType(header)
+			mode, err := layerfs.EntryType(header)
 			if err != nil {
 				return err
 			}
@@ -142,7 +143,7 @@ func (a *Artifact) extract(ctx context.Context, layer imagespec.Layer, file stri
 	return sum, size, err
 }
 
-// readLayer is [ReadLayer] for a layer of the artifact. What is wrong with the blob
+// readLayer is [layerfs.Read] for a layer of the artifact. What is wrong with the blob
 // itself, [Artifact.OpenBlob] has explained.
 func (a *Artifact) readLayer(ctx context.Context, layer imagespec.Layer, visit func(header *tar.Header, name string, content io.Reader) error) error {
 	return a.readLayerFrom(ctx, layer, func(blob io.Reader) io.Reader { return blob }, visit)
@@ -156,33 +157,20 @@ func (a *Artifact) readLayerFrom(ctx context.Context, layer imagespec.Layer, aro
 		return err
 	}
 	defer blob.Close()
-	failed := &failing{Reader: around(blob)}
-	err = ReadLayer(failed, layer.DiffID, func(header *tar.Header, name string, content io.Reader) error {
+	failed := &layerfs.Failing{Reader: around(blob)}
+	err = layerfs.Read(failed, layer.DiffID, func(header *tar.Header, name string, content io.Reader) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		return visit(header, name, interruptible{content, ctx})
+		return visit(header, name, layerfs.Interruptible(ctx, content))
 	})
 	switch {
-	case failed.err != nil:
-		return failed.err
+	case failed.Err != nil:
+		return failed.Err
 	case err == nil || errors.Is(err, errRest) || ctx.Err() != nil:
 		return err
 	}
 	return a.explain(fmt.Errorf("layer %s: %w", layer.Descriptor.Digest, err))
-}
-
-// interruptible is a reader that ends with its context.
-type interruptible struct {
-	io.Reader
-	ctx context.Context
-}
-
-func (i interruptible) Read(p []byte) (int, error) {
-	if err := i.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return i.Reader.Read(p)
 }
 
 func writeRunner(file string, r io.Reader) (digest.Digest, int64, error) {
@@ -193,4 +181,21 @@ func writeRunner(file string, r io.Reader) (digest.Digest, int64, error) {
 	sum := digest.Canonical.Digester()
 	size, err := io.Copy(io.MultiWriter(f, sum.Hash()), r)
 	return sum.Digest(), size, errors.Join(err, f.Close())
+}
+
+// Files returns the regular files of the rootfs that want says yes to, by their
+// slash-separated path below it, as they are on a host when all layers are
+// unpacked: without unpacking any. Symbolic links are not files; layers that write
+// through one are read as the agent unpacks them. All rootfs layers are read and
+// verified, one after the other. What is larger than [layerfs.MaxFileSize] and
+// [layerfs.MaxFilesSize] is refused, and so is a hard link to a file that is not wanted.
+func (a *Artifact) Files(ctx context.Context, want func(name string) bool) (map[string]layerfs.File, error) {
+	r := layerfs.NewRootfs(want)
+	for _, layer := range a.RootfsLayers {
+		r.Next()
+		if err := a.readLayer(ctx, layer, r.Apply); err != nil {
+			return nil, err
+		}
+	}
+	return r.Files(), nil
 }

@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"slices"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/hostrecord"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/plugin"
@@ -67,7 +67,7 @@ func (t *Store) CheckRecord(s *execute.Session, m *execute.Member) error {
 	if m.Owner == nil || m.Owner.Of(s.Name, t.State.ID) {
 		return nil
 	}
-	return &agent.OtherClusterError{Host: m.String(), Dir: m.Dir, Have: *m.Owner}
+	return &hostrecord.OtherClusterError{Host: m.String(), Dir: m.Dir, Have: *m.Owner}
 }
 
 // InOtherCluster reports whether a host's kubelet is in another cluster by now: its API is not on a host of this one, and the CA is not that

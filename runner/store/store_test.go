@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/client"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/report"
@@ -47,7 +47,7 @@ func masters(n int) (*execute.Session, []*disk) {
 	for i := range n {
 		d := &disk{host: host.Host{Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), Role: host.RoleMaster}}
 		disks = append(disks, d)
-		s.Members = append(s.Members, &execute.Member{Client: agent.Client{Conn: d, Dir: s.Dir()}, Host: d.host, Facts: &host.Facts{}, Index: i})
+		s.Members = append(s.Members, &execute.Member{Client: client.Client{Conn: d, Dir: s.Dir()}, Host: d.host, Facts: &host.Facts{}, Index: i})
 	}
 	return s, disks
 }

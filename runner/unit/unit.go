@@ -11,7 +11,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/report"
@@ -44,7 +44,7 @@ func (f File) IsOn(ctx context.Context, m *execute.Member) (bool, error) {
 type Service struct {
 	Name    string
 	Files   []File
-	Answers []agent.Question
+	Answers []wire.Question
 }
 
 const (
@@ -58,7 +58,7 @@ const (
 // Error says that a unit does not run or does not answer after it was started.
 type Error struct {
 	Host, Unit string
-	State      agent.UnitState
+	State      wire.UnitState
 }
 
 // Error implements error. What the host wrote is repeated without what would control a terminal.
@@ -103,7 +103,7 @@ func (u Service) Install(ctx context.Context, s *execute.Session, m *execute.Mem
 				return err
 			}
 		}
-		if err := Restart(ctx, m, agent.Unit{Name: u.Name, Program: agent.Path, Answers: u.Answers, Patience: Patience}); err != nil {
+		if err := Restart(ctx, m, wire.Unit{Name: u.Name, Program: wire.Path, Answers: u.Answers, Patience: Patience}); err != nil {
 			return err
 		}
 		return m.Mark(ctx, u.marker(), execute.Finished)
@@ -146,12 +146,12 @@ func (u Service) works(ctx context.Context, s *execute.Session, m *execute.Membe
 	if s.DryRun && (m.IsNew || m.NewAgent) {
 		return false, nil
 	}
-	state, err := m.WatchUnit(ctx, agent.Unit{Name: u.Name, Program: agent.Path, Answers: u.Answers})
+	state, err := m.WatchUnit(ctx, wire.Unit{Name: u.Name, Program: wire.Path, Answers: u.Answers})
 	return state.Works, err
 }
 
 // Restart starts a unit again and waits until it runs and answers: systemctl is content with a process that ends a moment later.
-func Restart(ctx context.Context, m *execute.Member, u agent.Unit) error {
+func Restart(ctx context.Context, m *execute.Member, u wire.Unit) error {
 	_, failed := m.Ask(ctx, "systemctl", "restart", u.Name)
 	var exit *host.ExitError
 	if failed != nil && !errors.As(failed, &exit) {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/client"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 )
@@ -33,7 +33,7 @@ func (d *disk) Run(_ context.Context, cmd host.Command) error {
 func TestSecretsAreComparedHere(t *testing.T) {
 	for content, want := range map[string]bool{"s3cret": true, "other": false} {
 		d := &disk{content: content}
-		m := &execute.Member{Client: agent.Client{Conn: d}}
+		m := &execute.Member{Client: client.Client{Conn: d}}
 		f := File{Path: "/etc/key", Mode: SecretMode, Content: []byte("s3cret")}
 		if same, err := f.IsOn(t.Context(), m); same != want || err != nil {
 			t.Errorf("%s: got %v, %v, want %v", content, same, err, want)

@@ -11,7 +11,7 @@ import (
 
 	"k8s.io/client-go/util/jsonpath"
 
-	"github.com/kubefile/kubefile/runner/agent"
+	"github.com/kubefile/kubefile/runner/agent/wire"
 	"github.com/kubefile/kubefile/runner/host"
 )
 
@@ -21,7 +21,7 @@ type Cluster struct {
 	Sets   []string // namespace, name, paths
 	Pods   []string // of PodRow
 	Detail string   // of the log, or the last event
-	Probed map[string]agent.Probed
+	Probed map[string]wire.Probed
 	DNS    string // service of the DNS
 }
 
@@ -76,11 +76,11 @@ func Healthy(changes ...func(*Cluster)) Cluster {
 			PodRow("kube-flannel", "flannel-2", "h2", "10.0.0.2", "kube-flannel-ds", "", "True", " "),
 			PodRow("kube-system", "job", "h2", "", "", "", "False", " "),
 		},
-		Probed: map[string]agent.Probed{},
+		Probed: map[string]wire.Probed{},
 	}
 	for _, address := range []string{"10.0.0.1", "10.0.0.2"} {
-		s.Probed[address] = agent.Probed{ResolvConf: "/etc/resolv.conf", Nameservers: []string{"10.77.0.1"},
-			Networks: []agent.Network{{File: "/etc/cni/net.d/10-flannel.conflist"}}}
+		s.Probed[address] = wire.Probed{ResolvConf: "/etc/resolv.conf", Nameservers: []string{"10.77.0.1"},
+			Networks: []wire.Network{{File: "/etc/cni/net.d/10-flannel.conflist"}}}
 	}
 	for _, change := range changes {
 		change(&s)
@@ -98,7 +98,7 @@ func (s *Cluster) Pod(name, address, ready, waiting string) {
 }
 
 // Host changes what a host finds.
-func (s *Cluster) Host(address string, change func(*agent.Probed)) {
+func (s *Cluster) Host(address string, change func(*wire.Probed)) {
 	found := s.Probed[address]
 	change(&found)
 	s.Probed[address] = found
