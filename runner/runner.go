@@ -14,6 +14,7 @@ import (
 	"github.com/kubefile/kubefile/runner/environment"
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/host/login"
 	"github.com/kubefile/kubefile/runner/leave"
 	"github.com/kubefile/kubefile/runner/phase"
 	"github.com/kubefile/kubefile/runner/reach"
@@ -168,18 +169,20 @@ func (s Site) cluster() (*phase.Cluster, error) {
 		Site:    file, Env: env, Registry: registry, CommandLimit: s.CommandLimit,
 	}
 	for _, h := range site.Hosts {
-		login, err := h.Login(s.Secrets)
+		known, err := h.Login(s.Secrets)
 		if err != nil {
 			return nil, err
 		}
-		c.Hosts = append(c.Hosts, reach.Host{Login: login, Site: h})
+		c.Hosts = append(c.Hosts, reach.Host{Login: known, Site: h})
 	}
 	if len(c.Hosts) > 0 {
 		c.Unlisted = site.Unlisted(s.Secrets, c.Hosts[0].Login.Auth)
 	}
-	if c.Dialer, err = host.NewDialer(s.FirstContact); err != nil {
+	dialer, err := login.NewDialer(s.FirstContact)
+	if err != nil {
 		return nil, err
 	}
-	c.Dialer.Waiting = c.Report.Waiting
+	dialer.Waiting = c.Report.Waiting
+	c.LogIn = dialer.Dial
 	return c, nil
 }

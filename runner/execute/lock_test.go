@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/host/hosttest"
+	"github.com/kubefile/kubefile/runner/host/login"
 )
 
 // lockable is a session whose master is this machine.
@@ -20,7 +21,7 @@ func lockable(t *testing.T, dir string) *Session {
 	hosttest.Sudo(t)
 	h := s.First().Host
 	h.Local = true
-	conn, err := new(host.Dialer).Dial(t.Context(), h)
+	conn, err := new(login.Dialer).Dial(t.Context(), h)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,17 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"sync"
 	"time"
 )
 
-var (
-	// ErrConnectionLost says that the connection to a host ended under a command.
-	ErrConnectionLost = errors.New("connection lost")
-	// ErrNoSudo says that a login can not become root.
-	ErrNoSudo = errors.New("cannot become root")
-)
+// ErrConnectionLost says that the connection to a host ended under a command.
+var ErrConnectionLost = errors.New("connection lost")
 
 // Conn runs commands on one host. It is safe for concurrent use.
 type Conn interface {
@@ -67,8 +61,8 @@ type Command struct {
 	Said func() string
 }
 
-// name is what messages call the command.
-func (c Command) name() string {
+// Called is what messages call the command.
+func (c Command) Called() string {
 	switch {
 	case c.Name != "":
 		return c.Name
@@ -76,13 +70,6 @@ func (c Command) name() string {
 		return "(no command)"
 	}
 	return c.Argv[0]
-}
-
-func (c Command) said() string {
-	if c.Said == nil {
-		return ""
-	}
-	return c.Said()
 }
 
 // ExitError reports a command that ran and failed.
@@ -115,7 +102,7 @@ func Output(ctx context.Context, conn Conn, cmd Command) ([]byte, error) {
 	cmd.Stdout = limited
 	err := conn.Run(ctx, cmd)
 	if limited.left < 0 {
-		return nil, fmt.Errorf("%s: %s: %w", conn.Host(), cmd.name(), errTooMuch)
+		return nil, fmt.Errorf("%s: %s: %w", conn.Host(), cmd.Called(), errTooMuch)
 	}
 	return out.Bytes(), err
 }
@@ -143,77 +130,4 @@ func (l *limitedWriter) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return len(p), nil
-}
-
-// tail is a writer that remembers the end of what it saw and passes all of it on.
-type tail struct {
-	next io.Writer
-	kept []byte
-}
-
-const (
-	tailBytes = 4096
-	tailLines = 8
-)
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.kept = append(t.kept, p[max(0, len(p)-tailBytes):]...)
-	t.kept = t.kept[max(0, len(t.kept)-tailBytes):]
-	if t.next == nil {
-		return len(p), nil
-	}
-	return t.next.Write(p)
-}
-
-// String is the last lines, fit for a message: no control characters from a
-// host reach a terminal.
-func (t *tail) String() string {
-	lines := strings.Split(strings.TrimSpace(string(t.kept)), "\n")
-	lines = lines[max(0, len(lines)-tailLines):]
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && (r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0)) {
-			return -1
-		}
-		return r
-	}, strings.Join(lines, "\n"))
-}
-
-// input is what a command reads. When it breaks off, broken is told before the
-// command can take the part for the whole.
-type input struct {
-	io.Reader
-	broken func(error)
-}
-
-func (i input) Read(p []byte) (int, error) {
-	n, err := i.Reader.Read(p)
-	if err != nil && err != io.EOF {
-		i.broken(err)
-	}
-	return n, err
-}
-
-// gate is a writer that can be closed while others still write to it.
-type gate struct {
-	mu     sync.Mutex
-	w      io.Writer // nil: nowhere
-	closed bool
-}
-
-func (g *gate) Write(p []byte) (int, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return 0, io.ErrClosedPipe
-	}
-	if g.w == nil {
-		return len(p), nil
-	}
-	return g.w.Write(p)
-}
-
-func (g *gate) close() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.closed = true
 }

@@ -20,14 +20,14 @@ const maxDials = 32
 
 // Connect reaches all hosts in parallel and asks each what it is like, and
 // something else in the same session. The reports are in the order of hosts; the
-// caller closes their connections.
-func Connect(ctx context.Context, d *Dialer, hosts []Host, dataRoot string, also Question) []Report {
+// caller closes their connections. dial logs in to one host.
+func Connect(ctx context.Context, dial func(context.Context, Host) (Conn, error), hosts []Host, dataRoot string, also Question) []Report {
 	reports := make([]Report, len(hosts))
 	var group errgroup.Group
 	group.SetLimit(maxDials)
 	for i, h := range hosts {
 		group.Go(func() error {
-			reports[i] = reach(ctx, d, h, dataRoot, also)
+			reports[i] = reach(ctx, dial, h, dataRoot, also)
 			return nil
 		})
 	}
@@ -35,8 +35,8 @@ func Connect(ctx context.Context, d *Dialer, hosts []Host, dataRoot string, also
 	return reports
 }
 
-func reach(ctx context.Context, d *Dialer, h Host, dataRoot string, also Question) Report {
-	conn, err := d.Dial(ctx, h)
+func reach(ctx context.Context, dial func(context.Context, Host) (Conn, error), h Host, dataRoot string, also Question) Report {
+	conn, err := dial(ctx, h)
 	if err != nil {
 		return Report{Host: h, Err: err}
 	}

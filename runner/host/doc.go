@@ -1,10 +1,4 @@
-// Package host reaches the machines a cluster is made of: who they are
-// ([Host], [Inventory]), how a command runs on them ([Conn], [Command]), what
-// they are like ([Facts]).
-//
-// A remote host is reached over one SSH connection, the local machine without
-// any; both run the same commands by the same wrapping. No value ever becomes
-// part of a shell script: scripts are constants, values are quoted arguments
-// ([Quote]), environment and passwords travel on the command's standard input,
-// so no process list shows them.
+// Package host is about the machines a cluster is made of: who they are
+// ([Host], [Inventory]), what a command for them is ([Conn], [Command]), what
+// they are like ([Facts]). It does not know how they are logged in to.
 package host

@@ -161,7 +161,7 @@ type Listener struct {
 var factsScript string
 
 // gatherScript is facts.sh with the programs of all usual directories, and with PATH as it was before in login_path.
-func gatherScript() string { return "login_path=$PATH\n" + extendPath + "\n" + factsScript }
+func gatherScript() string { return "login_path=$PATH\n" + ExtendPath + "\n" + factsScript }
 
 // factsLimit is how long a host may take to say what it is like.
 const factsLimit = time.Minute
@@ -192,12 +192,12 @@ func GatherAlso(ctx context.Context, conn Conn, dataRoot string, also Question) 
 		Argv: []string{"sh", "-c", script, "sh", dataRoot}, Root: true, ReadOnly: true, LoginPath: true, Name: "asking the host what it is like", Limit: factsLimit,
 	})
 	if err != nil {
-		return nil, nil, unanswered(conn.Host(), err, "run the same command again; if it fails again, log in and check that sh runs there as root")
+		return nil, nil, Unanswered(conn.Host(), err, "run the same command again; if it fails again, log in and check that sh runs there as root")
 	}
 	said, answer := splitAnswer(out)
 	if facts, err = parseFacts(said); err != nil {
 		return nil, nil, &Problem{
-			Host: conn.Host().String(), What: "asking the host what it is like: " + err.Error(), cause: err,
+			Host: conn.Host().String(), What: "asking the host what it is like: " + err.Error(), Cause: err,
 			Mend: "run the same command again; if it fails again, check what ForceCommand in its sshd_config and the profile of its shell run",
 		}
 	}

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/kubefile/kubefile/runner/host/hosttest"
 )
 
 const someFacts = "Welcome to this host\nfacts\t1\nhostname\tnode1\nmachine-id\tabc\nboot-id\tdef\narch\taarch64\nkernel\t6.1.0\ntime\t1700000000\ninit\tsystemd\n" +
@@ -183,28 +181,6 @@ func TestSkew(t *testing.T) {
 	} {
 		if got := skew(at(test.read), at(test.before), at(test.after)); got.Seconds() != test.want && -got.Seconds() != test.want {
 			t.Errorf("%+v: %v", test, got)
-		}
-	}
-}
-
-func testConnectReachesAllHosts(t *testing.T, s *sshServer) {
-	hosttest.Sudo(t)
-	s.Start(t, hosttest.Config{})
-	var contacts []string
-	gone := s.host("key")
-	gone.Auth.Port = 1
-	also := Question{Script: `printf '%s|' "$#" "$@"; echo end`, Args: []string{"it's", "$HOME", ""}}
-	reports := Connect(t.Context(), s.dialer(&contacts), []Host{s.host("key"), gone, {Address: s.Address.Addr(), Local: true}}, "/var/lib", also)
-	for i, ok := range []bool{true, false, true} {
-		r := reports[i]
-		if (r.Err == nil) != ok || (r.Facts != nil) != ok || (r.Conn != nil) != ok {
-			t.Errorf("host %d: %+v", i, r)
-		}
-		if want := "3|it's|$HOME||end\n"; ok && string(r.Also) != want {
-			t.Errorf("host %d answers %q to the other question, want %q", i, r.Also, want)
-		}
-		if r.Conn != nil {
-			r.Conn.Close()
 		}
 	}
 }

@@ -55,30 +55,6 @@ type Auth struct {
 	SudoPassword  Secret // for a User other than root; default Password
 }
 
-// user returns the login name.
-func (a Auth) user() string {
-	if a.User == "" {
-		return "root"
-	}
-	return a.User
-}
-
-// port returns the SSH port.
-func (a Auth) port() uint16 {
-	if a.Port == 0 {
-		return 22
-	}
-	return a.Port
-}
-
-// sudoPassword returns what sudo may ask for.
-func (a Auth) sudoPassword() Secret {
-	if a.SudoPassword == "" {
-		return a.Password
-	}
-	return a.SudoPassword
-}
-
 // Host is one machine of the cluster.
 type Host struct {
 	Address netip.Addr // how it is reached, and its identity in every message
@@ -96,11 +72,6 @@ func (h Host) Flag() string {
 		return "-m " + h.String()
 	}
 	return "-n " + h.String()
-}
-
-// endpoint is the SSH address, host:port.
-func (h Host) endpoint() string {
-	return netip.AddrPortFrom(h.Address, h.Auth.port()).String()
 }
 
 // maxAddresses bounds one list of addresses: a mistyped range must not become

@@ -113,7 +113,7 @@ func TestSecretsDoNotLeak(t *testing.T) {
 	auth := Auth{Password: "hunter2", KeyPassphrase: "hunter2"}
 	host := Host{Address: netip.MustParseAddr("10.0.0.1"), Auth: auth}
 	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-		for _, value := range []any{auth, &auth, host, auth.Password, privilege{Password: auth.Password}, []Secret{auth.Password}} {
+		for _, value := range []any{auth, &auth, host, auth.Password, []Secret{auth.Password}} {
 			if text := fmt.Sprintf(format, value); strings.Contains(text, "hunter2") || strings.Contains(text, "68756e74657232") {
 				t.Errorf("%s of %T: %s", format, value, text)
 			}

@@ -63,7 +63,7 @@ func TryPaths(ctx context.Context, conn Conn, targets []netip.AddrPort) ([]Path,
 	case errors.As(err, &failed):
 		return unknownPaths(targets, WithoutAddress(conn.Host(), err.Error())), nil
 	case err != nil:
-		return nil, unanswered(conn.Host(), err, "")
+		return nil, Unanswered(conn.Host(), err, "")
 	}
 	return parsePaths(out, targets), nil
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"os/exec"
@@ -9,6 +10,18 @@ import (
 	"strconv"
 	"testing"
 )
+
+// machine is this machine.
+type machine struct{}
+
+func (machine) Host() Host   { return Host{Local: true} }
+func (machine) Close() error { return nil }
+
+func (machine) Run(ctx context.Context, cmd Command) error {
+	process := exec.CommandContext(ctx, cmd.Argv[0], cmd.Argv[1:]...)
+	process.Stdout = cmd.Stdout
+	return process.Run()
+}
 
 // TestTryPaths connects from this machine to ports of its own: one that is open, and one that was until just now.
 func TestTryPaths(t *testing.T) {
@@ -26,7 +39,7 @@ func TestTryPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Path{{To: open, State: Open}, {To: refused, State: Refused}}
-	paths, err := TryPaths(t.Context(), &localConn{host: Host{Local: true}}, []netip.AddrPort{open, refused})
+	paths, err := TryPaths(t.Context(), machine{}, []netip.AddrPort{open, refused})
 	if err != nil || !slices.Equal(paths, want) {
 		t.Errorf("got %v, %v, want %v", paths, err, want)
 	}

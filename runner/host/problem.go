@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Problem says why a host cannot be reached, and how to fix it.
@@ -12,7 +13,7 @@ type Problem struct {
 	What string
 	Mend string
 
-	cause error
+	Cause error // may be nil
 }
 
 // Error is the problem on one line.
@@ -25,11 +26,11 @@ func (p *Problem) Error() string {
 }
 
 // Unwrap returns what caused the problem.
-func (p *Problem) Unwrap() error { return p.cause }
+func (p *Problem) Unwrap() error { return p.Cause }
 
-// unanswered says why a question to a host that we are logged in to has no answer. mend is for a command that ran there and failed.
-func unanswered(h Host, err error, mend string) *Problem {
-	p := &Problem{Host: h.String(), What: WithoutAddress(h, err.Error()), cause: err}
+// Unanswered returns why a question to a host that we are logged in to has no answer. mend is for a command that ran there and failed.
+func Unanswered(h Host, err error, mend string) *Problem {
+	p := &Problem{Host: h.String(), What: WithoutAddress(h, err.Error()), Cause: err}
 	var limit *LimitError
 	var exit *ExitError
 	switch {
@@ -46,4 +47,14 @@ func unanswered(h Host, err error, mend string) *Problem {
 func WithoutAddress(h Host, text string) string {
 	parts := strings.Split(text, ": ")
 	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == h.String() }), ": ")
+}
+
+// WithoutControls leaves out of what a host printed all that would control a terminal: a host is not trusted with that of whoever reads. Tabs stay.
+func WithoutControls(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\t' && unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, text)
 }

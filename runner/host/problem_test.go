@@ -12,39 +12,24 @@ import (
 	"time"
 )
 
-// answers is a host on which each command has the next of these ends; the last is that of all further ones.
-type answers struct {
-	host Host
-	ends []answerOf
-}
-
-type answerOf struct {
+// answer is a host on which each command ends so.
+type answer struct {
 	stdout string
 	err    error
 }
 
-func (a *answers) Host() Host   { return a.host }
-func (a *answers) Close() error { return nil }
+func (a answer) Host() Host   { return Host{Address: netip.MustParseAddr("10.0.0.9")} }
+func (a answer) Close() error { return nil }
 
-func (a *answers) Run(_ context.Context, cmd Command) error {
-	end := a.ends[0]
-	if len(a.ends) > 1 {
-		a.ends = a.ends[1:]
-	}
-	if cmd.Stdout != nil {
-		if _, err := io.WriteString(cmd.Stdout, end.stdout); err != nil {
-			return err
-		}
+func (a answer) Run(_ context.Context, cmd Command) error {
+	if _, err := io.WriteString(cmd.Stdout, a.stdout); err != nil {
+		return err
 	}
 	var exit *ExitError
-	if end.err == nil || errors.As(end.err, &exit) {
-		return end.err
+	if a.err == nil || errors.As(a.err, &exit) {
+		return a.err
 	}
-	return fmt.Errorf("%s: %s: %w", a.host, cmd.name(), end.err)
-}
-
-func unprivileged(ends ...answerOf) *answers {
-	return &answers{Host{Address: netip.MustParseAddr("10.0.0.9"), Auth: Auth{User: "admin", Password: "correct horse"}}, ends}
+	return fmt.Errorf("%s: %s: %w", a.Host(), cmd.Called(), a.err)
 }
 
 // The ends that a question can have.
@@ -59,38 +44,24 @@ func noAnswers() map[string]error {
 
 // TestProblemsNameTheHostOnce: the address is in front of every problem, and nowhere else in it.
 func TestProblemsNameTheHostOnce(t *testing.T) {
-	user := answerOf{stdout: "1000\n"}
-	refused := answerOf{err: &ExitError{Host: "10.0.0.9", Name: "sudo", Code: 1, Stderr: "sudo: a password is required"}}
-	questions := map[string]func(end answerOf) error{
-		"id": func(end answerOf) error {
-			_, err := findPrivilege(t.Context(), unprivileged(end))
+	questions := map[string]func(end answer) error{
+		"facts": func(end answer) error {
+			_, err := Gather(t.Context(), end, "/")
 			return err
 		},
-		"sudo": func(end answerOf) error {
-			_, err := findPrivilege(t.Context(), unprivileged(user, end, end))
+		"facts that break off": func(answer) error {
+			_, err := Gather(t.Context(), answer{stdout: "facts\t1\nhostname\tx\n"}, "/")
 			return err
 		},
-		"sudo with a password": func(end answerOf) error {
-			_, err := findPrivilege(t.Context(), unprivileged(user, refused, end))
-			return err
-		},
-		"facts": func(end answerOf) error {
-			_, err := Gather(t.Context(), unprivileged(end), "/")
-			return err
-		},
-		"facts that break off": func(answerOf) error {
-			_, err := Gather(t.Context(), unprivileged(answerOf{stdout: "facts\t1\nhostname\tx\n"}), "/")
-			return err
-		},
-		"too many facts": func(answerOf) error {
-			_, err := Gather(t.Context(), unprivileged(answerOf{stdout: string(bytes.Repeat([]byte("x"), maxOutput+1))}), "/")
+		"too many facts": func(answer) error {
+			_, err := Gather(t.Context(), answer{stdout: string(bytes.Repeat([]byte("x"), maxOutput+1))}, "/")
 			return err
 		},
 	}
 	for question, ask := range questions {
 		for name, end := range noAnswers() {
 			t.Run(question+"/"+name, func(t *testing.T) {
-				err := ask(answerOf{err: end})
+				err := ask(answer{err: end})
 				var problem *Problem
 				if !errors.As(err, &problem) {
 					t.Fatalf("got %v, want a problem", err)
@@ -103,62 +74,27 @@ func TestProblemsNameTheHostOnce(t *testing.T) {
 	}
 }
 
-// TestHintsAreAboutWhatHappened: a host that hangs has a shell, and a password that sudo never read is not wrong.
-func TestHintsAreAboutWhatHappened(t *testing.T) {
-	const load = "check the disk and the load of the host, then run the same command again"
-	ends := noAnswers()
-	user, refused := answerOf{stdout: "1000\n"}, answerOf{err: ends["it fails"]}
-	for _, test := range []struct {
-		name       string
-		conn       *answers
-		what, mend string
-		noSudo     bool
-	}{
-		{"id hangs", unprivileged(answerOf{err: ends["it hangs"]}), "the login works, but the host does not answer: id: did not end within 2m0s", load, false},
-		{"id fails", unprivileged(answerOf{err: ends["it fails"]}), "id failed with exit code 3: id: what?", "the login needs a POSIX shell that runs commands", false},
-		{"id is lost", unprivileged(answerOf{err: ErrConnectionLost}), "id: connection lost", "", false},
-		{"id says something else", unprivileged(answerOf{stdout: "Welcome\n"}), "id -u printed no number", "the login needs a POSIX shell that runs commands", false},
-		{"sudo hangs", unprivileged(user, answerOf{err: ends["it hangs"]}), "does not answer", load, false},
-		{"sudo hangs with the password", unprivileged(user, refused, answerOf{err: ends["it hangs"]}), "does not answer", load, false},
-		{"the connection is lost with the password", unprivileged(user, refused, answerOf{err: ErrConnectionLost}), "connection lost", "", false},
-		{"sudo refuses the password", unprivileged(user, refused, refused), "sudo refused the password (id failed with exit code 3: id: what?)",
-			"check -p, and that the host's sudoers lets this user run every command", true},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			_, err := findPrivilege(t.Context(), test.conn)
-			var problem *Problem
-			if !errors.As(err, &problem) || !strings.Contains(problem.What, test.what) || problem.Mend != test.mend || errors.Is(err, ErrNoSudo) != test.noSudo {
-				t.Errorf("got %#v, want %q and the hint %q", err, test.what, test.mend)
-			}
-		})
-	}
-	root, err := findPrivilege(t.Context(), unprivileged(answerOf{stdout: "Welcome to this host\n0\n"}))
-	if err != nil || root.needed {
-		t.Errorf("with a greeting of the profile: %+v, %v, want root", root, err)
-	}
-}
-
 // TestPathsOfAHostThatHangs are not known, with the reason; the host is one that was reached.
 func TestPathsOfAHostThatHangs(t *testing.T) {
 	to := netip.MustParseAddrPort("10.0.0.1:6443")
 	ends := noAnswers()
 	for _, test := range []struct {
-		end answerOf
+		end answer
 		why string
 	}{
-		{answerOf{err: ends["it hangs"]}, "the attempt did not end within 2m0s"},
-		{answerOf{err: ends["it fails"]}, "id failed with exit code 3: id: what?"},
-		{answerOf{stdout: "path\t10.0.0.1 6443 unknown\n"}, "the answer of its system is not understood"},
-		{answerOf{stdout: "path\t10.0.0.1 6443 untried\n"}, ""},
-		{answerOf{stdout: ""}, "its answer breaks off"},
+		{answer{err: ends["it hangs"]}, "the attempt did not end within 2m0s"},
+		{answer{err: ends["it fails"]}, "id failed with exit code 3: id: what?"},
+		{answer{stdout: "path\t10.0.0.1 6443 unknown\n"}, "the answer of its system is not understood"},
+		{answer{stdout: "path\t10.0.0.1 6443 untried\n"}, ""},
+		{answer{stdout: ""}, "its answer breaks off"},
 	} {
-		paths, err := TryPaths(t.Context(), unprivileged(test.end), []netip.AddrPort{to})
+		paths, err := TryPaths(t.Context(), test.end, []netip.AddrPort{to})
 		if err != nil || len(paths) != 1 || paths[0] != (Path{To: to, State: Unknown, Why: test.why}) {
 			t.Errorf("got %+v, %v, want one that is not known because of %q", paths, err, test.why)
 		}
 	}
 	for _, end := range []error{ErrConnectionLost, context.Canceled} {
-		if _, err := TryPaths(t.Context(), unprivileged(answerOf{err: end}), []netip.AddrPort{to}); !errors.Is(err, end) {
+		if _, err := TryPaths(t.Context(), answer{err: end}, []netip.AddrPort{to}); !errors.Is(err, end) {
 			t.Errorf("got %v, want %v", err, end)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/kubefile/kubefile/runner/execute"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/host/hosttest"
+	"github.com/kubefile/kubefile/runner/host/login"
 	"github.com/kubefile/kubefile/runner/reach"
 	"github.com/kubefile/kubefile/runner/report"
 	"github.com/kubefile/kubefile/runner/state"
@@ -33,7 +34,7 @@ func (n noMore) Run(_ context.Context, cmd host.Command) error {
 // One command says what a host is like and what of us is on it.
 func TestAHostIsReachedWithOneQuestion(t *testing.T) {
 	hosttest.Sudo(t)
-	login := host.Host{Address: netip.MustParseAddr("127.0.0.1"), Role: host.RoleNode, Local: true}
+	here := host.Host{Address: netip.MustParseAddr("127.0.0.1"), Role: host.RoleNode, Local: true}
 	for name, files := range map[string]map[string]string{
 		"a host of the cluster": {hostrecord.JournalFile: "{}", hostrecord.RecordFile: `{"version":1,"cluster":"default","id":"7","begun":["install"]}`, execute.JoinMarker: execute.Finished},
 		"no record":             {hostrecord.JournalFile: "{}", execute.InitMarker: execute.Finished},
@@ -47,13 +48,13 @@ func TestAHostIsReachedWithOneQuestion(t *testing.T) {
 				}
 			}
 			c.Dial = func(ctx context.Context, hosts []host.Host) []host.Report {
-				reports := host.Connect(ctx, &host.Dialer{}, hosts, c.DataRoot, reach.Question(&c.Session))
+				reports := host.Connect(ctx, new(login.Dialer).Dial, hosts, c.DataRoot, reach.Question(&c.Session))
 				for i := range reports {
 					reports[i].Conn = noMore{reports[i].Conn, t}
 				}
 				return reports
 			}
-			if unreached := c.Connect(t.Context(), &c.Session, []host.Host{login}); len(unreached) > 0 {
+			if unreached := c.Connect(t.Context(), &c.Session, []host.Host{here}); len(unreached) > 0 {
 				t.Fatal(unreached[0].Err)
 			}
 			m := c.Members[0]

@@ -85,7 +85,7 @@ func warnings(findings []check.Finding) (lines []string) {
 
 // Inspect reaches all hosts at once and returns the site as the checks see it. It changes nothing.
 func (p *CheckHosts) Inspect(ctx context.Context) (*check.Site, error) {
-	reports := host.Connect(ctx, p.Inventory.Dialer, p.Inventory.Logins(), p.DataRoot, reach.Question(p.Session))
+	reports := host.Connect(ctx, p.Inventory.LogIn, p.Inventory.Logins(), p.DataRoot, reach.Question(p.Session))
 	answers := map[*execute.Member][]byte{}
 	for _, r := range reports {
 		if r.Err == nil {

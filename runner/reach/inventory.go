@@ -24,8 +24,9 @@ type Host struct {
 type Inventory struct {
 	Hosts    []Host    // masters first
 	Unlisted host.Auth // of hosts of the cluster that are not among them
-	Dialer   *host.Dialer
-	// Dial connects to hosts; nil: by the Dialer.
+	// LogIn connects to one host.
+	LogIn func(context.Context, host.Host) (host.Conn, error)
+	// Dial connects to hosts; nil: by LogIn.
 	Dial func(context.Context, []host.Host) []host.Report
 }
 
@@ -62,7 +63,7 @@ func (i *Inventory) Connect(ctx context.Context, s *execute.Session, hosts []hos
 	dial := i.Dial
 	if dial == nil {
 		dial = func(ctx context.Context, hosts []host.Host) []host.Report {
-			return host.Connect(ctx, i.Dialer, hosts, s.DataRoot, Question(s))
+			return host.Connect(ctx, i.LogIn, hosts, s.DataRoot, Question(s))
 		}
 	}
 	var found []*execute.Member

@@ -20,6 +20,7 @@ import (
 	"github.com/kubefile/kubefile/runner/agent/layers"
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/host/hosttest"
+	"github.com/kubefile/kubefile/runner/host/login"
 	"github.com/kubefile/kubefile/runner/source"
 	"github.com/kubefile/kubefile/runner/source/sourcetest"
 )
@@ -67,7 +68,7 @@ func target(t *testing.T, conn host.Conn, images bool) Target {
 func local(t *testing.T, address string) host.Conn {
 	t.Helper()
 	hosttest.Sudo(t)
-	conn, err := new(host.Dialer).Dial(t.Context(), host.Host{Address: netip.MustParseAddr(address), Local: true})
+	conn, err := new(login.Dialer).Dial(t.Context(), host.Host{Address: netip.MustParseAddr(address), Local: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func dial(t *testing.T) (host.Conn, *hosttest.Relay) {
 	server := hosttest.New(t)
 	server.Start(t, hosttest.Config{})
 	relay := hosttest.StartRelay(t, server.Address)
-	d := &host.Dialer{PinFile: server.File("pins"), FirstContact: func(host.Host, string, string) error { return nil }}
+	d := &login.Dialer{PinFile: server.File("pins"), FirstContact: func(host.Host, string, string) error { return nil }}
 	conn, err := d.Dial(t.Context(), host.Host{
 		Address: relay.Address.Addr(),
 		Auth:    host.Auth{User: server.User, Port: relay.Address.Port(), KeyFile: server.File("key")},

@@ -1,6 +1,6 @@
 //go:build sshd
 
-package host
+package login
 
 import (
 	"fmt"
@@ -56,15 +56,5 @@ func TestPinsAreOpenSSHs(t *testing.T) {
 	}
 	if err := dial(); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// The shells of the hosts that we meet.
-func TestShells(t *testing.T) {
-	for _, shell := range [][]string{{"bash"}, {"bash", "--posix"}, {"dash"}} {
-		t.Run(strings.Join(shell, " "), func(t *testing.T) {
-			testQuote(t, shell[0])
-			testFactsScript(t, shell...)
-		})
 	}
 }

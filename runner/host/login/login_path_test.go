@@ -1,4 +1,4 @@
-package host
+package login
 
 import (
 	"context"
@@ -6,15 +6,17 @@ import (
 	"os/exec"
 	"slices"
 	"testing"
+
+	"github.com/kubefile/kubefile/runner/host"
 )
 
 // poorLogin is a host whose logins have this PATH.
 type poorLogin string
 
-func (l poorLogin) Host() Host   { return Host{Address: netip.MustParseAddr("10.0.0.1")} }
-func (l poorLogin) Close() error { return nil }
+func (l poorLogin) Host() host.Host { return host.Host{Address: netip.MustParseAddr("10.0.0.1")} }
+func (l poorLogin) Close() error    { return nil }
 
-func (l poorLogin) Run(ctx context.Context, cmd Command) error {
+func (l poorLogin) Run(ctx context.Context, cmd host.Command) error {
 	argv, stdin, err := wrap(cmd, privilege{}, "x")
 	if err != nil {
 		return err
@@ -29,7 +31,7 @@ func TestPathOfTheLogin(t *testing.T) {
 	const whole = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 	var commands []string
 	for _, path := range []string{whole, "/sbin:/bin:/usr/sbin:/usr/bin", "/usr/bin:/bin"} {
-		facts, err := Gather(t.Context(), poorLogin(path), "/nowhere")
+		facts, err := host.Gather(t.Context(), poorLogin(path), "/nowhere")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package host
+package login
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/host/hosttest"
 )
 
@@ -26,7 +27,7 @@ func TestPasswords(t *testing.T) {
 		} {
 			t.Run(fmt.Sprint("interactive ", interactive, "/", test.user, " ", test.password), func(t *testing.T) {
 				h := s.host("")
-				h.Auth.User, h.Auth.Password, h.Auth.KeyFile = test.user, Secret(test.password), ""
+				h.Auth.User, h.Auth.Password, h.Auth.KeyFile = test.user, host.Secret(test.password), ""
 				var contacts []string
 				conn, err := s.dialer(&contacts).Dial(t.Context(), h)
 				if err == nil {
@@ -74,7 +75,7 @@ func TestBecomingRoot(t *testing.T) {
 			s.Program(t, "sudo", test.program)
 			s.Start(t, hosttest.Config{})
 			h := s.host("key")
-			h.Auth.SudoPassword = Secret(test.password)
+			h.Auth.SudoPassword = host.Secret(test.password)
 			var contacts []string
 			conn, err := s.dialer(&contacts).Dial(t.Context(), h)
 			checkProblem(t, err, h, test.says)
@@ -86,7 +87,7 @@ func TestBecomingRoot(t *testing.T) {
 			}
 			defer conn.Close()
 			for root, want := range map[bool]string{true: "yes b c\ninput\n", false: " b c\ninput\n"} {
-				out, err := Output(t.Context(), conn, Command{
+				out, err := host.Output(t.Context(), conn, host.Command{
 					Argv: []string{"sh", "-c", `echo "$AS_ROOT $A"; cat`}, Env: map[string]string{"A": "b c"}, Stdin: strings.NewReader("input\n"), Root: root,
 				})
 				if err != nil || string(out) != want {
@@ -142,8 +143,8 @@ func TestOrderOfLogins(t *testing.T) {
 				io.Copy(io.Discard, conn)
 			}
 		}()
-		h := Host{Address: s.Address.Addr(), Auth: Auth{KeyFile: test.key, Password: "correct horse", Port: listener.Addr().(*net.TCPAddr).AddrPort().Port()}}
-		d := &Dialer{PinFile: s.File("pins"), FirstContact: func(Host, string, string) error { return nil }}
+		h := host.Host{Address: s.Address.Addr(), Auth: host.Auth{KeyFile: test.key, Password: "correct horse", Port: listener.Addr().(*net.TCPAddr).AddrPort().Port()}}
+		d := &Dialer{PinFile: s.File("pins"), FirstContact: func(host.Host, string, string) error { return nil }}
 		_, err = d.Dial(t.Context(), h)
 		checkProblem(t, err, h, "refused")
 		listener.Close()

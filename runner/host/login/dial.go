@@ -1,4 +1,4 @@
-package host
+package login
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/kubefile/kubefile/runner/host"
 )
 
 // Dialer connects to hosts. Its fields are set before the first Dial; Dial is
@@ -25,7 +27,7 @@ type Dialer struct {
 	// FirstContact is asked about a host whose key is in no file; nil as an
 	// answer pins the key. Calls come one at a time. Without the function unknown
 	// hosts are refused.
-	FirstContact func(h Host, keyType, fingerprint string) error
+	FirstContact func(h host.Host, keyType, fingerprint string) error
 	// Timeout bounds the connection and the handshake; default 15 s.
 	Timeout time.Duration
 	// KeepAlive is how often an idle connection is probed; default 15 s. A
@@ -35,7 +37,7 @@ type Dialer struct {
 	AgentSocket string
 	// Waiting is told of commands without progress: after half a minute, and again after each further
 	// one. Calls come from many goroutines. May be nil.
-	Waiting func(Waiting)
+	Waiting func(host.Waiting)
 	// Quiet replaces the half minute.
 	Quiet time.Duration
 
@@ -45,7 +47,7 @@ type Dialer struct {
 
 // NewDialer returns a Dialer with the files and the agent that ssh would use on
 // this machine, and a pin file under the user's configuration directory.
-func NewDialer(firstContact func(h Host, keyType, fingerprint string) error) (*Dialer, error) {
+func NewDialer(firstContact func(h host.Host, keyType, fingerprint string) error) (*Dialer, error) {
 	pins, err := DefaultPinFile()
 	if err != nil {
 		return nil, err
@@ -60,7 +62,7 @@ func NewDialer(firstContact func(h Host, keyType, fingerprint string) error) (*D
 
 // Dial connects to h, logs in, and finds out how to become root there. Errors
 // are of type *Problem and say what to do.
-func (d *Dialer) Dial(ctx context.Context, h Host) (Conn, error) {
+func (d *Dialer) Dial(ctx context.Context, h host.Host) (host.Conn, error) {
 	if h.Local {
 		conn := &localConn{host: h}
 		return d.login(ctx, conn, &conn.root)
@@ -73,7 +75,7 @@ func (d *Dialer) Dial(ctx context.Context, h Host) (Conn, error) {
 }
 
 // login finds out how to become root, and sets limits to all that is run on a connection.
-func (d *Dialer) login(ctx context.Context, conn Conn, root *privilege) (Conn, error) {
+func (d *Dialer) login(ctx context.Context, conn host.Conn, root *privilege) (host.Conn, error) {
 	limited := &watched{Conn: conn, waiting: d.Waiting, quiet: orDefault(d.Quiet, quiet)}
 	var err error
 	if *root, err = findPrivilege(ctx, limited); err != nil {
@@ -84,14 +86,14 @@ func (d *Dialer) login(ctx context.Context, conn Conn, root *privilege) (Conn, e
 }
 
 // connect makes the SSH connection.
-func (d *Dialer) connect(ctx context.Context, h Host) (*sshConn, error) {
+func (d *Dialer) connect(ctx context.Context, h host.Host) (*sshConn, error) {
 	timeout := orDefault(d.Timeout, 15*time.Second)
 	methods, done, err := d.authMethods(h)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	tcp, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, "tcp", h.endpoint())
+	tcp, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, "tcp", endpoint(h))
 	if err != nil {
 		return nil, unreachable(h, err)
 	}
@@ -104,8 +106,8 @@ func (d *Dialer) connect(ctx context.Context, h Host) (*sshConn, error) {
 		return nil, err
 	}
 	tcp.SetDeadline(time.Now().Add(timeout))
-	transport, channels, requests, err := ssh.NewClientConn(line, h.endpoint(), &ssh.ClientConfig{
-		User:              h.Auth.user(),
+	transport, channels, requests, err := ssh.NewClientConn(line, endpoint(h), &ssh.ClientConfig{
+		User:              user(h.Auth),
 		Auth:              methods,
 		HostKeyCallback:   keys.check,
 		HostKeyAlgorithms: keys.algorithms,
@@ -127,38 +129,38 @@ func (d *Dialer) connect(ctx context.Context, h Host) (*sshConn, error) {
 }
 
 // handshakeProblem says what a failed handshake means.
-func handshakeProblem(ctx context.Context, h Host, err error) error {
-	var known *Problem
+func handshakeProblem(ctx context.Context, h host.Host, err error) error {
+	var known *host.Problem
 	switch {
 	case ctx.Err() != nil:
-		return &Problem{Host: h.String(), What: "connecting: " + ctx.Err().Error(), cause: ctx.Err()}
+		return &host.Problem{Host: h.String(), What: "connecting: " + ctx.Err().Error(), Cause: ctx.Err()}
 	case errors.As(err, &known): // from the host key check
 		return known
 	case strings.Contains(err.Error(), "unable to authenticate"):
 		return authProblem(h, err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &Problem{
+		return &host.Problem{
 			Host:  h.String(),
-			What:  fmt.Sprintf("port %d accepts connections but does not answer as an SSH server", h.Auth.port()),
+			What:  fmt.Sprintf("port %d accepts connections but does not answer as an SSH server", port(h.Auth)),
 			Mend:  "check --port and the load of the host, then run the command again",
-			cause: err,
+			Cause: err,
 		}
 	}
-	return &Problem{
+	return &host.Problem{
 		Host:  h.String(),
-		What:  fmt.Sprintf("SSH handshake on port %d: %v", h.Auth.port(), withoutEndpoints(err)),
+		What:  fmt.Sprintf("SSH handshake on port %d: %v", port(h.Auth), withoutEndpoints(err)),
 		Mend:  "check that sshd listens on this port (--port)",
-		cause: err,
+		Cause: err,
 	}
 }
 
 // unreachable says that no connection came about.
-func unreachable(h Host, err error) error {
-	return &Problem{
+func unreachable(h host.Host, err error) error {
+	return &host.Problem{
 		Host:  h.String(),
 		What:  fmt.Sprintf("not reachable: %v", withoutEndpoints(err)),
-		Mend:  fmt.Sprintf("check the address, and that sshd listens on port %d and no firewall is between", h.Auth.port()),
-		cause: err,
+		Mend:  fmt.Sprintf("check the address, and that sshd listens on port %d and no firewall is between", port(h.Auth)),
+		Cause: err,
 	}
 }
 

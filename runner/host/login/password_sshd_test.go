@@ -1,6 +1,6 @@
 //go:build sshd
 
-package host
+package login
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/host/hosttest"
 )
 
@@ -73,7 +74,7 @@ func TestPasswordsAndSudo(t *testing.T) {
 		} {
 			t.Run(method+"/"+test.user+" "+test.password+" "+test.sudo, func(t *testing.T) {
 				h := s.host("")
-				h.Auth.User, h.Auth.Password, h.Auth.SudoPassword, h.Auth.KeyFile = test.user, Secret(test.password), Secret(test.sudo), ""
+				h.Auth.User, h.Auth.Password, h.Auth.SudoPassword, h.Auth.KeyFile = test.user, host.Secret(test.password), host.Secret(test.sudo), ""
 				var contacts []string
 				conn, err := s.dialer(&contacts).Dial(t.Context(), h)
 				checkProblem(t, err, h, test.says)
@@ -92,11 +93,11 @@ func TestPasswordsAndSudo(t *testing.T) {
 
 // checkRoot checks that Root is root, and that the command gets all of its input
 // and nothing of the password.
-func checkRoot(t *testing.T, conn Conn) {
+func checkRoot(t *testing.T, conn host.Conn) {
 	t.Helper()
 	in := bytes.Repeat([]byte("input\n"), 100_000)
 	for range 2 { // sudo may remember the password the second time
-		out, err := Output(t.Context(), conn, Command{
+		out, err := host.Output(t.Context(), conn, host.Command{
 			Argv: []string{"sh", "-c", `id -u; echo "$A"; cat`}, Env: map[string]string{"A": "b c"}, Stdin: bytes.NewReader(in), Root: true,
 		})
 		if err != nil || !bytes.Equal(out, append([]byte("0\nb c\n"), in...)) {
@@ -104,29 +105,29 @@ func checkRoot(t *testing.T, conn Conn) {
 		}
 	}
 	for _, env := range []map[string]string{nil, {"A": "1"}} {
-		out, err := Output(t.Context(), conn, Command{Argv: []string{"sh", "-c", `echo "$PATH"`}, Env: env, Root: true})
+		out, err := host.Output(t.Context(), conn, host.Command{Argv: []string{"sh", "-c", `echo "$PATH"`}, Env: env, Root: true})
 		if err != nil || !strings.Contains(":"+strings.TrimSpace(string(out))+":", ":/usr/local/bin:") {
 			t.Fatalf("PATH of root is %q, %v, want /usr/local/bin in it", out, err)
 		}
 	}
-	out, err := Output(t.Context(), conn, Command{Argv: []string{"id", "-un"}})
-	user := conn.Host().Auth.user()
+	out, err := host.Output(t.Context(), conn, host.Command{Argv: []string{"id", "-un"}})
+	user := user(conn.Host().Auth)
 	if err != nil || strings.TrimSpace(string(out)) != user {
 		t.Fatalf("without Root: %q, %v", out, err)
 	}
-	facts, err := Gather(t.Context(), conn, "/nowhere")
+	facts, err := host.Gather(t.Context(), conn, "/nowhere")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := "/sbin:/bin:/usr/sbin:/usr/bin"; user != "root" && facts.Path != want {
 		t.Errorf("PATH of the login is %q, want the secure_path of sudo, %q", facts.Path, want)
 	}
-	out, err = Output(t.Context(), conn, Command{Argv: []string{"sh", "-c", "cat /proc/[0-9]*/cmdline 2>/dev/null; true"}, Root: true})
+	out, err = host.Output(t.Context(), conn, host.Command{Argv: []string{"sh", "-c", "cat /proc/[0-9]*/cmdline 2>/dev/null; true"}, Root: true})
 	if err != nil || bytes.Contains(out, []byte("correct horse")) {
 		t.Fatalf("the password is in the process list: %v", err)
 	}
-	err = conn.Run(t.Context(), Command{Argv: []string{"sh", "-c", "exit 7"}, Root: true})
-	var exit *ExitError
+	err = conn.Run(t.Context(), host.Command{Argv: []string{"sh", "-c", "exit 7"}, Root: true})
+	var exit *host.ExitError
 	if !errors.As(err, &exit) || exit.Code != 7 {
 		t.Fatalf("%v", err)
 	}

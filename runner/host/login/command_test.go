@@ -1,4 +1,4 @@
-package host
+package login
 
 import (
 	"bytes"
@@ -17,27 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/host/hosttest"
 )
-
-// awkward are values that a careless shell line would change.
-var awkward = []string{
-	"plain", "", " ", "two words", "a'b", `"`, `\`, `\n`, `a\\b`, "line\nline", "ends\n\n", "\n", "tab\there", "$HOME", "`id`", "$(id)",
-	"%s%d", "*", "~", "-n", "--", "a;b", "a&b|c>d<e", "!x", "#x", "é€", "\x01\x1b[31m", ".", "..", "=", "a=b", "\xff\xfe",
-}
-
-func TestQuote(t *testing.T) { testQuote(t, "sh") }
-
-func testQuote(t *testing.T, shell string) {
-	line := Quote(append([]string{"printf", "%s\\0"}, awkward...))
-	out, err := exec.Command(shell, "-c", line).Output()
-	if err != nil {
-		t.Fatal(shell, err)
-	}
-	if want := strings.Join(awkward, "\x00") + "\x00"; string(out) != want {
-		t.Errorf("%s: %q\nwant %q", shell, out, want)
-	}
-}
 
 // Programs of the cluster are in /usr/local/bin, which the PATH of many logins and sudo's secure_path lack.
 func TestCommandsFindProgramsWhateverThePath(t *testing.T) {
@@ -49,7 +31,7 @@ func TestCommandsFindProgramsWhateverThePath(t *testing.T) {
 		{"PATH=/bin", "/opt/own:/bin", "/opt/own:/bin:"},
 	} {
 		t.Run(test.login+" "+test.given, func(t *testing.T) {
-			cmd := Command{Argv: []string{"/bin/sh", "-c", `printf %s "$PATH"`}}
+			cmd := host.Command{Argv: []string{"/bin/sh", "-c", `printf %s "$PATH"`}}
 			if test.given != "" {
 				cmd.Env = map[string]string{"PATH": test.given}
 			}
@@ -75,10 +57,10 @@ func TestCommandsFindProgramsWhateverThePath(t *testing.T) {
 	}
 }
 
-func local(t *testing.T) Conn {
+func local(t *testing.T) host.Conn {
 	t.Helper()
 	hosttest.Sudo(t)
-	conn, err := new(Dialer).Dial(t.Context(), Host{Address: netip.MustParseAddr("127.0.0.1"), Local: true})
+	conn, err := new(Dialer).Dial(t.Context(), host.Host{Address: netip.MustParseAddr("127.0.0.1"), Local: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +70,7 @@ func local(t *testing.T) Conn {
 func TestCommandsOnThisMachine(t *testing.T) { testCommands(t, local(t)) }
 
 // testCommands checks what every Conn has to do.
-func testCommands(t *testing.T, conn Conn) {
+func testCommands(t *testing.T, conn host.Conn) {
 	testArgumentsAndEnvironment(t, conn)
 	testInput(t, conn)
 	testCommandEnds(t, conn)
@@ -97,24 +79,24 @@ func testCommands(t *testing.T, conn Conn) {
 }
 
 // testArgumentsAndEnvironment checks that both reach the process as they are, and the environment no process list.
-func testArgumentsAndEnvironment(t *testing.T, conn Conn) {
+func testArgumentsAndEnvironment(t *testing.T, conn host.Conn) {
 	t.Helper()
 	ctx := t.Context()
 	t.Run("arguments arrive as they are", func(t *testing.T) {
-		out, err := Output(ctx, conn, Command{Argv: append([]string{"printf", "%s\\0"}, awkward...)})
-		if err != nil || string(out) != strings.Join(awkward, "\x00")+"\x00" {
+		out, err := host.Output(ctx, conn, host.Command{Argv: append([]string{"printf", "%s\\0"}, hosttest.Awkward()...)})
+		if err != nil || string(out) != strings.Join(hosttest.Awkward(), "\x00")+"\x00" {
 			t.Fatalf("%q, %v", out, err)
 		}
 	})
 	t.Run("environment, directory and input arrive as they are", func(t *testing.T) {
 		env := map[string]string{"docker-dir": "/var/lib/docker", "with.dot": "line\nline\n"}
 		var script strings.Builder
-		for i, value := range awkward {
+		for i, value := range hosttest.Awkward() {
 			key := "V" + strings.Repeat("_", i)
 			env[key] = value
 			script.WriteString("printf '%s\\0' \"$" + key + "\"; ")
 		}
-		out, err := Output(ctx, conn, Command{
+		out, err := host.Output(ctx, conn, host.Command{
 			Argv:  []string{"sh", "-c", script.String() + `pwd; cat; env`},
 			Env:   env,
 			Dir:   "/usr",
@@ -123,19 +105,19 @@ func testArgumentsAndEnvironment(t *testing.T, conn Conn) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := strings.Join(awkward, "\x00") + "\x00/usr\nline 1\nline 2\n.\n\n"
+		want := strings.Join(hosttest.Awkward(), "\x00") + "\x00/usr\nline 1\nline 2\n.\n\n"
 		if !strings.HasPrefix(string(out), want) {
 			t.Fatalf("%q\nwant %q", out, want)
 		}
 	})
 	t.Run("names that are no identifiers reach the process", func(t *testing.T) {
-		out, err := Output(ctx, conn, Command{Argv: []string{"env"}, Env: map[string]string{"docker-dir": "a b\nc", "A": "1"}})
+		out, err := host.Output(ctx, conn, host.Command{Argv: []string{"env"}, Env: map[string]string{"docker-dir": "a b\nc", "A": "1"}})
 		if err != nil || !strings.Contains(string(out), "docker-dir=a b\nc\n") || !strings.Contains(string(out), "\nA=1\n") {
 			t.Fatalf("%q, %v", out, err)
 		}
 	})
 	t.Run("environment is in no process list", func(t *testing.T) {
-		out, err := Output(ctx, conn, Command{
+		out, err := host.Output(ctx, conn, host.Command{
 			Argv: []string{"sh", "-c", "cat /proc/[0-9]*/cmdline 2>/dev/null; true"}, Env: map[string]string{"TOKEN": "in-no-process-list", "to-ken": "in-no-process-list"}})
 		if err != nil && len(out) == 0 {
 			t.Fatal(err)
@@ -147,12 +129,12 @@ func testArgumentsAndEnvironment(t *testing.T, conn Conn) {
 }
 
 // testInput checks that a command reads its input whole, or not at all.
-func testInput(t *testing.T, conn Conn) {
+func testInput(t *testing.T, conn host.Conn) {
 	t.Helper()
 	ctx := t.Context()
 	t.Run("big input", func(t *testing.T) {
 		const size = 64 << 20
-		out, err := Output(ctx, conn, Command{Argv: []string{"wc", "-c"}, Stdin: io.LimitReader(zeros{}, size)})
+		out, err := host.Output(ctx, conn, host.Command{Argv: []string{"wc", "-c"}, Stdin: io.LimitReader(zeros{}, size)})
 		if err != nil || strings.TrimSpace(string(out)) != "67108864" {
 			t.Fatalf("%q, %v", out, err)
 		}
@@ -160,13 +142,13 @@ func testInput(t *testing.T, conn Conn) {
 	t.Run("the input need not be read", func(t *testing.T) {
 		blocked, w := io.Pipe()
 		defer w.Close()
-		if err := conn.Run(ctx, Command{Argv: []string{"true"}, Stdin: blocked}); err != nil {
+		if err := conn.Run(ctx, host.Command{Argv: []string{"true"}, Stdin: blocked}); err != nil {
 			t.Fatal(err)
 		}
 	})
 	t.Run("an input that breaks off is not taken for a whole one", func(t *testing.T) {
 		broken := errors.New("broken")
-		err := conn.Run(ctx, Command{Argv: []string{"cat"}, Stdin: io.MultiReader(strings.NewReader("part"), failing{broken})})
+		err := conn.Run(ctx, host.Command{Argv: []string{"cat"}, Stdin: io.MultiReader(strings.NewReader("part"), failing{broken})})
 		if !errors.Is(err, broken) {
 			t.Fatal(err)
 		}
@@ -174,12 +156,12 @@ func testInput(t *testing.T, conn Conn) {
 }
 
 // testCommandEnds checks what becomes of a command that fails, runs too long or prints too much.
-func testCommandEnds(t *testing.T, conn Conn) {
+func testCommandEnds(t *testing.T, conn host.Conn) {
 	t.Helper()
 	ctx := t.Context()
 	t.Run("failure", func(t *testing.T) {
-		err := conn.Run(ctx, Command{Argv: []string{"sh", "-c", "echo out; seq 1 1000 >&2; printf 'the \\033[31mreason\\n' >&2; exit 3"}})
-		var exit *ExitError
+		err := conn.Run(ctx, host.Command{Argv: []string{"sh", "-c", "echo out; seq 1 1000 >&2; printf 'the \\033[31mreason\\n' >&2; exit 3"}})
+		var exit *host.ExitError
 		if !errors.As(err, &exit) || exit.Code != 3 || exit.Name != "sh" || exit.Host != conn.Host().String() {
 			t.Fatalf("%#v", err)
 		}
@@ -192,7 +174,7 @@ func testCommandEnds(t *testing.T, conn Conn) {
 		defer cancel()
 		seconds := fmt.Sprint(10_000_000 + rand.IntN(10_000_000))
 		script := "sleep " + seconds + "; true" // a child, which a signal to the shell alone would leave behind
-		if err := conn.Run(ctx, Command{Argv: []string{"sh", "-c", script}, Root: true}); !errors.Is(err, context.DeadlineExceeded) {
+		if err := conn.Run(ctx, host.Command{Argv: []string{"sh", "-c", script}, Root: true}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatal(err)
 		}
 		if runs := processes(t, seconds); len(runs) > 0 {
@@ -200,13 +182,13 @@ func testCommandEnds(t *testing.T, conn Conn) {
 		}
 	})
 	t.Run("too much output", func(t *testing.T) {
-		if out, err := Output(ctx, conn, Command{Argv: []string{"head", "-c", "5000000", "/dev/zero"}}); err == nil {
+		if out, err := host.Output(ctx, conn, host.Command{Argv: []string{"head", "-c", "5000000", "/dev/zero"}}); err == nil {
 			t.Fatalf("%d bytes were kept", len(out))
 		}
 	})
 	t.Run("a directory that is missing", func(t *testing.T) {
-		err := conn.Run(ctx, Command{Argv: []string{"true"}, Dir: "/does/not/exist"})
-		var exit *ExitError
+		err := conn.Run(ctx, host.Command{Argv: []string{"true"}, Dir: "/does/not/exist"})
+		var exit *host.ExitError
 		if !errors.As(err, &exit) || exit.Code != 127 || !strings.Contains(err.Error(), "/does/not/exist") {
 			t.Fatal(err)
 		}
@@ -214,11 +196,11 @@ func testCommandEnds(t *testing.T, conn Conn) {
 }
 
 // testRefusedCommands checks that a command that cannot be passed as it is does not run.
-func testRefusedCommands(t *testing.T, conn Conn) {
+func testRefusedCommands(t *testing.T, conn host.Conn) {
 	t.Helper()
 	ctx := t.Context()
 	t.Run("what can not be passed is refused", func(t *testing.T) {
-		for _, cmd := range []Command{
+		for _, cmd := range []host.Command{
 			{},
 			{Argv: []string{"echo", "a\x00b"}},
 			{Argv: []string{"echo"}, Dir: "a\x00b"},
@@ -237,11 +219,11 @@ func testRefusedCommands(t *testing.T, conn Conn) {
 }
 
 // testFacts checks that the facts of a machine are gathered.
-func testFacts(t *testing.T, conn Conn) {
+func testFacts(t *testing.T, conn host.Conn) {
 	t.Helper()
 	ctx := t.Context()
 	t.Run("facts", func(t *testing.T) {
-		facts, err := Gather(ctx, conn, "/var/lib/does/not/exist")
+		facts, err := host.Gather(ctx, conn, "/var/lib/does/not/exist")
 		if err != nil {
 			t.Fatal(err)
 		}

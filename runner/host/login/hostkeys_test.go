@@ -1,4 +1,4 @@
-package host
+package login
 
 import (
 	"crypto/ecdsa"
@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
+	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/host/hosttest"
 )
 
@@ -58,7 +59,7 @@ func testUnknownHostsAreRefused(t *testing.T, s *sshServer) {
 	d := &Dialer{PinFile: s.File("pins")}
 	_, err := d.Dial(t.Context(), h)
 	checkProblem(t, err, h, "is not known: and new hosts are not accepted")
-	d.FirstContact = func(Host, string, string) error { return errors.New("you said no") }
+	d.FirstContact = func(host.Host, string, string) error { return errors.New("you said no") }
 	_, err = d.Dial(t.Context(), h)
 	checkProblem(t, err, h, "is not known: you said no; compare it with ssh-keygen -lf")
 	if _, err := os.Stat(s.File("pins")); err == nil {
@@ -85,7 +86,7 @@ func testChangedHostKey(t *testing.T, s *sshServer) {
 	if len(contacts) != 1 {
 		t.Errorf("a changed key was offered as a new one: %q", contacts)
 	}
-	forget := fmt.Sprintf("forget its old key: ssh-keygen -R '%s' -f '%s';", knownhosts.Normalize(h.endpoint()), pins)
+	forget := fmt.Sprintf("forget its old key: ssh-keygen -R '%s' -f '%s';", knownhosts.Normalize(endpoint(h)), pins)
 	checkProblem(t, err, h, forget) // the tests with OpenSSH run that
 	if err := os.Remove(pins); err != nil {
 		t.Fatal(err)
@@ -115,7 +116,7 @@ func testKnownHostsOfTheUser(t *testing.T, s *sshServer) {
 	s.Start(t, hosttest.Config{HostKeys: []string{"ecdsa", "rsa"}})
 	h := s.host("key")
 	for algorithm, key := range keys {
-		hashed := knownhosts.HashHostname(knownhosts.Normalize(h.endpoint()))
+		hashed := knownhosts.HashHostname(knownhosts.Normalize(endpoint(h)))
 		write(t, s.File("known_hosts"), []byte("# comment\n"+knownhosts.Line([]string{hashed}, key)+"\n"))
 		d := &Dialer{KnownHosts: []string{s.File("known_hosts"), s.File("missing")}, PinFile: s.File("pins")}
 		conn, err := d.Dial(t.Context(), h)

@@ -1,4 +1,4 @@
-package host
+package login
 
 import (
 	"errors"
@@ -8,17 +8,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
-)
 
-// Quote makes of argv one line that a POSIX shell splits into exactly argv.
-func Quote(argv []string) string {
-	quoted := make([]string, len(argv))
-	for i, arg := range argv {
-		quoted[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
-	}
-	return strings.Join(quoted, " ")
-}
+	"github.com/kubefile/kubefile/runner/host"
+)
 
 // enterScript changes to the directory in $1, reads two lists of NAME=VALUE from
 // standard input, and becomes the command in the remaining arguments. Names in
@@ -30,46 +22,12 @@ const enterScript = `cd -- "$1" || exit 127
 shift
 while IFS= read -r line && [ "$line" != . ]; do value=$(printf '%b_' "$line"); export "${value%_}"; done
 while IFS= read -r line && [ "$line" != . ]; do value=$(printf '%b_' "$line"); set -- "${value%_}" "$@"; done
-` + extendPath + `
+` + host.ExtendPath + `
 exec env "$@"`
 
-// extendPath adds the directories of programs that PATH lacks. sudo replaces PATH
-// by its secure_path, which on some distributions has no /usr/local/bin; a login
-// that is not root may have no sbin. The host's own order is kept.
-//
-// It uses no variable that a command could be given.
-const extendPath = `PATH=${PATH:-/usr/bin}
-case :$PATH: in *:/usr/local/sbin:*) ;; *) PATH=$PATH:/usr/local/sbin ;; esac
-case :$PATH: in *:/usr/local/bin:*) ;; *) PATH=$PATH:/usr/local/bin ;; esac
-case :$PATH: in *:/usr/sbin:*) ;; *) PATH=$PATH:/usr/sbin ;; esac
-case :$PATH: in *:/usr/bin:*) ;; *) PATH=$PATH:/usr/bin ;; esac
-case :$PATH: in *:/sbin:*) ;; *) PATH=$PATH:/sbin ;; esac
-case :$PATH: in *:/bin:*) ;; *) PATH=$PATH:/bin ;; esac
-export PATH`
-
 // pathScript becomes the command in its arguments.
-const pathScript = extendPath + `
+const pathScript = host.ExtendPath + `
 exec "$@"`
-
-// privilege says how a login becomes root.
-type privilege struct {
-	needed   bool   // the login is not root
-	Password Secret // empty: sudo asks for none
-}
-
-// argv returns what to put before a command to run it as root. With a password,
-// -k makes sudo ask for it even when it remembers one: it must read exactly one
-// line of our input, always.
-func (p privilege) argv() []string {
-	switch {
-	case !p.needed:
-		return nil
-	case p.Password == "":
-		return []string{"sudo", "-n", "--"}
-	default:
-		return []string{"sudo", "-k", "-S", "-p", "", "--"}
-	}
-}
 
 // runID is the variable by which a command and all its children are found again
 // when they have to end: signals of SSH do not reach a root login's commands, nor
@@ -93,15 +51,15 @@ done
 exit 0`
 
 // endCommand is the command that ends the one that was started with id.
-func endCommand(id string, root bool) Command {
-	return Command{Argv: []string{"sh", "-c", endScript, "sh", id}, Root: root}
+func endCommand(id string, root bool) host.Command {
+	return host.Command{Argv: []string{"sh", "-c", endScript, "sh", id}, Root: root}
 }
 
 // wrap turns cmd into the argv and the input to start on the host. The command
 // finds programs in all of the usual directories, whatever the login's PATH is,
 // unless it asks for that PATH itself.
 // The id, if there is one, marks its processes.
-func wrap(cmd Command, root privilege, id string) (argv []string, stdin io.Reader, err error) {
+func wrap(cmd host.Command, root privilege, id string) (argv []string, stdin io.Reader, err error) {
 	if len(cmd.Argv) == 0 {
 		return nil, nil, errors.New("empty command")
 	}
@@ -176,14 +134,4 @@ func writeEnv(w *strings.Builder, env map[string]string) error {
 // envLine writes one variable on one line, escaped for printf's %b.
 func envLine(key, value string) string {
 	return strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(key+"="+value) + "\n"
-}
-
-// WithoutControls leaves out of what a host printed all that would control a terminal: a host is not trusted with that of whoever reads. Tabs stay.
-func WithoutControls(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\t' && unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, text)
 }

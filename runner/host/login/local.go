@@ -1,4 +1,4 @@
-package host
+package login
 
 import (
 	"context"
@@ -8,18 +8,20 @@ import (
 	"io"
 	"os/exec"
 	"time"
+
+	"github.com/kubefile/kubefile/runner/host"
 )
 
 // localConn runs commands on this machine.
 type localConn struct {
-	host Host
+	host host.Host
 	root privilege
 }
 
-func (c *localConn) Host() Host   { return c.host }
-func (c *localConn) Close() error { return nil }
+func (c *localConn) Host() host.Host { return c.host }
+func (c *localConn) Close() error    { return nil }
 
-func (c *localConn) Run(ctx context.Context, cmd Command) error {
+func (c *localConn) Run(ctx context.Context, cmd host.Command) error {
 	id := rand.Text()
 	argv, stdin, err := wrap(cmd, c.root, id)
 	if err != nil {
@@ -38,11 +40,11 @@ func (c *localConn) Run(ctx context.Context, cmd Command) error {
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("%s: %s: %w", c.host, cmd.name(), context.Cause(ctx))
+		return fmt.Errorf("%s: %s: %w", c.host, cmd.Called(), context.Cause(ctx))
 	case errors.As(err, &exit):
-		return &ExitError{Host: c.host.String(), Name: cmd.name(), Code: exit.ExitCode(), Stderr: stderr.String()}
+		return &host.ExitError{Host: c.host.String(), Name: cmd.Called(), Code: exit.ExitCode(), Stderr: stderr.String()}
 	case err != nil:
-		return fmt.Errorf("%s: %s: %w", c.host, cmd.name(), err)
+		return fmt.Errorf("%s: %s: %w", c.host, cmd.Called(), err)
 	}
 	return nil
 }

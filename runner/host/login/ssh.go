@@ -1,4 +1,4 @@
-package host
+package login
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/kubefile/kubefile/runner/host"
 )
 
 // maxSessions is how many commands run on one connection at once. sshd allows
@@ -18,7 +20,7 @@ const maxSessions = 6
 
 // sshConn is a host at the other end of an SSH connection.
 type sshConn struct {
-	host     Host
+	host     host.Host
 	client   *ssh.Client
 	line     *line
 	root     privilege
@@ -26,8 +28,8 @@ type sshConn struct {
 	dead     atomic.Bool   // given up by keepAlive
 }
 
-func (c *sshConn) Host() Host   { return c.host }
-func (c *sshConn) Close() error { return c.client.Close() }
+func (c *sshConn) Host() host.Host { return c.host }
+func (c *sshConn) Close() error    { return c.client.Close() }
 
 // keepAlive probes the host until the connection ends, and ends it when the host
 // has been silent for three intervals.
@@ -59,7 +61,7 @@ func (c *sshConn) keepAlive(interval time.Duration) {
 	}
 }
 
-func (c *sshConn) Run(ctx context.Context, cmd Command) error {
+func (c *sshConn) Run(ctx context.Context, cmd host.Command) error {
 	id := rand.Text()
 	argv, stdin, err := wrap(cmd, c.root, id)
 	if err != nil {
@@ -82,7 +84,7 @@ func (c *sshConn) Run(ctx context.Context, cmd Command) error {
 	defer stdout.close()
 	defer stderr.close()
 	session.Stdout, session.Stderr = stdout, stderr
-	if err := feed(session, Quote(argv), stdin, cancel); err != nil {
+	if err := feed(session, host.Quote(argv), stdin, cancel); err != nil {
 		return c.failed(ctx, cmd, err)
 	}
 	ended := make(chan error, 1)
@@ -99,7 +101,7 @@ func (c *sshConn) Run(ctx context.Context, cmd Command) error {
 		if exit.Signal() != "" {
 			code = -1
 		}
-		return &ExitError{Host: c.host.String(), Name: cmd.name(), Code: code, Stderr: stderr.w.(*tail).String()}
+		return &host.ExitError{Host: c.host.String(), Name: cmd.Called(), Code: code, Stderr: stderr.w.(*tail).String()}
 	}
 	if err != nil {
 		return c.failed(ctx, cmd, err)
@@ -137,7 +139,7 @@ func (c *sshConn) end(id string, root bool, ended <-chan error) {
 		defer session.Close()
 		if argv, stdin, err := wrap(endCommand(id, root), c.root, ""); err == nil {
 			session.Stdin = stdin
-			session.Run(Quote(argv))
+			session.Run(host.Quote(argv))
 		}
 	}()
 	select {
@@ -188,15 +190,15 @@ func (c *sshConn) newSession(ctx context.Context) (*ssh.Session, error) {
 }
 
 // failed says why a command did not come to its own end.
-func (c *sshConn) failed(ctx context.Context, cmd Command, err error) error {
+func (c *sshConn) failed(ctx context.Context, cmd host.Command, err error) error {
 	var refused *ssh.OpenChannelError
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("%s: %s: %w", c.host, cmd.name(), context.Cause(ctx))
+		return fmt.Errorf("%s: %s: %w", c.host, cmd.Called(), context.Cause(ctx))
 	case errors.As(err, &refused):
-		return fmt.Errorf("%s: %s: the host refuses to run commands: %w (see MaxSessions and ForceCommand in its sshd_config)", c.host, cmd.name(), err)
+		return fmt.Errorf("%s: %s: the host refuses to run commands: %w (see MaxSessions and ForceCommand in its sshd_config)", c.host, cmd.Called(), err)
 	case c.dead.Load():
-		return fmt.Errorf("%s: %s: %w: the host stopped answering; check it, then run the same command again", c.host, cmd.name(), ErrConnectionLost)
+		return fmt.Errorf("%s: %s: %w: the host stopped answering; check it, then run the same command again", c.host, cmd.Called(), host.ErrConnectionLost)
 	}
-	return fmt.Errorf("%s: %s: %w (%v); run the same command again", c.host, cmd.name(), ErrConnectionLost, err)
+	return fmt.Errorf("%s: %s: %w (%v); run the same command again", c.host, cmd.Called(), host.ErrConnectionLost, err)
 }

@@ -1,4 +1,4 @@
-package host
+package login
 
 import (
 	"bytes"
@@ -11,17 +11,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/host/hosttest"
 )
 
 // notices collects what Dialer.Waiting is told.
 type notices struct {
 	mu   sync.Mutex
-	all  []Waiting
-	told func(all []Waiting) // may be nil
+	all  []host.Waiting
+	told func(all []host.Waiting) // may be nil
 }
 
-func (n *notices) add(w Waiting) {
+func (n *notices) add(w host.Waiting) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.all = append(n.all, w)
@@ -31,7 +32,7 @@ func (n *notices) add(w Waiting) {
 }
 
 // patient connects to a host, with notices after a moment.
-func (n *notices) patient(t *testing.T, d *Dialer, h Host) Conn {
+func (n *notices) patient(t *testing.T, d *Dialer, h host.Host) host.Conn {
 	t.Helper()
 	d.Waiting, d.Quiet = n.add, 100*time.Millisecond
 	conn, err := d.Dial(t.Context(), h)
@@ -44,7 +45,7 @@ func (n *notices) patient(t *testing.T, d *Dialer, h Host) Conn {
 
 func TestLimitsOnThisMachine(t *testing.T) {
 	hosttest.Sudo(t)
-	testLimits(t, new(notices).patient(t, new(Dialer), Host{Address: netip.MustParseAddr("10.0.0.9"), Local: true}))
+	testLimits(t, new(notices).patient(t, new(Dialer), host.Host{Address: netip.MustParseAddr("10.0.0.9"), Local: true}))
 }
 
 func testLimitsOverSSH(t *testing.T, s *sshServer) {
@@ -55,23 +56,23 @@ func testLimitsOverSSH(t *testing.T, s *sshServer) {
 }
 
 // testLimits checks the limits of every Conn.
-func testLimits(t *testing.T, conn Conn) {
+func testLimits(t *testing.T, conn host.Conn) {
 	for _, test := range []struct {
 		kind string
-		cmd  Command
+		cmd  host.Command
 		says string
 	}{
-		{"a command that does not end", Command{Argv: []string{"sleep", "1000"}, Limit: 300 * time.Millisecond}, "sleep: did not end within 300ms"},
-		{"a command without end of output", Command{Argv: []string{"yes"}, Limit: 300 * time.Millisecond}, "yes: did not end within 300ms"},
-		{"a stopped command", Command{Argv: []string{"sh", "-c", "kill -STOP $$"}, Limit: 300 * time.Millisecond}, "did not end within 300ms"},
-		{"input that is not read", Command{Argv: []string{"sleep", "1000"}, Name: "agent put-blob", Stdin: zeros{}, Stall: 300 * time.Millisecond},
+		{"a command that does not end", host.Command{Argv: []string{"sleep", "1000"}, Limit: 300 * time.Millisecond}, "sleep: did not end within 300ms"},
+		{"a command without end of output", host.Command{Argv: []string{"yes"}, Limit: 300 * time.Millisecond}, "yes: did not end within 300ms"},
+		{"a stopped command", host.Command{Argv: []string{"sh", "-c", "kill -STOP $$"}, Limit: 300 * time.Millisecond}, "did not end within 300ms"},
+		{"input that is not read", host.Command{Argv: []string{"sleep", "1000"}, Name: "agent put-blob", Stdin: zeros{}, Stall: 300 * time.Millisecond},
 			"agent put-blob: the host took no data for 300ms"},
-		{"input that is read and no end", Command{Argv: []string{"sh", "-c", "cat >/dev/null; sleep 1000"}, Stdin: strings.NewReader("x"),
+		{"input that is read and no end", host.Command{Argv: []string{"sh", "-c", "cat >/dev/null; sleep 1000"}, Stdin: strings.NewReader("x"),
 			Stall: time.Minute, Limit: 300 * time.Millisecond}, "did not end within 300ms"},
 	} {
 		t.Run(test.kind, func(t *testing.T) {
 			err := conn.Run(t.Context(), test.cmd)
-			var limit *LimitError
+			var limit *host.LimitError
 			if !errors.As(err, &limit) || !strings.Contains(err.Error(), test.says) || !strings.HasPrefix(err.Error(), conn.Host().String()+": ") {
 				t.Errorf("error is %v, want %q", err, test.says)
 			}
@@ -86,11 +87,11 @@ func testLimits(t *testing.T, conn Conn) {
 		}
 		feed.Close()
 	}()
-	out, err := Output(t.Context(), conn, Command{Argv: []string{"cat"}, Stdin: slow, Stall: 1500 * time.Millisecond})
+	out, err := host.Output(t.Context(), conn, host.Command{Argv: []string{"cat"}, Stdin: slow, Stall: 1500 * time.Millisecond})
 	if err != nil || string(out) != "xxxxxx" {
 		t.Errorf("slow input gives %q, %v", out, err)
 	}
-	if _, err := Output(t.Context(), conn, Command{Argv: []string{"yes"}}); err == nil || !strings.Contains(err.Error(), "wrote more than") {
+	if _, err := host.Output(t.Context(), conn, host.Command{Argv: []string{"yes"}}); err == nil || !strings.Contains(err.Error(), "wrote more than") {
 		t.Errorf("an answer without end gives %v", err)
 	}
 }
@@ -100,8 +101,8 @@ func testLimitOfSilentHost(t *testing.T, s *sshServer) {
 	t.Parallel() // it mostly waits
 	conn, relay := s.dialRelayed(t, 0)
 	relay.Freeze()
-	var limit *LimitError
-	if err := conn.Run(t.Context(), Command{Argv: []string{"true"}, Limit: 200 * time.Millisecond}); !errors.As(err, &limit) {
+	var limit *host.LimitError
+	if err := conn.Run(t.Context(), host.Command{Argv: []string{"true"}, Limit: 200 * time.Millisecond}); !errors.As(err, &limit) {
 		t.Fatalf("a session that never opens gives %v", err)
 	}
 }
@@ -112,40 +113,40 @@ func testWaitingIsTold(t *testing.T, s *sshServer) {
 	said := new(notices)
 	var contacts []string
 	conn := said.patient(t, s.dialer(&contacts), s.host("key"))
-	told := func(cmd Command) []Waiting {
+	told := func(cmd host.Command) []host.Waiting {
 		t.Helper()
 		said.all = nil
-		if err := conn.Run(Doing(t.Context(), "kubeadm join"), cmd); err != nil {
+		if err := conn.Run(host.Doing(t.Context(), "kubeadm join"), cmd); err != nil {
 			t.Fatal(err)
 		}
 		return said.all
 	}
 	input, end := io.Pipe()
-	said.told = func(all []Waiting) {
+	said.told = func(all []host.Waiting) {
 		if len(all) == 2 {
 			end.Close()
 		}
 	}
-	all := told(Command{Argv: []string{"cat"}, Stdin: input, Said: func() string { return "[preflight]" }})
+	all := told(host.Command{Argv: []string{"cat"}, Stdin: input, Said: func() string { return "[preflight]" }})
 	if len(all) < 2 || all[0].What != "kubeadm join" || all[0].Said != "[preflight]" || all[0].Host.String() != "127.0.0.1" || all[1].For <= all[0].For {
 		t.Errorf("it was told %+v", all)
 	}
 	// What is seen restarts the clock: the command ends when that was told, and at its limit otherwise.
 	input, end = io.Pipe()
-	said.told = func(all []Waiting) {
+	said.told = func(all []host.Waiting) {
 		if last := len(all) - 1; last > 0 && all[last].For < all[last-1].For {
 			end.Close()
 		}
 	}
 	const prints = `(while sleep 0.5; do echo; done) & read -r line; kill $!`
-	told(Command{Argv: []string{"sh", "-c", prints}, Shown: true, Stdin: input, Stdout: new(bytes.Buffer)})
+	told(host.Command{Argv: []string{"sh", "-c", prints}, Shown: true, Stdin: input, Stdout: new(bytes.Buffer)})
 	said.told = nil
-	if all := told(Command{Argv: []string{"sleep", "0.5"}, Limit: NoLimit}); len(all) != 0 {
+	if all := told(host.Command{Argv: []string{"sleep", "0.5"}, Limit: host.NoLimit}); len(all) != 0 {
 		t.Errorf("of a command that runs as long as we do it was told %+v", all)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
-	if err := conn.Run(ended, Command{Argv: []string{"sleep", "1000"}}); !errors.Is(err, context.Canceled) {
+	if err := conn.Run(ended, host.Command{Argv: []string{"sleep", "1000"}}); !errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted: %v", err)
 	}
 }

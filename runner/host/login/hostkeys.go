@@ -1,4 +1,4 @@
-package host
+package login
 
 import (
 	"bytes"
@@ -15,6 +15,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"github.com/kubefile/kubefile/runner/host"
 )
 
 // DefaultKnownHosts returns the known_hosts files that ssh reads and that exist.
@@ -46,19 +48,19 @@ func existing(files []string) []string {
 // hostKeys checks the key of one host against the files of a Dialer.
 type hostKeys struct {
 	dialer     *Dialer
-	host       Host
+	host       host.Host
 	known      ssh.HostKeyCallback
 	algorithms []string // to ask the host for: those its known keys have
 	line       net.Conn
 	timeout    time.Duration
 }
 
-func (d *Dialer) hostKeys(h Host, line net.Conn, timeout time.Duration) (*hostKeys, error) {
+func (d *Dialer) hostKeys(h host.Host, line net.Conn, timeout time.Duration) (*hostKeys, error) {
 	d.contact.Lock() // no one is writing PinFile
 	defer d.contact.Unlock()
 	known, err := knownhosts.New(existing(append(slices.Clone(d.KnownHosts), d.PinFile))...)
 	if err != nil {
-		return nil, &Problem{Host: h.String(), What: "known hosts: " + err.Error(), Mend: "correct or remove that line", cause: err}
+		return nil, &host.Problem{Host: h.String(), What: "known hosts: " + err.Error(), Mend: "correct or remove that line", Cause: err}
 	}
 	keys := &hostKeys{dialer: d, host: h, known: known, line: line, timeout: timeout}
 	keys.algorithms = keys.knownAlgorithms()
@@ -75,7 +77,7 @@ func (k *hostKeys) knownAlgorithms() []string {
 		return nil
 	}
 	var mismatch *knownhosts.KeyError
-	if !errors.As(k.known(k.host.endpoint(), k.remote(), nobody), &mismatch) {
+	if !errors.As(k.known(endpoint(k.host), k.remote(), nobody), &mismatch) {
 		return nil
 	}
 	var algorithms []string
@@ -94,41 +96,41 @@ func (k *hostKeys) knownAlgorithms() []string {
 }
 
 func (k *hostKeys) remote() net.Addr {
-	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(k.host.Address, k.host.Auth.port()))
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(k.host.Address, port(k.host.Auth)))
 }
 
 // check is the ssh.HostKeyCallback.
 func (k *hostKeys) check(_ string, _ net.Addr, key ssh.PublicKey) error {
-	err := k.known(k.host.endpoint(), k.remote(), key)
+	err := k.known(endpoint(k.host), k.remote(), key)
 	var mismatch *knownhosts.KeyError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &mismatch) && len(mismatch.Want) > 0:
 		want := mismatch.Want[0]
-		return &Problem{
+		return &host.Problem{
 			Host: k.host.String(),
 			What: fmt.Sprintf("its SSH host key has changed: it shows %s %s, but %s:%d says %s",
 				key.Type(), ssh.FingerprintSHA256(key), want.Filename, want.Line, ssh.FingerprintSHA256(want.Key)),
 			Mend: fmt.Sprintf("if the host was reinstalled, forget its old key: ssh-keygen -R '%s' -f '%s'; if not, someone answers in its place",
-				knownhosts.Normalize(k.host.endpoint()), want.Filename),
-			cause: err,
+				knownhosts.Normalize(endpoint(k.host)), want.Filename),
+			Cause: err,
 		}
 	case errors.As(err, &mismatch):
 		return k.firstContact(key)
 	}
-	return &Problem{Host: k.host.String(), What: "its SSH host key is not acceptable: " + err.Error(), Mend: "see the known_hosts line of this host", cause: err}
+	return &host.Problem{Host: k.host.String(), What: "its SSH host key is not acceptable: " + err.Error(), Mend: "see the known_hosts line of this host", Cause: err}
 }
 
 // firstContact asks about an unknown key and pins it.
 func (k *hostKeys) firstContact(key ssh.PublicKey) error {
 	fingerprint := ssh.FingerprintSHA256(key)
 	refused := func(cause error) error {
-		return &Problem{
+		return &host.Problem{
 			Host:  k.host.String(),
 			What:  fmt.Sprintf("its SSH host key %s %s is not known: %v", key.Type(), fingerprint, cause),
 			Mend:  "compare it with ssh-keygen -lf on the host's /etc/ssh/ssh_host_*_key.pub, then accept it",
-			cause: cause,
+			Cause: cause,
 		}
 	}
 	if k.dialer.FirstContact == nil {
@@ -148,9 +150,9 @@ func (k *hostKeys) firstContact(key ssh.PublicKey) error {
 // pin appends the key to the pin file.
 func (k *hostKeys) pin(key ssh.PublicKey) error {
 	file := k.dialer.PinFile
-	entry := knownhosts.Line([]string{knownhosts.Normalize(k.host.endpoint())}, key) + "\n"
+	entry := knownhosts.Line([]string{knownhosts.Normalize(endpoint(k.host))}, key) + "\n"
 	if err := appendLine(file, entry); err != nil {
-		return &Problem{Host: k.host.String(), What: "pinning its host key: " + err.Error(), Mend: "make that file writable", cause: err}
+		return &host.Problem{Host: k.host.String(), What: "pinning its host key: " + err.Error(), Mend: "make that file writable", Cause: err}
 	}
 	return nil
 }

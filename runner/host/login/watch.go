@@ -1,4 +1,4 @@
-package host
+package login
 
 import (
 	"context"
@@ -6,16 +6,11 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/kubefile/kubefile/runner/host"
 )
 
 const (
-	// AskLimit is how long a command may run that sets no limit of its own.
-	AskLimit = 2 * time.Minute
-	// NoLimit is the Limit of a command that runs as long as we do.
-	NoLimit time.Duration = -1
-	// UploadStall is how long a command may take none of the input that waits for it.
-	UploadStall = time.Minute
-
 	// sourceLimit is how long a command waits for its next input.
 	sourceLimit = 5 * time.Minute
 	// quiet is how long a command runs before the first notice, and between two notices.
@@ -26,67 +21,18 @@ const (
 	watchTick    = time.Second
 )
 
-// LimitError reports a command that was ended because the host did not get on with it.
-type LimitError struct {
-	Host    string        // address
-	Name    string        // of the command
-	After   time.Duration // the limit that was reached
-	Stalled bool          // it took no input, or got none; otherwise it did not end
-	Source  bool          // the input was late, not the host
-}
-
-// Error names what was waited for. [Conn.Run] puts host and command in front of it.
-func (e *LimitError) Error() string { return e.what() + ": " + e.mend() }
-
-// what says what happened.
-func (e *LimitError) what() string {
-	switch {
-	case e.Source:
-		return fmt.Sprintf("waited %s for data to send", e.After)
-	case e.Stalled:
-		return fmt.Sprintf("the host took no data for %s", e.After)
-	}
-	return fmt.Sprintf("did not end within %s", e.After)
-}
-
-// mend says what to do.
-func (e *LimitError) mend() string {
-	switch {
-	case e.Source:
-		return "check that the cluster image can still be read"
-	case e.Stalled:
-		return "check its disk and its load, then run the same command again"
-	}
-	return "check the disk and the load of the host, then run the same command again"
-}
-
-// Waiting is a command that has shown no progress for a while.
-type Waiting struct {
-	Host Host
-	What string        // as [Doing] named it, or the command
-	For  time.Duration // since the last progress
-	Said string        // the last line that it printed, if the caller knows
-}
-
-type doingKey struct{}
-
-// Doing names what the commands of a context are for. [Dialer.Waiting] gets the name.
-func Doing(ctx context.Context, what string) context.Context {
-	return context.WithValue(ctx, doingKey{}, what)
-}
-
 // watched is a connection whose commands have limits, and whose Run returns soon after a limit even
 // when the host is silent.
 type watched struct {
-	Conn
-	waiting func(Waiting) // may be nil
+	host.Conn
+	waiting func(host.Waiting) // may be nil
 	quiet   time.Duration
 }
 
-func (w *watched) Run(ctx context.Context, cmd Command) error {
-	what, _ := ctx.Value(doingKey{}).(string)
+func (w *watched) Run(ctx context.Context, cmd host.Command) error {
+	what := host.DoingWhat(ctx)
 	if what == "" {
-		what = cmd.name()
+		what = cmd.Called()
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -113,22 +59,30 @@ func (w *watched) Run(ctx context.Context, cmd Command) error {
 		if idle < told { // there was progress meanwhile
 			told = 0
 		}
-		if idle >= told+w.quiet && w.waiting != nil && cmd.Limit != NoLimit {
+		if idle >= told+w.quiet && w.waiting != nil && cmd.Limit != host.NoLimit {
 			told = idle
-			w.waiting(Waiting{Host: w.Host(), What: what, For: idle, Said: cmd.said()})
+			w.waiting(host.Waiting{Host: w.Host(), What: what, For: idle, Said: said(cmd)})
 		}
 	}
 }
 
+// said is the last line that a command printed, if the caller knows.
+func said(cmd host.Command) string {
+	if cmd.Said == nil {
+		return ""
+	}
+	return cmd.Said()
+}
+
 // abandon waits a moment for a command that was told to end.
-func (w *watched) abandon(ctx context.Context, cmd Command, watch *watch, ended <-chan error) error {
+func (w *watched) abandon(ctx context.Context, cmd host.Command, watch *watch, ended <-chan error) error {
 	late := time.NewTimer(abandonDelay)
 	defer late.Stop()
 	select {
 	case err := <-ended:
 		return watch.result(err)
 	case <-late.C:
-		return fmt.Errorf("%s: %s: %w", w.Host(), cmd.name(), context.Cause(ctx))
+		return fmt.Errorf("%s: %s: %w", w.Host(), cmd.Called(), context.Cause(ctx))
 	}
 }
 
@@ -142,7 +96,7 @@ func positive(d time.Duration) time.Duration {
 
 // watch is the progress of one command.
 type watch struct {
-	host  Host
+	host  host.Host
 	name  string
 	limit time.Duration // negative: none
 	stall time.Duration // 0: none
@@ -154,16 +108,16 @@ type watch struct {
 	from     time.Time // when limit begins
 	reading  bool      // the command could take input, and there is none yet
 	fed      bool      // all input was read
-	reached  *LimitError
+	reached  *host.LimitError
 	closed   bool
 }
 
 // newWatch puts a watch between a command and its input and output.
-func newWatch(h Host, cmd *Command) *watch {
+func newWatch(h host.Host, cmd *host.Command) *watch {
 	now := time.Now()
-	w := &watch{host: h, name: cmd.name(), limit: cmd.Limit, stall: cmd.Stall, shown: cmd.Shown, progress: now, from: now}
+	w := &watch{host: h, name: cmd.Called(), limit: cmd.Limit, stall: cmd.Stall, shown: cmd.Shown, progress: now, from: now}
 	if w.limit == 0 {
-		w.limit = AskLimit
+		w.limit = host.AskLimit
 	}
 	if cmd.Stdin == nil {
 		w.stall = 0
@@ -209,10 +163,10 @@ func (w *watch) idle() time.Duration {
 }
 
 // exceeded returns the limit that the command has reached, or nil.
-func (w *watch) exceeded() *LimitError {
+func (w *watch) exceeded() *host.LimitError {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	e := LimitError{Host: w.host.String(), Name: w.name}
+	e := host.LimitError{Host: w.host.String(), Name: w.name}
 	uploads := w.stall > 0 && !w.fed
 	switch {
 	case uploads && w.reading:

@@ -1,4 +1,4 @@
-package host
+package login
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
+	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/host/hosttest"
 )
 
@@ -57,19 +58,19 @@ type sshServer struct {
 func (s *sshServer) another(t *testing.T) *sshServer { return &sshServer{s.create(t), s.create} }
 
 // host is the server as a host to log in to with a key.
-func (s *sshServer) host(key string) Host {
-	return Host{Address: s.Address.Addr(), Auth: Auth{User: s.User, Port: s.Address.Port(), KeyFile: s.File(key)}}
+func (s *sshServer) host(key string) host.Host {
+	return host.Host{Address: s.Address.Addr(), Auth: host.Auth{User: s.User, Port: s.Address.Port(), KeyFile: s.File(key)}}
 }
 
 // dialer accepts any host at first contact and says so in contacts.
 func (s *sshServer) dialer(contacts *[]string) *Dialer {
-	return &Dialer{PinFile: s.File("config dir/known_hosts"), FirstContact: func(h Host, keyType, fingerprint string) error {
+	return &Dialer{PinFile: s.File("config dir/known_hosts"), FirstContact: func(h host.Host, keyType, fingerprint string) error {
 		*contacts = append(*contacts, h.String()+" "+keyType+" "+fingerprint)
 		return nil
 	}}
 }
 
-func (s *sshServer) dial(t *testing.T) Conn {
+func (s *sshServer) dial(t *testing.T) host.Conn {
 	t.Helper()
 	var contacts []string
 	conn, err := s.dialer(&contacts).Dial(t.Context(), s.host("key"))
@@ -81,7 +82,7 @@ func (s *sshServer) dial(t *testing.T) Conn {
 }
 
 // dialRelayed starts the server and logs in to it through a relay. keepAlive is that of the dialer; 0 is the default.
-func (s *sshServer) dialRelayed(t *testing.T, keepAlive time.Duration) (Conn, *hosttest.Relay) {
+func (s *sshServer) dialRelayed(t *testing.T, keepAlive time.Duration) (host.Conn, *hosttest.Relay) {
 	t.Helper()
 	s.Start(t, hosttest.Config{})
 	relay := hosttest.StartRelay(t, s.Address)
@@ -129,7 +130,7 @@ func testKeys(t *testing.T, s *sshServer) {
 	} {
 		t.Run(test.key+" "+test.passphrase, func(t *testing.T) {
 			h := s.host(test.key)
-			h.Auth.KeyPassphrase = Secret(test.passphrase)
+			h.Auth.KeyPassphrase = host.Secret(test.passphrase)
 			var contacts []string
 			conn, err := s.dialer(&contacts).Dial(t.Context(), h)
 			if err == nil {
@@ -141,7 +142,7 @@ func testKeys(t *testing.T, s *sshServer) {
 }
 
 // checkProblem checks that an error is none, or names the host and says that.
-func checkProblem(t *testing.T, err error, h Host, says string) {
+func checkProblem(t *testing.T, err error, h host.Host, says string) {
 	t.Helper()
 	if says == "" {
 		if err != nil {
@@ -149,7 +150,7 @@ func checkProblem(t *testing.T, err error, h Host, says string) {
 		}
 		return
 	}
-	var problem *Problem
+	var problem *host.Problem
 	if !errors.As(err, &problem) || problem.Host != h.String() || !strings.Contains(err.Error(), says) {
 		t.Fatalf("error %v, want %q", err, says)
 	}
@@ -223,7 +224,7 @@ func testMoreCommandsThanSessions(t *testing.T, s *sshServer) {
 			var wait sync.WaitGroup
 			for i := range 12 {
 				wait.Go(func() {
-					out, err := Output(t.Context(), conn, Command{Argv: []string{"sh", "-c", "sleep 0.1; echo " + fmt.Sprint(i)}})
+					out, err := host.Output(t.Context(), conn, host.Command{Argv: []string{"sh", "-c", "sleep 0.1; echo " + fmt.Sprint(i)}})
 					if err != nil || string(out) != fmt.Sprintln(i) {
 						t.Errorf("%q, %v", out, err)
 					}
@@ -270,7 +271,7 @@ func TestUnreachable(t *testing.T) {
 	} {
 		t.Run(says, func(t *testing.T) {
 			at := server.Addr().(*net.TCPAddr).AddrPort()
-			h := Host{Address: at.Addr(), Auth: Auth{Port: at.Port(), Password: "correct horse"}}
+			h := host.Host{Address: at.Addr(), Auth: host.Auth{Port: at.Port(), Password: "correct horse"}}
 			d := &Dialer{PinFile: filepath.Join(t.TempDir(), "pins"), Timeout: server.timeout}
 			_, err := d.Dial(t.Context(), h)
 			checkProblem(t, err, h, says)
@@ -279,7 +280,7 @@ func TestUnreachable(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	at := silent.Addr().(*net.TCPAddr).AddrPort()
-	if _, err := new(Dialer).Dial(ctx, Host{Address: at.Addr(), Auth: Auth{Port: at.Port()}}); !errors.Is(err, context.Canceled) {
+	if _, err := new(Dialer).Dial(ctx, host.Host{Address: at.Addr(), Auth: host.Auth{Port: at.Port()}}); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 }
@@ -289,15 +290,15 @@ func testSilentHost(t *testing.T, s *sshServer) {
 	t.Parallel() // it mostly waits
 	conn, relay := s.dialRelayed(t, time.Second)
 	// A long command that says nothing is no reason to give up.
-	if err := conn.Run(t.Context(), Command{Argv: []string{"sleep", "4"}}); err != nil {
+	if err := conn.Run(t.Context(), host.Command{Argv: []string{"sleep", "4"}}); err != nil {
 		t.Fatal(err)
 	}
 	time.AfterFunc(100*time.Millisecond, relay.Freeze)
-	err := conn.Run(t.Context(), Command{Argv: []string{"sleep", "1000"}})
-	if !errors.Is(err, ErrConnectionLost) || !strings.Contains(err.Error(), "stopped answering") || !strings.Contains(err.Error(), conn.Host().String()) {
+	err := conn.Run(t.Context(), host.Command{Argv: []string{"sleep", "1000"}})
+	if !errors.Is(err, host.ErrConnectionLost) || !strings.Contains(err.Error(), "stopped answering") || !strings.Contains(err.Error(), conn.Host().String()) {
 		t.Fatal(err)
 	}
-	if err := conn.Run(t.Context(), Command{Argv: []string{"true"}}); !errors.Is(err, ErrConnectionLost) {
+	if err := conn.Run(t.Context(), host.Command{Argv: []string{"true"}}); !errors.Is(err, host.ErrConnectionLost) {
 		t.Fatal("after that: ", err)
 	}
 }
@@ -307,8 +308,8 @@ func testHostThatGoesAway(t *testing.T, s *sshServer) {
 	t.Parallel() // it mostly waits
 	conn, relay := s.dialRelayed(t, 0)
 	time.AfterFunc(100*time.Millisecond, relay.Cut)
-	err := conn.Run(t.Context(), Command{Argv: []string{"sleep", "1000"}, Stdin: zeros{}})
-	if !errors.Is(err, ErrConnectionLost) || !strings.Contains(err.Error(), "run the same command again") {
+	err := conn.Run(t.Context(), host.Command{Argv: []string{"sleep", "1000"}, Stdin: zeros{}})
+	if !errors.Is(err, host.ErrConnectionLost) || !strings.Contains(err.Error(), "run the same command again") {
 		t.Fatal(err)
 	}
 }

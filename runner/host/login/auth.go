@@ -1,23 +1,20 @@
-package host
+package login
 
 import (
-	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
+	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/inputfile"
 )
 
@@ -29,7 +26,7 @@ const maxOffered = 3
 // authMethods returns the ways to log in to h, in the order to try them: the key
 // that was named, the password that was given, and what ssh itself would offer.
 // done releases the agent; it may be called after the handshake.
-func (d *Dialer) authMethods(h Host) (methods []ssh.AuthMethod, done func(), err error) {
+func (d *Dialer) authMethods(h host.Host) (methods []ssh.AuthMethod, done func(), err error) {
 	done = func() {}
 	var signers []ssh.Signer
 	if h.Auth.KeyFile != "" {
@@ -70,28 +67,28 @@ func (d *Dialer) authMethods(h Host) (methods []ssh.AuthMethod, done func(), err
 }
 
 // authProblem says which login was refused.
-func authProblem(h Host, err error) error {
-	p := &Problem{Host: h.String(), cause: err}
+func authProblem(h host.Host, err error) error {
+	p := &host.Problem{Host: h.String(), Cause: err}
 	switch {
 	case h.Auth.KeyFile != "" && h.Auth.Password != "":
-		p.What = fmt.Sprintf("the login of %s was refused with the key %s and with the password", h.Auth.user(), h.Auth.KeyFile)
+		p.What = fmt.Sprintf("the login of %s was refused with the key %s and with the password", user(h.Auth), h.Auth.KeyFile)
 		p.Mend = "check -u, --pk and -p"
 	case h.Auth.KeyFile != "":
-		p.What = fmt.Sprintf("the login of %s with the key %s was refused", h.Auth.user(), h.Auth.KeyFile)
+		p.What = fmt.Sprintf("the login of %s with the key %s was refused", user(h.Auth), h.Auth.KeyFile)
 		p.Mend = "add its public key to the host's ~/.ssh/authorized_keys, or check -u and --pk"
 	case h.Auth.Password != "":
-		p.What = fmt.Sprintf("the password of %s was refused", h.Auth.user())
+		p.What = fmt.Sprintf("the password of %s was refused", user(h.Auth))
 		p.Mend = "check -u and -p; if it is right, the host's sshd_config forbids it (PasswordAuthentication, PermitRootLogin): use a key (--pk)"
 	default:
-		p.What = fmt.Sprintf("the login of %s was refused: no key of ssh-agent or ~/.ssh is accepted", h.Auth.user())
+		p.What = fmt.Sprintf("the login of %s was refused: no key of ssh-agent or ~/.ssh is accepted", user(h.Auth))
 		p.Mend = "give a password (-p) or a key (--pk)"
 	}
 	return p
 }
 
 // keyProblem says what is wrong with a key file of ours.
-func keyProblem(h Host, err error) error {
-	p := &Problem{Host: h.String(), What: err.Error(), cause: err}
+func keyProblem(h host.Host, err error) error {
+	p := &host.Problem{Host: h.String(), What: err.Error(), Cause: err}
 	var missing *ssh.PassphraseMissingError
 	switch {
 	case errors.As(err, &missing):
@@ -127,7 +124,7 @@ func agentSigners(socket string) ([]ssh.Signer, func()) {
 
 // defaultKeys are the private keys that ssh would try (ssh_config(5),
 // IdentityFile) and that open without asking.
-func (d *Dialer) defaultKeys(passphrase Secret) []ssh.Signer {
+func (d *Dialer) defaultKeys(passphrase host.Secret) []ssh.Signer {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return nil
@@ -150,10 +147,10 @@ type keyCache struct {
 
 type keyID struct {
 	file       string
-	passphrase Secret
+	passphrase host.Secret
 }
 
-func (c *keyCache) load(file string, passphrase Secret) (ssh.Signer, error) {
+func (c *keyCache) load(file string, passphrase host.Secret) (ssh.Signer, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	id := keyID{file, passphrase}
@@ -172,7 +169,7 @@ func (c *keyCache) load(file string, passphrase Secret) (ssh.Signer, error) {
 }
 
 // readKey reads a private key; the passphrase is used only when it needs one.
-func readKey(file string, passphrase Secret) (ssh.Signer, error) {
+func readKey(file string, passphrase host.Secret) (ssh.Signer, error) {
 	f, err := inputfile.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading the private key: %w", err)
@@ -191,64 +188,4 @@ func readKey(file string, passphrase Secret) (ssh.Signer, error) {
 		return nil, fmt.Errorf("private key %s: %w", file, err)
 	}
 	return signer, nil
-}
-
-// findPrivilege finds out how conn's login becomes root, without changing
-// anything on the host.
-func findPrivilege(ctx context.Context, conn Conn) (privilege, error) {
-	h := conn.Host()
-	id, err := askID(ctx, conn)
-	if err != nil {
-		return privilege{}, err
-	}
-	if id == 0 {
-		return privilege{}, nil
-	}
-	err = conn.Run(ctx, Command{Argv: []string{"sudo", "-k", "-n", "--", "true"}})
-	if err == nil {
-		return privilege{needed: true}, nil
-	}
-	var exit *ExitError
-	if !errors.As(err, &exit) && !errors.Is(err, exec.ErrNotFound) {
-		return privilege{}, unanswered(h, err, "")
-	}
-	if exit == nil || exit.Code == 127 {
-		return privilege{}, noSudo(h, "is not root, and there is no sudo", "log in as root (-u root), or install sudo")
-	}
-	root := privilege{needed: true, Password: h.Auth.sudoPassword()}
-	if root.Password == "" {
-		return privilege{}, noSudo(h, "is not root, and sudo requires a password", "give it with -p, or allow NOPASSWD in the host's sudoers")
-	}
-	argv, stdin, err := wrap(Command{Argv: []string{"true"}, Root: true}, root, "")
-	if err != nil {
-		return privilege{}, err
-	}
-	err = conn.Run(ctx, Command{Argv: argv, Stdin: stdin})
-	switch {
-	case err == nil:
-		return root, nil
-	case errors.As(err, &exit):
-		return privilege{}, noSudo(h, "is not root, and sudo refused the password ("+WithoutAddress(h, err.Error())+")",
-			"check -p, and that the host's sudoers lets this user run every command")
-	}
-	return privilege{}, unanswered(h, err, "")
-}
-
-// askID asks for the number of the login's user. A profile may print something before it.
-func askID(ctx context.Context, conn Conn) (int, error) {
-	h := conn.Host()
-	out, err := Output(ctx, conn, Command{Argv: []string{"id", "-u"}})
-	if err != nil {
-		return 0, unanswered(h, err, "the login needs a POSIX shell that runs commands")
-	}
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	id, err := strconv.Atoi(lines[len(lines)-1])
-	if err != nil {
-		return 0, &Problem{Host: h.String(), What: "id -u printed no number", Mend: "the login needs a POSIX shell that runs commands", cause: err}
-	}
-	return id, nil
-}
-
-func noSudo(h Host, what, mend string) error {
-	return &Problem{Host: h.String(), What: "the login " + h.Auth.user() + " " + what, Mend: mend, cause: ErrNoSudo}
 }
