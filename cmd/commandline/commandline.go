@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -34,11 +35,21 @@ func (e *UsageError) Error() string { return e.text }
 // Usagef makes a [UsageError].
 func Usagef(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
 
+// FileError returns the error of reading a file that a flag names. That there is none is an error in the call.
+func FileError(flag string, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) && errors.Is(path, fs.ErrNotExist) {
+		return Usagef("flag %s: %s does not exist", dashed(flag), path.Path)
+	}
+	return err
+}
+
 // ErrPending ends a program that did its work, and found changes to make, with the status [Pending].
 var ErrPending = errors.New("there are changes to make")
 
-// Execute runs a program, and returns its exit status. resume is what to do after an interruption; it may be empty.
-func Execute(ctx context.Context, program *cli.Command, args []string, resume string) int {
+// Execute runs a program, and returns its exit status. resume returns what to do after an interruption of a command, or nothing; nil: nothing
+// can be resumed.
+func Execute(ctx context.Context, program *cli.Command, args []string, resume func(*cli.Command) string) int {
 	k := keep(program, args)
 	out := &output{Writer: cmp.Or[io.Writer](program.Writer, os.Stdout)}
 	program.Writer = out
@@ -58,7 +69,10 @@ func Execute(ctx context.Context, program *cli.Command, args []string, resume st
 	if errors.As(err, &usage) {
 		status, text = Usage, fmt.Sprintf("%s (see %s --help)", text, program.Name)
 	} else if by, interrupted := interruptedBy(ctx, err); interrupted {
-		status, text = by, strings.TrimSuffix("interrupted; "+resume, "; ")
+		status, text = by, "interrupted"
+		if resume != nil && k.called != nil {
+			text = strings.TrimSuffix("interrupted; "+resume(k.called), "; ")
+		}
 	}
 	fmt.Fprintf(program.ErrWriter, "%s: %s\n", program.Name, Printable(text))
 	return status

@@ -46,7 +46,7 @@ func TestUnwrittenOutput(t *testing.T) {
 			fmt.Fprintln(cmd.Root().Writer, "result")
 			return tt.err
 		}}
-		if status := Execute(t.Context(), program, append([]string{"x"}, tt.args...), ""); status != tt.status || said.String() != tt.said {
+		if status := Execute(t.Context(), program, append([]string{"x"}, tt.args...), nil); status != tt.status || said.String() != tt.said {
 			t.Errorf("%q, %v, %v: ends with %d and %q, want %d and %q", tt.args, tt.out, tt.err, status, &said, tt.status, tt.said)
 		}
 	}
@@ -65,7 +65,7 @@ func TestExitStatus(t *testing.T) {
 	} {
 		var said bytes.Buffer
 		program := &cli.Command{Name: "x", ErrWriter: &said, Action: func(context.Context, *cli.Command) error { return tt.err }}
-		if status := Execute(t.Context(), program, []string{"x"}, ""); status != tt.status || said.String() != tt.said {
+		if status := Execute(t.Context(), program, []string{"x"}, nil); status != tt.status || said.String() != tt.said {
 			t.Errorf("%v ends with %d and %q, want %d and %q", tt.err, status, &said, tt.status, tt.said)
 		}
 	}

@@ -31,8 +31,9 @@ func keep(program *cli.Command, args []string) *keeper {
 type keeper struct {
 	program *cli.Command
 	args    []string
-	failed  error // of the value of a flag; the library passes on its text only, with the value in it
-	noHelp  error // of --help for a word that is not a command
+	called  *cli.Command // nil until its flags are read
+	failed  error        // of the value of a flag; the library passes on its text only, with the value in it
+	noHelp  error        // of --help for a word that is not a command
 
 	misread map[cli.Flag]error // of the environment variables of flags
 }
@@ -46,8 +47,11 @@ func (k *keeper) command(cmd *cli.Command) {
 			return Usagef("no command given; there are %s", strings.Join(commandNames(cmd), ", "))
 		}
 	}
-	for _, flag := range cmd.Flags {
+	for i, flag := range cmd.Flags {
 		k.flag(flag)
+		if list, ok := flag.(*cli.StringSliceFlag); ok {
+			cmd.Flags[i] = listFlag{list}
+		}
 	}
 	for _, sub := range cmd.Commands {
 		k.command(sub)
@@ -69,6 +73,15 @@ func (k *keeper) flag(flag cli.Flag) {
 		panic(fmt.Sprintf("flag --%s is of a type that the contract does not know", flag.Names()[0]))
 	}
 }
+
+// listFlag is a repeatable flag whose help shows its names once, as that of other flags does. The usage says that it is repeatable.
+type listFlag struct{ *cli.StringSliceFlag }
+
+var _ cli.DocGenerationMultiValueFlag = listFlag{}
+
+func (listFlag) IsMultiValueFlag() bool { return false }
+
+func (f listFlag) String() string { return cli.FlagStringer(f) }
 
 // guard puts the checks of the contract before those of the flag. text returns the newest value as it was written, and single
 // means that there may be only one.

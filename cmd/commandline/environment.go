@@ -3,6 +3,7 @@ package commandline
 import (
 	"cmp"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -23,7 +24,17 @@ func (variable) Lookup() (string, bool) { return "", false }
 func (variable) IsFromEnv() bool        { return true }
 func (v variable) Key() string          { return v.name }
 
-// readVariable makes the value of a flag's environment variable its default. The first variable that is not empty counts; what is wrong
+// Variable returns the value of an environment variable, and nothing when it is not set. A variable that is set to nothing is an error in the
+// call, as an empty value of a flag is: more often than not a variable of the caller has another name.
+func Variable(name string) (string, error) {
+	value, set := os.LookupEnv(name)
+	if set && strings.TrimSpace(value) == "" {
+		return "", Usagef("environment variable %s: the value is empty; unset it, or give it one", name)
+	}
+	return value, nil
+}
+
+// readVariable makes the value of a flag's environment variable its default. The first variable that is set counts; what is wrong
 // with it is an error of the commands with the flag, where the flag is not given.
 func readVariable[T, C any, V cli.ValueCreator[T, C]](f *cli.FlagBase[T, C, V], check func(T) error) error {
 	names := f.Sources.EnvKeys()
@@ -32,7 +43,10 @@ func readVariable[T, C any, V cli.ValueCreator[T, C]](f *cli.FlagBase[T, C, V], 
 		f.Sources.Chain = append(f.Sources.Chain, variable{name})
 	}
 	for _, name := range names {
-		text := os.Getenv(name)
+		text, err := Variable(name)
+		if err != nil {
+			return err
+		}
 		if text == "" {
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 
 // arguments checks the words that are left when flags are read.
 func (k *keeper) arguments(_ context.Context, cmd *cli.Command) error {
+	k.called = cmd
 	if cmd.SkipFlagParsing {
 		return nil
 	}

@@ -128,8 +128,8 @@ func controlFile(root *os.Root) (*control.File, error) {
 const maxInput = 16 << 20
 
 // readInput reads a file that a flag names.
-func readInput(ctx context.Context, name string) ([]byte, error) {
-	return commandline.Wait(ctx, func() ([]byte, error) {
+func readInput(ctx context.Context, flag, name string) ([]byte, error) {
+	data, err := commandline.Wait(ctx, func() ([]byte, error) {
 		file, err := inputfile.Open(name)
 		if err != nil {
 			return nil, err
@@ -141,12 +141,13 @@ func readInput(ctx context.Context, name string) ([]byte, error) {
 		}
 		return data, err
 	})
+	return data, commandline.FileError(flag, err)
 }
 
 func discoverOptions(ctx context.Context, c *cli.Command, dir fs.FS) (discovery.Options, error) {
 	opts := discovery.Options{KubernetesVersion: c.String("kube-version"), Ignore: c.StringSlice("ignore")}
 	if name := c.String("kubefile"); name != "" {
-		data, err := readInput(ctx, name)
+		data, err := readInput(ctx, "kubefile", name)
 		if err != nil {
 			return opts, err
 		}
@@ -164,7 +165,7 @@ func discoverOptions(ctx context.Context, c *cli.Command, dir fs.FS) (discovery.
 		if name == "" || ok && chart == "" {
 			return opts, commandline.Usagef("flag --values: write a file, or CHART=FILE")
 		}
-		data, err := readInput(ctx, name)
+		data, err := readInput(ctx, "values", name)
 		if err != nil {
 			return opts, err
 		}

@@ -88,7 +88,8 @@ func TestDiscover(t *testing.T) {
 		{"version", []string{"--kube-version", "v1.19.8", "--ignore", "broken", "--ignore", "pod.yaml", "rootfs"}, "docker.io/library/web:own-19\n", "", 0},
 		{"no version", []string{"--kube-version", "newest", "rootfs"}, "", `kubernetes version "newest"`, 2},
 		{"no directory", []string{"gone"}, "", "gone", 1},
-		{"no Kubefile", []string{"--kubefile", "gone", "rootfs"}, "", "gone", 1},
+		{"no Kubefile", []string{"--kubefile", "gone", "rootfs"}, "", "flag --kubefile: gone does not exist", 2},
+		{"no values", []string{"--values", "web=gone", "rootfs"}, "", "flag --values: gone does not exist", 2},
 		{"why", []string{"--why", "web:own-34", "rootfs"},
 			"REFERENCE                     CLASS    RULE      WHERE                            THROUGH\n" +
 				"docker.io/library/web:own-34  certain  pod-spec  charts/web/templates/pod.yaml:3  chart charts/web (web 0.1.0)\n", "", 0},

@@ -34,7 +34,7 @@ func run(ctx context.Context, args []string) int {
 		return tool(ctx, args[1:])
 	}
 	if len(args) > 1 {
-		return commandline.Execute(ctx, application(), args, "")
+		return commandline.Execute(ctx, application(), args, nil)
 	}
 	if !startedByBuildKit() {
 		fmt.Fprintln(os.Stderr, "kubefile-frontend: no command given: without one, the program runs only inside BuildKit, which starts it for the # syntax line of a Kubefile; see kubefile-frontend discover, version, or --help")

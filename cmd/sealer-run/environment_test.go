@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -11,8 +13,8 @@ import (
 	"github.com/kubefile/kubefile/cmd/commandline"
 )
 
-// TestVariables: a variable is read by commands with its flag only, where the flag is not given; it is an error in the call when its value
-// is, and is not set when it is empty.
+// TestVariables: a variable is read by commands with its flag only, where the flag is not given. What is an error as the value of a flag is one
+// there, too: also a value that is empty.
 func TestVariables(t *testing.T) {
 	image := layout(t)
 	const file = "apiVersion: sealer.cloud/v2\nkind: Cluster\nmetadata: {name: c}\n"
@@ -30,11 +32,13 @@ func TestVariables(t *testing.T) {
 		{"SEALER_CMD_TIMEOUT", "bla", "check -f -", "spec.image", commandline.Usage},
 		{"SEALER_CMD_TIMEOUT", "bla", "plan -f -", "environment variable SEALER_CMD_TIMEOUT needs a value such as 90s or 10m", commandline.Usage},
 		{"SEALER_CMD_TIMEOUT", "bla", "-f -", "environment variable SEALER_CMD_TIMEOUT needs", commandline.Usage},
-		{"SEALER_CMD_TIMEOUT", " ", "run -f -", "environment variable SEALER_CMD_TIMEOUT needs", commandline.Usage},
+		{"SEALER_CMD_TIMEOUT", " ", "run -f -", "environment variable SEALER_CMD_TIMEOUT: the value is empty", commandline.Usage},
 		{"SEALER_CMD_TIMEOUT", "0", "delete --all -m 127.0.0.1", "environment variable SEALER_CMD_TIMEOUT: 0s is too short", commandline.Usage},
 		{"SEALER_CMD_TIMEOUT", "-5m", "apply -f -", "environment variable SEALER_CMD_TIMEOUT: -5m0s is too short", commandline.Usage},
 		{"SEALER_CMD_TIMEOUT", "bla", "plan -f - --cmd-timeout 5m", "spec.image", commandline.Usage},
-		{"SEALER_CMD_TIMEOUT", "", "plan -f -", "spec.image", commandline.Usage},
+		{"SEALER_CMD_TIMEOUT", "", "plan -f -", "environment variable SEALER_CMD_TIMEOUT: the value is empty; unset it", commandline.Usage},
+		{"SEALER_CMD_TIMEOUT", "", "plan -f - --cmd-timeout 5m", "spec.image", commandline.Usage},
+		{"SEALER_CMD_TIMEOUT", "", "inspect IMAGE", "", 0},
 		{"SEALER_CMD_TIMEOUT", "5m", "plan -f -", "spec.image", commandline.Usage},
 		{"SEALER_CMD_TIMEOUT", "5m", "version", "", 0},
 		{"SEALER_CMD_TIMEOUT", "5m", "gen --schema", "", 0},
@@ -43,11 +47,14 @@ func TestVariables(t *testing.T) {
 		{"SEALER_DRAIN_TIMEOUT", "1m", "plan -f -", "spec.image", commandline.Usage},
 		{"SEALER_DRAIN_TIMEOUT", "bla", "delete -n 127.0.0.1", "environment variable SEALER_DRAIN_TIMEOUT needs", commandline.Usage},
 		{"SEALER_DRAIN_TIMEOUT", "-1s", "delete -n 127.0.0.1", "environment variable SEALER_DRAIN_TIMEOUT: -1s is too short", commandline.Usage},
-		{"SEALER_DRAIN_TIMEOUT", "", "delete -n 127.0.0.1", "add --yes", commandline.Usage},
+		{"SEALER_DRAIN_TIMEOUT", "", "delete -n 127.0.0.1", "environment variable SEALER_DRAIN_TIMEOUT: the value is empty", commandline.Usage},
 		{"SEALER_DRAIN_TIMEOUT", "1m", "delete --all -m 127.0.0.1", "add --yes", commandline.Usage},
 		{"SEALER_DRAIN_TIMEOUT", "1m", "delete -n 127.0.0.1 --skip-drain", "add --yes", commandline.Usage},
 		{"SEALER_PASSWD", "-c4nary", "plan -f -", "spec.image", commandline.Usage},
-		{"SEALER_PASSWD", "", "plan -f -", "spec.image", commandline.Usage},
+		{"SEALER_PASSWD", "", "plan -f -", "environment variable SEALER_PASSWD: the value is empty", commandline.Usage},
+		{"SEALER_PASSWD", "", "delete -n 127.0.0.1", "environment variable SEALER_PASSWD: the value is empty", commandline.Usage},
+		{"SEALER_PASSWD", "", "inspect IMAGE", "", 0},
+		{"SEALER_PK_PASSWD", "", "plan -f -", "environment variable SEALER_PK_PASSWD: the value is empty", commandline.Usage},
 		{"SEALER_PK_PASSWD", "-c4nary", "plan -f -", "spec.image", commandline.Usage},
 		{"SEALER_PK_PASSWD", "", "version", "", 0},
 	} {
@@ -75,7 +82,7 @@ func TestVariableIsTheDefault(t *testing.T) {
 			got = cmd.Duration("cmd-timeout")
 			return nil
 		}
-		status := commandline.Execute(t.Context(), app, append([]string{"sealer-run"}, strings.Fields(line)...), "")
+		status := commandline.Execute(t.Context(), app, append([]string{"sealer-run"}, strings.Fields(line)...), nil)
 		if status != 0 || got != want {
 			t.Errorf("%s: got status %d and %s, want %s", line, status, got, want)
 		}
@@ -83,5 +90,41 @@ func TestVariableIsTheDefault(t *testing.T) {
 	stdout, _, _ := call(t, "", "plan", "--help")
 	if !strings.Contains(stdout, "(default: 1h0m0s) [$SEALER_CMD_TIMEOUT]") {
 		t.Errorf("help does not show the default and its variable:\n%s", stdout)
+	}
+}
+
+// TestVariablesAreDocumented: every variable that the help names is on the page about runs.
+func TestVariablesAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	for _, cmd := range application().Commands {
+		stdout, stderr, status := call(t, "", cmd.Name, "--help")
+		if status != 0 {
+			t.Fatalf("%s --help: got status %d: %s", cmd.Name, status, stderr)
+		}
+		for _, name := range regexp.MustCompile(`SEALER_[A-Z_]+`).FindAllString(stdout, -1) {
+			named[name] = true
+		}
+	}
+	for name := range named {
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/operations.md does not have %s", name)
+		}
+	}
+	if len(named) < 4 {
+		t.Errorf("got %v, want the variables of the help", named)
+	}
+}
+
+// TestHelpNamesAFlagOnce: a flag that is repeatable, too.
+func TestHelpNamesAFlagOnce(t *testing.T) {
+	stdout, _, _ := call(t, "", "apply", "--help")
+	for _, want := range []string{"\n   --env string, -e string  ", "\n   --masters string, -m string  "} {
+		if strings.Count(stdout, want) != 1 {
+			t.Errorf("%q is not once in:\n%s", want, stdout)
+		}
 	}
 }

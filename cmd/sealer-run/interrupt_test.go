@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -68,7 +69,8 @@ func start(t *testing.T, input *os.File, args ...string) *session {
 	s := &session{t: t, keyboard: keyboard, terminal: terminal, before: *before, changed: make(chan struct{}, 1)}
 	home := t.TempDir()
 	s.cmd = exec.CommandContext(t.Context(), os.Args[0], args...)
-	s.cmd.Env = append(os.Environ(), asProgram+"=1", "SEALER_PASSWD=", "HOME="+home, "XDG_STATE_HOME="+home, "XDG_CONFIG_HOME="+home)
+	env := slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "SEALER_PASSWD=") })
+	s.cmd.Env = append(env, asProgram+"=1", "HOME="+home, "XDG_STATE_HOME="+home, "XDG_CONFIG_HOME="+home)
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = terminal, terminal, terminal
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 1}
 	if input != nil {
@@ -143,7 +145,7 @@ func (s *session) ended(status int) {
 
 const interruptKey = "\x03"
 
-// TestPromptsEndAtCtrlC presses Ctrl-C, or ends the program, while it waits for an answer.
+// TestPromptsEndAtCtrlC presses Ctrl-C, or ends the program, while it waits for an answer. Only what changes something can be resumed.
 func TestPromptsEndAtCtrlC(t *testing.T) {
 	file := t.TempDir() + "/Clusterfile"
 	document := "apiVersion: sealer.cloud/v2\nkind: Cluster\nmetadata: {name: c}\n" +
@@ -151,20 +153,24 @@ func TestPromptsEndAtCtrlC(t *testing.T) {
 	if err := os.WriteFile(file, []byte(document), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	const resumable, ended = "sealer-run: interrupted; run the same command again to resume\r\n", "sealer-run: interrupted\r\n"
 	for name, test := range map[string]struct {
 		args   []string
 		prompt string
+		said   string
 	}{
-		"password":                 {[]string{"status", "-m", "127.0.0.1", "-p", "-"}, "password: "},
-		"password of a run":        {[]string{layout(t), "-m", "127.0.0.1", "-p", "-"}, "password: "},
-		"password of a file":       {[]string{"plan", "-f", file}, "the password of root: "},
-		"confirmation of a delete": {[]string{"delete", "--all", "-m", "127.0.0.1"}, "type its name: "},
+		"password":                 {[]string{"status", "-m", "127.0.0.1", "-p", "-"}, "password: ", false},
+		"password of a run":        {[]string{layout(t), "-m", "127.0.0.1", "-p", "-"}, "password: ", true},
+		"password of a dry run":    {[]string{layout(t), "-m", "127.0.0.1", "-p", "-", "--dry-run"}, "password: ", false},
+		"password of an apply":     {[]string{"apply", "-f", file}, "the password of root: ", true},
+		"password of a file":       {[]string{"plan", "-f", file}, "the password of root: ", false},
+		"confirmation of a delete": {[]string{"delete", "--all", "-m", "127.0.0.1"}, "type its name: ", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t, nil, test.args...)
 			s.wait(test.prompt)
 			s.press(interruptKey)
-			s.wait("interrupted")
+			s.wait(test.said)
 			s.ended(commandline.Interrupted)
 		})
 		t.Run(name+", SIGTERM", func(t *testing.T) {

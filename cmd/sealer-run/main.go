@@ -23,7 +23,19 @@ func main() {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	app := application()
 	app.Reader, app.Writer, app.ErrWriter = stdin, stdout, stderr
-	return commandline.Execute(ctx, app, args, "run the same command again to resume")
+	return commandline.Execute(ctx, app, args, resume)
+}
+
+// resume is what to do after an interruption of a command: nothing, for those that change nothing.
+func resume(cmd *cli.Command) string {
+	const again = "run the same command again to resume"
+	switch cmd.Name {
+	case "sealer-run", "run", "apply", "join", "delete":
+		if !cmd.Bool("dry-run") {
+			return again
+		}
+	}
+	return ""
 }
 
 func application() *cli.Command {

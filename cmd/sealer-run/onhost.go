@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/kubefile/kubefile/cmd/commandline"
 	"github.com/kubefile/kubefile/registryproxy"
 	"github.com/kubefile/kubefile/runner/agent"
 	"github.com/kubefile/kubefile/runner/balancer"
@@ -22,7 +23,7 @@ func registry() *cli.Command {
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			data, err := os.ReadFile(cmd.String("config"))
 			if err != nil {
-				return err
+				return commandline.FileError("config", err)
 			}
 			config, err := registryproxy.ParseConfig(data)
 			if err != nil {
@@ -40,7 +41,7 @@ func apiserverProxy() *cli.Command {
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			data, err := os.ReadFile(cmd.String("config"))
 			if err != nil {
-				return err
+				return commandline.FileError("config", err)
 			}
 			config, err := balancer.ParseConfig(data)
 			if err != nil {

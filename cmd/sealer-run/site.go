@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -122,6 +123,9 @@ func site(ctx context.Context, cmd *cli.Command) (runner.Site, error) {
 
 // siteOf is the site of a Clusterfile.
 func siteOf(ctx context.Context, cmd *cli.Command, file *clusterfile.Clusterfile) (runner.Site, error) {
+	if err := checkKey(cmd); err != nil {
+		return runner.Site{}, err
+	}
 	secrets, err := secrets(ctx, cmd)
 	if err != nil {
 		return runner.Site{}, err
@@ -151,6 +155,19 @@ func checkInput(cmd *cli.Command) error {
 		return commandline.Usagef("-f - and -p -: the standard input is the Clusterfile: use SEALER_PASSWD, or write passwd: env:NAME or file:PATH into it")
 	}
 	return nil
+}
+
+// checkKey refuses a file of a key that does not exist, before every host says so.
+func checkKey(cmd *cli.Command) error {
+	name := cmd.String("pk")
+	if name == "" {
+		return nil
+	}
+	_, err := os.Stat(clusterfile.ExpandHome(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return commandline.FileError("pk", err)
+	}
+	return nil // what else is wrong with it is said with the host
 }
 
 func readSite(ctx context.Context, cmd *cli.Command) (*clusterfile.Clusterfile, error) {
@@ -184,7 +201,7 @@ func readFiles(ctx context.Context, cmd *cli.Command) (*clusterfile.Clusterfile,
 	}
 	file, err := commandline.Wait(ctx, func() (*clusterfile.Clusterfile, error) { return clusterfile.Read(cmd.Root().Reader, files...) })
 	if err != nil {
-		return nil, err
+		return nil, commandline.FileError("Clusterfile", err)
 	}
 	if file.Cluster == nil {
 		return nil, fmt.Errorf("%s: no document of kind Cluster, which says what runs where", strings.Join(files, ", "))
@@ -224,8 +241,6 @@ func documentOf(cmd *cli.Command, masters, nodes string) *format.ClusterDocument
 // secrets are the passwords for logins that name none, and how to ask for one.
 func secrets(ctx context.Context, cmd *cli.Command) (*clusterfile.Secrets, error) {
 	s := &clusterfile.Secrets{
-		Password:   secret(cmd, "passwd", "SEALER_PASSWD"),
-		Passphrase: secret(cmd, "pk-passwd", "SEALER_PK_PASSWD"),
 		Ask: func(what string) (host.Secret, error) {
 			if slices.ContainsFunc(cmd.StringSlice("Clusterfile"), inputfile.IsStdin) {
 				return "", fmt.Errorf("%s: prompt: the standard input is the Clusterfile: write env:NAME or file:PATH in it", what)
@@ -233,8 +248,14 @@ func secrets(ctx context.Context, cmd *cli.Command) (*clusterfile.Secrets, error
 			return ask(ctx, cmd.Root().Reader, cmd.Root().ErrWriter, what)
 		},
 	}
+	var err error
+	if s.Password, err = secret(cmd, "passwd", "SEALER_PASSWD"); err != nil {
+		return nil, err
+	}
+	if s.Passphrase, err = secret(cmd, "pk-passwd", "SEALER_PK_PASSWD"); err != nil {
+		return nil, err
+	}
 	if cmd.String("passwd") == "-" {
-		var err error
 		if s.Password, err = s.Ask("password"); err != nil {
 			return nil, err
 		}
@@ -243,15 +264,16 @@ func secrets(ctx context.Context, cmd *cli.Command) (*clusterfile.Secrets, error
 }
 
 // secret takes a value from a flag, of which it warns, or from the environment.
-func secret(cmd *cli.Command, flag, variable string) host.Secret {
+func secret(cmd *cli.Command, flag, variable string) (host.Secret, error) {
 	value := cmd.String(flag)
 	if value == "" {
-		return host.Secret(os.Getenv(variable))
+		value, err := commandline.Variable(variable)
+		return host.Secret(value), err
 	}
 	if value != "-" {
 		fmt.Fprintf(cmd.Root().ErrWriter, "warning: others on this machine can read --%s in the process list: use %s\n", flag, variable)
 	}
-	return host.Secret(value)
+	return host.Secret(value), nil
 }
 
 // ask reads a password, from a terminal without echo.

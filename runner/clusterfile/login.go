@@ -83,7 +83,7 @@ func (s *Secrets) ask(what string) (host.Secret, error) {
 }
 
 func readSecret(what, name string) (host.Secret, error) {
-	f, err := inputfile.Open(expandHome(name))
+	f, err := inputfile.Open(ExpandHome(name))
 	if err != nil {
 		return "", fmt.Errorf("reading %s: %w", what, err)
 	}
@@ -99,8 +99,8 @@ func readSecret(what, name string) (host.Secret, error) {
 	return host.Secret(data), nil
 }
 
-// expandHome writes out ~/ as a shell does.
-func expandHome(name string) string {
+// ExpandHome writes out ~/ as a shell does.
+func ExpandHome(name string) string {
 	if rest, ok := strings.CutPrefix(name, "~/"); ok {
 		if home, err := os.UserHomeDir(); err == nil {
 			return filepath.Join(home, rest)
@@ -133,7 +133,7 @@ func (h Host) Login(secrets *Secrets) (host.Host, error) {
 	if err != nil {
 		return host.Host{}, err
 	}
-	auth := host.Auth{User: cmp.Or(h.SSH.User, "root"), Port: cmp.Or(port, 22), KeyFile: expandHome(h.SSH.PK)}
+	auth := host.Auth{User: cmp.Or(h.SSH.User, "root"), Port: cmp.Or(port, 22), KeyFile: ExpandHome(h.SSH.PK)}
 	auth.Password, auth.KeyPassphrase = secrets.Password, secrets.Passphrase
 	if h.SSH.Passwd != "" {
 		auth.Password, err = secrets.Resolve("the password of "+auth.User, h.SSH.Passwd)

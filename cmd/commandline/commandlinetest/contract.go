@@ -96,7 +96,7 @@ func (p program) call(c command, args ...string) (given *cli.Command, out string
 	}
 	var stdout, stderr bytes.Buffer
 	tree.Reader, tree.Writer, tree.ErrWriter = strings.NewReader(""), &stdout, &stderr
-	status = commandline.Execute(p.t.Context(), tree, args, "")
+	status = commandline.Execute(p.t.Context(), tree, args, nil)
 	return given, stdout.String() + stderr.String(), status
 }
 
