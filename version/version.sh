@@ -10,11 +10,14 @@ version=${KUBEFILE_VERSION:-} commit='' date=''
 LC_ALL=C
 export LC_ALL
 case $version in
-*[!A-Za-z0-9.+_~-]* | [!A-Za-z0-9]*) valid= ;;
-*) valid=yes ;;
+'' | [0-9]* | v[0-9]*) valid=yes ;;
+*) valid= ;;
+esac
+case $version in
+*[!A-Za-z0-9.+_~-]*) valid= ;;
 esac
 if [ -z "$valid" ] || [ "${#version}" -gt 128 ]; then
-	echo "version.sh: invalid VERSION: use up to 128 letters, digits and .+_~-, such as v0.1.0" >&2
+	echo "version.sh: invalid VERSION: use a number such as v0.1.0, with up to 128 letters, digits and .+_~-" >&2
 	exit 2
 fi
 

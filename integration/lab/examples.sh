@@ -6,6 +6,20 @@
 # side push the same names, and a tag must not move under one of them.
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+
+# Nothing is built when one of the names is wrong.
+[ $# -gt 0 ] || set -- kubernetes dashboard redis mysql-cluster web
+for name in "$@"; do
+  case $name in
+    binaries | kubernetes | dashboard | redis | mysql-cluster | web) ;;
+    *) echo "examples.sh: there is no example $name" >&2; exit 2 ;;
+  esac
+done
+if [ -n "${ARCHIVE:-}" ] && [[ " $* " != *" dashboard "* ]]; then
+  echo "examples.sh: ARCHIVE=FILE writes the dashboard only; add dashboard, or leave out ARCHIVE" >&2
+  exit 2
+fi
+
 [ -f "$top/_out/lab.env" ] || { echo "examples.sh: the lab is down: make up" >&2; exit 1; }
 set -a
 # shellcheck disable=SC1091 # made by make up
@@ -62,11 +76,9 @@ dashboard() {
     ${ARCHIVE:+--output "type=oci,dest=$ARCHIVE,compression=zstd"}
 }
 
-[ $# -gt 0 ] || set -- kubernetes dashboard redis mysql-cluster web
 for name in "$@"; do
   case $name in
     binaries | kubernetes | dashboard) "$name" ;;
-    redis | mysql-cluster | web) build "$name" ;;
-    *) echo "examples.sh: there is no example $name" >&2; exit 2 ;;
+    *) build "$name" ;;
   esac
 done

@@ -1,6 +1,8 @@
 package repository
 
 import (
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -34,6 +36,21 @@ func TestExampleClusterfiles(t *testing.T) {
 			if !strings.Contains(string(changed), text) {
 				t.Errorf("%s lacks %q:\n%s", config.File(), text, changed)
 			}
+		}
+	}
+}
+
+// TestArgumentsOfExamplesScript: nothing is built when an argument is wrong.
+func TestArgumentsOfExamplesScript(t *testing.T) {
+	for _, tt := range []struct{ names, archive, want string }{
+		{"kubernetes nothing", "", "examples.sh: there is no example nothing\n"},
+		{"kubernetes redis", "x.tar", "examples.sh: ARCHIVE=FILE writes the dashboard only; add dashboard, or leave out ARCHIVE\n"},
+	} {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(repositoryRoot(t), "integration", "lab", "examples.sh"), strings.Fields(tt.names)...)
+		cmd.Env = append(os.Environ(), "ARCHIVE="+tt.archive)
+		out, _ := cmd.CombinedOutput()
+		if got := string(out); cmd.ProcessState.ExitCode() != 2 || got != tt.want {
+			t.Errorf("%s: got %v, %q, want status 2 and %q", tt.names, cmd.ProcessState, got, tt.want)
 		}
 	}
 }

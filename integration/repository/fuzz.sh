@@ -46,7 +46,7 @@ case ${1:-} in
     ;;
 esac
 
-seconds=${1:-3}
+seconds=${1-3}
 [[ $seconds =~ ^[1-9][0-9]{0,5}$ ]] || { echo "fuzz: invalid number of seconds \"$seconds\"; use FUZZ=3, for example" >&2; exit 2; }
 binaries=$(mktemp -d) || { echo "fuzz: there is no room for the compiled tests; set TMPDIR to another directory" >&2; exit 1; }
 trap 'rm -rf "$binaries"' EXIT

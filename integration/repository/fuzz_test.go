@@ -30,6 +30,7 @@ done
 	for _, tt := range []struct{ name, seconds, variable, want string }{
 		{"all targets", "3", "", "deep/two Fuzztwo\none Fuzzone\n"},
 		{"not a number", "abc", "", "fuzz: invalid number of seconds \"abc\"; use FUZZ=3, for example\n"},
+		{"an empty number", "", "", "fuzz: invalid number of seconds \"\"; use FUZZ=3, for example\n"},
 		{"nothing", "0", "", "fuzz: invalid number of seconds \"0\"; use FUZZ=3, for example\n"},
 		{"code that is not compiled", "3", "FAIL=1", "FAIL one [build failed]\nfuzz: the tests are not compiled; see above\n"},
 		{"no room", "3", "TMPDIR=" + root + "/nowhere", "fuzz: there is no room for the compiled tests; set TMPDIR to another directory\n"},

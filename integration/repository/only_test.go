@@ -30,10 +30,14 @@ func TestTwo(t *testing.T) {}
 	if err != nil {
 		t.Fatal(err)
 	}
+	put(t, root, "b/b_test.go", "package b\n\nfunc TestOther(t *testing.T) {}\n")
+	put(t, root, "a_lab_test.go", "//go:build lab\n\npackage a\n\nfunc TestTagged(t *testing.T) {}\n")
+	// What the package of another test would print is not a test's.
 	put(t, root, "fakes/go", `#!/bin/sh
-case "$1 $2 $4 $5" in
-"test -run -v ") exec ./a.test -test.v -test.run "$3" 2>&1 ;;
-"test -run -v -json") "`+real+`" tool test2json ./a.test -test.v=test2json -test.run "$3" ;;
+case "$1 $2 $4 $5 $6 $7" in
+"list -tags "*) exec "`+real+`" "$@" ;;
+"test -run -v $PWD "*) exec ./a.test -test.v -test.run "$3" 2>&1 ;;
+"test -run -v -json $PWD "*) "`+real+`" tool test2json ./a.test -test.v=test2json -test.run "$3" ;;
 *) echo "go $*" && exit 2 ;;
 esac
 `)
@@ -43,12 +47,15 @@ esac
 		"TestTwo|TestNone/x":  "ok",
 		"TestOne":             "--- FAIL: TestOne/bad",
 		"TestThree":           "no test matches RUN=TestThree",
+		"TestTagged":          "no test matches RUN=TestTagged",
+		"TestOther":           "go test -run TestOther -v",
+		`^TestT\w+$`:          "ok",
 		"TestOne/goood":       "no test matches RUN=TestOne/goood",
 		"TestOne/good/deeper": "no test matches RUN=TestOne/good/deeper",
 		"TestTwo(":            "missing closing )",
 	} {
 		for _, flags := range [][]string{nil, {"-json"}} {
-			args := append([]string{pattern, "go", "test"}, flags...)
+			args := append(append([]string{pattern, "go", "test"}, flags...), "./...")
 			cmd := exec.CommandContext(t.Context(), filepath.Join(repositoryRoot(t), "integration", "repository", "only.sh"), args...)
 			cmd.Dir = root
 			cmd.Env = append(os.Environ(), "PATH="+filepath.Join(root, "fakes")+":"+os.Getenv("PATH"))

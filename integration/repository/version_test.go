@@ -26,9 +26,9 @@ func TestVersionsThatAreNone(t *testing.T) {
 			t.Errorf("%s: got %q, %v", version, out, err)
 		}
 	}
-	for _, version := range []string{"a b", "v1\n", "v1\x1b[31m", "-X main.x=y", "v1'", "é", strings.Repeat("1", 129)} {
+	for _, version := range []string{"a b", "v1\n", "v1\x1b[31m", "-X main.x=y", "v1'", "é", "bad", "latest", "v", "version1", "-1", ".1", strings.Repeat("1", 129)} {
 		out, err := versionScript(t, "exit 1", version)
-		if want := "version.sh: invalid VERSION: use up to 128 letters, digits and .+_~-, such as v0.1.0\n"; err == nil || out != want {
+		if want := "version.sh: invalid VERSION: use a number such as v0.1.0, with up to 128 letters, digits and .+_~-\n"; err == nil || out != want {
 			t.Errorf("%q: got %q, %v, want %q", version, out, err, want)
 		}
 	}
