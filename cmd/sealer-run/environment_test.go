@@ -101,6 +101,9 @@ func TestVariablesAreDocumented(t *testing.T) {
 	}
 	named := map[string]bool{}
 	for _, cmd := range application().Commands {
+		if cmd.Hidden {
+			continue
+		}
 		stdout, stderr, status := call(t, "", cmd.Name, "--help")
 		if status != 0 {
 			t.Fatalf("%s --help: got status %d: %s", cmd.Name, status, stderr)

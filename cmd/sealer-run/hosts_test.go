@@ -42,8 +42,8 @@ func TestDrainTimeoutByVariable(t *testing.T) {
 	t.Setenv("SEALER_DRAIN_TIMEOUT", "3m")
 	t.Chdir(t.TempDir())
 	for _, line := range []string{"apply -f none", "delete --all -f none --yes", "delete --lost -n 127.0.0.2 -f none --yes", "delete -n 127.0.0.2 --skip-drain -f none --yes"} {
-		if _, stderr, status := call(t, "", strings.Fields(line)...); status != commandline.Failed || !strings.Contains(stderr, "none") {
-			t.Errorf("%s: got status %d, want %d, for the Clusterfile is missing:\n%s", line, status, commandline.Failed, stderr)
+		if _, stderr, status := call(t, "", strings.Fields(line)...); status != commandline.Usage || !strings.Contains(stderr, "none does not exist") {
+			t.Errorf("%s: got status %d, want %d, because the Clusterfile is missing:\n%s", line, status, commandline.Usage, stderr)
 		}
 	}
 }

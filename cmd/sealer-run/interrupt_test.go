@@ -159,12 +159,12 @@ func TestPromptsEndAtCtrlC(t *testing.T) {
 		prompt string
 		said   string
 	}{
-		"password":                 {[]string{"status", "-m", "127.0.0.1", "-p", "-"}, "password: ", false},
-		"password of a run":        {[]string{layout(t), "-m", "127.0.0.1", "-p", "-"}, "password: ", true},
-		"password of a dry run":    {[]string{layout(t), "-m", "127.0.0.1", "-p", "-", "--dry-run"}, "password: ", false},
-		"password of an apply":     {[]string{"apply", "-f", file}, "the password of root: ", true},
-		"password of a file":       {[]string{"plan", "-f", file}, "the password of root: ", false},
-		"confirmation of a delete": {[]string{"delete", "--all", "-m", "127.0.0.1"}, "type its name: ", true},
+		"password":                 {[]string{"status", "-m", "127.0.0.1", "-p", "-"}, "password: ", ended},
+		"password of a run":        {[]string{layout(t), "-m", "127.0.0.1", "-p", "-"}, "password: ", resumable},
+		"password of a dry run":    {[]string{layout(t), "-m", "127.0.0.1", "-p", "-", "--dry-run"}, "password: ", ended},
+		"password of an apply":     {[]string{"apply", "-f", file}, "the password of root: ", resumable},
+		"password of a file":       {[]string{"plan", "-f", file}, "the password of root: ", ended},
+		"confirmation of a delete": {[]string{"delete", "--all", "-m", "127.0.0.1"}, "type its name: ", resumable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t, nil, test.args...)
