@@ -73,6 +73,8 @@ func Join(ctx context.Context, images []string, from source.Options, site Site, 
 
 // addHosts brings up the hosts with each image of the cluster, its own first.
 func addHosts(ctx context.Context, artifacts []*source.Artifact, site Site, joining execute.Joining, s *state.State, opts Options) (done []*phase.Cluster, err error) {
+	log := &runLog{}
+	defer log.Close()
 	for i, artifact := range artifacts {
 		if i > 0 {
 			site.Clusterfile = forOthers(site.Clusterfile)
@@ -95,7 +97,10 @@ func addHosts(ctx context.Context, artifacts []*source.Artifact, site Site, join
 			return done, err
 		}
 		done = append(done, c)
-		if err := perform(ctx, c, phases, opts); err != nil {
+		if len(artifacts) > 1 {
+			c.Report.Part(fmt.Sprintf("bring %s to the hosts that join", artifact.Name))
+		}
+		if err := perform(ctx, c, phases, opts, log); err != nil {
 			return done, err
 		}
 	}

@@ -50,7 +50,7 @@ func (f *appFinder) Close() {
 }
 
 // bring brings the application images to the masters that lack them, after a run of the cluster's image.
-func (f *appFinder) bring(ctx context.Context, site Site, before *phase.Cluster, opts Options, out io.Writer) (done []*phase.Cluster, err error) {
+func (f *appFinder) bring(ctx context.Context, site Site, before *phase.Cluster, opts Options, log *runLog, out io.Writer) (done []*phase.Cluster, err error) {
 	site.Clusterfile = forOthers(site.Clusterfile)
 	for _, app := range before.LackedApps {
 		c, err := site.cluster()
@@ -63,7 +63,8 @@ func (f *appFinder) bring(ctx context.Context, site Site, before *phase.Cluster,
 			c.Before = before
 		}
 		done = append(done, c)
-		if err := perform(ctx, c, phase.AppAddition(c), opts); err != nil {
+		c.Report.Part(fmt.Sprintf("bring %s to masters that lack its images", app.Image))
+		if err := perform(ctx, c, phase.AppAddition(c), opts, log); err != nil {
 			return done, err
 		}
 		if !opts.shown() {

@@ -46,7 +46,7 @@ func TestAppFinder(t *testing.T) {
 
 // TestNoAppsAreLacked: a run that found no masters without application images brings none.
 func TestNoAppsAreLacked(t *testing.T) {
-	done, err := (&appFinder{}).bring(t.Context(), Site{Clusterfile: newTestHost(t).Site.Clusterfile}, &phase.Cluster{}, Options{}, nil)
+	done, err := (&appFinder{}).bring(t.Context(), Site{Clusterfile: newTestHost(t).Site.Clusterfile}, &phase.Cluster{}, Options{}, &runLog{}, nil)
 	if err != nil || len(done) > 0 {
 		t.Errorf("got %v, %v", done, err)
 	}

@@ -7,10 +7,40 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/kubefile/kubefile/runner/report"
 )
 
 // keptLogs is how many logs of a cluster's runs are kept.
 const keptLogs = 200
+
+// runLog is the log of a run, which is made when its first phases begin: all that follow write to it, too.
+type runLog struct{ file *os.File }
+
+// keep lets a report write to the log, and says where it is when it is new.
+func (l *runLog) keep(cluster string, r *report.Report) error {
+	isNew := l.file == nil
+	if isNew {
+		file, err := openLog(cluster)
+		if err != nil {
+			return err
+		}
+		l.file = file
+	}
+	r.Log(l.file)
+	if isNew {
+		fmt.Fprintf(r, "log: %s\n", l.file.Name())
+	}
+	return nil
+}
+
+// Close closes the log, if there is one.
+func (l *runLog) Close() error {
+	if l.file == nil {
+		return nil
+	}
+	return l.file.Close()
+}
 
 // openLog makes the file for everything that hosts print, in the user's state directory (XDG Base Directory Specification), and removes the oldest
 // logs of the cluster.

@@ -1,11 +1,15 @@
 package runner
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/kubefile/kubefile/runner/report"
 )
 
 // TestOldLogsAreRemoved: of each cluster's logs the newest stay. Other files stay, whatever they are called.
@@ -44,5 +48,37 @@ func TestOldLogsAreRemoved(t *testing.T) {
 	slices.Sort(want)
 	if !slices.Equal(left, want) {
 		t.Errorf("left are %d files %q, want %d %q", len(left), left, len(want), want)
+	}
+}
+
+// TestOneLogForARun: all parts of a run write to one log, and where it is is said once.
+func TestOneLogForARun(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("XDG_STATE_HOME", home)
+	var progress bytes.Buffer
+	log := &runLog{}
+	for _, part := range []string{"bring up a", "remove the hosts"} {
+		r := report.New(&progress)
+		if err := log.keep("c", r); err != nil {
+			t.Fatal(err)
+		}
+		r.Part(part)
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(home, "sealer-run", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("got the logs %v, %v, want one", files, err)
+	}
+	text, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Count(string(text), "\n"); lines != 2 || !strings.Contains(string(text), " remove the hosts:\n") {
+		t.Errorf("the log has\n%s", text)
+	}
+	if got, want := progress.String(), "log: "+files[0]+"\nbring up a:\nremove the hosts:\n"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // pruned are the hosts of the cluster that the Clusterfile does not list and that leave. It refuses, before any change, what a removal of them
 // refuses: hosts are taken out last, when those that replace them have joined, and by then it would be too late.
-func pruned(ctx context.Context, site Site, opts Options) (leave.Hosts, error) {
+func pruned(ctx context.Context, site Site, opts Options, log *runLog) (leave.Hosts, error) {
 	var none leave.Hosts
 	if opts.Prune == nil {
 		return none, nil
@@ -33,21 +33,21 @@ func pruned(ctx context.Context, site Site, opts Options) (leave.Hosts, error) {
 	if err != nil {
 		return none, err
 	}
-	defer check.Close()
-	check.DryRun = opts.DryRun
-	if err := phase.Perform(ctx, check, phase.DepartureChecks(check, leaving)); err != nil {
+	check.Report.Part("check the removal of hosts that the Clusterfile does not list: " + addressList(leaving.Addresses()))
+	if err := perform(ctx, check, phase.DepartureChecks(check, leaving), opts, log); err != nil {
 		return none, fmt.Errorf("hosts that the Clusterfile does not list: %w", err)
 	}
 	return leaving, nil
 }
 
 // prune takes hosts out of the cluster that the Clusterfile does not list.
-func prune(ctx context.Context, site Site, leaving leave.Hosts, opts Options, out io.Writer) (*phase.Cluster, error) {
+func prune(ctx context.Context, site Site, leaving leave.Hosts, opts Options, log *runLog, out io.Writer) (*phase.Cluster, error) {
 	c, err := site.cluster()
 	if err != nil {
 		return nil, err
 	}
-	if err := perform(ctx, c, phase.Departure(c, leaving), opts); err != nil || opts.shown() {
+	c.Report.Part("remove the hosts that the Clusterfile does not list: " + addressList(leaving.Addresses()))
+	if err := perform(ctx, c, phase.Departure(c, leaving), opts, log); err != nil || opts.shown() {
 		return c, err
 	}
 	return c, sayLeft(out, c, leaving)

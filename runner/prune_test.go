@@ -26,6 +26,9 @@ func TestPruneIsCheckedFirst(t *testing.T) {
 				t.Errorf("it began: %v\n%s", began, h.progress)
 			}
 			if absent {
+				if want := "check the removal of hosts that the Clusterfile does not list: 127.99.0.1:\n"; !strings.Contains(h.progress.String(), want) {
+					t.Errorf("want %q in:\n%s", want, h.progress)
+				}
 				wantError(t, err, "hosts that the Clusterfile does not list: Reach the hosts: 127.99.0.1 does not answer", "delete --lost -f Clusterfile -n 127.99.0.1")
 			}
 		})

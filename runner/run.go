@@ -29,13 +29,20 @@ func Run(ctx context.Context, images []string, from source.Options, site Site, o
 	if err := checkApps(site.Clusterfile, artifacts); err != nil {
 		return 0, err
 	}
-	leaving, err := pruned(ctx, site, opts)
+	log := &runLog{}
+	defer log.Close()
+	leaving, err := pruned(ctx, site, opts, log)
 	if err != nil {
 		return 0, err
 	}
 	apps := &appFinder{given: artifacts, from: from}
 	defer apps.Close()
 	var done []*phase.Cluster
+	defer func() {
+		for _, c := range done {
+			changes += len(c.Report.Changes())
+		}
+	}()
 	whole := site
 	for i, artifact := range artifacts {
 		if i > 0 {
@@ -43,39 +50,36 @@ func Run(ctx context.Context, images []string, from source.Options, site Site, o
 		}
 		c, err := site.cluster()
 		if err != nil {
-			return changes, err
+			return 0, err
 		}
 		c.Artifact, c.Next, c.FindApp = artifact, leaving.Addresses(), apps.find
 		if opts.DryRun && len(done) > 0 {
 			c.Before = done[0]
 		}
 		done = append(done, c)
-		err = run(ctx, c, opts, out)
-		changes += len(c.Report.Changes())
-		if err != nil {
-			return changes, err
+		if len(artifacts) > 1 || len(leaving.Addresses()) > 0 {
+			c.Report.Part("bring up " + artifact.Name)
 		}
-		brought, err := apps.bring(ctx, whole, c, opts, out)
-		for _, b := range brought {
-			changes += len(b.Report.Changes())
+		if err := run(ctx, c, opts, log, out); err != nil {
+			return 0, err
 		}
+		brought, err := apps.bring(ctx, whole, c, opts, log, out)
 		done = append(done, brought...)
 		if err != nil {
-			return changes, err
+			return 0, err
 		}
 	}
 	if len(leaving.Addresses()) > 0 {
-		c, err := prune(ctx, whole, leaving, opts, out)
+		c, err := prune(ctx, whole, leaving, opts, log, out)
 		if err != nil {
-			return changes, err
+			return 0, err
 		}
-		changes += len(c.Report.Changes())
 		done = append(done, c)
 	}
 	if !opts.shown() {
-		return changes, nil
+		return 0, nil
 	}
-	return changes, writePlan(out, opts, done...)
+	return 0, writePlan(out, opts, done...)
 }
 
 // forOthers is a Clusterfile without what was for the first image only.
@@ -141,13 +145,13 @@ func order(a *source.Artifact) string {
 }
 
 // run brings up one image.
-func run(ctx context.Context, c *phase.Cluster, opts Options, out io.Writer) error {
+func run(ctx context.Context, c *phase.Cluster, opts Options, log *runLog, out io.Writer) error {
 	phases := phase.Bringup(c)
 	if c.Artifact.Description.Kind == imagespec.KindApp {
 		c.App = appDir(c.Artifact.Name)
 		phases = phase.Installation(c)
 	}
-	if err := perform(ctx, c, phases, opts); err != nil || opts.shown() {
+	if err := perform(ctx, c, phases, opts, log); err != nil || opts.shown() {
 		return err
 	}
 	said := "cluster %s runs %s\n"

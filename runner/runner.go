@@ -54,7 +54,9 @@ func Delete(ctx context.Context, site Site, opts Options, out io.Writer) error {
 		return err
 	}
 	c.SkipPlugins = opts.SkipPlugins
-	if err := perform(ctx, c, phase.Removal(c), opts); err != nil {
+	log := &runLog{}
+	defer log.Close()
+	if err := perform(ctx, c, phase.Removal(c), opts, log); err != nil {
 		return err
 	}
 	if opts.shown() {
@@ -71,7 +73,9 @@ func Leave(ctx context.Context, site Site, leaving leave.Hosts, opts Options, ou
 		return err
 	}
 	c.SkipPlugins = opts.SkipPlugins
-	if err := perform(ctx, c, phase.Departure(c, leaving), opts); err != nil {
+	log := &runLog{}
+	defer log.Close()
+	if err := perform(ctx, c, phase.Departure(c, leaving), opts, log); err != nil {
 		return err
 	}
 	if opts.shown() {
@@ -85,18 +89,14 @@ func sayLeft(out io.Writer, c *phase.Cluster, leaving leave.Hosts) error {
 	return err
 }
 
-// perform runs phases with a log.
-func perform(ctx context.Context, c *phase.Cluster, phases []phase.Phase, opts Options) error {
+// perform runs phases with the log of the run.
+func perform(ctx context.Context, c *phase.Cluster, phases []phase.Phase, opts Options, log *runLog) error {
 	defer c.Close()
 	c.DryRun = opts.DryRun
 	if !opts.DryRun {
-		log, err := openLog(c.Name)
-		if err != nil {
+		if err := log.keep(c.Name, c.Report); err != nil {
 			return err
 		}
-		defer log.Close()
-		c.Report.Log(log)
-		fmt.Fprintf(c.Report, "log: %s\n", log.Name())
 	}
 	return phase.Perform(ctx, c, phases)
 }

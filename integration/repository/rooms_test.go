@@ -63,7 +63,7 @@ var insideRunner = map[string][]string{
 	"runner/status": {"runner/ask", "runner/execute", "runner/kube", "runner/kubeadm", "runner/store"},
 	"runner/reach": {"runner/agent/client", "runner/agent/wire", "runner/ask", "runner/clusterfile", "runner/execute", "runner/host",
 		"runner/plugin", "runner/store"},
-	"runner/fingerprint": {"runner/clusterfile", "runner/environment", "runner/registry", "runner/state"},
+	"runner/fingerprint": {"runner/clusterfile", "runner/config", "runner/environment", "runner/registry", "runner/report", "runner/state"},
 	"runner/network":     {"runner/execute", "runner/host", "runner/kubeadm", "runner/unit"},
 	"runner/reconfigure": {"runner/clusterfile", "runner/environment", "runner/execute", "runner/health", "runner/host", "runner/kube",
 		"runner/kubeadm", "runner/kubeadm/difference", "runner/kubelet", "runner/report", "runner/state", "runner/store",

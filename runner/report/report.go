@@ -51,6 +51,9 @@ func (r *Report) isDryRun() bool {
 	return r.dryRun
 }
 
+// Part prints the header of a part of a run, whose phases are counted on their own.
+func (r *Report) Part(title string) { r.Printf("%s:\n", title) }
+
 // Begin prints the header of a phase, which the changes that follow are part of.
 func (r *Report) Begin(n, of int, title string) {
 	r.mu.Lock()
