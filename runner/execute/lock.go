@@ -98,7 +98,7 @@ func (p *Lock) take(ctx context.Context, m *Member) error {
 		p.mu.Lock()
 		p.held = append(p.held, held)
 		p.mu.Unlock()
-		go io.Copy(io.Discard, said)
+		go discard(said)
 		go p.keep(held, release)
 		return nil
 	}
@@ -109,6 +109,11 @@ func (p *Lock) take(ctx context.Context, m *Member) error {
 		return fmt.Errorf("%s: %w%s", m, ErrLocked, p.holder(context.WithoutCancel(ctx), m))
 	}
 	return fmt.Errorf("%s: locking it: %w", m, ended)
+}
+
+// discard reads what is not expected, in small pieces: there is a lock for each of hundreds of hosts.
+func discard(r io.Reader) {
+	io.CopyBuffer(struct{ io.Writer }{io.Discard}, r, make([]byte, 64))
 }
 
 // keep sends heartbeats to the host until the lock is gone: no one else may work on it at the same time. With a master's lock all work ends, with a

@@ -215,7 +215,7 @@ func splitAnswer(out []byte) (facts, answer []byte) {
 		return out, nil
 	}
 	at += len(end)
-	return out[:at], out[at:]
+	return out[:at], bytes.Clone(out[at:]) // the facts need not stay in memory as text
 }
 
 // skew is how far a clock that was read between before and after, to the

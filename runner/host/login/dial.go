@@ -41,7 +41,8 @@ type Dialer struct {
 	// Quiet replaces the half minute.
 	Quiet time.Duration
 
-	contact sync.Mutex // one first contact at a time, and writing PinFile
+	contact sync.Mutex // one first contact at a time, writing PinFile, and known
+	known   *knownKeys // nil until the first Dial
 	keys    keyCache
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -45,12 +46,41 @@ func existing(files []string) []string {
 	})
 }
 
+// knownKeys are the keys in known_hosts files. All connections share them: with hundreds of hosts, reading them for each takes time, and keeping
+// them for each takes memory, that grow with the square of the number of hosts.
+type knownKeys struct {
+	files string // what the files were when they were read
+	check ssh.HostKeyCallback
+}
+
+// knownKeys returns the keys in files, which are read again when one of them has changed. The caller holds d.contact.
+func (d *Dialer) knownKeys(files []string) (*knownKeys, error) {
+	var now strings.Builder
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&now, "%q %d %d\n", file, info.Size(), info.ModTime().UnixNano())
+	}
+	if d.known != nil && d.known.files == now.String() {
+		return d.known, nil
+	}
+	check, err := knownhosts.New(files...)
+	if err != nil {
+		return nil, err
+	}
+	d.known = &knownKeys{files: now.String(), check: check}
+	return d.known, nil
+}
+
 // hostKeys checks the key of one host against the files of a Dialer.
 type hostKeys struct {
 	dialer     *Dialer
 	host       host.Host
-	known      ssh.HostKeyCallback
-	algorithms []string // to ask the host for: those its known keys have
+	known      *knownKeys // nil once a key is accepted
+	accepted   []byte     // the key of the connection
+	algorithms []string   // to ask the host for: those its known keys have
 	line       net.Conn
 	timeout    time.Duration
 }
@@ -58,7 +88,7 @@ type hostKeys struct {
 func (d *Dialer) hostKeys(h host.Host, line net.Conn, timeout time.Duration) (*hostKeys, error) {
 	d.contact.Lock() // no one is writing PinFile
 	defer d.contact.Unlock()
-	known, err := knownhosts.New(existing(append(slices.Clone(d.KnownHosts), d.PinFile))...)
+	known, err := d.knownKeys(existing(append(slices.Clone(d.KnownHosts), d.PinFile)))
 	if err != nil {
 		return nil, &host.Problem{Host: h.String(), What: "known hosts: " + err.Error(), Mend: "correct or remove that line", Cause: err}
 	}
@@ -77,7 +107,7 @@ func (k *hostKeys) knownAlgorithms() []string {
 		return nil
 	}
 	var mismatch *knownhosts.KeyError
-	if !errors.As(k.known(endpoint(k.host), k.remote(), nobody), &mismatch) {
+	if !errors.As(k.known.check(endpoint(k.host), k.remote(), nobody), &mismatch) {
 		return nil
 	}
 	var algorithms []string
@@ -99,9 +129,27 @@ func (k *hostKeys) remote() net.Addr {
 	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(k.host.Address, port(k.host.Auth)))
 }
 
-// check is the ssh.HostKeyCallback.
+// check is the ssh.HostKeyCallback. The connection keeps it for each exchange of keys that follows, when only the accepted key counts.
 func (k *hostKeys) check(_ string, _ net.Addr, key ssh.PublicKey) error {
-	err := k.known(endpoint(k.host), k.remote(), key)
+	if k.accepted != nil {
+		if bytes.Equal(k.accepted, key.Marshal()) {
+			return nil
+		}
+		return &host.Problem{
+			Host: k.host.String(), What: "its SSH host key has changed while the connection was open, to " + ssh.FingerprintSHA256(key),
+			Mend: "check the host, then run the same command again",
+		}
+	}
+	if err := k.verify(key); err != nil {
+		return err
+	}
+	k.accepted, k.known = key.Marshal(), nil
+	return nil
+}
+
+// verify checks the key against the files, and asks about an unknown one.
+func (k *hostKeys) verify(key ssh.PublicKey) error {
+	err := k.known.check(endpoint(k.host), k.remote(), key)
 	var mismatch *knownhosts.KeyError
 	switch {
 	case err == nil:

@@ -2,15 +2,19 @@ package login
 
 import (
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
@@ -153,5 +157,58 @@ func testManyHostsPinAtOnce(t *testing.T, s *sshServer) {
 	data, err := os.ReadFile(d.PinFile)
 	if err != nil || strings.Count(string(data), "\n") != len(servers) || len(contacts) != len(servers) {
 		t.Fatalf("%q, contacts %q, %v", data, contacts, err)
+	}
+}
+
+// TestKnownKeysAreShared: connections do not keep all known keys, which are read again only when a file has changed.
+func TestKnownKeysAreShared(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "known_hosts")
+	add := func(h Host) ssh.PublicKey {
+		t.Helper()
+		public, _, err := ed25519.GenerateKey(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := ssh.NewPublicKey(public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := appendLine(file, knownhosts.Line([]string{knownhosts.Normalize(h.endpoint())}, key)+"\n"); err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	one, other := Host{Address: netip.MustParseAddr("192.0.2.1")}, Host{Address: netip.MustParseAddr("192.0.2.2")}
+	key := add(one)
+	d := &Dialer{PinFile: file}
+	keysOf := func(h Host) *hostKeys {
+		t.Helper()
+		keys, err := d.hostKeys(h, nil, time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return keys
+	}
+	first, second := keysOf(one), keysOf(other)
+	if first.known != second.known {
+		t.Error("the files were read twice")
+	}
+	otherKey := add(other)
+	if again := keysOf(other); again.known == second.known {
+		t.Error("the file was not read again after a change")
+	} else if err := again.check("", nil, otherKey); err != nil {
+		t.Errorf("the new key is not accepted: %v", err)
+	}
+	for range 2 {
+		if err := first.check("", nil, key); err != nil {
+			t.Errorf("the known key is not accepted: %v", err)
+		}
+	}
+	if first.known != nil {
+		t.Error("the connection keeps the known keys")
+	}
+	var problem *Problem
+	if err := first.check("", nil, otherKey); !errors.As(err, &problem) || !strings.Contains(err.Error(), "has changed while the connection was open") {
+		t.Errorf("another key in the same connection gives %v", err)
 	}
 }

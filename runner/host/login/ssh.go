@@ -121,7 +121,7 @@ func feed(session *ssh.Session, line string, stdin io.Reader, broken func(error)
 	}
 	go func() {
 		if stdin != nil {
-			io.Copy(pipe, input{stdin, func(err error) { broken(err); session.Close() }})
+			copyAll(pipe, input{stdin, func(err error) { broken(err); session.Close() }})
 		}
 		pipe.Close()
 	}()

@@ -73,6 +73,9 @@ func (g *gate) Write(p []byte) (int, error) {
 	return g.w.Write(p)
 }
 
+// ReadFrom implements [io.ReaderFrom] for io.Copy, which a session of SSH uses.
+func (g *gate) ReadFrom(r io.Reader) (int64, error) { return copyAll(g, r) }
+
 func (g *gate) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
