@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"runtime/debug"
 
 	"github.com/urfave/cli/v3"
 
@@ -13,7 +14,14 @@ import (
 	"github.com/kubefile/kubefile/version"
 )
 
+// memoryLimit is how much memory, in bytes, the program takes before garbage is collected more often. By default, Go lets the heap grow to
+// twice what is in use, and the connections to hundreds of hosts are in use as long as a run takes. More than that is taken if it is needed.
+const memoryLimit = 120 << 20
+
 func main() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	ctx, stop := commandline.Interruptible(context.Background())
 	status := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
 	stop()
