@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -71,11 +72,18 @@ func (a *availability) caseBasic(t *testing.T) {
 	a.nothingToDo(t, "-f", a.clusterfile(t, "v2-basic", a.source), "-f", networks, "--cmd", sayNodes)
 }
 
-// asRoot runs sealer-run with root's password on its standard input.
-func (r *road) asRoot(t *testing.T, args ...string) string {
+// rootCommand is sealer-run with root's password on its standard input.
+func (r *road) rootCommand(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := r.command(t.Context(), args...)
 	cmd.Stdin = strings.NewReader(r.lab.Passwords["root"] + "\n")
+	return cmd
+}
+
+// asRoot runs sealer-run with root's password on its standard input.
+func (r *road) asRoot(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := r.rootCommand(t, args...)
 	stdout, stderr, err := r.output(cmd)
 	if err != nil {
 		t.Fatalf("sealer-run %s: %v\n%s\n%s", strings.Join(args, " "), err, stderr, r.lastLog())
@@ -265,7 +273,8 @@ func (a *availability) containers(t *testing.T, i int) string {
 	return a.ssh(t, i, "KUBECACHEDIR=/tmp/kubectl-cache kubectl get pods -l when=before -o jsonpath='{range .items[*]}{.metadata.name} {.status.phase} {.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}{\"\\n\"}{end}'")
 }
 
-// firstMasterBack gives the power back: the master takes its place again by itself, and there is nothing to do.
+// firstMasterBack gives the power back: the master takes its place again by itself, and there is nothing to do. While a run finds that out, another
+// one, by other masters, is refused.
 func (a *availability) firstMasterBack(t *testing.T) {
 	if err := a.lab.Start(t.Context(), 1); err != nil {
 		t.Fatal(err)
@@ -278,8 +287,13 @@ func (a *availability) firstMasterBack(t *testing.T) {
 		}
 		return nil
 	})
-	if out := a.asRoot(t, append([]string{"apply", "-e", oomScore}, a.applied()...)...); !strings.Contains(out, "nothing to do") {
-		t.Errorf("it said %q\n%s", out, a.told())
+	first := a.rootCommand(t, append([]string{"apply", "-e", oomScore}, a.applied()...)...)
+	out := whilePaused(t, first, "Read the cluster's state", func() {
+		other := []string{"delete", "-n", "10.77.0.16", "--via", "10.77.0.13", "--cluster-name", clusterName, "--yes", "-p", "-"}
+		a.refused(t, a.rootCommand(t, other...), 1, "another sealer-run is working on this host", "10.77.0.13", "10.77.0.16")
+	})
+	if !strings.Contains(out, "nothing to do") {
+		t.Errorf("it said %q", out)
 	}
 	a.kubectl(t, "delete pod -l when --now")
 	a.kubectl(t, "delete service after")
@@ -294,12 +308,7 @@ func (a *availability) hostsLeave(t *testing.T, before map[int]string) {
 	if done := a.asRoot(t, append(leave, "--yes")...); !strings.Contains(done, "2 hosts left cluster "+clusterName) {
 		t.Errorf("it said %q", done)
 	}
-	told := a.told()
-	for line := range strings.Lines(plan) {
-		if change := strings.TrimSuffix(line, "\n"); strings.HasPrefix(change, "  ") && !strings.Contains(told, change) {
-			t.Errorf("planned and not done: %s", change)
-		}
-	}
+	a.asPlanned(t, plan)
 	for _, i := range []int{1, 6} {
 		same(t, fmt.Sprintf("h%d after it left", i), before[i], a.snapshot(t, i))
 	}
@@ -316,6 +325,17 @@ func (a *availability) hostsLeave(t *testing.T, before map[int]string) {
 	a.nothingToDo(t, a.applied()...)
 }
 
+// asPlanned expects of the last run what a plan has announced.
+func (r *road) asPlanned(t *testing.T, plan string) {
+	t.Helper()
+	told := r.told()
+	for line := range strings.Lines(plan) {
+		if change := strings.TrimSuffix(line, "\n"); strings.HasPrefix(change, "  ") && !strings.Contains(told, change) {
+			t.Errorf("planned and not done: %s", change)
+		}
+	}
+}
+
 // noPlaceForDNS has the DNS run on the first master only, by the taints that the plugins have set on all others: no host leaves until they are gone.
 func (a *availability) noPlaceForDNS(t *testing.T, leave []string) {
 	t.Helper()
@@ -327,8 +347,7 @@ func (a *availability) noPlaceForDNS(t *testing.T, leave []string) {
 		}
 		return err
 	})
-	cmd := a.command(t.Context(), append(slices.Clone(leave), "--yes", "--drain-timeout", "40s")...)
-	cmd.Stdin = strings.NewReader(a.lab.Passwords["root"] + "\n")
+	cmd := a.rootCommand(t, append(slices.Clone(leave), "--yes", "--drain-timeout", "40s")...)
 	a.refused(t, cmd, 1, "DNS runs on no node that stays", "pod coredns-", "untolerated taint", "kubectl uncordon node-2 master-0")
 	if got := a.kubectl(t, "get nodes -o name"); len(strings.Fields(got)) != 6 {
 		t.Errorf("nodes are %s", got)

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,12 +22,12 @@ import (
 	"github.com/kubefile/kubefile/imagespec"
 )
 
-// killedAndRunAgain kills sealer-run in the middle of three of its phases; the same command finishes the work.
+// killedAndRunAgain kills sealer-run in the middle of three of its phases; the same command finishes the work. A node is still to join.
 func (r *road) killedAndRunAgain(t *testing.T) {
 	for _, phase := range []string{"Transfer", "Start the control plane", "Join the nodes"} {
 		r.killed(t, phase)
 	}
-	out, stderr, err := r.output(r.sudo(t, r.bringUp()...))
+	out, stderr, err := r.output(r.sudo(t, r.small()...))
 	if err != nil {
 		t.Fatalf("%v: %s%s\n%s", err, out, stderr, r.lastLog())
 	}
@@ -41,7 +42,7 @@ func (r *road) killedAndRunAgain(t *testing.T) {
 // killed brings the cluster up until the phase has gone on for a moment, and kills the run.
 func (r *road) killed(t *testing.T, phase string) {
 	t.Helper()
-	cmd := r.sudo(t, r.bringUp()...)
+	cmd := r.sudo(t, r.small()...)
 	_, began := startUntil(t, cmd, phase)
 	time.Sleep(2 * time.Second)
 	if err := cmd.Process.Kill(); err != nil {
@@ -87,26 +88,39 @@ func startUntil(t *testing.T, cmd *exec.Cmd, phase string) (stderr *bufio.Reader
 	return stderr, began
 }
 
-// twoAtOnce pauses a run that has locked the hosts: another one is refused, and the first continues and succeeds.
+// twoAtOnce adds a node by what the state knows, and pauses that run when it has locked the hosts: another one is refused, and the first
+// continues and succeeds. To the command for the whole cluster it is as if it had made it.
 func (r *road) twoAtOnce(t *testing.T) {
-	first := r.command(t.Context(), r.bringUp("--pk", r.lab.Key)...)
-	rest, began := startUntil(t, first, "Read the cluster's state")
-	if !began {
-		t.Fatalf("the first run did not lock the hosts: %v", first.Wait())
+	first := r.command(t.Context(), "join", "-n", secondNode, "--via", masters, "-e", oomScore, "--pk", r.lab.Key)
+	whilePaused(t, first, "Read the cluster's state", func() {
+		r.fails(t, r.bringUp(), masters+": another sealer-run")
+	})
+	if plan := r.succeed(t, append([]string{"plan"}, r.bringUp()...)...); strings.TrimSpace(plan) != "nothing to do" {
+		t.Errorf("the plan is %q", plan)
 	}
-	if err := first.Process.Signal(syscall.SIGSTOP); err != nil {
+}
+
+// whilePaused pauses a run that begins one of its phases, and lets it go on to its end after something else was done.
+func whilePaused(t *testing.T, run *exec.Cmd, phase string, do func()) (stdout string) {
+	t.Helper()
+	var out bytes.Buffer
+	run.Stdout = &out
+	rest, began := startUntil(t, run, phase)
+	if !began {
+		t.Fatalf("the run did not reach the phase %q: %v", phase, run.Wait())
+	}
+	if err := run.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	if _, stderr, err := r.run(t, r.bringUp()...); err == nil || !strings.Contains(stderr, "another sealer-run") {
-		t.Errorf("a second run: %v: %s", err, stderr)
-	}
-	if err := first.Process.Signal(syscall.SIGCONT); err != nil {
+	do()
+	if err := run.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	said, _ := io.ReadAll(rest)
-	if err := first.Wait(); err != nil {
-		t.Errorf("the first run: %v: %s", err, said)
+	if err := run.Wait(); err != nil {
+		t.Fatalf("the run that was paused: %v: %s", err, said)
 	}
+	return out.String()
 }
 
 // kubectl runs it on the master, with a cache of its own: what the tests leave is not the product's.

@@ -26,9 +26,9 @@ type scenario struct {
 // scenarios are in the order in which they begin, the longest first. A new one belongs where its time puts it; a new assertion belongs
 // into one that has a cluster already.
 var scenarios = []scenario{
-	{"site", harsh(4), wholeSite},
+	{"site", with(hosts.DualStack, harsh(4)), wholeSite},
 	{"high availability", harsh(6), highAvailability},
-	{"guards", harsh(4), guards},
+	{"guards", occupied(harsh(4)), guards},
 	{"road", harsh(3), wholeRoad},
 	{"default plugins", harsh(1), defaultPlugins},
 }
@@ -52,14 +52,32 @@ func harsh(count int) []hosts.HostSpec {
 	return specs
 }
 
+// with gives hosts one more property.
+func with(property hosts.Property, specs []hosts.HostSpec) []hosts.HostSpec {
+	for i := range specs {
+		specs[i].Harsh = append(specs[i].Harsh, property)
+	}
+	return specs
+}
+
+// occupied gives the last host programs of somebody else.
+func occupied(specs []hosts.HostSpec) []hosts.HostSpec {
+	last := &specs[len(specs)-1]
+	last.Harsh = append(last.Harsh, hosts.ForeignContainerd, hosts.ForeignEtcd)
+	return specs
+}
+
 // TestClusters runs the scenarios in two labs side by side, since most of the time of each is waiting. One alone:
 //
 //	make e2e RUN=TestClusters/road
 func TestClusters(t *testing.T) {
 	w := newWorkshop(t)
 	chosen := scenarios
-	if *disturbed != "" {
+	switch {
+	case *disturbed != "":
 		chosen = []scenario{matrixRow(*disturbed)}
+	case *rareName != "":
+		chosen = []scenario{rareScenario(t, *rareName)}
 	}
 	queue := make(chan scenario, len(chosen))
 	for _, s := range chosen {

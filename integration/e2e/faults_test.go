@@ -105,17 +105,17 @@ func namesHost(t *testing.T, m *matrix, ended error, said string, host int) {
 }
 
 // reinstall gives a host a new, empty disk, and forgets its SSH key as an administrator does.
-func (m *matrix) reinstall(t *testing.T, i int) {
+func (r *road) reinstall(t *testing.T, i int) {
 	t.Helper()
-	if err := m.lab.Fresh(t.Context(), i); err != nil {
+	if err := r.lab.Fresh(t.Context(), i); err != nil {
 		t.Fatal(err)
 	}
-	pins := filepath.Join(m.home, ".config/sealer-run/known_hosts")
+	pins := filepath.Join(r.home, ".config/sealer-run/known_hosts")
 	data, err := os.ReadFile(pins)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := m.lab.Hosts[i-1].Address
+	address := r.lab.Hosts[i-1].Address
 	others := slices.DeleteFunc(strings.SplitAfter(string(data), "\n"), func(line string) bool {
 		return strings.HasPrefix(line, address+" ") || strings.HasPrefix(line, "["+address+"]:")
 	})

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,9 +11,12 @@ import (
 )
 
 // guards tries commands that would destroy a cluster, or foreign data, on a cluster with a master, a node and two spare hosts. That cluster
-// is made by the case v2-env; at the end the case v2-env-list adds the spare hosts to it.
+// is made by the case v2-env; at the end the case v2-env-list adds the spare hosts to it, and brings the node back, which was reinstalled.
 func guards(t *testing.T, r *road) {
-	r.loginsOfEnvList(t)
+	r.foreignRuntime(t)
+	for i := range r.lab.Hosts {
+		r.loginsOfEnvList(t, i+1)
+	}
 	before := r.snapshots(t)
 	t.Run("an etcd of somebody else", r.foreignEtcd)
 	t.Run("delete where nothing is ours", r.deleteWithoutRecord)
@@ -32,36 +36,84 @@ func guards(t *testing.T, r *road) {
 	t.Run("another master for the same node", r.stolenNode)
 	t.Run("kubeadm's documents change", func(t *testing.T) { r.changedDocuments(t, file) })
 	all := r.clusterfile(t, "v2-env-list", r.registry+"/site:v1")
-	t.Run("v2-env-list", func(t *testing.T) { r.caseEnvList(t, all) })
+	t.Run("v2-env-list, and a node that comes back empty", func(t *testing.T) { r.caseEnvList(t, all, before) })
+	listed := r.rewritten(t, all, func(text string) string {
+		return strings.Replace(text, "10.77.0.12-10.77.0.14", "10.77.0.12-10.77.0.13", 1)
+	})
+	t.Run("a host less in the Clusterfile", func(t *testing.T) { r.unlisted(t, listed, before[4]) })
 	t.Run("delete", func(t *testing.T) {
-		r.asRoot(t, "delete", "--all", "--yes", "-f", all)
-		r.bare(t, before)
+		r.asRoot(t, "delete", "--all", "--yes", "-f", listed)
+		for i, want := range before {
+			same(t, fmt.Sprintf("h%d after delete", i), firstBoot.ReplaceAllString(want, ""), firstBoot.ReplaceAllString(r.snapshot(t, i), ""))
+		}
 	})
 }
 
 // loginsOfEnvList are a user of the first host's own, and another port on the others.
-func (r *road) loginsOfEnvList(t *testing.T) {
+func (r *road) loginsOfEnvList(t *testing.T, i int) {
 	t.Helper()
-	r.ssh(t, 1, "useradd -m -s /bin/bash -G sudo admin && echo admin:yyy | chpasswd")
-	for i := 2; i <= 4; i++ {
-		r.ssh(t, i, "printf 'Port 22\\nPort 2222\\n' > /etc/ssh/sshd_config.d/port.conf && systemctl restart ssh")
+	if i == 1 {
+		r.ssh(t, i, "useradd -m -s /bin/bash -G sudo admin && echo admin:yyy | chpasswd")
+		return
 	}
+	r.ssh(t, i, "printf 'Port 22\\nPort 2222\\n' > /etc/ssh/sshd_config.d/port.conf && systemctl restart ssh")
 }
 
-// caseEnvList adds two nodes, and the role of all of them. The image asks for the variable that the case does not have.
-func (r *road) caseEnvList(t *testing.T, file string) {
-	_, stderr, err := r.output(r.command(t.Context(), "apply", "-f", file, "-e", oomScore, "-e", "docker-dir=/var/lib/docker"))
+// ofEnvList runs sealer-run by the case. The image asks for the variable that the case does not have.
+func (r *road) ofEnvList(t *testing.T, file, command string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	args = append([]string{command, "-f", file, "-e", oomScore, "-e", "docker-dir=/var/lib/docker"}, args...)
+	return r.output(r.command(t.Context(), args...))
+}
+
+// caseEnvList adds two nodes, and the role of all of them. The node that is there already has a new, empty disk.
+func (r *road) caseEnvList(t *testing.T, file string, before map[int]string) {
+	r.reinstall(t, 2)
+	r.loginsOfEnvList(t, 2)
+	before[2] = r.snapshot(t, 2)
+	_, stderr, err := r.ofEnvList(t, file, "apply")
 	if err != nil {
 		t.Fatalf("%v\n%s\n%s", err, stderr, r.lastLog())
+	}
+	for _, want := range []string{firstNode + ": comes back empty, and joins again in place of node h2", masters + ": remove node h2: " + firstNode + " comes back empty"} {
+		if !strings.Contains(stderr, "  "+want+"\n") {
+			t.Errorf("it did not say %q:\n%s", want, stderr)
+		}
 	}
 	if got := r.kubectl(t, "get nodes -l node-role.kubernetes.io/db -o name"); got != "node/h2\nnode/h3\nnode/h4" {
 		t.Errorf("nodes with the role db are %s", got)
 	}
+	r.kubectl(t, "wait --for=condition=Ready nodes --all --timeout=60s")
+}
+
+// unlisted applies the Clusterfile without one of the hosts: that one stays in the cluster, and is named, until it is to be pruned. Then it leaves
+// as it was before.
+func (r *road) unlisted(t *testing.T, file, before string) {
+	const named = "not named, and left in the cluster as they are: 10.77.0.14 (h4, node)\n"
+	run := func(want int, said string, args ...string) (stdout string) {
+		t.Helper()
+		stdout, stderr, err := r.ofEnvList(t, file, args[0], args[1:]...)
+		if exitCode(err) != want || !strings.Contains(stdout+stderr, said) {
+			t.Fatalf("%s: %v, want status %d and %q\n%s%s\n%s", strings.Join(args, " "), err, want, said, stdout, stderr, r.lastLog())
+		}
+		return stdout
+	}
+	run(0, named, "plan")
+	run(0, named, "apply")
+	if got := r.kubectl(t, "get nodes -o name"); got != "node/h1\nnode/h2\nnode/h3\nnode/h4" {
+		t.Errorf("nodes are %s", got)
+	}
+	plan := run(pending, "10.77.0.14 (h4, node)", "plan", "--prune")
+	run(0, "1 host left cluster "+guardedName, "apply", "--prune")
+	r.asPlanned(t, plan)
+	if got := r.kubectl(t, "get nodes -o name"); got != "node/h1\nnode/h2\nnode/h3" {
+		t.Errorf("nodes are %s", got)
+	}
+	same(t, "h4 after it left", before, r.snapshot(t, 4))
+	run(0, "nothing to do", "plan", "--prune")
 }
 
 const (
-	guardedNode = "10.77.0.12"
-	spare       = "10.77.0.13"
 	guardedName = "my-cluster" // in the case
 	guardedDir  = "/var/lib/sealer/data/" + guardedName
 )
@@ -88,11 +140,6 @@ func (r *road) withPassword(t *testing.T, args ...string) string {
 	return stderr
 }
 
-// small are the arguments that make the cluster of a master and a node.
-func (r *road) small(args ...string) []string {
-	return append([]string{r.source, "-m", masters, "-n", guardedNode, "-e", "CONTAINERD_RESTRICT_OOM_SCORE_ADJ=true"}, args...)
-}
-
 // fails runs sealer-run, which has to fail and say why.
 func (r *road) fails(t *testing.T, args []string, want ...string) {
 	t.Helper()
@@ -101,7 +148,7 @@ func (r *road) fails(t *testing.T, args []string, want ...string) {
 
 // foreignEtcd is refused on a future node and on a future master, and its data stays.
 func (r *road) foreignEtcd(t *testing.T) {
-	for i, to := range map[int]string{2: guardedNode, 1: masters} {
+	for i, to := range map[int]string{2: firstNode, 1: masters} {
 		r.ssh(t, i, "mkdir -p /var/lib/etcd/member/snap && echo precious > /var/lib/etcd/member/snap/db")
 		r.fails(t, r.small(), to, "/var/lib/etcd")
 		if got := r.ssh(t, i, "cat /var/lib/etcd/member/snap/db; test -e "+dataDir+" && echo installed || :"); got != "precious" {
@@ -113,11 +160,11 @@ func (r *road) foreignEtcd(t *testing.T) {
 
 func (r *road) deleteWithoutRecord(t *testing.T) {
 	r.ssh(t, 3, "mkdir -p "+dataDir+"/rootfs/scripts && echo precious > "+dataDir+"/file && echo 'rm -f /precious' > "+dataDir+"/rootfs/scripts/clean.sh && echo precious > /precious")
-	stdout, stderr, err := r.run(t, "delete", "--all", "--yes", "-m", spare)
+	stdout, stderr, err := r.run(t, "delete", "--all", "--yes", "-m", secondNode)
 	if err == nil || strings.Contains(stdout, "removed") {
 		t.Errorf("it said %q %q, %v", stdout, stderr, err)
 	}
-	r.fails(t, []string{r.source, "-m", masters, "-n", spare}, spare, dataDir)
+	r.fails(t, []string{r.source, "-m", masters, "-n", secondNode}, secondNode, dataDir)
 	if got := r.ssh(t, 3, "cat /precious "+dataDir+"/file; rm -rf /var/lib/sealer /precious"); got != "precious\nprecious" {
 		t.Errorf("there is %q", got)
 	}
@@ -175,11 +222,11 @@ func (r *road) lostMarkers(t *testing.T, file string) {
 
 // stolenNode is refused to a run with another master, also while the node has no record, and stays in its cluster.
 func (r *road) stolenNode(t *testing.T) {
-	theft := []string{r.source, "-m", spare, "-n", guardedNode, "--cluster-name", guardedName, "-e", oomScore}
-	r.fails(t, theft, guardedNode, "another cluster")
+	theft := []string{r.source, "-m", secondNode, "-n", firstNode, "--cluster-name", guardedName, "-e", oomScore}
+	r.fails(t, theft, firstNode, "another cluster")
 	record := filepath.Join(guardedDir, "record.json")
 	r.ssh(t, 2, "mv "+record+" /run/record.json")
-	r.fails(t, theft, guardedNode)
+	r.fails(t, theft, firstNode)
 	r.ssh(t, 2, "mv /run/record.json "+record)
 	eventually(t, time.Minute, func() error {
 		r.kubectl(t, "wait --for=condition=Ready node --all --timeout=30s")

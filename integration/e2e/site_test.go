@@ -17,6 +17,8 @@ import (
 // wholeSite applies one Clusterfile with everything in it that a site can say, and looks for each effect on the hosts and in the cluster.
 func wholeSite(t *testing.T, r *road) {
 	r.variables = []string{"SITE_REGISTRY_PASSWORD=" + sitePassword}
+	o := r.othersBefore(t, "/srv/clusters")
+	r.ssh(t, 4, "mkdir -p /root/.kube && echo precious > /root/.kube/config") // a future master's
 	before := r.snapshots(t)
 	s := &site{road: r, file: filepath.Join(t.TempDir(), "Clusterfile")}
 	s.write(t, s.text(t))
@@ -28,6 +30,9 @@ func wholeSite(t *testing.T, r *road) {
 	t.Run("environment", s.environment)
 	t.Run("files", s.files)
 	t.Run("configuration of Kubernetes", s.kubernetes)
+	t.Run("both families of addresses", s.bothFamilies)
+	t.Run("rules of nftables", s.nftables)
+	o.meanwhile(t, 1, 2, 3)
 	t.Run("registry", s.registrySettings)
 	t.Run("labels and taints", s.nodes)
 	t.Run("plugins", func(t *testing.T) { s.plugins(t, s.ran()) })
@@ -37,7 +42,7 @@ func wholeSite(t *testing.T, r *road) {
 	t.Run("a template that does not render", s.brokenTemplate)
 	t.Run("applications", (&apps{road: r, cluster: "site", dataRoot: "/srv/clusters", master: masters}).all)
 	t.Run("a second master later", s.secondMaster)
-	t.Run("delete", func(t *testing.T) { s.delete(t, before) })
+	t.Run("delete", func(t *testing.T) { s.delete(t, o, before) })
 }
 
 // sitePassword is the password of the site's registry.
@@ -71,7 +76,7 @@ func (s *site) do(t *testing.T, args ...string) (stdout, stderr string) {
 	cmd := s.command(t.Context(), args...)
 	stdout, stderr, err := s.output(cmd)
 	if err != nil {
-		t.Fatalf("sealer-run %s: %v\n%s\n%s", strings.Join(args, " "), err, stderr, s.lastLog())
+		t.Fatalf("sealer-run %s: %v\n%s%s\n%s", strings.Join(args, " "), err, stdout, stderr, s.lastLog())
 	}
 	return stdout, stderr
 }
@@ -323,65 +328,7 @@ func (s *site) secrets(t *testing.T) {
 	}
 }
 
-func (s *site) again(t *testing.T) {
-	if out, _ := s.do(t, append([]string{"apply"}, s.flags()...)...); !strings.Contains(out, "nothing to do") {
-		t.Errorf("it said %q", out)
-	}
-	if out, _ := s.do(t, append([]string{"plan"}, s.flags()...)...); strings.TrimSpace(out) != "nothing to do" {
-		t.Errorf("the plan is %q", out)
-	}
-	s.plugins(t, s.ran())
-}
-
-// otherValue gives a variable another value: what depends on it is written and run again, plugins are not.
-func (s *site) otherValue(t *testing.T) {
-	changed := strings.NewReplacer("docker-dir: /data/docker", "docker-dir: /mnt/docker", "the site says hello", "the site says goodbye").Replace(s.text(t))
-	s.write(t, changed)
-	s.do(t, append([]string{"apply"}, s.flags()...)...)
-	report := s.report(t)
-	if report["docker-dir"] != "/mnt/docker" || report["host.conf"] != "host = site-m0\ndata = \"/mnt/docker\"\ndisks = sda,sdb\n" || report["motd"] != "the site says goodbye\n" {
-		t.Errorf("the command saw %v", report)
-	}
-	s.plugins(t, s.ran())
-}
-
-// brokenTemplate needs a variable that is not set: no host is touched.
-func (s *site) brokenTemplate(t *testing.T) {
-	broken := s.text(t) + "\n---\napiVersion: sealer.io/v2\nkind: Config\nmetadata: {name: broken}\nspec:\n  path: etc/broken.conf.tmpl\n  data: |\n    a\n    {{ .NOBODY }}\n"
-	file := filepath.Join(t.TempDir(), "Clusterfile")
-	if err := os.WriteFile(file, []byte(broken), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	before := s.ssh(t, 2, "find "+siteRootfs+" -newermt '-1 hour' -printf '%p %T@\\n' | sort | sha256sum")
-	s.refused(t, s.command(t.Context(), "apply", "-f", file), 1, "10.77.0.11", "etc/broken.conf.tmpl:2", "NOBODY", "-e NAME=VALUE")
-	if got := s.ssh(t, 2, "find "+siteRootfs+" -newermt '-1 hour' -printf '%p %T@\\n' | sort | sha256sum"); got != before {
-		t.Error("files of h2 were changed")
-	}
-}
-
-// secondMaster adds a host to the Clusterfile: it joins as a control plane, the plugins of joins run there and nowhere else, and every
-// node's balancer knows it.
-func (s *site) secondMaster(t *testing.T) {
-	s.write(t, strings.Replace(s.text(t), "    - ips: [10.77.0.12-10.77.0.13]\n", "    - ips: [10.77.0.14]\n      roles: [master]\n    - ips: [10.77.0.12-10.77.0.13]\n", 1))
-	s.do(t, append([]string{"apply"}, s.flags()...)...)
-	if got := s.kubectl(t, "get nodes -l node-role.kubernetes.io/control-plane -o name"); got != "node/h4\nnode/site-m0" {
-		t.Errorf("masters are %s", got)
-	}
-	for i := 2; i <= 3; i++ {
-		if got := s.ssh(t, i, "cat /srv/clusters/site/apiserver.json"); !strings.Contains(got, "10.77.0.14:6443") || !strings.Contains(got, "10.77.0.11:6443") {
-			t.Errorf("the balancer of h%d has %s", i, got)
-		}
-	}
-	const stores = "cd /srv/clusters/site && sha256sum apps/*/registry/index.json"
-	if got, want := s.ssh(t, 4, stores), s.ssh(t, 1, stores); got != want { // the images of applications come to a new master, too
-		t.Errorf("the new master has\n%s\nand the first has\n%s", got, want)
-	}
-	want := s.ran()
-	want[4] = []string{"PreInit 10.77.0.14 /var/lib/docker", "PostJoin sda sdb", "PreGuest image"}
-	s.plugins(t, want)
-}
-
-func (s *site) delete(t *testing.T, before map[int]string) {
+func (s *site) delete(t *testing.T, o *others, before map[int]string) {
 	s.do(t, "delete", "--all", "--yes", "-f", s.file)
 	for i := 1; i <= 3; i++ {
 		if got := s.ssh(t, i, "tail -n 2 /var/log/plugins.log"); got != "PreClean installed\nPostClean gone" {
@@ -391,5 +338,6 @@ func (s *site) delete(t *testing.T, before map[int]string) {
 	for i := range before {
 		s.ssh(t, i, "rm /var/log/plugins.log")
 	}
+	o.stayed(t, 1, 2, 3)
 	s.bare(t, before)
 }

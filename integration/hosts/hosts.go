@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // Lab is a set of running hosts.
@@ -98,12 +99,27 @@ func (l *Lab) Command(ctx context.Context, name string, args ...string) *exec.Cm
 	return l.command(ctx, "lan", append([]string{name}, args...)...)
 }
 
-// Rules returns the rules of the packet filter of host i. The program is that of the first host: others may have none.
+// Rules returns the rules of the packet filter of host i.
 func (l *Lab) Rules(ctx context.Context, i int) (string, error) {
-	out, err := exec.CommandContext(ctx, "ip", "netns", "exec", fmt.Sprintf("%s-h%d", l.name, i), "chroot", filepath.Join(l.directory(), "h1"),
-		"nft", "list", "ruleset").Output()
+	out, err := l.nft(ctx, i, "list", "ruleset").Output()
 	if err != nil {
 		return "", fmt.Errorf("listing the rules of h%d with nft of h1: %w", i, err)
 	}
 	return string(out), nil
+}
+
+// ChangeRules runs commands of nft(8) in the packet filter of host i.
+func (l *Lab) ChangeRules(ctx context.Context, i int, commands string) error {
+	cmd := l.nft(ctx, i, "-f", "-")
+	cmd.Stdin = strings.NewReader(commands)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("changing the rules of h%d with nft of h1: %w: %s", i, err, out)
+	}
+	return nil
+}
+
+// nft is a command for the packet filter of host i. The program is that of the first host: others may have none.
+func (l *Lab) nft(ctx context.Context, i int, args ...string) *exec.Cmd {
+	command := []string{"netns", "exec", fmt.Sprintf("%s-h%d", l.name, i), "chroot", filepath.Join(l.directory(), "h1"), "nft"}
+	return exec.CommandContext(ctx, "ip", append(command, args...)...)
 }

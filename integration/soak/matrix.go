@@ -49,6 +49,7 @@ func matrices() []Matrix {
 		{Name: "repeats", Loaded: true, Endless: true, Cases: repeatsCases},
 		{Name: "fuzz", Cases: fuzzCases},
 		{Name: "kill", Tests: "./integration/e2e", Tags: "e2e", Cases: killCases, After: []string{"integration/hosts/hosts.sh", "down"}},
+		{Name: "clusters", Tests: "./integration/e2e", Tags: "e2e", Cases: clustersCases, After: []string{"integration/hosts/hosts.sh", "down"}},
 		{Name: "hosts", Cases: hostsCases},
 	}
 }
