@@ -28,13 +28,10 @@ type Instructions struct {
 
 // WriteInstructions writes those of a host, if it does not have them. Of the plugins, only those are kept that run when the host is cleaned.
 func WriteInstructions(ctx context.Context, s *execute.Session, m *execute.Member, env environment.Set, plugins []plugin.Plugin) error {
-	content := Instructions{Env: env, Roles: m.Site.Roles}
+	content := Instructions{Env: env, Roles: m.Site.Roles, Plugins: forRemoval(plugins)}
 	var names []string
-	for _, one := range plugins {
-		if one.Runs(plugin.PreClean) || one.Runs(plugin.PostClean) {
-			content.Plugins = append(content.Plugins, one)
-			names = append(names, fmt.Sprintf("%q", one.Name))
-		}
+	for _, one := range content.Plugins {
+		names = append(names, fmt.Sprintf("%q", one.Name))
 	}
 	data, err := json.Marshal(content)
 	if err != nil {
@@ -55,6 +52,21 @@ func WriteInstructions(ctx context.Context, s *execute.Session, m *execute.Membe
 		_, err := m.WriteFile(ctx, m.Path(InstructionsFile), unit.SecretMode, data)
 		return err
 	})
+}
+
+// forRemoval keeps the plugins that a removal runs. It forgets where a Clusterfile has them: one in which a line moved, or that is in another
+// directory, specifies the same plugins.
+func forRemoval(all []plugin.Plugin) (kept []plugin.Plugin) {
+	for _, one := range all {
+		if !one.Runs(plugin.PreClean) && !one.Runs(plugin.PostClean) {
+			continue
+		}
+		if !one.FromImage {
+			one.Where = InstructionsFile
+		}
+		kept = append(kept, one)
+	}
+	return kept
 }
 
 // readInstructions returns them; empty when the host was not brought that far.
