@@ -19,6 +19,7 @@ import (
 
 	"github.com/kubefile/kubefile/runner/host"
 	"github.com/kubefile/kubefile/runner/host/hosttest"
+	"github.com/kubefile/kubefile/runner/host/stream"
 )
 
 // Programs of the cluster are in /usr/local/bin, which the PATH of many logins and sudo's secure_path lack.
@@ -165,7 +166,7 @@ func testCommandEnds(t *testing.T, conn host.Conn) {
 		if !errors.As(err, &exit) || exit.Code != 3 || exit.Name != "sh" || exit.Host != conn.Host().String() {
 			t.Fatalf("%#v", err)
 		}
-		if !strings.HasSuffix(exit.Stderr, "1000\nthe [31mreason") || strings.Count(exit.Stderr, "\n") != tailLines-1 {
+		if !strings.HasSuffix(exit.Stderr, "1000\nthe [31mreason") || strings.Count(exit.Stderr, "\n") != stream.TailLines-1 {
 			t.Errorf("stderr %q", exit.Stderr)
 		}
 	})

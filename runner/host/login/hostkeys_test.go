@@ -163,7 +163,7 @@ func testManyHostsPinAtOnce(t *testing.T, s *sshServer) {
 // TestKnownKeysAreShared: connections do not keep all known keys, which are read again only when a file has changed.
 func TestKnownKeysAreShared(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "known_hosts")
-	add := func(h Host) ssh.PublicKey {
+	add := func(h host.Host) ssh.PublicKey {
 		t.Helper()
 		public, _, err := ed25519.GenerateKey(nil)
 		if err != nil {
@@ -173,15 +173,15 @@ func TestKnownKeysAreShared(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := appendLine(file, knownhosts.Line([]string{knownhosts.Normalize(h.endpoint())}, key)+"\n"); err != nil {
+		if err := appendLine(file, knownhosts.Line([]string{knownhosts.Normalize(endpoint(h))}, key)+"\n"); err != nil {
 			t.Fatal(err)
 		}
 		return key
 	}
-	one, other := Host{Address: netip.MustParseAddr("192.0.2.1")}, Host{Address: netip.MustParseAddr("192.0.2.2")}
+	one, other := host.Host{Address: netip.MustParseAddr("192.0.2.1")}, host.Host{Address: netip.MustParseAddr("192.0.2.2")}
 	key := add(one)
 	d := &Dialer{PinFile: file}
-	keysOf := func(h Host) *hostKeys {
+	keysOf := func(h host.Host) *hostKeys {
 		t.Helper()
 		keys, err := d.hostKeys(h, nil, time.Second)
 		if err != nil {
@@ -207,7 +207,7 @@ func TestKnownKeysAreShared(t *testing.T) {
 	if first.known != nil {
 		t.Error("the connection keeps the known keys")
 	}
-	var problem *Problem
+	var problem *host.Problem
 	if err := first.check("", nil, otherKey); !errors.As(err, &problem) || !strings.Contains(err.Error(), "has changed while the connection was open") {
 		t.Errorf("another key in the same connection gives %v", err)
 	}

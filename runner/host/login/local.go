@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/host/stream"
 )
 
 // localConn runs commands on this machine.
@@ -32,7 +33,7 @@ func (c *localConn) Run(ctx context.Context, cmd host.Command) error {
 	process := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	process.Cancel = func() error { return c.end(id, cmd.Root) }
 	process.WaitDelay = terminateDelay
-	stderr := &tail{next: cmd.Stderr}
+	stderr := &stream.Tail{Next: cmd.Stderr}
 	process.Stdout, process.Stderr = cmd.Stdout, stderr
 	if err = start(process, stdin, cancel); err == nil {
 		err = process.Wait()
@@ -76,7 +77,7 @@ func start(process *exec.Cmd, stdin io.Reader, broken func(error)) error {
 		return err
 	}
 	go func() {
-		io.Copy(pipe, input{stdin, broken})
+		io.Copy(pipe, stream.Input{Reader: stdin, Broken: broken})
 		pipe.Close()
 	}()
 	return nil

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/host/stream"
 )
 
 // maxSessions is how many commands run on one connection at once. sshd allows
@@ -80,9 +81,9 @@ func (c *sshConn) Run(ctx context.Context, cmd host.Command) error {
 		return c.failed(ctx, cmd, err)
 	}
 	defer session.Close()
-	stdout, stderr := &gate{w: cmd.Stdout}, &gate{w: &tail{next: cmd.Stderr}}
-	defer stdout.close()
-	defer stderr.close()
+	stdout, stderr := &stream.Gate{Writer: cmd.Stdout}, &stream.Gate{Writer: &stream.Tail{Next: cmd.Stderr}}
+	defer stdout.Close()
+	defer stderr.Close()
 	session.Stdout, session.Stderr = stdout, stderr
 	if err := feed(session, host.Quote(argv), stdin, cancel); err != nil {
 		return c.failed(ctx, cmd, err)
@@ -101,7 +102,7 @@ func (c *sshConn) Run(ctx context.Context, cmd host.Command) error {
 		if exit.Signal() != "" {
 			code = -1
 		}
-		return &host.ExitError{Host: c.host.String(), Name: cmd.Called(), Code: code, Stderr: stderr.w.(*tail).String()}
+		return &host.ExitError{Host: c.host.String(), Name: cmd.Called(), Code: code, Stderr: stderr.Writer.(*stream.Tail).String()}
 	}
 	if err != nil {
 		return c.failed(ctx, cmd, err)
@@ -121,7 +122,7 @@ func feed(session *ssh.Session, line string, stdin io.Reader, broken func(error)
 	}
 	go func() {
 		if stdin != nil {
-			copyAll(pipe, input{stdin, func(err error) { broken(err); session.Close() }})
+			stream.Copy(pipe, stream.Input{Reader: stdin, Broken: func(err error) { broken(err); session.Close() }})
 		}
 		pipe.Close()
 	}()

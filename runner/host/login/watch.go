@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kubefile/kubefile/runner/host"
+	"github.com/kubefile/kubefile/runner/host/stream"
 )
 
 const (
@@ -101,7 +102,7 @@ type watch struct {
 	limit time.Duration // negative: none
 	stall time.Duration // 0: none
 	shown bool          // output is progress
-	out   []*gate
+	out   []*stream.Gate
 
 	mu       sync.Mutex
 	progress time.Time // when a byte went in, or a visible one came out
@@ -131,7 +132,7 @@ func newWatch(h host.Host, cmd *host.Command) *watch {
 }
 
 func (w *watch) output(to io.Writer) io.Writer {
-	out := &gate{w: to}
+	out := &stream.Gate{Writer: to}
 	w.out = append(w.out, out)
 	return watchedOutput{w, out}
 }
@@ -142,7 +143,7 @@ func (w *watch) close() {
 	w.closed = true
 	w.mu.Unlock()
 	for _, out := range w.out {
-		out.close()
+		out.Close()
 	}
 }
 

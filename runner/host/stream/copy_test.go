@@ -1,4 +1,4 @@
-package login
+package stream
 
 import (
 	"bytes"
@@ -20,8 +20,8 @@ func (s *sizes) Read(p []byte) (int, error) {
 	return s.Reader.Read(p)
 }
 
-// TestCopyAll: everything is copied, with a buffer that grows only when it is full.
-func TestCopyAll(t *testing.T) {
+// TestCopy: everything is copied, with a buffer that grows only when it is full.
+func TestCopy(t *testing.T) {
 	content := make([]byte, 300_000)
 	for i := range content {
 		content[i] = byte(rand.IntN(256))
@@ -36,7 +36,7 @@ func TestCopyAll(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		s := &sizes{Reader: tt.reader}
-		n, err := copyAll(&out, s)
+		n, err := Copy(&out, s)
 		if err != nil || n != int64(len(content)) || !bytes.Equal(out.Bytes(), content) {
 			t.Errorf("%s: copied %d bytes, %v", name, n, err)
 		}
@@ -46,15 +46,15 @@ func TestCopyAll(t *testing.T) {
 	}
 }
 
-// TestCopyAllFails where the reader or the writer does.
-func TestCopyAllFails(t *testing.T) {
+// TestCopyFails where the reader or the writer does.
+func TestCopyFails(t *testing.T) {
 	broken := errors.New("broken")
-	if n, err := copyAll(io.Discard, io.MultiReader(bytes.NewReader(make([]byte, 1000)), iotest.ErrReader(broken))); n != 1000 || err != broken {
+	if n, err := Copy(io.Discard, io.MultiReader(bytes.NewReader(make([]byte, 1000)), iotest.ErrReader(broken))); n != 1000 || err != broken {
 		t.Errorf("got %d bytes, %v, want 1000, %v", n, err, broken)
 	}
-	closed := &gate{}
-	closed.close()
-	if n, err := copyAll(closed, bytes.NewReader(make([]byte, 1000))); n != 0 || err != io.ErrClosedPipe {
+	closed := &Gate{}
+	closed.Close()
+	if n, err := Copy(closed, bytes.NewReader(make([]byte, 1000))); n != 0 || err != io.ErrClosedPipe {
 		t.Errorf("got %d bytes, %v, want 0, %v", n, err, io.ErrClosedPipe)
 	}
 }

@@ -1,4 +1,4 @@
-package login
+package stream
 
 import "io"
 
@@ -8,9 +8,9 @@ const (
 	largestBuffer = 32 << 10
 )
 
-// copyAll copies like [io.Copy], with a buffer that grows to what comes at once. On each of hundreds of hosts a command runs as long as we do that
+// Copy copies like [io.Copy], with a buffer that grows to what comes at once. On each of hundreds of hosts a command runs as long as we do that
 // hardly says a word: with the buffers of io.Copy, its three streams would take more memory than all else that belongs to the host.
-func copyAll(dst io.Writer, src io.Reader) (written int64, err error) {
+func Copy(dst io.Writer, src io.Reader) (written int64, err error) {
 	buffer := make([]byte, firstBuffer)
 	for {
 		n, err := src.Read(buffer)
