@@ -69,24 +69,25 @@ func (h cleanHost) clean(record string, programs ...string) (called []string, sa
 func TestCleanOfTheExample(t *testing.T) {
 	const record = "table inet foreign\ntable ip flannel-ipv4\nlink eth0\nlink cali0123\nbegan links\nbegan names\n"
 	h := cleanHost{newSite(t), map[string]string{
-		"nft list tables":               "table inet foreign\ntable inet others\ntable inet kept\ntable ip kube-proxy\ntable ip6 kube-proxy\ntable ip flannel-ipv4\ntable ip nat\n",
-		"nft list table ip kube-proxy":  "table ip kube-proxy {\n\tmap service-ips {\n\t\ttype ipv4_addr\n\t}\n}\n",
-		"nft list table ip6 kube-proxy": "table ip6 kube-proxy {\n\tmap service-ips {\n\t\ttype ipv6_addr\n\t}\n}\n",
-		"nft list table inet others":    "table inet others {\n\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n\t\tip saddr 10.9.9.9 drop\n\t}\n}\n",
-		"nft list table inet kept":      "table inet kept {\n\tset blocked {\n\t\ttype ipv4_addr\n\t}\n}\n",
-		"nft list table ip nat":         "table ip nat {\n\tchain KUBE-POSTROUTING {\n\t}\n\tchain POSTROUTING {\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n\t}\n}\n",
-		"iptables-save ":                "*nat\n:PREROUTING ACCEPT [0:0]\n:KUBE-SERVICES - [0:0]\n-A PREROUTING -j KUBE-SERVICES\n-A PREROUTING -p tcp --dport 80 -j DNAT --to 10.9.9.9\nCOMMIT\n",
-		"ip6tables-save ":               "*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n",
-		"ipset list -n":                 "foreign\nKUBE-CLUSTER-IP\nKUBE-LOOP-BACK\n",
-		"ip -o link show":               "1: lo: <UP>\n2: eth0: <UP>\n3: cali0123@if3: <UP>\n4: cali4567@if3: <UP>\n5: cilium_host@cilium_net: <UP>\n6: docker0: <UP>\n",
-		"systemctl is-active --quiet":   "",
+		"nft list tables":                       "table inet foreign\ntable inet others\ntable inet kept\ntable ip kube-proxy\ntable ip6 kube-proxy\ntable ip flannel-ipv4\ntable ip nat\n",
+		"nft list table ip kube-proxy":          "table ip kube-proxy {\n\tmap service-ips {\n\t\ttype ipv4_addr\n\t}\n}\n",
+		"nft list table ip6 kube-proxy":         "table ip6 kube-proxy {\n\tmap service-ips {\n\t\ttype ipv6_addr\n\t}\n}\n",
+		"nft list table inet others":            "table inet others {\n\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n\t\tip saddr 10.9.9.9 drop\n\t}\n}\n",
+		"nft list table inet kept":              "table inet kept {\n\tset blocked {\n\t\ttype ipv4_addr\n\t}\n}\n",
+		"nft list table ip nat":                 "table ip nat {\n\tchain KUBE-POSTROUTING {\n\t}\n\tchain POSTROUTING {\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n\t}\n}\n",
+		"iptables-save ":                        "*nat\n:PREROUTING ACCEPT [0:0]\n:KUBE-SERVICES - [0:0]\n-A PREROUTING -j KUBE-SERVICES\n-A PREROUTING -p tcp --dport 80 -j DNAT --to 10.9.9.9\nCOMMIT\n",
+		"ip6tables-save ":                       "*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n",
+		"ipset list -n":                         "foreign\nKUBE-CLUSTER-IP\nKUBE-LOOP-BACK\n",
+		"ip -o link show master cni0 type veth": "7: veth89ab@if2: <UP>\n",
+		"ip -o link show":                       "1: lo: <UP>\n2: eth0: <UP>\n3: cali0123@if3: <UP>\n4: cali4567@if3: <UP>\n5: cilium_host@cilium_net: <UP>\n6: docker0: <UP>\n",
+		"systemctl is-active --quiet":           "",
 	}}
 	called, said := h.clean(record, "nft", "iptables-save", "iptables-restore", "ip6tables-save", "ip6tables-restore", "ipset", "ipvsadm")
 	for _, want := range []string{
 		"nft delete table ip kube-proxy", "nft delete table ip6 kube-proxy", "nft delete table ip nat",
 		"iptables-restore <*nat|:PREROUTING ACCEPT [0:0]|-A PREROUTING -p tcp --dport 80 -j DNAT --to 10.9.9.9|COMMIT|>",
 		"ipset destroy KUBE-CLUSTER-IP", "ipset destroy KUBE-LOOP-BACK",
-		"ip link delete flannel.1", "ip link delete kube-ipvs0", "ip link delete cali4567", "ip link delete cilium_host",
+		"ip link delete veth89ab", "ip link delete flannel.1", "ip link delete kube-ipvs0", "ip link delete cali4567", "ip link delete cilium_host",
 	} {
 		if !slices.Contains(called, want) {
 			t.Errorf("%s was not called", want)

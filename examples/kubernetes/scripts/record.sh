@@ -161,7 +161,8 @@ made_by_plugin() {
   esac
 }
 
-links() { ip -o link show 2> /dev/null | sed -n 's/^[0-9]*: \([^:@]*\)[:@].*/\1/p'; }
+# links [FILTER...]: the names of interfaces.
+links() { ip -o link show "$@" 2> /dev/null | sed -n 's/^[0-9]*: \([^:@]*\)[:@].*/\1/p'; }
 
 has_virtual_services() { grep -q -E '^(TCP|UDP|SCTP|FWM) ' /proc/net/ip_vs 2> /dev/null; }
 
