@@ -17,9 +17,8 @@ func (r *road) bothFamilies(t *testing.T) {
 		t.Fatal(err)
 	}
 	addresses := strings.Fields(r.kubectl(t, "-n kube-system get service metrics -o jsonpath='{.spec.clusterIPs[*]}'"))
-	for _, pod := range strings.Fields(r.kubectl(t, `-n kube-system get pods -l k8s-app=kube-dns -o jsonpath='{range .items[*]}{range .status.podIPs[*]}{.ip}{"\n"}{end}{end}'`)) {
-		addresses = append(addresses, pod)
-	}
+	pods := r.kubectl(t, `-n kube-system get pods -l k8s-app=kube-dns -o jsonpath='{range .items[*]}{range .status.podIPs[*]}{.ip}{"\n"}{end}{end}'`)
+	addresses = append(addresses, strings.Fields(pods)...)
 	if len(addresses) != 6 || strings.Count(strings.Join(addresses, " "), "fd00:") != 3 {
 		t.Fatalf("the Service and its two pods have the addresses %v", addresses)
 	}
