@@ -18,7 +18,7 @@ import (
 	"github.com/kubefile/kubefile/runner/unit"
 )
 
-// Removal is what is known of a removal, and what became of it: its stages hand it on.
+// Removal is what is known of a removal, and what became of it: its phases hand it on.
 type Removal struct {
 	// Surveys are what was found of the cluster on the hosts.
 	Surveys map[*execute.Member]*hostrecord.Survey
@@ -39,7 +39,7 @@ type Clean struct {
 	Removal     *Removal
 }
 
-// Title implements a stage of a run.
+// Title says what the phase does, for a person.
 func (*Clean) Title() string { return "Clean the hosts" }
 
 // Run cleans what it can. What it could not clean, [Verify] says at the end: on the other hosts the work goes on.

@@ -93,7 +93,7 @@ type LoadInstructions struct {
 	Kubeadm *kubeadm.Documents
 }
 
-// Title implements a stage of a run.
+// Title says what the phase does, for a person.
 func (*LoadInstructions) Title() string { return "Load the cleanup plugins" }
 
 // Run adds variables and roles to what the site says of the hosts.

@@ -25,7 +25,7 @@ type Prove struct {
 	Removal *Removal
 }
 
-// Title implements a stage of a run.
+// Title says what the phase does, for a person.
 func (*Prove) Title() string { return "Look for the cluster on the hosts" }
 
 // Run fails with [ErrNoCluster] when none of the hosts has the cluster.

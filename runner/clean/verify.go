@@ -15,12 +15,12 @@ import (
 type Verify struct {
 	*execute.Session
 	Removal *Removal
-	// Unknown are nodes of which no host is known, and Unreached are hosts that were not reached. Earlier stages write them.
+	// Unknown are nodes of which no host is known, and Unreached are hosts that were not reached. Earlier phases write them.
 	Unknown   *[]error
 	Unreached *[]host.Report
 }
 
-// Title implements a stage of a run.
+// Title says what the phase does, for a person.
 func (*Verify) Title() string { return "Verify the cleanup" }
 
 // Run fails when a host is not clean, and says why and what to run.

@@ -46,7 +46,7 @@ const (
 	Guests Stage = "guests"
 )
 
-// Title implements phase.Phase.
+// Title says what the phase does, for a person.
 func (p *RunCommands) Title() string {
 	if p.Stage == Network {
 		return "Start the network"
@@ -54,7 +54,7 @@ func (p *RunCommands) Title() string {
 	return "Run the image's commands"
 }
 
-// Run implements phase.Phase.
+// Run does it.
 func (p *RunCommands) Run(ctx context.Context) error {
 	m := p.First()
 	site, err := p.siteKey()

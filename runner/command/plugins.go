@@ -38,10 +38,10 @@ type RunPlugins struct {
 // DefaultLimit is how long a command of an image or a script of a plugin may run: it may wait for a whole application.
 const DefaultLimit = time.Hour
 
-// Title implements phase.Phase.
+// Title says what the phase does, for a person.
 func (p *RunPlugins) Title() string { return fmt.Sprintf("Run the plugins of %s", p.Action) }
 
-// Run implements phase.Phase.
+// Run does it.
 func (p *RunPlugins) Run(ctx context.Context) error {
 	for _, one := range plugin.Order(*p.Plugins, p.Action) {
 		members, err := p.selected(ctx, one)

@@ -23,7 +23,7 @@ type RunScripts struct {
 	Environment func(*execute.Member) environment.Set
 }
 
-// Title implements phase.Phase.
+// Title says what the phase does, for a person.
 func (*RunScripts) Title() string { return "Prepare the hosts" }
 
 const (
@@ -41,7 +41,7 @@ const (
 // oldRuntimes are the container runtimes that older images have a script for, scripts/NAME.sh.
 var oldRuntimes = [...]string{"containerd", "docker"}
 
-// Run implements phase.Phase.
+// Run does it.
 func (p *RunScripts) Run(ctx context.Context) error {
 	if p.Image.Has(p.First(), initRegistryScript) && !p.Image.Has(p.First(), initScript) {
 		p.Report.Printf("warning: %s of the image is left out: the cluster has a registry of its own\n", initRegistryScript)

@@ -21,10 +21,10 @@ type InstallAgent struct {
 	Store    *store.Store // gets the hosts
 }
 
-// Title implements phase.Phase.
+// Title says what the phase does, for a person.
 func (*InstallAgent) Title() string { return "Install the agent" }
 
-// Run implements phase.Phase.
+// Run does it.
 func (p *InstallAgent) Run(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "sealer-run-")
 	if err != nil {

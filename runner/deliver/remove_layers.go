@@ -27,10 +27,10 @@ type RemoveLayers struct {
 	Removed *bool
 }
 
-// Title implements phase.Phase.
+// Title says what the phase does, for a person.
 func (*RemoveLayers) Title() string { return "Remove layers of earlier images" }
 
-// Run implements phase.Phase.
+// Run does it.
 func (p *RemoveLayers) Run(ctx context.Context) error {
 	if p.Joining != nil {
 		return nil // the cluster keeps its image

@@ -19,13 +19,13 @@ type Transfer struct {
 	Artifact *source.Artifact
 }
 
-// Title implements phase.Phase.
+// Title says what the phase does, for a person.
 func (*Transfer) Title() string { return "Transfer" }
 
 // UnpackedMarker says of which layers the rootfs and the image store are.
 const UnpackedMarker = "unpacked.done"
 
-// Run implements phase.Phase.
+// Run does it.
 func (p *Transfer) Run(ctx context.Context) error {
 	var targets []client.Target
 	var sending []execute.Change

@@ -26,7 +26,7 @@ type WriteFiles struct {
 	Instruct func(context.Context, *execute.Member) error
 }
 
-// Title implements phase.Phase.
+// Title says what the phase does, for a person.
 func (*WriteFiles) Title() string { return "Write the site's files" }
 
 // FilesMarker lists the files that are the site's, with their digests, and says into which rootfs they were written.
@@ -38,7 +38,7 @@ type written struct {
 	Files  map[string]digest.Digest `json:"files"`
 }
 
-// Run implements phase.Phase.
+// Run does it.
 func (p *WriteFiles) Run(ctx context.Context) error {
 	before := make([]written, len(p.Members))
 	err := p.Each(ctx, p.Targets(), func(ctx context.Context, m *execute.Member) (err error) {

@@ -20,13 +20,13 @@ import (
 	"github.com/kubefile/kubefile/runner/store"
 )
 
-// Kubeadm is what the stages share that run kubeadm.
+// Kubeadm is what the phases share that run kubeadm.
 type Kubeadm struct {
 	*execute.Session
 	*store.Store
 	// Examiner decides what hosts are.
 	Examiner *membership.Examiner
-	// Documents are the configuration of the cluster, and Plugins those of the image and the site: earlier stages put them together.
+	// Documents are the configuration of the cluster, and Plugins those of the image and the site: earlier phases put them together.
 	Documents *kubeadm.Documents
 	Plugins   *[]plugin.Plugin
 	// Kubernetes is the version in the image.

@@ -16,7 +16,7 @@ import (
 // Check refuses, before any change and for all hosts at once, what would take a host of others or break the cluster.
 type Check struct{ *Departure }
 
-// Title implements a stage of a run.
+// Title says what the phase does, for a person.
 func (*Check) Title() string { return "Check what leaves the cluster" }
 
 // Run leaves out hosts that nothing of the cluster is on.

@@ -8,7 +8,7 @@ import (
 // DeleteNodes removes the nodes of the hosts that leave from the API.
 type DeleteNodes struct{ *Departure }
 
-// Title implements a stage of a run.
+// Title says what the phase does, for a person.
 func (*DeleteNodes) Title() string { return "Remove the nodes from the cluster" }
 
 // Run deletes the nodes.

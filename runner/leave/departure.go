@@ -1,4 +1,4 @@
-// Package leave takes single hosts out of a cluster that runs: the stages of a departure, from reaching the hosts to the state without them. The
+// Package leave takes single hosts out of a cluster that runs: the phases of a departure, from reaching the hosts to the state without them. The
 // hosts are cleaned by package clean.
 package leave
 
@@ -44,7 +44,7 @@ func (l Hosts) Has(address netip.Addr) bool {
 	return slices.Contains(l.Masters, address) || slices.Contains(l.Nodes, address)
 }
 
-// Departure is a cluster, and the hosts that leave it: what the stages of this package share. [Reach] fills it.
+// Departure is a cluster, and the hosts that leave it: what the phases of this package share. [Reach] fills it.
 type Departure struct {
 	*execute.Session // whose members are the hosts that stay
 	Store            *store.Store

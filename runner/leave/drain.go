@@ -18,7 +18,7 @@ import (
 // Drain moves the pods of the nodes that leave: of several nodes at a time, and of one master after the other.
 type Drain struct{ *Departure }
 
-// Title implements a stage of a run.
+// Title says what the phase does, for a person.
 func (*Drain) Title() string { return "Drain the nodes" }
 
 // maxDrains is how many nodes are drained at a time: their pods have to find room on the others.

@@ -8,7 +8,7 @@ import (
 // Forget takes the hosts out of the cluster's state, when nothing of them is left in the cluster.
 type Forget struct{ *Departure }
 
-// Title implements a stage of a run.
+// Title says what the phase does, for a person.
 func (*Forget) Title() string { return "Remove the hosts from the cluster's state" }
 
 // Run deletes nodes that have registered again meanwhile, and writes the state.

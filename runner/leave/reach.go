@@ -21,13 +21,13 @@ type Reach struct {
 	*Departure
 	// Inventory has the hosts that were named.
 	Inventory *reach.Inventory
-	// Unreached are the hosts that stay and were not reached. This stage writes them.
+	// Unreached are the hosts that stay and were not reached. This phase writes them.
 	Unreached *[]host.Report
 
 	opened []*execute.Member // that leave
 }
 
-// Title implements a stage of a run.
+// Title says what the phase does, for a person.
 func (*Reach) Title() string { return "Reach the hosts" }
 
 // Run fails when a host that leaves does not answer and is not said to be lost, or when no master that stays answers.

@@ -10,7 +10,7 @@ import (
 // Record notes in the cluster's state which hosts leave, before the first change: whoever reads it knows that they may be half gone.
 type Record struct{ *Departure }
 
-// Title implements a stage of a run.
+// Title says what the phase does, for a person.
 func (*Record) Title() string { return "Record which hosts leave" }
 
 // Run checks again, now that the hosts are locked, and writes the state.

@@ -10,7 +10,7 @@ import (
 // RemoveMembers removes the masters that leave from etcd, one after the other, as long as its other members are a majority.
 type RemoveMembers struct{ *Departure }
 
-// Title implements a stage of a run.
+// Title says what the phase does, for a person.
 func (*RemoveMembers) Title() string { return "Remove the masters from etcd" }
 
 // Run removes the members.

@@ -25,7 +25,7 @@ import (
 // that the host's own and containerd ask. A removal has no image, so it changes the files that are there, and only those that we wrote.
 type UpdateRest struct{ *Departure }
 
-// Title implements a stage of a run.
+// Title says what the phase does, for a person.
 func (*UpdateRest) Title() string { return "Update the hosts that stay" }
 
 // Run changes only what the hosts that leave are in.

@@ -20,7 +20,7 @@ import (
 	"github.com/kubefile/kubefile/runner/store"
 )
 
-// Cluster is what a run is given, and what its stages hand on. The stages themselves are given only what they need of it.
+// Cluster is what a run is given, and what its phases hand on. The phases themselves are given only what they need of it.
 type Cluster struct {
 	execute.Session
 	store.Store
@@ -46,7 +46,7 @@ type Cluster struct {
 	waits
 }
 
-// found is what stages find out for those that come after them.
+// found is what phases find out for those that come after them.
 type found struct {
 	image     adapt.Image // what the site makes of the image
 	kubeadm   kubeadm.Documents
@@ -60,7 +60,7 @@ type found struct {
 	layersRemoved bool
 }
 
-// waits are how long a run waits at most, where a test has no time for that. 0: as long as the stage does by itself.
+// waits are how long a run waits at most, where a test has no time for that. 0: as long as the phase does by itself.
 type waits struct {
 	leaseWait  time.Duration // for the kubelet of a host that comes back empty
 	etcdWait   time.Duration // for etcd's members on hosts that have joined

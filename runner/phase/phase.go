@@ -1,5 +1,5 @@
-// Package phase is the work at the site, in order: what brings a cluster image up on hosts, and what takes it down again. There is one
-// file per phase, named after it; [Bringup] and [Removal] are the lists.
+// Package phase is the work at the site, in order: what brings a cluster image up on hosts, and what takes it down again. [Bringup] and
+// [Removal] are two of its lists. Most of the phases are in packages next to this one; here are those that work with several of these packages.
 //
 // A phase looks first whether its work is done. What changes a host goes through [execute.Session.Do], so that a dry run says exactly what
 // a run does.

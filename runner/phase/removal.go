@@ -34,9 +34,9 @@ func Departure(c *Cluster, leaving leave.Hosts) []Phase {
 		Session: &c.Session, Store: &c.Store, Plugins: c.Site.Plugins, Leaving: leaving, Part: &part.Session, Removal: &part.removal,
 	}
 	runPlugins := func(action plugin.Action) Phase {
-		stage := part.runPlugins(action)
-		stage.Store = &c.Store
-		return stage
+		p := part.runPlugins(action)
+		p.Store = &c.Store
+		return p
 	}
 	return []Phase{
 		&leave.Reach{Departure: d, Inventory: &c.Inventory, Unreached: &c.unreached},

@@ -33,7 +33,7 @@ type CheckHosts struct {
 	Draft func(context.Context) (kubeadm.Documents, error)
 }
 
-// Title says what the stage does, for a person.
+// Title says what the phase does, for a person.
 func (*CheckHosts) Title() string { return "Run preflight checks" }
 
 // Run does it. An error of any host is an error.

@@ -20,7 +20,7 @@ type CheckImage struct {
 	Site     *clusterfile.Clusterfile
 }
 
-// Title says what the stage does, for a person.
+// Title says what the phase does, for a person.
 func (*CheckImage) Title() string { return "Check the cluster image" }
 
 // Run does it, and names what the Clusterfile warns of.
@@ -36,7 +36,7 @@ func (p *CheckImage) Run(ctx context.Context) error {
 }
 
 // Images returns what is wrong with images, of which the first has Kubernetes in it: it reads them as [CheckImage] does, and looks for
-// the runner that a later stage copies to the hosts.
+// the runner that a later phase copies to the hosts.
 func (p *CheckImage) Images(ctx context.Context, apps []*source.Artifact) (refused []error) {
 	p.Report.Printf("%s\n", p.Title())
 	err := p.Run(ctx)

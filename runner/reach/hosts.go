@@ -29,7 +29,7 @@ type Cluster struct {
 	Unknown   *[]error
 }
 
-// Title says what the stage does, for a person.
+// Title says what the phase does, for a person.
 func (*Cluster) Title() string { return "Reach the hosts" }
 
 // Run does it. No host that answers is an error.

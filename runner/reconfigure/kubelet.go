@@ -29,7 +29,7 @@ type kubeletChange struct {
 }
 
 // kubeletChange looks at the settings of a host's kubelet; nil when nothing is to be done.
-func (p *Stage) kubeletChange(ctx context.Context, m *execute.Member) (*kubeletChange, error) {
+func (p *Phase) kubeletChange(ctx context.Context, m *execute.Member) (*kubeletChange, error) {
 	before, err := m.Read(ctx, KubeletSettings)
 	if err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func (p *Stage) kubeletChange(ctx context.Context, m *execute.Member) (*kubeletC
 }
 
 // changeKubelet writes the settings of a kubelet and starts it again, or puts back those that were there if the node does not get ready.
-func (p *Stage) changeKubelet(ctx context.Context, m *execute.Member, change *kubeletChange) error {
+func (p *Phase) changeKubelet(ctx context.Context, m *execute.Member, change *kubeletChange) error {
 	what := fmt.Sprintf("write %s and restart the kubelet: %s", KubeletSettings, named(p.Settings.of(difference.PartKubelet)))
 	return p.Do(ctx, m, what, func(ctx context.Context) error {
 		if err := m.Mark(ctx, KubeletMarker, stale); err != nil {
@@ -72,7 +72,7 @@ func (p *Stage) changeKubelet(ctx context.Context, m *execute.Member, change *ku
 }
 
 // earlierKubelet puts the settings back with which the kubelet ran.
-func (p *Stage) earlierKubelet(ctx context.Context, m *execute.Member, before []byte, failed error) error {
+func (p *Phase) earlierKubelet(ctx context.Context, m *execute.Member, before []byte, failed error) error {
 	back := replaceFile(ctx, p.Session, m, KubeletSettings, "644", before)
 	if back == nil {
 		back = p.restartedKubelet(ctx, m)
@@ -87,7 +87,7 @@ func (p *Stage) earlierKubelet(ctx context.Context, m *execute.Member, before []
 }
 
 // restartedKubelet starts a kubelet again, and waits until it has said that its node is ready.
-func (p *Stage) restartedKubelet(ctx context.Context, m *execute.Member) error {
+func (p *Phase) restartedKubelet(ctx context.Context, m *execute.Member) error {
 	_, before, err := p.Kube().Heartbeat(ctx, m.Name)
 	if err != nil {
 		return err

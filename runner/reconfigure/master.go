@@ -36,7 +36,7 @@ const (
 )
 
 // eachMaster changes one master after the other. Every member of etcd that answered before has to answer after each.
-func (p *Stage) eachMaster(ctx context.Context, config clusterConfig) error {
+func (p *Phase) eachMaster(ctx context.Context, config clusterConfig) error {
 	var members []kube.Member
 	for _, m := range p.Masters() {
 		if !m.Joined {
@@ -69,7 +69,7 @@ func (p *Stage) eachMaster(ctx context.Context, config clusterConfig) error {
 }
 
 // etcdAnswers waits until all members of etcd answer that did before, as a master sees them.
-func (p *Stage) etcdAnswers(ctx context.Context, m *execute.Member, before []kube.Member) error {
+func (p *Phase) etcdAnswers(ctx context.Context, m *execute.Member, before []kube.Member) error {
 	if !p.Stacked() {
 		return nil
 	}
@@ -96,7 +96,7 @@ func (p *Stage) etcdAnswers(ctx context.Context, m *execute.Member, before []kub
 }
 
 // controlPlane changes the certificate and the static pods of a master.
-func (p *Stage) controlPlane(ctx context.Context, m *execute.Member, config clusterConfig) error {
+func (p *Phase) controlPlane(ctx context.Context, m *execute.Member, config clusterConfig) error {
 	if len(p.Settings.ofMasters()) == 0 {
 		return nil
 	}
@@ -131,12 +131,12 @@ func (p *Stage) controlPlane(ctx context.Context, m *execute.Member, config clus
 }
 
 // phaseConfig is the configuration for a phase of kubeadm init on a master that exists.
-func (p *Stage) phaseConfig(m *execute.Member, cluster, certificatesDir string) ([]byte, error) {
+func (p *Phase) phaseConfig(m *execute.Member, cluster, certificatesDir string) ([]byte, error) {
 	return kubeadm.PhaseConfig([]byte(cluster), *p.Kubeadm, p.KubeadmInit(m, *p.Kubeadm, p.Kubernetes), m.Marker != execute.InitMarker, certificatesDir)
 }
 
 // certificate renews the certificate of kube-apiserver if it has other names than it has to have.
-func (p *Stage) certificate(ctx context.Context, m *execute.Member, cluster string) error {
+func (p *Phase) certificate(ctx context.Context, m *execute.Member, cluster string) error {
 	changes := p.Settings.of(difference.PartCertificate)
 	if len(changes) == 0 {
 		return nil
@@ -199,7 +199,7 @@ func certificateOf(ctx context.Context, m *execute.Member, file string) (names [
 }
 
 // served waits until kube-apiserver answers by the new names, and no longer by the others.
-func (p *Stage) served(ctx context.Context, m *execute.Member, wanted, removed []string) error {
+func (p *Phase) served(ctx context.Context, m *execute.Member, wanted, removed []string) error {
 	ask := func(ctx context.Context, name string) error {
 		_, err := p.KubeOn(m)(ctx, nil, "get", "--raw", "/readyz", "--tls-server-name", name, "--request-timeout=10s")
 		return err
@@ -234,7 +234,7 @@ func (p *Stage) served(ctx context.Context, m *execute.Member, wanted, removed [
 }
 
 // initFile changes the configuration of kubeadm that a master keeps for later runs.
-func (p *Stage) initFile(ctx context.Context, m *execute.Member) error {
+func (p *Phase) initFile(ctx context.Context, m *execute.Member) error {
 	old, err := m.Read(ctx, m.Path(execute.InitConfig))
 	if err != nil || len(old) == 0 {
 		return err // a later phase writes it

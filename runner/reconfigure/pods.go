@@ -30,7 +30,7 @@ const (
 
 // staticPod has kubeadm write the manifest of a static pod, and waits until the pod runs with it. If it does not, the manifest with which it was
 // healthy comes back.
-func (p *Stage) staticPod(ctx context.Context, m *execute.Member, part difference.Part, cluster string) error {
+func (p *Phase) staticPod(ctx context.Context, m *execute.Member, part difference.Part, cluster string) error {
 	if err := p.keepManifest(ctx, m, part); err != nil {
 		return err
 	}
@@ -62,10 +62,10 @@ type restorer struct {
 	wait time.Duration // how long a pod may take to be healthy; default podPatience
 }
 
-func (p *Stage) restorer() restorer { return restorer{p.Session, p.HealthWait} }
+func (p *Phase) restorer() restorer { return restorer{p.Session, p.HealthWait} }
 
 // keepManifest keeps the manifest of a static pod. One that an interrupted run kept is that with which the pod was healthy.
-func (p *Stage) keepManifest(ctx context.Context, m *execute.Member, part difference.Part) error {
+func (p *Phase) keepManifest(ctx context.Context, m *execute.Member, part difference.Part) error {
 	kept := m.Path(EarlierManifest + string(part) + ".yaml")
 	there, err := m.Holds(ctx, "test", "-e", kept)
 	if err != nil || there {

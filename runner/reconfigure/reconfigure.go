@@ -22,11 +22,11 @@ import (
 	"github.com/kubefile/kubefile/runner/store"
 )
 
-// Stage applies the settings to the API, from which hosts that join have them, then to one master after the other, then to the nodes.
-type Stage struct {
+// Phase applies the settings to the API, from which hosts that join have them, then to one master after the other, then to the nodes.
+type Phase struct {
 	*execute.Session
 	Store *store.Store
-	// Settings are what has changed, by the time that the stage runs.
+	// Settings are what has changed, by the time that the phase runs.
 	Settings *Settings
 	// Kubeadm are the documents that kubeadm is given in this run, and Kubernetes is the cluster's version.
 	Kubeadm    *kubeadm.Documents
@@ -37,8 +37,8 @@ type Stage struct {
 	HealthWait time.Duration
 }
 
-// Title says what the stage does, for a person.
-func (*Stage) Title() string { return "Change the settings of Kubernetes" }
+// Title says what the phase does, for a person.
+func (*Phase) Title() string { return "Change the settings of Kubernetes" }
 
 const (
 	// SettingsMarker says for which ClusterConfiguration the control plane of a master was configured: what kubeadm makes of it cannot be read back.
@@ -53,7 +53,7 @@ const (
 )
 
 // Run does it, if the settings are known.
-func (p *Stage) Run(ctx context.Context) error {
+func (p *Phase) Run(ctx context.Context) error {
 	if !p.Settings.Known() {
 		return nil
 	}
@@ -66,7 +66,7 @@ func (p *Stage) Run(ctx context.Context) error {
 	return nil
 }
 
-func (p *Stage) apply(ctx context.Context) error {
+func (p *Phase) apply(ctx context.Context) error {
 	if err := p.recordSettings(ctx); err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (p *Stage) apply(ctx context.Context) error {
 }
 
 // recordSettings notes in the state what hosts may have from now on.
-func (p *Stage) recordSettings(ctx context.Context) error {
+func (p *Phase) recordSettings(ctx context.Context) error {
 	if len(withoutDocuments(p.Settings.had, p.Settings.target)) < len(p.Settings.had) {
 		return nil
 	}
@@ -98,7 +98,7 @@ func (p *Stage) recordSettings(ctx context.Context) error {
 }
 
 // noteSettings notes what the cluster has now, once its hosts have it. Hosts that were not part of the run may have something else.
-func (p *Stage) noteSettings() {
+func (p *Phase) noteSettings() {
 	wanted := p.Store.State.Wanted
 	if wanted == nil || wanted.Kubeadm == nil && len(p.Settings.Applied) == 0 {
 		return // an earlier version made the cluster
@@ -114,7 +114,7 @@ func (p *Stage) noteSettings() {
 }
 
 // absent names the hosts that keep other settings because they are not part of the run, and reports whether there are any.
-func (p *Stage) absent() (any bool) {
+func (p *Phase) absent() (any bool) {
 	for _, other := range p.Store.Staying(p.Session) {
 		changes := p.Settings.of(difference.PartKubelet)
 		if other.Role == string(host.RoleMaster) {
@@ -137,7 +137,7 @@ type clusterConfig struct {
 }
 
 // configMaps changes what kubeadm keeps in the API, where that differs.
-func (p *Stage) configMaps(ctx context.Context) (config clusterConfig, err error) {
+func (p *Phase) configMaps(ctx context.Context) (config clusterConfig, err error) {
 	kubelets, err := kubeadm.KubeletConfigMap(p.Kubernetes)
 	if err != nil {
 		return config, err
@@ -172,7 +172,7 @@ func (p *Stage) configMaps(ctx context.Context) (config clusterConfig, err error
 }
 
 // configMap changes one text of a ConfigMap, and returns it.
-func (p *Stage) configMap(ctx context.Context, kept *kube.ConfigMap, kind, key string, changes []difference.Change) (string, error) {
+func (p *Phase) configMap(ctx context.Context, kept *kube.ConfigMap, kind, key string, changes []difference.Change) (string, error) {
 	text := kept.Data[key]
 	patched, err := difference.PatchText([]byte(text), changes, p.Settings.wanted, p.Kubernetes, kind)
 	if err != nil {
@@ -188,7 +188,7 @@ func (p *Stage) configMap(ctx context.Context, kept *kube.ConfigMap, kind, key s
 }
 
 // proxy starts kube-proxy again on all nodes, one after the other, if it was not started with its configuration.
-func (p *Stage) proxy(ctx context.Context, config string) error {
+func (p *Phase) proxy(ctx context.Context, config string) error {
 	if config == "" {
 		return nil
 	}
@@ -215,7 +215,7 @@ func (p *Stage) proxy(ctx context.Context, config string) error {
 func batch(nodes int) int { return min(max(1, nodes/10), execute.MaxHosts) }
 
 // kubelets starts the kubelets of hosts again whose settings differ, some at a time. A batch that fails is the last.
-func (p *Stage) kubelets(ctx context.Context, members []*execute.Member) error {
+func (p *Phase) kubelets(ctx context.Context, members []*execute.Member) error {
 	if len(p.Settings.of(difference.PartKubelet)) == 0 {
 		return nil
 	}

@@ -30,7 +30,7 @@ type Service struct {
 	Store    *store.Store     // knows masters that are not part of the run
 }
 
-// Title implements phase.Phase.
+// Title says what the phase does, for a person.
 func (*Service) Title() string { return "Start the registry" }
 
 const (
@@ -40,7 +40,7 @@ const (
 	ConfigFile = "registry.json"
 )
 
-// Run implements phase.Phase.
+// Run does it.
 func (p *Service) Run(ctx context.Context) error {
 	authority, err := p.authority(ctx)
 	if err != nil {

@@ -16,14 +16,14 @@ import (
 	"github.com/kubefile/kubefile/runner/state"
 )
 
-// registryService is the stage that starts the registry.
+// registryService is the phase that starts the registry.
 func (c *Cluster) registryService() *registry.Service {
 	return &registry.Service{Session: &c.Session, Settings: c.Registry, Artifact: c.Artifact, Store: &c.Store}
 }
 
 // reconfigure applies other settings of Kubernetes.
-func (c *Cluster) reconfigure() *reconfigure.Stage {
-	return &reconfigure.Stage{
+func (c *Cluster) reconfigure() *reconfigure.Phase {
+	return &reconfigure.Phase{
 		Session: &c.Session, Store: &c.Store, Settings: &c.settings, Kubeadm: &c.kubeadm, Kubernetes: c.imageKubernetes(),
 		Environment: c.environment, HealthWait: c.healthWait,
 	}
@@ -86,7 +86,7 @@ func (c *Cluster) membership() *membership.Examiner {
 	return &membership.Examiner{Session: &c.Session, Store: &c.Store, InState: c.inState, LeaseWait: c.leaseWait, EtcdWait: c.etcdWait}
 }
 
-// runKubeadm is what the stages share that run kubeadm.
+// runKubeadm is what the phases share that run kubeadm.
 func (c *Cluster) runKubeadm() *join.Kubeadm {
 	return &join.Kubeadm{
 		Session: &c.Session, Store: &c.Store, Examiner: c.membership(), Documents: &c.kubeadm, Plugins: &c.image.Plugins,
