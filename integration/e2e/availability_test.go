@@ -289,7 +289,7 @@ func (a *availability) firstMasterBack(t *testing.T) {
 	})
 	first := a.rootCommand(t, append([]string{"apply", "-e", oomScore}, a.applied()...)...)
 	out := whilePaused(t, first, "Read the cluster's state", func() {
-		other := []string{"delete", "-n", "10.77.0.16", "--via", "10.77.0.13", "--cluster-name", clusterName, "--yes", "-p", "-"}
+		other := []string{"delete", "-n", "10.77.0.16", "--via", "10.77.0.13", "--cluster-name", clusterName, "--skip-drain", "--yes", "-p", "-"}
 		a.refused(t, a.rootCommand(t, other...), 1, "another sealer-run is working on this host", "10.77.0.13", "10.77.0.16")
 	})
 	if !strings.Contains(out, "nothing to do") {
