@@ -92,7 +92,7 @@ func startUntil(t *testing.T, cmd *exec.Cmd, phase string) (stderr *bufio.Reader
 // continues and succeeds. To the command for the whole cluster it is as if it had made it.
 func (r *road) twoAtOnce(t *testing.T) {
 	first := r.command(t.Context(), "join", "-n", secondNode, "--via", masters, "-e", oomScore, "--pk", r.lab.Key)
-	whilePaused(t, first, "Read the cluster's state", func() {
+	whilePaused(t, first, "Adapt the image to the site", func() {
 		r.fails(t, r.bringUp(), masters+": another sealer-run")
 	})
 	if plan := r.succeed(t, append([]string{"plan"}, r.bringUp()...)...); strings.TrimSpace(plan) != "nothing to do" {
