@@ -51,7 +51,7 @@ unmount_all() {
 remove_interfaces() {
   # The kernel removes the interfaces of pods some time after their network namespaces.
   if ! grep -q -x -F "link cni0" "$record"; then
-    for link in $(links master cni0 type veth); do ip link delete "$link" 2> /dev/null; done
+    for link in $(ip -o link show master cni0 type veth 2> /dev/null | link_names); do ip link delete "$link" 2> /dev/null; done
   fi
   for link in $made_links; do
     grep -q -x -F "link $link" "$record" || ip link delete "$link" 2> /dev/null

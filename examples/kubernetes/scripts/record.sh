@@ -161,8 +161,10 @@ made_by_plugin() {
   esac
 }
 
-# links [FILTER...]: the names of interfaces.
-links() { ip -o link show "$@" 2> /dev/null | sed -n 's/^[0-9]*: \([^:@]*\)[:@].*/\1/p'; }
+# link_names reads what ip -o link show prints.
+link_names() { sed -n 's/^[0-9]*: \([^:@]*\)[:@].*/\1/p'; }
+
+links() { ip -o link show 2> /dev/null | link_names; }
 
 has_virtual_services() { grep -q -E '^(TCP|UDP|SCTP|FWM) ' /proc/net/ip_vs 2> /dev/null; }
 
