@@ -72,7 +72,7 @@ func (o *others) meanwhile(t *testing.T, hosts ...int) {
 	}
 }
 
-// stayed expects what meanwhile has added to hosts that are not of the cluster any more, and nothing of the cluster next to it, and takes it out.
+// stayed checks that hosts which left the cluster still have what meanwhile added, and nothing of the cluster, and removes it.
 func (o *others) stayed(t *testing.T, hosts ...int) {
 	t.Helper()
 	const script = `cat > /etc/hosts; cat %[1]s/later && rm %[1]s/later

@@ -31,7 +31,7 @@ func rareScenario(t *testing.T, name string) scenario {
 			return s
 		}
 	}
-	t.Fatalf("there is no scenario %q", name)
+	t.Fatalf("unknown scenario %q", name)
 	return scenario{}
 }
 

@@ -161,7 +161,7 @@ func (p *Adapter) Documents() (kubeadm.Documents, error) {
 	return documents, p.Site.Locate(documents.Check(addresses))
 }
 
-// overlay are the files that one host gets in place of the image's, or beside them: Configs for templates first, then what the
+// overlay are the files that one host gets instead of the image's, or in addition: Configs for templates first, then what the
 // templates render to, then the other Configs, and the image's scripts with variables that only their authors could say.
 func (p *Adapter) overlay(m *execute.Member, documents kubeadm.Documents) (map[string]layerfs.File, error) {
 	variables := p.Variables

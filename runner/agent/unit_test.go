@@ -179,8 +179,8 @@ func TestQuestions(t *testing.T) {
 		{"a header", wire.Question{URL: plain.URL + "/own", Header: map[string]string{"Own": "1"}}, ""},
 		{"a store that cannot be read", wire.Question{URL: plain.URL + "/broken"}, "500 Internal Server Error"},
 		{"a connection", wire.Question{URL: "tcp://" + plain.Listener.Addr().String()}, ""},
-		{"nobody listens", wire.Question{URL: "tcp://" + closed.Addr().String()}, "connection refused"},
-		{"nobody listens to HTTP", wire.Question{URL: "http://" + closed.Addr().String()}, "connection refused"},
+		{"no one listens", wire.Question{URL: "tcp://" + closed.Addr().String()}, "connection refused"},
+		{"no one listens to HTTP", wire.Question{URL: "http://" + closed.Addr().String()}, "connection refused"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -171,7 +171,7 @@ func TestWhatARunNeedsToKnow(t *testing.T) {
 		"a name":                                {host.TopicHostname, func(*check.Site) {}, "facts-needed"},
 		"a name that a plugin gives":            {host.TopicHostname, func(s *check.Site) { s.Hosts[0].Name, s.Hosts[1].Name = "a", "b" }, "facts-known"},
 		"the name of a node":                    {host.TopicHostname, func(s *check.Site) { s.Hosts[0].Ours, s.Hosts[1].Ours = true, true }, "facts-known"},
-		"an architecture that nobody asks for":  {host.TopicArchitecture, func(s *check.Site) { s.Architecture = "" }, "facts-known"},
+		"an architecture that is not required":  {host.TopicArchitecture, func(s *check.Site) { s.Architecture = "" }, "facts-known"},
 		"the addresses of the machine it is on": {host.TopicAddresses, func(s *check.Site) { s.Hosts[0].Host.Local, s.Hosts[1].Host.Local = true, true }, "facts-known"},
 		"a clock":                               {host.TopicTime, func(*check.Site) {}, "facts-known"},
 	} {
